@@ -1,0 +1,440 @@
+//! What can be asked of the engine. A command is plain data, `Copy`, of bounded size; its bytes are in [`crate::codec`].
+//!
+//! A command's authority is part of it: who asks (`SignedCommand`, `AdminCommand`) and with what kind of evidence.
+//! The evidence itself, signed bytes and signatures, stands behind the command in the journal record and never gets here.
+
+use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason};
+use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+
+/// One input of the state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The first record of a journal: what the exchange is.
+    Genesis(Genesis),
+    /// A start of the node. The first one ends the genesis phase.
+    Epoch(Epoch),
+    /// Lets time pass: expiries and timers that are due fire. Inserted by the sequencer when
+    /// [`Engine::next_deadline`](crate::Engine::next_deadline) has come.
+    AdvanceTime,
+    /// Works off the next bounded part of the agenda. Inserted by the sequencer while there is one.
+    Continue,
+    /// An operator's decision.
+    Admin(AdminCommand),
+    /// Money that arrived for an account.
+    Deposit(Deposit),
+    /// Money that leaves an account.
+    Withdraw(Withdraw),
+    /// A trader's request.
+    Signed(SignedCommand),
+}
+
+/// Whether the exchange is a demonstration or real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// `lakh dev`: well-known keys are welcome.
+    Dev = 0,
+    /// `lakh run`: a dev journal and well-known keys are refused.
+    Run = 1,
+}
+
+/// The first record: identity, bounds and the operators' keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Random identity of this exchange; in every journal segment too.
+    pub exchange_id: [u8; 16],
+    /// First 16 bytes of keccak256(chain id ‖ settlement contract); in front of each api key.
+    pub venue_tag: [u8; 16],
+    /// Demonstration or real.
+    pub mode: Mode,
+    /// Random seed of the engine's hash tables, so that nobody can choose ids that collide.
+    pub hash_seed: u64,
+    /// Bounds of the shard's tables.
+    pub capacities: Capacities,
+    /// Ed25519 keys of the operators, by role number; zeroes where there is none.
+    pub role_keys: [[u8; 32]; Genesis::ROLES],
+}
+
+impl Genesis {
+    /// Operators' keys that a genesis may name.
+    pub const ROLES: usize = 4;
+}
+
+/// Bounds of the shard's tables. Memory is taken for all of it at the start and never more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacities {
+    /// Accounts, the venue's own included: 2 ..= 2^24.
+    pub accounts: u32,
+    /// Assets: 2 ..= 64.
+    pub assets: u16,
+    /// Markets: 1 ..= 1,024.
+    pub markets: u16,
+    /// Trading keys over all time: 1 ..= 2^24.
+    pub keys: u32,
+    /// Payload digests remembered at once, over all keys: 1 ..= 2^26.
+    pub digests: u32,
+    /// Operations that stand in the agenda at once: 1 ..= 2^20.
+    pub agenda: u32,
+}
+
+/// A start of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// 1 for the first start, then one more each time.
+    pub epoch: u32,
+    /// The software that starts.
+    pub software: Reason,
+}
+
+/// An operator's decision, with who took it and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminCommand {
+    /// Who.
+    pub authority: AdminAuthority,
+    /// What.
+    pub action: AdminAction,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// On whose word an operator's decision rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminAuthority {
+    /// The configuration that the exchange starts with; only before the first epoch.
+    Genesis,
+    /// A signature by an operator's key.
+    Role {
+        /// Index into [`Genesis::role_keys`].
+        role: u8,
+        /// One more than the role's last.
+        nonce: u64,
+    },
+    /// The node itself, for its own safety: may only close markets, never open one or move money.
+    Node,
+}
+
+/// What an operator may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminAction {
+    /// Adds an asset.
+    ListAsset(AssetSpec),
+    /// Adds a market in the state [`MarketState::PreOpen`].
+    ListMarket(MarketSpec),
+    /// Opens, halts or restricts a market.
+    SetMarketState {
+        /// Which.
+        market: MarketId,
+        /// To what.
+        state: MarketState,
+    },
+    /// Changes the fees of orders accepted from here on.
+    SetFees {
+        /// Which market.
+        market: MarketId,
+        /// Fee of the resting side.
+        maker_fee: FeeRate,
+        /// Fee of the incoming side.
+        taker_fee: FeeRate,
+    },
+    /// Binds a key to an account: live at once in the genesis phase, pending until the key signs afterwards.
+    RegisterKey(RegisterKey),
+    /// Ends a key for ever.
+    RevokeKey {
+        /// Which.
+        key: KeyId,
+    },
+    /// Sets what evidence the account's requests need.
+    SetAccountPolicy {
+        /// Whose.
+        account: AccountId,
+        /// The weakest evidence that is enough.
+        minimum_grade: EvidenceGrade,
+    },
+}
+
+/// A trading key's registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisterKey {
+    /// The account that it may trade for.
+    pub account: AccountId,
+    /// The Ed25519 public key. Once bound it is never bound again.
+    pub public_key: [u8; 32],
+    /// The account's last key epoch + 1.
+    pub epoch: u32,
+    /// When it ends; 0 for never.
+    pub expires_at: Timestamp,
+    /// Requests by digest that the key may have outstanding at once (its rate × the window it uses).
+    pub digest_capacity: u32,
+}
+
+/// What may be traded how, right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MarketState {
+    /// Listed, takes no orders yet.
+    #[default]
+    PreOpen = 0,
+    /// Orders that rest, cancels and amendments; nothing trades.
+    PostOnly = 1,
+    /// Everything.
+    Open = 2,
+    /// Cancels only.
+    CancelOnly = 3,
+    /// Nothing.
+    Halt = 4,
+}
+
+/// How well a request is evidenced, weakest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EvidenceGrade {
+    /// Unsigned, in a session that the key opened.
+    Delegated = 0,
+    /// Signed, but the key stands outside of the signed text (REST).
+    HeaderKeyed = 1,
+    /// Signed with the key and the venue inside the text (WebSocket).
+    #[default]
+    Signed = 2,
+    /// Signed over the binary message with contract and chain.
+    Native = 3,
+}
+
+/// Money that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// For whom. The next unused number opens an account.
+    pub account: AccountId,
+    /// The address on the chain that owns the account.
+    pub owner: [u8; 20],
+    /// Of what.
+    pub asset: AssetId,
+    /// How much: at least 1.
+    pub amount: Atoms,
+    /// Where it comes from.
+    pub source: FundsSource,
+}
+
+/// Money that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withdraw {
+    /// Whose.
+    pub account: AccountId,
+    /// Of what.
+    pub asset: AssetId,
+    /// How much: at least 1, at most what is available.
+    pub amount: Atoms,
+    /// What asks for it.
+    pub source: FundsSource,
+}
+
+/// What a movement of money into or out of the exchange rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FundsSource {
+    /// The configuration that the exchange starts with; only before the first epoch.
+    Genesis,
+    /// An entry of the settlement contract's queue.
+    ChainQueue {
+        /// The entry's number: the last one + 1.
+        queue_id: u64,
+    },
+}
+
+/// A trader's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedCommand {
+    /// Who trades.
+    pub account: AccountId,
+    /// With which key.
+    pub key: KeyId,
+    /// How well it is evidenced.
+    pub grade: EvidenceGrade,
+    /// What keeps it from being used twice.
+    pub replay_guard: ReplayGuard,
+    /// Refused once this time has come; 0 for no limit.
+    pub valid_until: Timestamp,
+    /// What is asked.
+    pub operation: Operation,
+}
+
+/// What keeps a request from being used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayGuard {
+    /// Signed JSON: its payload's digest is used up.
+    Digest {
+        /// First 16 bytes of BLAKE3 of the signed bytes.
+        digest: [u8; 16],
+        /// When the client signed it.
+        signed_at: Timestamp,
+        /// For how long it is good, in milliseconds: 1 ..= 60,000.
+        receive_window_ms: u32,
+    },
+    /// Signed binary: the key's nonce is used up.
+    Nonce {
+        /// Inside the key's window of 1,024, or up to 2^20 above its highest.
+        nonce: u64,
+    },
+    /// Unsigned, in a session: nothing to use twice, but it can be late.
+    Session {
+        /// When the client sent it.
+        signed_at: Timestamp,
+        /// For how long it is good, in milliseconds: 1 ..= 60,000.
+        receive_window_ms: u32,
+    },
+}
+
+/// What a trader can ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A new order.
+    PlaceOrder(PlaceOrder),
+    /// Takes one order off the book.
+    CancelOrder(CancelOrder),
+    /// Makes one order smaller; it keeps its place.
+    AmendOrder(AmendOrder),
+    /// Takes all of the account's orders off.
+    CancelAll(CancelAll),
+    /// Opens a session. Only uses up its digest.
+    Logon,
+    /// The pending key says itself that it belongs to the account.
+    ActivateKey,
+    /// The key ends itself.
+    RevokeKey,
+}
+
+/// Side of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Side {
+    /// Buys base for quote.
+    Bid = 0,
+    /// Sells base for quote.
+    Ask = 1,
+}
+
+impl Side {
+    /// The other one.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Bid => Self::Ask,
+            Self::Ask => Self::Bid,
+        }
+    }
+}
+
+/// How an order meets the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OrderType {
+    /// Trades up to its limit price; what is left is up to its time in force.
+    Limit = 0,
+    /// Post-only: refused when it would trade.
+    LimitMaker = 1,
+    /// Trades at once, bounded by a worst price, a quote budget or the market's band.
+    Market = 2,
+}
+
+/// What becomes of what does not trade at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TimeInForce {
+    /// Rests until cancelled.
+    GoodTillCancel = 0,
+    /// Is dropped.
+    ImmediateOrCancel = 1,
+    /// All at once or nothing.
+    FillOrKill = 2,
+}
+
+/// What happens when two orders of one self-trade group would trade; the taker's mode decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SelfTradeMode {
+    /// They trade.
+    None = 0,
+    /// What is left of the incoming order is dropped.
+    ExpireTaker = 1,
+    /// The resting order is dropped and matching goes on.
+    ExpireMaker = 2,
+}
+
+/// A new order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// Where.
+    pub market: MarketId,
+    /// Which side.
+    pub side: Side,
+    /// How it meets the book.
+    pub order_type: OrderType,
+    /// What becomes of the rest. A market order is immediate-or-cancel or fill-or-kill.
+    pub time_in_force: TimeInForce,
+    /// Limit price; for a market order the worst price, or 0 for the market's band.
+    pub price: Ticks,
+    /// Quantity; 0 for a market order by quote budget.
+    pub quantity: Lots,
+    /// For a market order without quantity: quote atoms to spend or to receive, before fees. Else 0.
+    pub quote_budget: Atoms,
+    /// What happens when it meets its own group.
+    pub self_trade_mode: SelfTradeMode,
+    /// The client's id, or empty.
+    pub client_id: ClientId,
+}
+
+/// Names one live order of the asking account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderReference {
+    /// By the venue's id.
+    OrderId(OrderId),
+    /// By the client's id.
+    ClientId(ClientId),
+}
+
+/// Takes one order off the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelOrder {
+    /// Where.
+    pub market: MarketId,
+    /// Which.
+    pub target: OrderReference,
+}
+
+/// Makes one order smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmendOrder {
+    /// Where.
+    pub market: MarketId,
+    /// Which.
+    pub target: OrderReference,
+    /// Its new whole quantity, what has traded included: above what has traded, below what it was.
+    pub new_quantity: Lots,
+}
+
+/// Takes all of the account's orders off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelAll {
+    /// In one market, or in all.
+    pub market: Option<MarketId>,
+    /// On one side, or on both.
+    pub side: Option<Side>,
+}
+
+impl Command {
+    /// The account that asks, 0 where nobody does; stands in the record's header for who reads the journal.
+    pub const fn account(&self) -> AccountId {
+        match self {
+            Self::Deposit(deposit) => deposit.account,
+            Self::Withdraw(withdraw) => withdraw.account,
+            Self::Signed(signed) => signed.account,
+            Self::Genesis(_) | Self::Epoch(_) | Self::AdvanceTime | Self::Continue | Self::Admin(_) => AccountId(0),
+        }
+    }
+
+    /// True for a request that only takes orders off the book: the last thing to be refused for load.
+    pub const fn is_cancel(&self) -> bool {
+        matches!(
+            self,
+            Self::Signed(SignedCommand { operation: Operation::CancelOrder(_) | Operation::CancelAll(_), .. })
+        )
+    }
+}

@@ -1,0 +1,354 @@
+//! What a command caused. Events are the engine's only output: every report, feed and read model is made from them.
+//!
+//! The caller knows the sequence and the time of the command that it applied; they stand in front of its events
+//! wherever events are kept. `report_sequence` counts the private events of one account without gaps, `feed_sequence`
+//! the changes of one market's public book without gaps; both start at 1.
+
+use crate::command::{EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce};
+use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
+use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::reject::RejectCode;
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A command was refused.
+    Rejected(Rejected),
+    /// The same signed bytes were used before.
+    Duplicate(Duplicate),
+    /// An order passed every check. What it trades follows.
+    OrderAccepted(OrderAccepted),
+    /// Two orders traded.
+    Trade(Trade),
+    /// What is left of an order is on the book now.
+    OrderRested(OrderRested),
+    /// What was left of an order is gone without trading.
+    OrderCanceled(OrderCanceled),
+    /// An order became smaller and kept its place.
+    OrderReduced(OrderReduced),
+    /// A mass cancel was taken on; the orders' own events follow, in this command and in `Continue`s.
+    CancelAllAccepted {
+        /// Whose.
+        account: AccountId,
+        /// In one market, or in all.
+        market: Option<MarketId>,
+        /// Private count.
+        report_sequence: u64,
+    },
+    /// A part of the agenda's work on one operation is done.
+    AgendaProgress {
+        /// Whose operation.
+        account: AccountId,
+        /// The command that began it.
+        origin: Sequence,
+        /// Orders taken off by this command.
+        canceled: u32,
+        /// Whether the operation is finished.
+        finished: Completion,
+    },
+    /// A balance has this value after the command; once for each balance that changed.
+    BalanceChanged {
+        /// Whose.
+        account: AccountId,
+        /// Of what.
+        asset: AssetId,
+        /// Free to use.
+        available: Atoms,
+        /// Held for open orders.
+        held: Atoms,
+    },
+    /// A market's state changed.
+    MarketStateChanged {
+        /// Which.
+        market: MarketId,
+        /// To what.
+        state: MarketState,
+        /// Why.
+        reason: Reason,
+        /// Public count.
+        feed_sequence: u64,
+    },
+    /// A market's fees changed for orders accepted from here on.
+    FeesChanged {
+        /// Which.
+        market: MarketId,
+        /// Fee of the resting side.
+        maker_fee: FeeRate,
+        /// Fee of the incoming side.
+        taker_fee: FeeRate,
+    },
+    /// An asset was listed.
+    AssetListed(AssetSpec),
+    /// A market was listed.
+    MarketListed(MarketSpec),
+    /// An account was opened.
+    AccountOpened {
+        /// Its number.
+        account: AccountId,
+        /// Its owner on the chain.
+        owner: [u8; 20],
+    },
+    /// Money arrived.
+    DepositCredited {
+        /// For whom.
+        account: AccountId,
+        /// Of what.
+        asset: AssetId,
+        /// How much.
+        amount: Atoms,
+        /// Private count.
+        report_sequence: u64,
+    },
+    /// Money left.
+    Withdrawn {
+        /// Whose.
+        account: AccountId,
+        /// Of what.
+        asset: AssetId,
+        /// How much.
+        amount: Atoms,
+        /// Private count.
+        report_sequence: u64,
+    },
+    /// A key was registered; it is live at once only in the genesis phase.
+    KeyRegistered {
+        /// Its number.
+        key: KeyId,
+        /// The account that it may trade for.
+        account: AccountId,
+        /// The Ed25519 public key.
+        public_key: [u8; 32],
+        /// When it ends; 0 for never.
+        expires_at: Timestamp,
+    },
+    /// A key may be used from here on.
+    KeyActivated {
+        /// Which.
+        key: KeyId,
+    },
+    /// A key may never be used again.
+    KeyEnded {
+        /// Which.
+        key: KeyId,
+        /// Why.
+        cause: KeyEnd,
+    },
+    /// A key opened a session.
+    LoggedOn {
+        /// The account.
+        account: AccountId,
+        /// The key.
+        key: KeyId,
+    },
+    /// What evidence an account's requests need.
+    AccountPolicyChanged {
+        /// Whose.
+        account: AccountId,
+        /// The weakest evidence that is enough.
+        minimum_grade: EvidenceGrade,
+    },
+    /// The node started.
+    EpochStarted {
+        /// Its number.
+        epoch: u32,
+    },
+}
+
+/// Whether an operation has more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Completion {
+    /// More follows in `Continue`s.
+    Pending = 0,
+    /// That was all.
+    Finished = 1,
+}
+
+/// Why a key ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyEnd {
+    /// Revoked by its owner, itself or an operator.
+    Revoked = 0,
+    /// Its time is over.
+    Expired = 1,
+}
+
+/// A command was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Who asked; 0 for an operator or an unknown key.
+    pub account: AccountId,
+    /// Private count; 0 where the account is not known.
+    pub report_sequence: u64,
+    /// Why.
+    pub code: RejectCode,
+    /// The market that was named, if one was.
+    pub market: Option<MarketId>,
+    /// The client id that was named, or empty.
+    pub client_id: ClientId,
+    /// For [`RejectCode::ClientOrderLive`] and [`RejectCode::ClientIdInUse`]: the live order. Else 0.
+    pub order: OrderId,
+}
+
+/// The same signed bytes were used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Who asked.
+    pub account: AccountId,
+    /// The first use.
+    pub original: Sequence,
+    /// How the first use ended: `None` when it was accepted. A new order's id follows from `original`.
+    pub rejected: Option<RejectCode>,
+}
+
+/// An order passed every check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderAccepted {
+    /// Whose.
+    pub account: AccountId,
+    /// Private count.
+    pub report_sequence: u64,
+    /// Where.
+    pub market: MarketId,
+    /// Its id.
+    pub order: OrderId,
+    /// The client's id, or empty.
+    pub client_id: ClientId,
+    /// Side.
+    pub side: Side,
+    /// Type.
+    pub order_type: OrderType,
+    /// Time in force.
+    pub time_in_force: TimeInForce,
+    /// What happens when it meets its own group.
+    pub self_trade_mode: SelfTradeMode,
+    /// Limit price; for a market order the bound that applies.
+    pub price: Ticks,
+    /// Quantity; 0 for a market order by quote budget.
+    pub quantity: Lots,
+    /// Quote budget; 0 where there is a quantity.
+    pub quote_budget: Atoms,
+}
+
+/// Two orders traded, at the maker's price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// Where.
+    pub market: MarketId,
+    /// Number of the trade in its market.
+    pub trade: TradeId,
+    /// Public count.
+    pub feed_sequence: u64,
+    /// The taker's side.
+    pub taker_side: Side,
+    /// The maker's price.
+    pub price: Ticks,
+    /// How much.
+    pub quantity: Lots,
+    /// The resting order.
+    pub maker: TradeParty,
+    /// The incoming order.
+    pub taker: TradeParty,
+}
+
+/// One side of a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TradeParty {
+    /// Whose.
+    pub account: AccountId,
+    /// Which order.
+    pub order: OrderId,
+    /// Private count.
+    pub report_sequence: u64,
+    /// What is left of the order; for a market order by quote budget 0.
+    pub remaining: Lots,
+    /// Quote atoms paid (positive) or received (negative).
+    pub fee: i64,
+}
+
+/// What is left of an order is on the book now, behind all others of its price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderRested {
+    /// Whose.
+    pub account: AccountId,
+    /// Where.
+    pub market: MarketId,
+    /// Its id.
+    pub order: OrderId,
+    /// Side.
+    pub side: Side,
+    /// Limit price.
+    pub price: Ticks,
+    /// How much rests.
+    pub remaining: Lots,
+    /// Public count.
+    pub feed_sequence: u64,
+}
+
+/// What was left of an order is gone without trading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderCanceled {
+    /// Whose.
+    pub account: AccountId,
+    /// Private count.
+    pub report_sequence: u64,
+    /// Where.
+    pub market: MarketId,
+    /// Its id.
+    pub order: OrderId,
+    /// Side.
+    pub side: Side,
+    /// Limit price.
+    pub price: Ticks,
+    /// What was left.
+    pub remaining: Lots,
+    /// Why.
+    pub reason: CancelReason,
+    /// Public count; 0 when the order never was on the book.
+    pub feed_sequence: u64,
+}
+
+/// Why an order went without trading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CancelReason {
+    /// Its owner asked.
+    Requested = 0,
+    /// Its owner asked for all.
+    MassCancel = 1,
+    /// Immediate-or-cancel, or a market order: nothing more to trade with.
+    NotFilled = 2,
+    /// Fill-or-kill that could not be filled.
+    FillOrKill = 3,
+    /// Its own group's incoming order took it off, or it was the incoming one.
+    SelfTrade = 4,
+    /// It has traded with as many orders as one command may.
+    MaxFills = 5,
+}
+
+/// An order became smaller and kept its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderReduced {
+    /// Whose.
+    pub account: AccountId,
+    /// Private count.
+    pub report_sequence: u64,
+    /// Where.
+    pub market: MarketId,
+    /// Its id.
+    pub order: OrderId,
+    /// Side.
+    pub side: Side,
+    /// Limit price.
+    pub price: Ticks,
+    /// Its whole quantity now, what has traded included.
+    pub quantity: Lots,
+    /// What is left now.
+    pub remaining: Lots,
+    /// By how much it became smaller.
+    pub reduced_by: Lots,
+    /// Public count.
+    pub feed_sequence: u64,
+}

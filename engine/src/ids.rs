@@ -1,0 +1,151 @@
+//! Identifiers. Each is a number that the journal can carry; none is an address in memory.
+
+use core::fmt;
+
+/// Declares an integer identifier.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($raw:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $raw);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// Position of a record in the journal, from 1, without gaps.
+    Sequence(u64)
+}
+id! {
+    /// An account. 0 is the venue's own, which receives the fees; traders are numbered from 1.
+    AccountId(u32)
+}
+id! {
+    /// A market of this shard.
+    MarketId(u16)
+}
+id! {
+    /// An asset of this shard.
+    AssetId(u16)
+}
+id! {
+    /// A trading key, numbered from 1 in the order of registration; never used again.
+    KeyId(u32)
+}
+id! {
+    /// An order: journal sequence × 64 + index of the operation in its command. Below 2^53, never used again.
+    OrderId(u64)
+}
+id! {
+    /// A trade of one market, from 1, without gaps.
+    TradeId(u64)
+}
+
+impl OrderId {
+    /// Operations that one command may hold, and so order ids that one sequence may give.
+    pub const PER_SEQUENCE: u64 = 64;
+
+    /// The id of the order that operation `operation_index` (< 64) of the command at `sequence` creates.
+    pub fn new(sequence: Sequence, operation_index: u64) -> Self {
+        assert!(operation_index < Self::PER_SEQUENCE, "a command holds at most 64 operations");
+        Self(sequence.0 * Self::PER_SEQUENCE + operation_index)
+    }
+
+    /// The sequence of the command that created the order.
+    pub const fn sequence(self) -> Sequence {
+        Sequence(self.0 / Self::PER_SEQUENCE)
+    }
+}
+
+/// Text of at most `MAX` bytes, stored in place, so that plain data stays `Copy`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortText<const MAX: usize> {
+    length: u8,
+    bytes: [u8; MAX],
+}
+
+impl<const MAX: usize> ShortText<MAX> {
+    /// No text.
+    pub const EMPTY: Self = Self { length: 0, bytes: [0; MAX] };
+
+    /// From printable ASCII. `None` when it is longer than `MAX` bytes or holds another byte.
+    pub fn new(text: &str) -> Option<Self> {
+        Self::from_bytes(text.as_bytes())
+    }
+
+    /// From printable ASCII bytes. `None` when they are more than `MAX` or hold another byte.
+    pub fn from_bytes(text: &[u8]) -> Option<Self> {
+        if text.len() > MAX || !text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+            return None;
+        }
+        let mut bytes = [0; MAX];
+        bytes[..text.len()].copy_from_slice(text);
+        Some(Self { length: u8::try_from(text.len()).ok()?, bytes })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).expect("only printable ASCII is ever stored")
+    }
+
+    /// The text's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// True for no text.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl<const MAX: usize> Default for ShortText<MAX> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for ShortText<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl<const MAX: usize> fmt::Display for ShortText<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A client's own id for an order; unique among the account's live orders of a market. Empty: none given.
+pub type ClientId = ShortText<36>;
+/// A market's or an asset's name, such as `BTCUSDT`.
+pub type Symbol = ShortText<16>;
+/// Why an operator did something, for the journal.
+pub type Reason = ShortText<96>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_ids_carry_their_sequence() {
+        let id = OrderId::new(Sequence(7), 63);
+        assert_eq!(id, OrderId(511));
+        assert_eq!(id.sequence(), Sequence(7));
+    }
+
+    #[test]
+    fn short_text_refuses_what_does_not_fit() {
+        assert_eq!(ClientId::new("js:ws/1").expect("fits").as_str(), "js:ws/1");
+        assert!(ClientId::new(&"x".repeat(37)).is_none());
+        assert!(ClientId::new("tab\t").is_none());
+        assert!(ClientId::new("é").is_none());
+        assert!(ClientId::EMPTY.is_empty());
+    }
+}

@@ -1,0 +1,152 @@
+//! Why a command is refused: stable numbers, in the order in which the reasons are looked for.
+//!
+//! When a command breaks several rules it is answered with the lowest number. A rejected command changes no balance,
+//! order or book; it does use up its digest or nonce from [`RejectCode::AccountUnknown`] on.
+
+/// Declares the codes once: enum, number, name, and the way back from a number.
+macro_rules! reject_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// Why a command is refused. The number is part of the journal and of the API and never changes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum RejectCode {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl RejectCode {
+            /// Every code, lowest first.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code with this number.
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Its name, as logs and documents spell it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+reject_codes! {
+    /// The shard still works off its agenda; only `Continue` may come.
+    AgendaPending = 1,
+    /// There is no genesis yet.
+    NotConfigured = 2,
+    /// There is a genesis already, or the genesis phase is over.
+    GenesisOver = 3,
+    /// An epoch's number is not the last one + 1.
+    WrongEpoch = 4,
+    /// The shard has nothing to continue.
+    NothingToContinue = 5,
+
+    /// No such key.
+    KeyUnknown = 10,
+    /// The key was revoked.
+    KeyRevoked = 11,
+    /// The key's time is over.
+    KeyExpired = 12,
+    /// The key has not signed for itself yet.
+    KeyPending = 13,
+    /// The key belongs to another account.
+    KeyOfOtherAccount = 14,
+    /// The request's time is ahead of the engine's, or its window has passed.
+    TimestampOutsideWindow = 15,
+    /// The nonce is more than 2^20 above the key's highest.
+    NonceTooHigh = 16,
+    /// The nonce is below the key's window.
+    NonceTooLow = 17,
+    /// The same signed bytes were used before; the answer names the first use.
+    Duplicate = 18,
+    /// The key has as many requests outstanding as it may.
+    DigestTableFull = 19,
+
+    /// No such account.
+    AccountUnknown = 20,
+    /// The account asks for better evidence.
+    EvidenceTooWeak = 21,
+    /// `valid_until` has come.
+    ValidUntilPassed = 22,
+    /// The key is live already.
+    KeyAlreadyLive = 23,
+
+    /// No such market.
+    MarketUnknown = 30,
+    /// The market's state does not allow it.
+    MarketClosed = 31,
+
+    /// Type, time in force, price, quantity and budget do not go together.
+    BadCombination = 40,
+    /// The price is zero or above the market's maximum.
+    PriceOutOfRange = 41,
+    /// The quantity is outside the market's range.
+    QuantityOutOfRange = 42,
+    /// Price × quantity is below the market's minimum.
+    NotionalTooSmall = 43,
+    /// A live order has this client id and the same content.
+    ClientOrderLive = 44,
+    /// A live order has this client id and other content.
+    ClientIdInUse = 45,
+    /// No such live order of this account.
+    OrderUnknown = 46,
+    /// The new quantity is not between what has traded and what the order has.
+    AmendNotSmaller = 47,
+    /// The account has as many open orders in this market as it may.
+    TooManyOpenOrders = 48,
+    /// The book has no room for another order.
+    BookFull = 49,
+    /// The book side has no room for another price level.
+    LevelsFull = 50,
+    /// A market order finds nothing to trade with.
+    NoLiquidity = 51,
+    /// A post-only order would trade, or the market only takes orders that rest.
+    WouldTrade = 52,
+    /// The account has not enough available.
+    InsufficientBalance = 53,
+    /// The agenda has no room for another operation.
+    AgendaFull = 54,
+
+    /// The authority may not do this.
+    NotAuthorised = 70,
+    /// The role's nonce is not its last one + 1.
+    WrongAdminNonce = 71,
+    /// The asset or market is listed already, or its number is not the next one.
+    AlreadyListed = 72,
+    /// No such asset.
+    AssetUnknown = 73,
+    /// The specification breaks a rule of `market_spec`.
+    BadSpecification = 74,
+    /// The table has no room.
+    TableFull = 75,
+    /// The key was bound before.
+    KeyBoundBefore = 76,
+    /// The key's epoch is not the account's last one + 1.
+    WrongKeyEpoch = 77,
+    /// The account's number is not the next one, or its owner is another.
+    WrongAccount = 78,
+    /// A queue entry's number is not the last one + 1.
+    WrongQueueId = 79,
+    /// The amount is zero or would not fit.
+    AmountOutOfRange = 80,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_rise_and_lead_back() {
+        assert!(RejectCode::ALL.windows(2).all(|pair| (pair[0] as u16) < pair[1] as u16));
+        for code in RejectCode::ALL {
+            assert_eq!(RejectCode::from_number(*code as u16), Some(*code));
+        }
+        assert_eq!(RejectCode::from_number(0), None);
+    }
+}

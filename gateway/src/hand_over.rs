@@ -1,0 +1,318 @@
+//! What passes between the gateway's threads and the sequencer: plain data over bounded single-producer rings.
+//!
+//! A request travels in one direction and never turns round: session → verifier → sequencer → publisher → session.
+//! Reads and subscriptions take the same way as commands, so that a client reads its own writes, and nothing is
+//! answered before everything in front of it is durable. The sequencer only moves these values: it never frees one.
+//!
+//! Bounds: each ring and each session's outbox has a fixed capacity. A full ring is a reject (-1008), a full outbox
+//! ends the session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+
+use bytes::Bytes;
+use lakh_engine::command::{Command, OrderReference};
+use lakh_engine::event::Event;
+use lakh_engine::ids::{AccountId, MarketId, Sequence};
+use lakh_engine::units::Timestamp;
+
+use crate::api_error::ApiError;
+
+/// Into the sequencer.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved by value through a ring: a box would allocate per order")]
+pub enum Input {
+    /// Something to journal and apply.
+    Command {
+        /// What.
+        command: Command,
+        /// The evidence behind it, as [`crate::auth`] encodes it; empty for the node's own commands.
+        evidence: Bytes,
+        /// Who waits for the outcome.
+        handle: Option<RequestHandle>,
+    },
+    /// Something to answer in order, without a place in the journal.
+    Read {
+        /// What.
+        read: Read,
+        /// Who waits for the answer.
+        handle: RequestHandle,
+    },
+}
+
+/// Out of the sequencer, in its order.
+#[derive(Debug)]
+pub enum Output {
+    /// A record was applied; its `event_count` events follow directly.
+    Applied {
+        /// Its place in the journal.
+        sequence: Sequence,
+        /// Its time.
+        timestamp: Timestamp,
+        /// How many [`Output::Event`]s follow.
+        event_count: u32,
+        /// Who waits for the outcome.
+        handle: Option<RequestHandle>,
+        /// The evidence that was journaled; only to be freed.
+        spent: Bytes,
+    },
+    /// One event of the record before.
+    Event(Event),
+    /// A read; everything in front of it belongs to it.
+    Read {
+        /// What.
+        read: Read,
+        /// Who waits for the answer.
+        handle: RequestHandle,
+    },
+    /// A command that was not taken: nothing of it is in the journal.
+    Refused {
+        /// Why.
+        error: ApiError,
+        /// Who waits for the outcome.
+        handle: Option<RequestHandle>,
+        /// Only to be freed.
+        spent: Bytes,
+    },
+}
+
+/// A question about state, or a wish to be told of its changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// One order of the account, live or recently ended.
+    OrderStatus {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        market: MarketId,
+        /// Which.
+        target: OrderReference,
+    },
+    /// The account's live orders.
+    OpenOrders {
+        /// Whose.
+        account: AccountId,
+        /// In one market, or in all.
+        market: Option<MarketId>,
+    },
+    /// The account's balances.
+    AccountStatus {
+        /// Whose.
+        account: AccountId,
+        /// Whether assets of which there is nothing are left out.
+        omit_zero_balances: bool,
+    },
+    /// The public book by price level.
+    Depth {
+        /// Where.
+        market: MarketId,
+        /// Levels a side: 1 ..= 5,000.
+        limit: u16,
+    },
+    /// Tells of every private event of the account from here on.
+    SubscribeAccount {
+        /// Whose.
+        account: AccountId,
+        /// The number that the client knows the subscription by.
+        subscription: u32,
+    },
+    /// Ends that.
+    UnsubscribeAccount {
+        /// Which; `None` for all of the session's.
+        subscription: Option<u32>,
+    },
+    /// Joins public streams.
+    SubscribeStreams {
+        /// Which, already checked.
+        streams: Vec<Stream>,
+        /// How its messages are wrapped.
+        wrapping: StreamWrapping,
+    },
+    /// Leaves public streams.
+    UnsubscribeStreams {
+        /// Which.
+        streams: Vec<Stream>,
+    },
+}
+
+/// A public stream of one market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream {
+    /// Which market.
+    pub market: MarketId,
+    /// What of it.
+    pub kind: StreamKind,
+}
+
+/// What a public stream tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamKind {
+    /// `@trade`: every trade.
+    Trade,
+    /// `@depth@100ms`: changed price levels, every 100 ms.
+    Depth100Milliseconds,
+    /// `@bookTicker`: best bid and ask on every change.
+    BookTicker,
+}
+
+/// How a connection wants its stream messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamWrapping {
+    /// `/ws`: the bare message.
+    Raw,
+    /// `/stream`: `{"stream":…,"data":…}`.
+    Combined,
+}
+
+/// Into a session.
+#[derive(Clone, Debug)]
+pub enum ToSession {
+    /// The outcome of the session's request number `request`.
+    Answer {
+        /// Which.
+        request: u32,
+        /// The JSON value of `result`, or why there is none.
+        outcome: Result<Bytes, ApiError>,
+    },
+    /// A whole message to pass on: a private report or a public stream's message.
+    Message(Bytes),
+}
+
+/// What the answer to a command has to hold; the publisher encodes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerShape {
+    /// `order.place` with `newOrderRespType=ACK`.
+    OrderAck,
+    /// `order.place` with `newOrderRespType=RESULT`.
+    OrderResult,
+    /// `order.place` with `newOrderRespType=FULL`.
+    OrderFull,
+    /// `order.cancel`.
+    OrderCanceled,
+    /// `order.amend.keepPriority`.
+    OrderAmended,
+    /// `openOrders.cancelAll`: an array of the cancelled orders, once the agenda is through.
+    OrdersCanceled,
+    /// An empty object: the session itself builds what its client sees.
+    Empty,
+}
+
+/// Who waits for an outcome.
+#[derive(Clone, Debug)]
+pub struct RequestHandle {
+    /// The session.
+    pub session: SessionHandle,
+    /// The session's own number of the request.
+    pub request: u32,
+    /// What the answer has to hold.
+    pub shape: AnswerShape,
+}
+
+impl RequestHandle {
+    /// Sends the outcome to the session that waits for it.
+    pub fn answer(&self, outcome: Result<Bytes, ApiError>) {
+        self.session.deliver(ToSession::Answer { request: self.request, outcome });
+    }
+}
+
+/// The publisher's end of a session's outbox.
+#[derive(Clone, Debug)]
+pub struct SessionHandle(Arc<Outbox>);
+
+/// A session's bounded outbox.
+#[derive(Debug)]
+struct Outbox {
+    sender: tokio::sync::mpsc::Sender<ToSession>,
+    overflowed: AtomicBool,
+}
+
+/// Whether a message reached the session's outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It did.
+    Delivered,
+    /// The session is gone, or is ended because it reads too slowly.
+    Ended,
+}
+
+impl SessionHandle {
+    /// A session's handle and the receiving end, with room for `capacity` messages.
+    pub fn new(capacity: usize) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(capacity);
+        (Self(Arc::new(Outbox { sender, overflowed: AtomicBool::new(false) })), receiver)
+    }
+
+    /// Puts a message into the outbox. Never waits: an outbox without room ends the session.
+    pub fn deliver(&self, message: ToSession) -> Delivery {
+        if self.overflowed() {
+            return Delivery::Ended;
+        }
+        match self.0.sender.try_send(message) {
+            Ok(()) => Delivery::Delivered,
+            Err(_) => {
+                self.0.overflowed.store(true, Ordering::Release);
+                Delivery::Ended
+            }
+        }
+    }
+
+    /// True once a message did not fit: what the client would see from here on has a gap, so the session must end.
+    pub fn overflowed(&self) -> bool {
+        self.0.overflowed.load(Ordering::Acquire)
+    }
+
+    /// True for two handles of one session.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// Wakes a thread that may be parked: one flag, one `unpark` only when the thread really sleeps.
+///
+/// The sleeper calls [`Signal::prepare`], looks at its queues once more, and parks only if they are empty; whoever puts
+/// something into a queue calls [`Signal::notify`] afterwards. The flag's swap orders the two, so no wake is lost.
+#[derive(Debug)]
+pub struct Signal {
+    sleeping: AtomicBool,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl Signal {
+    /// A signal that no thread listens to yet.
+    pub const fn new() -> Self {
+        Self { sleeping: AtomicBool::new(false), thread: std::sync::OnceLock::new() }
+    }
+
+    /// Makes the calling thread the one that is woken. The first call decides.
+    pub fn listen(&self) {
+        let _ = self.thread.set(std::thread::current());
+    }
+
+    /// Says that the calling thread is about to look at its queues for the last time before it parks.
+    pub fn prepare(&self) {
+        self.sleeping.swap(true, Ordering::SeqCst);
+    }
+
+    /// Says that the calling thread is awake.
+    pub fn awake(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    /// Wakes the thread if it sleeps or is about to.
+    pub fn notify(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.sleeping.load(Ordering::SeqCst)
+            && self.sleeping.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+impl Default for Signal {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,156 @@
+//! What can go wrong with a journal, in words an operator can act on.
+//!
+//! Invariant: every message says where (path, offset, sequence) and, where there is something to do, what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An error of opening, recovering, reading or closing a journal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The operating system refused an operation.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// Another process, or another writer of this process, holds the directory.
+    #[error("another process runs on {}; stop it first, or choose another directory", directory.display())]
+    Locked {
+        /// The journal's directory.
+        directory: PathBuf,
+    },
+    /// An option is outside its legal range.
+    #[error("journal option out of range: {detail}")]
+    InvalidOptions {
+        /// Which option, and its legal range.
+        detail: String,
+    },
+    /// The directory has no segments.
+    #[error("no journal in {}; start the exchange on it once, or name another directory", directory.display())]
+    NoJournal {
+        /// The directory that was looked at.
+        directory: PathBuf,
+    },
+    /// The file was written by a newer version.
+    #[error(
+        "{} has format version {found}, this program reads up to {known}; run a newer version of lakh on it",
+        path.display()
+    )]
+    FutureFormat {
+        /// The file.
+        path: PathBuf,
+        /// The major format version found in it.
+        found: u16,
+        /// The newest major format version this program knows.
+        known: u16,
+    },
+    /// The file belongs to another exchange or shard.
+    #[error(
+        "{} belongs to exchange {found}, not {expected}; correct the configured exchange id or the directory",
+        path.display()
+    )]
+    ForeignExchange {
+        /// The file.
+        path: PathBuf,
+        /// Exchange id and shard asked for, as hexadecimal digits, a slash and the shard.
+        expected: String,
+        /// Exchange id and shard found.
+        found: String,
+    },
+    /// A segment that must exist does not.
+    #[error(
+        "segment {index} is missing from {}; restore it from the archive or a replica before starting",
+        directory.display()
+    )]
+    MissingSegment {
+        /// The journal's directory.
+        directory: PathBuf,
+        /// Index of the missing segment.
+        index: u64,
+    },
+    /// The file `heads` is missing although there are segments.
+    #[error(
+        "{} is missing, so a lost end of the journal could not be told from a clean one; restore it, or state that \
+         the journal ends before sequence {sequence} with --truncate-at {sequence}",
+        path.display()
+    )]
+    HeadsMissing {
+        /// Where the file should be.
+        path: PathBuf,
+        /// The sequence after the last valid record.
+        sequence: u64,
+    },
+    /// Acknowledged data at the end of the journal is damaged; the operator may decide to give it up.
+    #[error(
+        "{} is damaged at offset {offset}: {detail}; records from sequence {sequence} on may have been acknowledged. \
+         Restore the file from a replica, or give up everything from there on with --truncate-at {sequence}",
+        path.display()
+    )]
+    Corruption {
+        /// The damaged file.
+        path: PathBuf,
+        /// Byte offset of the first block that fails.
+        offset: u64,
+        /// The first sequence that cannot be read.
+        sequence: u64,
+        /// What did not agree.
+        detail: String,
+    },
+    /// A segment header, footer or an inner segment is damaged; nothing may be given up here.
+    #[error("{} is damaged: {detail}; restore it from the archive or a replica", path.display())]
+    DamagedSegment {
+        /// The damaged file.
+        path: PathBuf,
+        /// What did not agree.
+        detail: String,
+    },
+    /// A snapshot is damaged or does not belong here.
+    #[error("snapshot {} cannot be used: {detail}; remove it and an older one or a full replay is used", path.display())]
+    Snapshot {
+        /// The snapshot's file.
+        path: PathBuf,
+        /// What did not agree.
+        detail: String,
+    },
+    /// The journal stopped after its first error and acknowledges nothing any more.
+    #[error("the journal stopped: {reason}; correct the cause and restart, recovery decides what is kept")]
+    Stopped {
+        /// The first error.
+        reason: Arc<str>,
+    },
+}
+
+impl JournalError {
+    /// Wraps an operating system error with what was tried on which path.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// Why a record was not taken. Nothing has been written when this is returned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The ring has no room until earlier records are durable. Refuse input; never wait on the matching thread.
+    #[error("the journal ring is full: storage is slower than the input")]
+    Full,
+    /// The journal has stopped at an earlier error; the reason is that error.
+    #[error("the journal stopped: {0}")]
+    Stopped(Arc<str>),
+    /// Header and payload exceed [`crate::MAX_RECORD_BYTES`].
+    #[error("a record of {bytes} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Bytes of the record with its header.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
