@@ -5,9 +5,38 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
+mod accounts;
+mod administration;
+mod agenda;
+mod balances;
+mod book;
+mod book_side;
+mod book_view;
+mod cancel;
+pub mod codec;
 pub mod command;
+mod digests;
+mod engine;
 pub mod event;
+mod event_digest;
 pub mod ids;
+mod index_table;
+mod market;
 pub mod market_spec;
+mod matching;
+mod nonces;
+mod order_arena;
+mod price_level;
 pub mod reject;
+mod snapshot;
+mod taker;
+mod trading;
 pub mod units;
+mod validate;
+
+pub use agenda::MAX_TOUCHED_ORDERS;
+pub use balances::Balance;
+pub use book_view::{BookView, LevelView, OrderView};
+pub use engine::Engine;
+pub use trading::MAX_RECEIVE_WINDOW_MS;
+pub use validate::MAX_OPEN_ORDERS;

@@ -1,0 +1,192 @@
+//! Accounts and trading keys: who may ask for what.
+//!
+//! Accounts are numbered without gaps and never closed. A public key is bound once and for ever; a revoked or expired
+//! key is never valid again. Bounds: the capacities of the genesis; a full table is a reject.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::command::{EvidenceGrade, RegisterKey};
+use crate::event::KeyEnd;
+use crate::ids::{AccountId, KeyId};
+use crate::index_table::{IndexTable, hash_bytes};
+use crate::nonces::NonceWindow;
+use crate::reject::RejectCode;
+use crate::units::Timestamp;
+
+/// An account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) owner: [u8; 20],
+    /// Private events so far.
+    pub(crate) report_sequence: u64,
+    /// Keys registered so far.
+    pub(crate) key_epoch: u32,
+    pub(crate) minimum_grade: EvidenceGrade,
+}
+
+/// A trading key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) public_key: [u8; 32],
+    pub(crate) account: AccountId,
+    pub(crate) status: KeyStatus,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) digest_capacity: u32,
+    /// Digests remembered now.
+    pub(crate) digests: u32,
+    pub(crate) nonces: NonceWindow,
+}
+
+/// How far a key has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum KeyStatus {
+    Pending = 0,
+    Live = 1,
+    Revoked = 2,
+    Expired = 3,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    accounts: Vec<Account>,
+    account_capacity: usize,
+    keys: Vec<Key>,
+    key_capacity: usize,
+    by_public_key: IndexTable,
+    /// Keys that end by themselves, next first; those revoked before stay until their time.
+    expiries: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
+    hash_seed: u64,
+}
+
+impl Accounts {
+    pub(crate) fn new(accounts: u32, keys: u32, hash_seed: u64) -> Self {
+        let mut table = Vec::with_capacity(accounts as usize);
+        table.push(Account::default());
+        Self {
+            accounts: table,
+            account_capacity: accounts as usize,
+            keys: Vec::with_capacity(keys as usize),
+            key_capacity: keys as usize,
+            by_public_key: IndexTable::new(keys),
+            expiries: BinaryHeap::with_capacity(keys as usize),
+            hash_seed,
+        }
+    }
+
+    pub(crate) fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    pub(crate) fn account(&self, account: AccountId) -> Option<&Account> {
+        self.accounts.get(account.0 as usize)
+    }
+
+    pub(crate) fn account_mut(&mut self, account: AccountId) -> &mut Account {
+        &mut self.accounts[account.0 as usize]
+    }
+
+    /// Counts one more private event of the account.
+    pub(crate) fn next_report(&mut self, account: AccountId) -> u64 {
+        let account = self.account_mut(account);
+        account.report_sequence += 1;
+        account.report_sequence
+    }
+
+    /// Whether a deposit for `account` is for one that exists (`Ok(false)`) or opens the next one (`Ok(true)`).
+    pub(crate) fn opens(&self, account: AccountId, owner: [u8; 20]) -> Result<bool, RejectCode> {
+        match self.account(account) {
+            Some(_) if account == AccountId(0) => Err(RejectCode::WrongAccount),
+            Some(known) if known.owner == owner => Ok(false),
+            Some(_) => Err(RejectCode::WrongAccount),
+            None if account.0 as usize != self.accounts.len() => Err(RejectCode::WrongAccount),
+            None if self.accounts.len() == self.account_capacity => Err(RejectCode::TableFull),
+            None => Ok(true),
+        }
+    }
+
+    /// Opens the next account.
+    pub(crate) fn open(&mut self, account: Account) {
+        assert!(self.accounts.len() < self.account_capacity, "`opens` checks for room first");
+        self.accounts.push(account);
+    }
+
+    /// Puts back the venue's own account from a snapshot.
+    pub(crate) fn restore_venue(&mut self, account: Account) {
+        self.accounts[0] = account;
+    }
+
+    /// Keys are numbered from 1.
+    pub(crate) fn key(&self, key: KeyId) -> Option<&Key> {
+        self.keys.get((key.0 as usize).checked_sub(1)?)
+    }
+
+    pub(crate) fn key_mut(&mut self, key: KeyId) -> &mut Key {
+        &mut self.keys[key.0 as usize - 1]
+    }
+
+    /// Whether the registration may be taken.
+    pub(crate) fn check_registration(&self, registration: &RegisterKey) -> Result<(), RejectCode> {
+        let account = self.account(registration.account).filter(|_| registration.account != AccountId(0));
+        let Some(account) = account else { return Err(RejectCode::AccountUnknown) };
+        if self.keys.len() == self.key_capacity {
+            return Err(RejectCode::TableFull);
+        }
+        let hash = self.hash(&registration.public_key);
+        let bound = |index: u32| self.keys[index as usize].public_key == registration.public_key;
+        if self.by_public_key.find(hash, bound).is_some() {
+            return Err(RejectCode::KeyBoundBefore);
+        }
+        if registration.epoch != account.key_epoch + 1 {
+            return Err(RejectCode::WrongKeyEpoch);
+        }
+        Ok(())
+    }
+
+    /// Binds a key and tells its number.
+    pub(crate) fn add_key(&mut self, key: Key) -> KeyId {
+        let index = u32::try_from(self.keys.len()).expect("at most the key capacity, a u32");
+        self.by_public_key.insert(self.hash(&key.public_key), index);
+        let id = KeyId(index + 1);
+        if key.expires_at != Timestamp::ZERO && !matches!(key.status, KeyStatus::Expired) {
+            self.expiries.push(Reverse((key.expires_at, id)));
+        }
+        self.keys.push(key);
+        id
+    }
+
+    /// When the next key ends by itself.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Ends the next key whose time is over: `Some(None)` when it was revoked before.
+    pub(crate) fn expire_one(&mut self, now: Timestamp) -> Option<Option<KeyId>> {
+        if self.next_expiry()? > now {
+            return None;
+        }
+        let Reverse((_, id)) = self.expiries.pop()?;
+        let key = self.key_mut(id);
+        if matches!(key.status, KeyStatus::Revoked) {
+            return Some(None);
+        }
+        key.status = KeyStatus::Expired;
+        Some(Some(id))
+    }
+
+    /// Ends a key now; tells how.
+    pub(crate) fn revoke(&mut self, key: KeyId) -> KeyEnd {
+        self.key_mut(key).status = KeyStatus::Revoked;
+        KeyEnd::Revoked
+    }
+
+    fn hash(&self, public_key: &[u8; 32]) -> u64 {
+        hash_bytes(self.hash_seed, 0, public_key)
+    }
+}

@@ -1,0 +1,73 @@
+//! Work that one command began and may not finish: it is state, and journaled `Continue`s work it off in bounded steps.
+//!
+//! While the agenda holds anything, only `Continue` is taken, so nothing can come between the parts of one operation.
+//! Bound: the capacity of the genesis.
+
+use std::collections::VecDeque;
+
+use crate::command::Side;
+use crate::ids::{AccountId, MarketId, OrderId, Sequence};
+
+/// Orders that one command may touch: fills, and orders taken off.
+pub const MAX_TOUCHED_ORDERS: u32 = 1_024;
+
+/// An operation with more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgendaItem {
+    CancelAll(CancelAllProgress),
+}
+
+/// How far a mass cancel has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CancelAllProgress {
+    pub(crate) account: AccountId,
+    /// The command that began it.
+    pub(crate) origin: Sequence,
+    /// The market that is worked on.
+    pub(crate) market: MarketId,
+    /// Whether the markets behind it follow.
+    pub(crate) all_markets: u8,
+    pub(crate) side: Option<Side>,
+    /// The last order that was looked at and left alone, since it is on the other side.
+    pub(crate) after: Option<OrderId>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Agenda {
+    items: VecDeque<AgendaItem>,
+    capacity: usize,
+}
+
+impl Agenda {
+    pub(crate) fn new(capacity: u32) -> Self {
+        Self { items: VecDeque::with_capacity(capacity as usize), capacity: capacity as usize }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.items.len() == self.capacity
+    }
+
+    pub(crate) fn push(&mut self, item: AgendaItem) {
+        assert!(!self.is_full(), "an operation that may need the agenda checks for room first");
+        self.items.push_back(item);
+    }
+
+    /// What is next, taken out.
+    pub(crate) fn pop(&mut self) -> Option<AgendaItem> {
+        self.items.pop_front()
+    }
+
+    /// Puts back in front what is not finished.
+    pub(crate) fn push_front(&mut self, item: AgendaItem) {
+        self.items.push_front(item);
+    }
+
+    pub(crate) fn items(&self) -> impl ExactSizeIterator<Item = &AgendaItem> {
+        self.items.iter()
+    }
+}

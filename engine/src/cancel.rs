@@ -1,0 +1,165 @@
+//! Taking orders off: one, all, and a part of one.
+
+use crate::agenda::{AgendaItem, CancelAllProgress, MAX_TOUCHED_ORDERS};
+use crate::command::{AmendOrder, CancelAll, CancelOrder, MarketState, OrderReference, Side};
+use crate::engine::{Reject, Shard};
+use crate::event::{CancelReason, Completion, Event, OrderReduced};
+use crate::ids::{AccountId, MarketId, Sequence};
+use crate::reject::RejectCode;
+use crate::validate::hold;
+
+impl Shard {
+    /// Takes one order off.
+    pub(crate) fn cancel_order(
+        &mut self,
+        account: AccountId,
+        cancel: &CancelOrder,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let market = self.market(cancel.market)?;
+        if market.state == MarketState::Halt {
+            return Err(RejectCode::MarketClosed.into());
+        }
+        let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        self.take_off(cancel.market, slot, CancelReason::Requested, events);
+        Ok(())
+    }
+
+    /// Makes one order smaller; it keeps its place.
+    pub(crate) fn amend_order(
+        &mut self,
+        account: AccountId,
+        amend: &AmendOrder,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let market = self.market(amend.market)?;
+        if !matches!(market.state, MarketState::Open | MarketState::PostOnly) {
+            return Err(RejectCode::MarketClosed.into());
+        }
+        let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
+        let before = *market.book.order(slot);
+        let filled = before.quantity - before.remaining;
+        if amend.new_quantity <= filled || amend.new_quantity >= before.quantity {
+            return Err(RejectCode::AmendNotSmaller.into());
+        }
+        let reduced_by = before.quantity - amend.new_quantity;
+        let market = &mut self.markets[usize::from(amend.market.0)];
+        market.book.reduce(slot, reduced_by);
+        let asset = match before.side {
+            Side::Bid => market.spec.quote,
+            Side::Ask => market.spec.base,
+        };
+        self.balances.release(account, asset, hold(before.hold_per_lot, reduced_by));
+        events.push(Event::OrderReduced(OrderReduced {
+            account,
+            report_sequence: self.accounts.next_report(account),
+            market: amend.market,
+            order: before.id,
+            side: before.side,
+            price: before.price,
+            quantity: amend.new_quantity,
+            remaining: before.remaining - reduced_by,
+            reduced_by,
+            feed_sequence: market.next_feed(),
+        }));
+        Ok(())
+    }
+
+    /// Takes all of an account's orders off: as many as one command may at once, the rest by the agenda.
+    pub(crate) fn cancel_all(
+        &mut self,
+        origin: Sequence,
+        account: AccountId,
+        cancel: &CancelAll,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        if let Some(market) = cancel.market
+            && self.market(market)?.state == MarketState::Halt
+        {
+            return Err(RejectCode::MarketClosed.into());
+        }
+        if self.agenda.is_full() {
+            return Err(RejectCode::AgendaFull.into());
+        }
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::CancelAllAccepted { account, market: cancel.market, report_sequence });
+        let progress = CancelAllProgress {
+            account,
+            origin,
+            market: cancel.market.unwrap_or(MarketId(0)),
+            all_markets: u8::from(cancel.market.is_none()),
+            side: cancel.side,
+            after: None,
+        };
+        self.work_on_cancel_all(progress, events);
+        Ok(())
+    }
+
+    /// Works off the next part of the agenda.
+    pub(crate) fn continue_agenda(&mut self, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+        match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
+            AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
+        }
+        Ok(())
+    }
+
+    /// Looks at up to [`MAX_TOUCHED_ORDERS`] orders and puts what is left back in front of the agenda.
+    fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Vec<Event>) {
+        let mut canceled = 0;
+        let mut finished = Completion::Pending;
+        for _ in 0..MAX_TOUCHED_ORDERS {
+            match self.next_to_cancel(&mut progress) {
+                None => {
+                    finished = Completion::Finished;
+                    break;
+                }
+                Some(NextOrder::OtherSide) => {}
+                Some(NextOrder::Cancel(slot)) => {
+                    self.take_off(progress.market, slot, CancelReason::MassCancel, events);
+                    canceled += 1;
+                }
+            }
+        }
+        let CancelAllProgress { account, origin, .. } = progress;
+        events.push(Event::AgendaProgress { account, origin, canceled, finished });
+        if finished == Completion::Pending {
+            self.agenda.push_front(AgendaItem::CancelAll(progress));
+        }
+    }
+
+    /// The next order of the mass cancel, moving on to the next market where one is through; `None` at the end.
+    fn next_to_cancel(&self, progress: &mut CancelAllProgress) -> Option<NextOrder> {
+        loop {
+            let market = self.markets.get(usize::from(progress.market.0))?;
+            let after = progress.after.map(|id| {
+                let slot = market.book.find(progress.account, OrderReference::OrderId(id));
+                slot.expect("nothing comes between the parts of a mass cancel, so the order it left alone is there")
+            });
+            let next = match market.state {
+                MarketState::Halt => None,
+                _ => market.book.account_order_after(progress.account, after),
+            };
+            match next {
+                Some(slot) => {
+                    let order = market.book.order(slot);
+                    if progress.side.is_none_or(|side| side == order.side) {
+                        return Some(NextOrder::Cancel(slot));
+                    }
+                    progress.after = Some(order.id);
+                    return Some(NextOrder::OtherSide);
+                }
+                None if progress.all_markets == 0 => return None,
+                None => {
+                    progress.market.0 += 1;
+                    progress.after = None;
+                }
+            }
+        }
+    }
+}
+
+/// What a mass cancel looks at next.
+enum NextOrder {
+    Cancel(u32),
+    OtherSide,
+}

@@ -1,0 +1,434 @@
+//! Bytes of commands, events and snapshots: little-endian, fields in the order of their declaration, no padding.
+//!
+//! One trait, [`Wire`], gives each type both directions, so that they cannot drift apart. A sum type starts with a tag
+//! byte; an `Option` with 0 or 1; text with its length. Decoding is total: any bytes give a value or a [`DecodeError`],
+//! and what decodes encodes back to the same bytes. Format 0: the bytes may still change until the format is frozen.
+//!
+//! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
+
+use crate::command::{
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Capacities, Command, Deposit, Epoch,
+    EvidenceGrade, FundsSource, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+};
+use crate::event::{
+    CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
+    Rejected, Trade, TradeParty,
+};
+use crate::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Sequence, ShortText, TradeId};
+use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::reject::RejectCode;
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+
+/// Why bytes are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// They end too early.
+    Truncated,
+    /// A tag, number or text is none that is known.
+    BadValue,
+    /// They go on after the value's end.
+    TrailingBytes,
+}
+
+/// A value that has bytes.
+pub(crate) trait Wire: Sized {
+    /// Appends its bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+    /// Takes its bytes off the front of `input`.
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// Takes `N` bytes off the front.
+fn take<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], DecodeError> {
+    let (head, rest) = input.split_first_chunk::<N>().ok_or(DecodeError::Truncated)?;
+    *input = rest;
+    Ok(*head)
+}
+
+macro_rules! wire_integer {
+    ($($integer:ty),*) => {$(
+        impl Wire for $integer {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                take(input).map(Self::from_le_bytes)
+            }
+        }
+    )*};
+}
+
+macro_rules! wire_newtype {
+    ($($name:ident),*) => {$(
+        impl Wire for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                self.0.encode(out);
+            }
+            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                Wire::decode(input).map(Self)
+            }
+        }
+    )*};
+}
+
+/// A struct: its fields in order; what follows behind the braces is set when decoding and has no bytes.
+macro_rules! wire_struct {
+    ($name:ident { $($field:ident),* $(,)? } $($unstored:tt)*) => {
+        impl Wire for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                $(self.$field.encode(out);)*
+            }
+            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                Ok(Self { $($field: Wire::decode(input)?,)* $($unstored)* })
+            }
+        }
+    };
+}
+
+/// An enumeration without fields: one byte.
+macro_rules! wire_byte_enum {
+    ($name:ident { $($variant:ident),* $(,)? }) => {
+        impl Wire for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.push(*self as u8);
+            }
+            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                let byte = u8::decode(input)?;
+                $(if byte == Self::$variant as u8 {
+                    return Ok(Self::$variant);
+                })*
+                Err(DecodeError::BadValue)
+            }
+        }
+    };
+}
+
+/// A sum type: a tag byte, then the variant's fields.
+macro_rules! wire_enum {
+    ($name:ident { $($tag:literal => $variant:ident $(($value:ident))? $({ $($field:ident),* $(,)? })?),* $(,)? }) => {
+        impl Wire for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$variant $(($value))? $({ $($field),* })? => {
+                        out.push($tag);
+                        $($value.encode(out);)?
+                        $($($field.encode(out);)*)?
+                    })*
+                }
+            }
+            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                let [tag] = take(input)?;
+                match tag {
+                    $($tag => Ok(Self::$variant $(({
+                        let $value = Wire::decode(input)?;
+                        $value
+                    }))? $({ $($field: Wire::decode(input)?),* })?),)*
+                    _ => Err(DecodeError::BadValue),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {wire_byte_enum, wire_struct};
+
+wire_integer!(u8, u16, u32, u64, u128, i32, i64);
+wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, Sequence, AccountId, MarketId, AssetId, KeyId, OrderId, TradeId);
+
+impl<const N: usize> Wire for [u8; N] {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        take(input)
+    }
+}
+
+impl<const N: usize> Wire for [[u8; 32]; N] {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.iter().for_each(|key| key.encode(out));
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut keys = [[0; 32]; N];
+        for key in &mut keys {
+            *key = take(input)?;
+        }
+        Ok(keys)
+    }
+}
+
+impl<const MAX: usize> Wire for ShortText<MAX> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let bytes = self.as_bytes();
+        out.push(u8::try_from(bytes.len()).expect("short text is shorter than 256 bytes"));
+        out.extend_from_slice(bytes);
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let [length] = take(input)?;
+        let (text, rest) = input.split_at_checked(usize::from(length)).ok_or(DecodeError::Truncated)?;
+        *input = rest;
+        Self::from_bytes(text).ok_or(DecodeError::BadValue)
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            None => out.push(0),
+            Some(value) => {
+                out.push(1);
+                value.encode(out);
+            }
+        }
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        match take(input)? {
+            [0] => Ok(None),
+            [1] => T::decode(input).map(Some),
+            _ => Err(DecodeError::BadValue),
+        }
+    }
+}
+
+impl Wire for RejectCode {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (*self as u16).encode(out);
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        Self::from_number(u16::decode(input)?).ok_or(DecodeError::BadValue)
+    }
+}
+
+wire_byte_enum!(Mode { Dev, Run });
+wire_byte_enum!(MarketState { PreOpen, PostOnly, Open, CancelOnly, Halt });
+wire_byte_enum!(EvidenceGrade { Delegated, HeaderKeyed, Signed, Native });
+wire_byte_enum!(Side { Bid, Ask });
+wire_byte_enum!(OrderType { Limit, LimitMaker, Market });
+wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill });
+wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker });
+wire_byte_enum!(Completion { Pending, Finished });
+wire_byte_enum!(KeyEnd { Revoked, Expired });
+wire_byte_enum!(CancelReason { Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills });
+
+wire_struct!(AssetSpec { asset, symbol, decimals, chain_units_per_atom });
+wire_struct!(MarketSpec {
+    market,
+    symbol,
+    base,
+    quote,
+    tick_size_e8,
+    base_atoms_per_lot,
+    quote_atoms_per_tick_lot,
+    max_price,
+    min_quantity,
+    max_quantity,
+    min_notional,
+    market_order_band,
+    maker_fee,
+    taker_fee,
+    max_orders,
+    max_levels,
+});
+wire_struct!(Capacities { accounts, assets, markets, keys, digests, agenda });
+wire_struct!(Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys });
+wire_struct!(Epoch { epoch, software });
+wire_struct!(AdminCommand { authority, action, reason });
+wire_struct!(RegisterKey { account, public_key, epoch, expires_at, digest_capacity });
+wire_struct!(Deposit { account, owner, asset, amount, source });
+wire_struct!(Withdraw { account, asset, amount, source });
+wire_struct!(SignedCommand { account, key, grade, replay_guard, valid_until, operation });
+wire_struct!(PlaceOrder {
+    market,
+    side,
+    order_type,
+    time_in_force,
+    price,
+    quantity,
+    quote_budget,
+    self_trade_mode,
+    client_id,
+});
+wire_struct!(CancelOrder { market, target });
+wire_struct!(AmendOrder { market, target, new_quantity });
+wire_struct!(CancelAll { market, side });
+
+wire_enum!(AdminAuthority {
+    0 => Genesis,
+    1 => Role { role, nonce },
+    2 => Node,
+});
+wire_enum!(AdminAction {
+    0 => ListAsset(spec),
+    1 => ListMarket(spec),
+    2 => SetMarketState { market, state },
+    3 => SetFees { market, maker_fee, taker_fee },
+    4 => RegisterKey(key),
+    5 => RevokeKey { key },
+    6 => SetAccountPolicy { account, minimum_grade },
+});
+wire_enum!(FundsSource {
+    0 => Genesis,
+    1 => ChainQueue { queue_id },
+});
+wire_enum!(ReplayGuard {
+    0 => Digest { digest, signed_at, receive_window_ms },
+    1 => Nonce { nonce },
+    2 => Session { signed_at, receive_window_ms },
+});
+wire_enum!(OrderReference {
+    0 => OrderId(order),
+    1 => ClientId(client_id),
+});
+wire_enum!(Operation {
+    0 => PlaceOrder(order),
+    1 => CancelOrder(cancel),
+    2 => AmendOrder(amend),
+    3 => CancelAll(cancel),
+    4 => Logon,
+    5 => ActivateKey,
+    6 => RevokeKey,
+});
+wire_enum!(Command {
+    1 => Genesis(genesis),
+    2 => Epoch(epoch),
+    3 => AdvanceTime,
+    4 => Continue,
+    5 => Admin(admin),
+    6 => Deposit(deposit),
+    7 => Withdraw(withdraw),
+    8 => Signed(signed),
+});
+
+wire_struct!(Rejected { account, report_sequence, code, market, client_id, order });
+wire_struct!(Duplicate { account, original, rejected });
+wire_struct!(OrderAccepted {
+    account,
+    report_sequence,
+    market,
+    order,
+    client_id,
+    side,
+    order_type,
+    time_in_force,
+    self_trade_mode,
+    price,
+    quantity,
+    quote_budget,
+});
+wire_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker, taker });
+wire_struct!(TradeParty { account, order, report_sequence, remaining, fee });
+wire_struct!(OrderRested { account, market, order, side, price, remaining, feed_sequence });
+wire_struct!(OrderCanceled { account, report_sequence, market, order, side, price, remaining, reason, feed_sequence });
+wire_struct!(OrderReduced {
+    account,
+    report_sequence,
+    market,
+    order,
+    side,
+    price,
+    quantity,
+    remaining,
+    reduced_by,
+    feed_sequence,
+});
+wire_enum!(Event {
+    1 => Rejected(rejected),
+    2 => Duplicate(duplicate),
+    3 => OrderAccepted(accepted),
+    4 => Trade(trade),
+    5 => OrderRested(rested),
+    6 => OrderCanceled(canceled),
+    7 => OrderReduced(reduced),
+    8 => CancelAllAccepted { account, market, report_sequence },
+    9 => AgendaProgress { account, origin, canceled, finished },
+    10 => BalanceChanged { account, asset, available, held },
+    11 => MarketStateChanged { market, state, reason, feed_sequence },
+    12 => FeesChanged { market, maker_fee, taker_fee },
+    13 => AssetListed(spec),
+    14 => MarketListed(spec),
+    15 => AccountOpened { account, owner },
+    16 => DepositCredited { account, asset, amount, report_sequence },
+    17 => Withdrawn { account, asset, amount, report_sequence },
+    18 => KeyRegistered { key, account, public_key, expires_at },
+    19 => KeyActivated { key },
+    20 => KeyEnded { key, cause },
+    21 => LoggedOn { account, key },
+    22 => AccountPolicyChanged { account, minimum_grade },
+    23 => EpochStarted { epoch },
+});
+
+impl Command {
+    /// The record type under which the journal files it; the same number as the tag byte of its bytes.
+    pub const fn kind(&self) -> u16 {
+        match self {
+            Self::Genesis(_) => 1,
+            Self::Epoch(_) => 2,
+            Self::AdvanceTime => 3,
+            Self::Continue => 4,
+            Self::Admin(_) => 5,
+            Self::Deposit(_) => 6,
+            Self::Withdraw(_) => 7,
+            Self::Signed(_) => 8,
+        }
+    }
+}
+
+/// The largest encoded command in bytes.
+pub const MAX_COMMAND_BYTES: usize = 512;
+
+/// The schema version in each record's header.
+pub const SCHEMA_VERSION: u8 = 0;
+
+/// Appends the bytes of `command`.
+pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
+    command.encode(out);
+}
+
+/// Reads one command that fills `bytes`.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_command(bytes: &[u8]) -> Result<Command, DecodeError> {
+    decode_all(bytes)
+}
+
+/// Appends the bytes of `event`.
+pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
+    event.encode(out);
+}
+
+/// Reads one event that fills `bytes`.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_event(bytes: &[u8]) -> Result<Event, DecodeError> {
+    decode_all(bytes)
+}
+
+/// Appends a journal record's payload: `u16 length ‖ command ‖ evidence`.
+pub fn encode_payload(command: &Command, evidence: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 2]);
+    command.encode(out);
+    let length = u16::try_from(out.len() - start - 2).expect("a command is at most 512 bytes");
+    out[start..start + 2].copy_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(evidence);
+}
+
+/// Splits a journal record's payload into the command and its evidence.
+///
+/// # Errors
+/// See [`DecodeError`]; the command must fill its stated length.
+pub fn split_payload(payload: &[u8]) -> Result<(Command, &[u8]), DecodeError> {
+    let mut rest = payload;
+    let length = usize::from(u16::decode(&mut rest)?);
+    let (command, evidence) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+    Ok((decode_command(command)?, evidence))
+}
+
+/// Reads one value that fills `bytes`.
+fn decode_all<T: Wire>(mut bytes: &[u8]) -> Result<T, DecodeError> {
+    let value = T::decode(&mut bytes)?;
+    if bytes.is_empty() { Ok(value) } else { Err(DecodeError::TrailingBytes) }
+}

@@ -1,0 +1,315 @@
+//! The state machine: one `apply` for every record of the journal.
+//!
+//! `apply` validates completely, then changes; a reject is an event. What it does depends on nothing but the state and
+//! the command. One `apply` touches at most [`MAX_TOUCHED_ORDERS`](crate::agenda::MAX_TOUCHED_ORDERS) orders and emits at most
+//! [`Engine::MAX_EVENTS`] events; what is left stands in the agenda.
+
+use crate::accounts::Accounts;
+use crate::agenda::Agenda;
+use crate::balances::{Balance, Balances};
+use crate::book_view::BookView;
+use crate::command::{Command, Epoch, Genesis, Mode};
+use crate::digests::DigestStore;
+use crate::event::{Event, KeyEnd, Rejected};
+use crate::event_digest::EventDigest;
+use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
+use crate::market::Market;
+use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::reject::RejectCode;
+use crate::snapshot;
+use crate::units::{Atoms, Timestamp};
+
+/// One shard. See the module.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) sequence: Sequence,
+    pub(crate) now: Timestamp,
+    pub(crate) epoch: u32,
+    pub(crate) shard: Option<Shard>,
+    pub(crate) event_digest: EventDigest,
+}
+
+/// What there is from the genesis on.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) genesis: Genesis,
+    pub(crate) role_nonces: [u64; Genesis::ROLES],
+    pub(crate) last_queue_id: u64,
+    pub(crate) assets: Vec<AssetSpec>,
+    pub(crate) markets: Vec<Market>,
+    pub(crate) accounts: Accounts,
+    pub(crate) balances: Balances,
+    pub(crate) digests: DigestStore,
+    pub(crate) agenda: Agenda,
+    /// Digests that keys have reserved.
+    pub(crate) digests_reserved: u32,
+}
+
+/// A reject on its way out: the code and what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) code: RejectCode,
+    /// The live order that is in the way, or 0.
+    pub(crate) order: OrderId,
+}
+
+impl From<RejectCode> for Reject {
+    fn from(code: RejectCode) -> Self {
+        Self { code, order: OrderId(0) }
+    }
+}
+
+/// Where and at what time a command runs; the same for all that it causes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) sequence: Sequence,
+    pub(crate) now: Timestamp,
+    pub(crate) genesis_phase: GenesisPhase,
+}
+
+/// Whether the exchange is still being set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GenesisPhase {
+    Open,
+    Over,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// The most events that one command causes.
+    pub const MAX_EVENTS: usize = 4_160;
+
+    /// An engine before its first record.
+    pub fn new() -> Self {
+        Self {
+            sequence: Sequence(0),
+            now: Timestamp::ZERO,
+            epoch: 0,
+            shard: None,
+            event_digest: EventDigest::new(Self::MAX_EVENTS),
+        }
+    }
+
+    /// Applies the command at `sequence` (the last one + 1) and `timestamp` (not before the last one) and puts what it
+    /// causes into `events`, which is emptied first and should have room for [`Self::MAX_EVENTS`].
+    ///
+    /// # Panics
+    /// When the sequence has a gap or time runs backwards: the journal would be wrong.
+    pub fn apply(&mut self, sequence: Sequence, timestamp: Timestamp, command: &Command, events: &mut Vec<Event>) {
+        assert_eq!(sequence.0, self.sequence.0 + 1, "the journal has no gaps");
+        assert!(timestamp >= self.now, "the journal's time never runs backwards");
+        self.sequence = sequence;
+        self.now = timestamp;
+        events.clear();
+        if let Err(code) = self.dispatch(command, events) {
+            events.push(Event::Rejected(Rejected {
+                account: AccountId(0),
+                report_sequence: 0,
+                code,
+                market: None,
+                client_id: ClientId::EMPTY,
+                order: OrderId(0),
+            }));
+        }
+        if let Some(shard) = &self.shard {
+            shard.report_balances(events);
+        }
+        assert!(events.len() <= Self::MAX_EVENTS, "one command does bounded work");
+        self.event_digest.absorb(sequence, timestamp, events);
+    }
+
+    fn dispatch(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+        let moment = self.moment();
+        let Some(shard) = &mut self.shard else {
+            let Command::Genesis(genesis) = command else { return Err(RejectCode::NotConfigured) };
+            self.shard = Some(Shard::new(genesis)?);
+            return Ok(());
+        };
+        shard.balances.begin(moment.sequence);
+        if !shard.agenda.is_empty() && !matches!(command, Command::Continue) {
+            return Err(RejectCode::AgendaPending);
+        }
+        match command {
+            Command::Genesis(_) => Err(RejectCode::GenesisOver),
+            Command::Epoch(epoch) => self.start_epoch(epoch, events),
+            Command::AdvanceTime => {
+                shard.expire_keys(moment.now, events);
+                Ok(())
+            }
+            Command::Continue => shard.continue_agenda(events),
+            Command::Admin(admin) => shard.administer(moment, admin, events),
+            Command::Deposit(deposit) => shard.deposit(moment, deposit, events),
+            Command::Withdraw(withdraw) => shard.withdraw(withdraw, events),
+            Command::Signed(signed) => shard.trade(moment, signed, events),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
+        Moment { sequence: self.sequence, now: self.now, genesis_phase }
+    }
+
+    fn start_epoch(&mut self, epoch: &Epoch, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+        if epoch.epoch != self.epoch + 1 {
+            return Err(RejectCode::WrongEpoch);
+        }
+        self.epoch = epoch.epoch;
+        events.push(Event::EpochStarted { epoch: epoch.epoch });
+        Ok(())
+    }
+
+    /// The last record applied.
+    pub const fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// The last record's time.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The number of the last start; 0 before the first.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// What the exchange is, once there is a genesis.
+    pub fn genesis(&self) -> Option<&Genesis> {
+        self.shard.as_ref().map(|shard| &shard.genesis)
+    }
+
+    /// Demonstration or real, once there is a genesis.
+    pub fn mode(&self) -> Option<Mode> {
+        self.genesis().map(|genesis| genesis.mode)
+    }
+
+    /// True while only [`Command::Continue`] is taken.
+    pub fn agenda_pending(&self) -> bool {
+        self.shard.as_ref().is_some_and(|shard| !shard.agenda.is_empty())
+    }
+
+    /// When [`Command::AdvanceTime`] is due next.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.shard.as_ref()?.accounts.next_expiry()
+    }
+
+    /// BLAKE3 of the canonical snapshot: equal states have equal hashes, on any machine.
+    pub fn state_hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.snapshot()).as_bytes()
+    }
+
+    /// The running digest of every event so far.
+    pub fn event_digest(&self) -> [u8; 32] {
+        self.event_digest.current()
+    }
+
+    /// The canonical encoding of the whole state.
+    pub fn snapshot(&self) -> Vec<u8> {
+        snapshot::encode(self)
+    }
+
+    /// The engine that a snapshot describes.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, crate::codec::DecodeError> {
+        snapshot::decode(bytes)
+    }
+
+    /// An account's balance; `None` where there is no such account or asset.
+    pub fn balance(&self, account: AccountId, asset: AssetId) -> Option<Balance> {
+        let shard = self.shard.as_ref()?;
+        let known = shard.accounts.account(account).is_some() && usize::from(asset.0) < shard.assets.len();
+        known.then(|| shard.balances.balance(account, asset))
+    }
+
+    /// Deposits minus withdrawals of an asset; the sum of all balances of it is the same.
+    pub fn supply(&self, asset: AssetId) -> Option<Atoms> {
+        let shard = self.shard.as_ref()?;
+        shard.assets.get(usize::from(asset.0))?;
+        let totals = shard.balances.totals(asset);
+        Some(totals.deposited - totals.withdrawn)
+    }
+
+    /// Accounts that there are, the venue's own included.
+    pub fn account_count(&self) -> usize {
+        self.shard.as_ref().map_or(0, |shard| shard.accounts.accounts().len())
+    }
+
+    /// A trading key's bytes.
+    pub fn public_key(&self, key: KeyId) -> Option<[u8; 32]> {
+        self.shard.as_ref()?.accounts.key(key).map(|key| key.public_key)
+    }
+
+    /// A role's last used nonce.
+    pub fn role_nonce(&self, role: u8) -> Option<u64> {
+        self.shard.as_ref()?.role_nonces.get(usize::from(role)).copied()
+    }
+
+    /// The assets, by number.
+    pub fn assets(&self) -> &[AssetSpec] {
+        self.shard.as_ref().map_or(&[], |shard| &shard.assets)
+    }
+
+    /// The markets' specifications, by number.
+    pub fn market_specs(&self) -> impl Iterator<Item = &MarketSpec> {
+        self.shard.iter().flat_map(|shard| shard.markets.iter().map(|market| &market.spec))
+    }
+
+    /// A look at a market's book.
+    pub fn book(&self, market: MarketId) -> Option<BookView<'_>> {
+        self.shard.as_ref()?.markets.get(usize::from(market.0)).map(BookView::new)
+    }
+}
+
+impl Shard {
+    /// An empty shard within the genesis' bounds.
+    pub(crate) fn new(genesis: &Genesis) -> Result<Self, RejectCode> {
+        let capacities = &genesis.capacities;
+        let in_range = (2..=1 << 24).contains(&capacities.accounts)
+            && (2..=64).contains(&capacities.assets)
+            && (1..=1_024).contains(&capacities.markets)
+            && (1..=1 << 24).contains(&capacities.keys)
+            && (1..=1 << 26).contains(&capacities.digests)
+            && (1..=1 << 20).contains(&capacities.agenda);
+        if !in_range {
+            return Err(RejectCode::BadSpecification);
+        }
+        Ok(Self {
+            genesis: *genesis,
+            role_nonces: [0; Genesis::ROLES],
+            last_queue_id: 0,
+            assets: Vec::with_capacity(usize::from(capacities.assets)),
+            markets: Vec::with_capacity(usize::from(capacities.markets)),
+            accounts: Accounts::new(capacities.accounts, capacities.keys, genesis.hash_seed),
+            balances: Balances::new(capacities.accounts, capacities.assets, Engine::MAX_EVENTS),
+            digests: DigestStore::new(capacities.digests, genesis.hash_seed),
+            agenda: Agenda::new(capacities.agenda),
+            digests_reserved: 0,
+        })
+    }
+
+    /// Tells the balances that the command changed, as they are now.
+    fn report_balances(&self, events: &mut Vec<Event>) {
+        for &(account, asset) in self.balances.touched() {
+            let Balance { available, held } = self.balances.balance(account, asset);
+            events.push(Event::BalanceChanged { account, asset, available, held });
+        }
+    }
+
+    /// Ends the keys whose time is over, as many as one command may.
+    fn expire_keys(&mut self, now: Timestamp, events: &mut Vec<Event>) {
+        for _ in 0..crate::agenda::MAX_TOUCHED_ORDERS {
+            match self.accounts.expire_one(now) {
+                None => return,
+                Some(None) => {}
+                Some(Some(key)) => events.push(Event::KeyEnded { key, cause: KeyEnd::Expired }),
+            }
+        }
+    }
+}

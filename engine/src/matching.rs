@@ -1,0 +1,292 @@
+//! Matching: the incoming order meets the book, in price-time priority, at the resting orders' prices.
+//!
+//! The loop is short: look at the order that is next, decide how much, trade. Money moves inside [`Shard::settle`].
+
+use crate::agenda::MAX_TOUCHED_ORDERS;
+use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::engine::{Moment, Reject, Shard};
+use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
+use crate::ids::{AccountId, MarketId};
+use crate::order_arena::{Links, Order};
+use crate::taker::{Stop, Taker, Wanted};
+use crate::trading::{VENUE, order_id};
+use crate::units::{Atoms, Lots};
+use crate::validate::hold;
+
+impl Shard {
+    /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
+    pub(crate) fn place_order(
+        &mut self,
+        moment: Moment,
+        account: AccountId,
+        request: &PlaceOrder,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let mut taker = self.validate_order(order_id(moment.sequence), account, request)?;
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
+        if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(&taker) {
+            self.drop_rest(&taker, CancelReason::FillOrKill, events);
+            return Ok(());
+        }
+        let traded_before = events.len();
+        let stop = self.match_taker(&mut taker, events);
+        let budget_spent = stop == Stop::Done && events.len() > traded_before;
+        if taker.is_done() || (matches!(taker.wanted, Wanted::QuoteBudget(_)) && budget_spent) {
+            return Ok(());
+        }
+        match taker.end_of_rest(stop) {
+            Some(reason) => self.drop_rest(&taker, reason, events),
+            None => self.rest(&taker, events),
+        }
+        Ok(())
+    }
+
+    /// The match loop.
+    fn match_taker(&mut self, taker: &mut Taker, events: &mut Vec<Event>) -> Stop {
+        for _ in 0..MAX_TOUCHED_ORDERS {
+            if taker.is_done() {
+                return Stop::Done;
+            }
+            let Some((slot, maker)) = self.next_maker(taker) else { return Stop::NothingInReach };
+            match self.self_trade(taker, &maker) {
+                SelfTradeMode::None => {}
+                SelfTradeMode::ExpireTaker => return Stop::SelfTrade,
+                SelfTradeMode::ExpireMaker => {
+                    self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+                    continue;
+                }
+            }
+            let quantity = self.fill_quantity(taker, &maker);
+            if quantity.is_zero() {
+                return Stop::Done;
+            }
+            self.trade_with(taker, slot, quantity, events);
+        }
+        match self.next_maker(taker) {
+            _ if taker.is_done() => Stop::Done,
+            None => Stop::NothingInReach,
+            Some(_) => Stop::MaxFills,
+        }
+    }
+
+    /// The order that trades next with the taker, if one is within its limit.
+    fn next_maker(&self, taker: &Taker) -> Option<(u32, Order)> {
+        let book = &self.markets[usize::from(taker.market.0)].book;
+        let slot = book.best_order(taker.side.opposite())?;
+        let maker = *book.order(slot);
+        taker.reaches(maker.price).then_some((slot, maker))
+    }
+
+    /// What the taker's mode says of this maker; `None` when they are not of one group.
+    fn self_trade(&self, taker: &Taker, maker: &Order) -> SelfTradeMode {
+        if maker.account == taker.account { taker.self_trade_mode } else { SelfTradeMode::None }
+    }
+
+    /// How much trades: what both have, and for a budget what it reaches for.
+    fn fill_quantity(&self, taker: &Taker, maker: &Order) -> Lots {
+        let budget = match taker.wanted {
+            Wanted::Quantity(quantity) => return quantity.min(maker.remaining),
+            Wanted::QuoteBudget(budget) => budget,
+        };
+        let spec = &self.markets[usize::from(taker.market.0)].spec;
+        let price_of_lot = spec.notional(maker.price, Lots(1));
+        let affordable = match taker.side {
+            Side::Bid => {
+                let available = self.balances.balance(taker.account, spec.quote).available;
+                available.0 / spec.bid_hold_per_lot(maker.price, taker.taker_fee).0
+            }
+            Side::Ask => self.balances.balance(taker.account, spec.base).available.0 / spec.base_atoms_per_lot,
+        };
+        Lots(affordable).min(Lots(budget.0 / price_of_lot.0)).min(maker.remaining)
+    }
+
+    /// One fill: money, book, events.
+    fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
+        let market = &mut self.markets[usize::from(taker.market.0)];
+        let maker = *market.book.order(slot);
+        let remaining = maker.remaining - quantity;
+        if remaining.is_zero() {
+            market.book.remove(slot);
+        } else {
+            market.book.fill(slot, quantity);
+        }
+        let (trade, feed_sequence) = (market.next_trade(), market.next_feed());
+        let notional = market.spec.notional(maker.price, quantity);
+        taker.fill(quantity, notional);
+        let taker_fee = taker.taker_fee.fee_on(notional);
+        // A rebate is at most the fee of the same fill, so that two accounts can never trade money out of the venue.
+        let maker_fee = maker.maker_fee.fee_on(notional).max(-taker_fee);
+        self.settle(taker, &maker, &Fill { quantity, notional, taker_fee, maker_fee });
+        events.push(Event::Trade(Trade {
+            market: taker.market,
+            trade,
+            feed_sequence,
+            taker_side: taker.side,
+            price: maker.price,
+            quantity,
+            maker: TradeParty {
+                account: maker.account,
+                order: maker.id,
+                report_sequence: self.accounts.next_report(maker.account),
+                remaining,
+                fee: maker_fee,
+            },
+            taker: TradeParty {
+                account: taker.account,
+                order: taker.order,
+                report_sequence: self.accounts.next_report(taker.account),
+                remaining: taker.remaining(),
+                fee: taker_fee,
+            },
+        }));
+    }
+
+    /// Moves the money of one fill. The maker's hold is freed first, so that both sides pay from what is available:
+    /// the taker's was checked when it was accepted, the maker's hold is never less than the fill and its fee.
+    fn settle(&mut self, taker: &Taker, maker: &Order, fill: &Fill) {
+        let spec = &self.markets[usize::from(taker.market.0)].spec;
+        let base_amount = spec.base_atoms(fill.quantity);
+        let (bidder, asker, held_asset) = match taker.side {
+            Side::Bid => (taker.account, maker.account, spec.base),
+            Side::Ask => (maker.account, taker.account, spec.quote),
+        };
+        let balances = &mut self.balances;
+        balances.release(maker.account, held_asset, hold(maker.hold_per_lot, fill.quantity));
+        balances.transfer(bidder, asker, spec.quote, fill.notional);
+        balances.transfer(asker, bidder, spec.base, base_amount);
+        // The taker pays first, so the venue has what the maker's rebate takes.
+        for (account, fee) in [(taker.account, fill.taker_fee), (maker.account, fill.maker_fee)] {
+            let amount = Atoms(fee.unsigned_abs());
+            match fee {
+                0 => {}
+                1.. => balances.transfer(account, VENUE, spec.quote, amount),
+                _ => balances.transfer(VENUE, account, spec.quote, amount),
+            }
+        }
+    }
+
+    /// Whether a fill-or-kill order finds all of its quantity within one command's work.
+    fn can_fill(&self, taker: &Taker) -> bool {
+        let book = &self.markets[usize::from(taker.market.0)].book;
+        let mut left = taker.remaining();
+        let in_reach = book.orders(taker.side.opposite()).take_while(|maker| taker.reaches(maker.price));
+        for maker in in_reach.take(MAX_TOUCHED_ORDERS as usize) {
+            match self.self_trade(taker, maker) {
+                SelfTradeMode::None => left -= left.min(maker.remaining),
+                SelfTradeMode::ExpireTaker => return false,
+                SelfTradeMode::ExpireMaker => {}
+            }
+            if left.is_zero() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Puts what is left on the book and holds what it needs.
+    fn rest(&mut self, taker: &Taker, events: &mut Vec<Event>) {
+        let market = &mut self.markets[usize::from(taker.market.0)];
+        let remaining = taker.remaining();
+        let asset = match taker.side {
+            Side::Bid => market.spec.quote,
+            Side::Ask => market.spec.base,
+        };
+        self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
+        market.book.insert(resting(taker));
+        events.push(Event::OrderRested(OrderRested {
+            account: taker.account,
+            market: taker.market,
+            order: taker.order,
+            side: taker.side,
+            price: taker.limit,
+            remaining,
+            feed_sequence: market.next_feed(),
+        }));
+    }
+
+    /// Says that what is left of an incoming order is gone.
+    fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Vec<Event>) {
+        events.push(Event::OrderCanceled(OrderCanceled {
+            account: taker.account,
+            report_sequence: self.accounts.next_report(taker.account),
+            market: taker.market,
+            order: taker.order,
+            side: taker.side,
+            price: taker.limit,
+            remaining: taker.remaining(),
+            reason,
+            feed_sequence: 0,
+        }));
+    }
+
+    /// Takes a resting order off the book, frees what it held and says so.
+    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
+        let entry = &mut self.markets[usize::from(market.0)];
+        let order = entry.book.remove(slot);
+        let asset = match order.side {
+            Side::Bid => entry.spec.quote,
+            Side::Ask => entry.spec.base,
+        };
+        self.balances.release(order.account, asset, hold(order.hold_per_lot, order.remaining));
+        events.push(Event::OrderCanceled(OrderCanceled {
+            account: order.account,
+            report_sequence: self.accounts.next_report(order.account),
+            market,
+            order: order.id,
+            side: order.side,
+            price: order.price,
+            remaining: order.remaining,
+            reason,
+            feed_sequence: entry.next_feed(),
+        }));
+    }
+}
+
+/// One fill's amounts.
+struct Fill {
+    quantity: Lots,
+    notional: Atoms,
+    taker_fee: i64,
+    maker_fee: i64,
+}
+
+fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
+    OrderAccepted {
+        account: taker.account,
+        report_sequence,
+        market: taker.market,
+        order: taker.order,
+        client_id: taker.client_id,
+        side: taker.side,
+        order_type: taker.order_type,
+        time_in_force: taker.time_in_force,
+        self_trade_mode: taker.self_trade_mode,
+        price: taker.limit,
+        quantity: taker.quantity,
+        quote_budget: match taker.wanted {
+            Wanted::Quantity(_) => Atoms::ZERO,
+            Wanted::QuoteBudget(budget) => budget,
+        },
+    }
+}
+
+fn resting(taker: &Taker) -> Order {
+    Order {
+        id: taker.order,
+        price: taker.limit,
+        remaining: taker.remaining(),
+        quantity: taker.quantity,
+        hold_per_lot: taker.hold_per_lot,
+        account: taker.account,
+        maker_fee: taker.maker_fee,
+        level: 0,
+        level_links: Links::ALONE,
+        account_links: Links::ALONE,
+        side: taker.side,
+        order_type: taker.order_type,
+        time_in_force: taker.time_in_force,
+        self_trade_mode: taker.self_trade_mode,
+        client_id: taker.client_id,
+    }
+}

@@ -1,0 +1,287 @@
+//! The whole state as bytes, and back: the canonical encoding that the state hash is taken of.
+//!
+//! | section | holds |
+//! |---|---|
+//! | `LKST` | format, sequence, time, epoch, event digest and what it has not hashed yet |
+//! | 1 | genesis, role nonces, last queue id |
+//! | 2 | assets with what came in and went out |
+//! | 3 | markets: specification, state, counters, each side's orders in price-time priority |
+//! | 4 | accounts with their balances that are not zero |
+//! | 5 | keys with their nonce windows |
+//! | 6 | digests in use |
+//! | 7 | agenda |
+//!
+//! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
+//! that was restored hashes like the one it was taken of.
+
+use crate::accounts::{Account, Key, KeyStatus};
+use crate::agenda::{AgendaItem, CancelAllProgress};
+use crate::balances::{Balance, Totals};
+use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_struct};
+use crate::command::{Genesis, Side};
+use crate::digests::DigestEntry;
+use crate::engine::{Engine, Shard};
+use crate::ids::{AccountId, AssetId};
+use crate::index_table::NONE;
+use crate::market::Market;
+use crate::nonces::NonceWindow;
+use crate::order_arena::{Links, Order};
+
+const MAGIC: [u8; 4] = *b"LKST";
+const FORMAT: u8 = 0;
+
+/// The state's bytes.
+pub(crate) fn encode(engine: &Engine) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 * 1_024);
+    MAGIC.encode(&mut out);
+    FORMAT.encode(&mut out);
+    engine.sequence.encode(&mut out);
+    engine.now.encode(&mut out);
+    engine.epoch.encode(&mut out);
+    engine.event_digest.digest.encode(&mut out);
+    encode_length(engine.event_digest.pending.len(), &mut out);
+    out.extend_from_slice(&engine.event_digest.pending);
+    if let Some(shard) = &engine.shard {
+        encode_shard(shard, &mut out);
+    }
+    out
+}
+
+/// The engine that the bytes describe.
+pub(crate) fn decode(mut input: &[u8]) -> Result<Engine, DecodeError> {
+    let input = &mut input;
+    if <[u8; 4]>::decode(input)? != MAGIC || u8::decode(input)? != FORMAT {
+        return Err(DecodeError::BadValue);
+    }
+    let mut engine = Engine::new();
+    engine.sequence = Wire::decode(input)?;
+    engine.now = Wire::decode(input)?;
+    engine.epoch = Wire::decode(input)?;
+    engine.event_digest.digest = Wire::decode(input)?;
+    let pending = u32::decode(input)? as usize;
+    let (pending, rest) = input.split_at_checked(pending).ok_or(DecodeError::Truncated)?;
+    *input = rest;
+    engine.event_digest.pending.extend_from_slice(pending);
+    if !input.is_empty() {
+        engine.shard = Some(decode_shard(input)?);
+    }
+    if input.is_empty() { Ok(engine) } else { Err(DecodeError::TrailingBytes) }
+}
+
+fn encode_length(length: usize, out: &mut Vec<u8>) {
+    u32::try_from(length).expect("every table has fewer than 2^32 entries").encode(out);
+}
+
+/// Appends a tagged section of `length` entries, or nothing when there are none.
+fn encode_section<T>(
+    tag: u8,
+    entries: impl ExactSizeIterator<Item = T>,
+    out: &mut Vec<u8>,
+    each: impl Fn(T, &mut Vec<u8>),
+) {
+    if entries.len() == 0 {
+        return;
+    }
+    tag.encode(out);
+    encode_length(entries.len(), out);
+    entries.for_each(|entry| each(entry, out));
+}
+
+/// The number of entries of the section `tag`, 0 when it is not there.
+fn section_length(tag: u8, input: &mut &[u8]) -> Result<u32, DecodeError> {
+    if input.first() != Some(&tag) {
+        return Ok(0);
+    }
+    *input = &input[1..];
+    u32::decode(input)
+}
+
+fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
+    1_u8.encode(out);
+    shard.genesis.encode(out);
+    shard.role_nonces.iter().for_each(|nonce| nonce.encode(out));
+    shard.last_queue_id.encode(out);
+    encode_section(2, shard.assets.iter(), out, |spec, out| {
+        spec.encode(out);
+        let Totals { deposited, withdrawn } = shard.balances.totals(spec.asset);
+        deposited.encode(out);
+        withdrawn.encode(out);
+    });
+    encode_section(3, shard.markets.iter(), out, encode_market);
+    encode_section(4, shard.accounts.accounts().iter().enumerate(), out, |(index, account), out| {
+        encode_account(shard, AccountId(u32::try_from(index).expect("an account number is a u32")), account, out);
+    });
+    encode_section(5, shard.accounts.keys().iter(), out, Key::encode);
+    if shard.digests.len() > 0 || shard.digests.oldest_second() > 0 {
+        6_u8.encode(out);
+        encode_length(shard.digests.len(), out);
+        shard.digests.oldest_second().encode(out);
+        shard.digests.entries().iter().for_each(|entry| entry.encode(out));
+    }
+    encode_section(7, shard.agenda.items(), out, |AgendaItem::CancelAll(progress), out| progress.encode(out));
+}
+
+fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
+    if u8::decode(input)? != 1 {
+        return Err(DecodeError::BadValue);
+    }
+    let genesis = Genesis::decode(input)?;
+    let mut shard = Shard::new(&genesis).map_err(|_| DecodeError::BadValue)?;
+    for nonce in &mut shard.role_nonces {
+        *nonce = Wire::decode(input)?;
+    }
+    shard.last_queue_id = Wire::decode(input)?;
+    for index in 0..section_length(2, input)? {
+        let spec = crate::market_spec::AssetSpec::decode(input)?;
+        if u32::from(spec.asset.0) != index || index >= u32::from(genesis.capacities.assets) {
+            return Err(DecodeError::BadValue);
+        }
+        shard.assets.push(spec);
+        let totals = Totals { deposited: Wire::decode(input)?, withdrawn: Wire::decode(input)? };
+        shard.balances.restore_totals(spec.asset, totals);
+    }
+    for index in 0..section_length(3, input)? {
+        let market = decode_market(&shard, &genesis, input)?;
+        if u32::from(market.spec.market.0) != index {
+            return Err(DecodeError::BadValue);
+        }
+        shard.markets.push(market);
+    }
+    for index in 0..section_length(4, input)? {
+        decode_account(&mut shard, &genesis, index, input)?;
+    }
+    for index in 0..section_length(5, input)? {
+        let key = Key::decode(input)?;
+        if index >= genesis.capacities.keys {
+            return Err(DecodeError::BadValue);
+        }
+        let reserved = shard.digests_reserved.checked_add(key.digest_capacity);
+        shard.digests_reserved =
+            reserved.filter(|all| *all <= shard.digests.capacity()).ok_or(DecodeError::BadValue)?;
+        shard.accounts.add_key(key);
+    }
+    decode_digests(&mut shard, input)?;
+    for _ in 0..section_length(7, input)? {
+        if shard.agenda.is_full() {
+            return Err(DecodeError::BadValue);
+        }
+        shard.agenda.push(AgendaItem::CancelAll(Wire::decode(input)?));
+    }
+    Ok(shard)
+}
+
+fn encode_market(market: &Market, out: &mut Vec<u8>) {
+    market.spec.encode(out);
+    market.state.encode(out);
+    market.last_trade.encode(out);
+    market.feed_sequence.encode(out);
+    encode_length(market.book.order_count() as usize, out);
+    for side in [Side::Bid, Side::Ask] {
+        market.book.orders(side).for_each(|order| order.encode(out));
+    }
+}
+
+fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<Market, DecodeError> {
+    let spec = Wire::decode(input)?;
+    shard.validate_market(&spec).map_err(|_| DecodeError::BadValue)?;
+    let mut market = Market::new(spec, genesis.capacities.accounts, genesis.hash_seed);
+    market.state = Wire::decode(input)?;
+    market.last_trade = Wire::decode(input)?;
+    market.feed_sequence = Wire::decode(input)?;
+    let mut orders = Vec::new();
+    for _ in 0..u32::decode(input)? {
+        let order = Order::decode(input)?;
+        if order.account.0 >= genesis.capacities.accounts || orders.len() as u64 >= u64::from(spec.max_orders) {
+            return Err(DecodeError::BadValue);
+        }
+        orders.push(order);
+    }
+    market.book.restore(&orders).map_err(|()| DecodeError::BadValue)?;
+    Ok(market)
+}
+
+fn encode_account(shard: &Shard, id: AccountId, account: &Account, out: &mut Vec<u8>) {
+    account.encode(out);
+    let balance = |spec: &crate::market_spec::AssetSpec| (spec.asset, shard.balances.balance(id, spec.asset));
+    let held = || shard.assets.iter().map(balance).filter(|(_, balance)| *balance != Balance::default());
+    u8::try_from(held().count()).expect("at most 64 assets").encode(out);
+    for (asset, Balance { available, held }) in held() {
+        asset.encode(out);
+        available.encode(out);
+        held.encode(out);
+    }
+}
+
+fn decode_account(shard: &mut Shard, genesis: &Genesis, index: u32, input: &mut &[u8]) -> Result<(), DecodeError> {
+    let account = Account::decode(input)?;
+    match index {
+        0 => shard.accounts.restore_venue(account),
+        _ if index >= genesis.capacities.accounts => return Err(DecodeError::BadValue),
+        _ => shard.accounts.open(account),
+    }
+    for _ in 0..u8::decode(input)? {
+        let asset = AssetId::decode(input)?;
+        if usize::from(asset.0) >= shard.assets.len() {
+            return Err(DecodeError::BadValue);
+        }
+        let balance = Balance { available: Wire::decode(input)?, held: Wire::decode(input)? };
+        shard.balances.restore(AccountId(index), asset, balance);
+    }
+    Ok(())
+}
+
+fn decode_digests(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeError> {
+    if input.first() != Some(&6) {
+        return Ok(());
+    }
+    let count = section_length(6, input)?;
+    if count > shard.digests.capacity() {
+        return Err(DecodeError::BadValue);
+    }
+    shard.digests.restore_oldest(Wire::decode(input)?);
+    for _ in 0..count {
+        let entry = DigestEntry::decode(input)?;
+        if shard.accounts.key(entry.key).is_none() {
+            return Err(DecodeError::BadValue);
+        }
+        shard.digests.insert(entry);
+    }
+    Ok(())
+}
+
+wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade });
+wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
+wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
+wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
+wire_struct!(
+    Order {
+        id,
+        price,
+        remaining,
+        quantity,
+        hold_per_lot,
+        account,
+        maker_fee,
+        side,
+        order_type,
+        time_in_force,
+        self_trade_mode,
+        client_id,
+    } level: NONE, level_links: Links::ALONE, account_links: Links::ALONE
+);
+
+wire_byte_enum!(KeyStatus { Pending, Live, Revoked, Expired });
+
+impl Wire for NonceWindow {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.highest.encode(out);
+        self.used.iter().for_each(|word| word.encode(out));
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut window = Self { highest: Wire::decode(input)?, ..Self::EMPTY };
+        for word in &mut window.used {
+            *word = Wire::decode(input)?;
+        }
+        Ok(window)
+    }
+}

@@ -1,0 +1,118 @@
+//! The incoming order while it trades: what is left to do, and by what it is bounded.
+
+use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::event::CancelReason;
+use crate::ids::{AccountId, ClientId, MarketId, OrderId};
+use crate::units::{Atoms, FeeRate, Lots, Ticks};
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taker {
+    pub(crate) order: OrderId,
+    pub(crate) account: AccountId,
+    pub(crate) market: MarketId,
+    pub(crate) side: Side,
+    /// The worst price that it trades at.
+    pub(crate) limit: Ticks,
+    pub(crate) wanted: Wanted,
+    pub(crate) order_type: OrderType,
+    pub(crate) time_in_force: TimeInForce,
+    pub(crate) self_trade_mode: SelfTradeMode,
+    pub(crate) client_id: ClientId,
+    /// What it was placed with; 0 for a quote budget.
+    pub(crate) quantity: Lots,
+    pub(crate) maker_fee: FeeRate,
+    pub(crate) taker_fee: FeeRate,
+    /// What each lot that rests holds back.
+    pub(crate) hold_per_lot: Atoms,
+}
+
+/// How much an incoming order still wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// So many lots.
+    Quantity(Lots),
+    /// As many lots as so much quote money trades for, before fees.
+    QuoteBudget(Atoms),
+}
+
+/// Why an incoming order trades no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It has all that it wants, or its budget does not reach for another lot.
+    Done,
+    /// Nothing on the other side is within its limit.
+    NothingInReach,
+    /// It met its own group.
+    SelfTrade,
+    /// It has touched as many orders as one command may.
+    MaxFills,
+}
+
+impl Taker {
+    /// The order that a checked request makes; `limit` is the price that bounds it.
+    pub(crate) fn new(order: OrderId, account: AccountId, request: &PlaceOrder, limit: Ticks) -> Self {
+        let wanted = match request.quantity {
+            Lots::ZERO => Wanted::QuoteBudget(request.quote_budget),
+            quantity => Wanted::Quantity(quantity),
+        };
+        Self {
+            order,
+            account,
+            market: request.market,
+            side: request.side,
+            limit,
+            wanted,
+            order_type: request.order_type,
+            time_in_force: request.time_in_force,
+            self_trade_mode: request.self_trade_mode,
+            client_id: request.client_id,
+            quantity: request.quantity,
+            maker_fee: FeeRate(0),
+            taker_fee: FeeRate(0),
+            hold_per_lot: Atoms::ZERO,
+        }
+    }
+
+    /// Whether it trades at `price`.
+    pub(crate) fn reaches(&self, price: Ticks) -> bool {
+        match self.side {
+            Side::Bid => price <= self.limit,
+            Side::Ask => price >= self.limit,
+        }
+    }
+
+    /// What is left in lots; nothing for a budget, which never rests.
+    pub(crate) const fn remaining(&self) -> Lots {
+        match self.wanted {
+            Wanted::Quantity(quantity) => quantity,
+            Wanted::QuoteBudget(_) => Lots::ZERO,
+        }
+    }
+
+    /// Whether it wants nothing more.
+    pub(crate) const fn is_done(&self) -> bool {
+        match self.wanted {
+            Wanted::Quantity(quantity) => quantity.is_zero(),
+            Wanted::QuoteBudget(budget) => budget.is_zero(),
+        }
+    }
+
+    /// Takes off what a fill gave.
+    pub(crate) fn fill(&mut self, quantity: Lots, notional: Atoms) {
+        match &mut self.wanted {
+            Wanted::Quantity(left) => *left -= quantity,
+            Wanted::QuoteBudget(left) => *left -= notional,
+        }
+    }
+
+    /// What becomes of what is left, or `None` when it rests.
+    pub(crate) fn end_of_rest(&self, stop: Stop) -> Option<CancelReason> {
+        match (stop, self.time_in_force) {
+            (Stop::SelfTrade, _) => Some(CancelReason::SelfTrade),
+            (Stop::MaxFills, _) => Some(CancelReason::MaxFills),
+            (_, TimeInForce::GoodTillCancel) => None,
+            (_, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill) => Some(CancelReason::NotFilled),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A trader's request: who asks, whether it was asked before, and what becomes of it.
+//!
+//! Codes below [`RejectCode::AccountUnknown`] leave the digest or nonce unused; everything after uses it up, or a
+//! rejected order could be sent again by somebody else once funds have arrived.
+
+use crate::accounts::KeyStatus;
+use crate::command::{EvidenceGrade, Operation, ReplayGuard, SignedCommand};
+use crate::digests::DigestEntry;
+use crate::engine::{Moment, Reject, Shard};
+use crate::event::{Duplicate, Event, KeyEnd, Rejected};
+use crate::ids::{AccountId, ClientId, KeyId, MarketId, OrderId, Sequence};
+use crate::nonces::NonceUse;
+use crate::reject::RejectCode;
+use crate::units::Timestamp;
+
+/// The longest receive window in milliseconds.
+pub const MAX_RECEIVE_WINDOW_MS: u32 = 60_000;
+/// How far ahead of the engine's time a request may be stamped.
+const MAX_AHEAD_NS: u64 = 1_000_000_000;
+
+/// What admitting a request found.
+enum Admission {
+    /// It is new; its digest stands here.
+    Fresh { digest: Option<u32> },
+    /// Its signed bytes were used before.
+    UsedBefore { original: Sequence, rejected: Option<RejectCode> },
+}
+
+impl Shard {
+    /// Takes a trader's request.
+    pub(crate) fn trade(
+        &mut self,
+        moment: Moment,
+        signed: &SignedCommand,
+        events: &mut Vec<Event>,
+    ) -> Result<(), RejectCode> {
+        self.check_key(signed)?;
+        let digest = match self.admit(moment, signed)? {
+            Admission::Fresh { digest } => digest,
+            Admission::UsedBefore { original, rejected } => {
+                events.push(Event::Duplicate(Duplicate { account: signed.account, original, rejected }));
+                return Ok(());
+            }
+        };
+        let Err(reject) = self.operate(moment, signed, events) else { return Ok(()) };
+        if let Some(digest) = digest {
+            self.digests.note_reject(digest, reject.code);
+        }
+        let (market, client_id) = names(&signed.operation);
+        events.push(Event::Rejected(Rejected {
+            account: signed.account,
+            report_sequence: self.accounts.next_report(signed.account),
+            code: reject.code,
+            market,
+            client_id,
+            order: reject.order,
+        }));
+        Ok(())
+    }
+
+    /// Whether the key may speak for the account at all.
+    fn check_key(&self, signed: &SignedCommand) -> Result<(), RejectCode> {
+        let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
+        match key.status {
+            KeyStatus::Revoked => return Err(RejectCode::KeyRevoked),
+            KeyStatus::Expired => return Err(RejectCode::KeyExpired),
+            KeyStatus::Pending if signed.operation != Operation::ActivateKey => return Err(RejectCode::KeyPending),
+            KeyStatus::Pending | KeyStatus::Live => {}
+        }
+        if key.account == signed.account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
+    }
+
+    /// Uses up the request's digest or nonce, unless it was used before.
+    fn admit(&mut self, moment: Moment, signed: &SignedCommand) -> Result<Admission, RejectCode> {
+        if self.expired(signed.key, moment.now) {
+            return Err(RejectCode::KeyExpired);
+        }
+        match signed.replay_guard {
+            ReplayGuard::Session { signed_at, receive_window_ms } => {
+                check_window(moment.now, signed_at, receive_window_ms)?;
+                Ok(Admission::Fresh { digest: None })
+            }
+            ReplayGuard::Nonce { nonce } => self.admit_nonce(signed.key, nonce),
+            ReplayGuard::Digest { digest, signed_at, receive_window_ms } => {
+                check_window(moment.now, signed_at, receive_window_ms)?;
+                let expires_ns = signed_at.0 + (u64::from(receive_window_ms) + 1_000) * 1_000_000;
+                self.admit_digest(moment, signed.key, digest, expires_ns.div_ceil(1_000_000_000))
+            }
+        }
+    }
+
+    /// A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
+    fn expired(&self, key: KeyId, now: Timestamp) -> bool {
+        self.accounts.key(key).is_some_and(|key| key.expires_at != Timestamp::ZERO && key.expires_at <= now)
+    }
+
+    fn admit_nonce(&mut self, key: KeyId, nonce: u64) -> Result<Admission, RejectCode> {
+        let nonces = &mut self.accounts.key_mut(key).nonces;
+        match nonces.check(nonce)? {
+            NonceUse::UsedBefore => Ok(Admission::UsedBefore { original: Sequence(0), rejected: None }),
+            NonceUse::Fresh => {
+                nonces.consume(nonce);
+                Ok(Admission::Fresh { digest: None })
+            }
+        }
+    }
+
+    fn admit_digest(
+        &mut self,
+        moment: Moment,
+        key: KeyId,
+        digest: [u8; 16],
+        expires_second: u64,
+    ) -> Result<Admission, RejectCode> {
+        if let Some(entry) = self.digests.find(key, &digest) {
+            return Ok(Admission::UsedBefore { original: entry.sequence, rejected: entry.rejected });
+        }
+        let accounts = &mut self.accounts;
+        self.digests.purge(moment.now, |freed| accounts.key_mut(freed).digests -= 1);
+        let owner = accounts.key_mut(key);
+        if owner.digests == owner.digest_capacity {
+            return Err(RejectCode::DigestTableFull);
+        }
+        owner.digests += 1;
+        let entry = DigestEntry { digest, key, expires_second, sequence: moment.sequence, rejected: None };
+        Ok(Admission::Fresh { digest: Some(self.digests.insert(entry)) })
+    }
+
+    /// Carries out a request that is new and comes from a key that may ask.
+    fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
+        self.check_policy(moment.now, signed)?;
+        match &signed.operation {
+            Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
+            Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
+            Operation::AmendOrder(amend) => self.amend_order(signed.account, amend, events),
+            Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, signed.account, cancel, events),
+            Operation::Logon => {
+                events.push(Event::LoggedOn { account: signed.account, key: signed.key });
+                Ok(())
+            }
+            Operation::ActivateKey => self.activate_key(signed.key, events),
+            Operation::RevokeKey => {
+                let cause: KeyEnd = self.accounts.revoke(signed.key);
+                events.push(Event::KeyEnded { key: signed.key, cause });
+                Ok(())
+            }
+        }
+    }
+
+    fn check_policy(&self, now: Timestamp, signed: &SignedCommand) -> Result<(), RejectCode> {
+        let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
+        let weak = signed.grade < account.minimum_grade;
+        let session_of_its_own = matches!(signed.replay_guard, ReplayGuard::Session { .. });
+        if weak || (session_of_its_own && signed.grade != EvidenceGrade::Delegated) {
+            return Err(RejectCode::EvidenceTooWeak);
+        }
+        if signed.valid_until != Timestamp::ZERO && signed.valid_until <= now {
+            return Err(RejectCode::ValidUntilPassed);
+        }
+        Ok(())
+    }
+
+    fn activate_key(&mut self, key: KeyId, events: &mut Vec<Event>) -> Result<(), Reject> {
+        let status = &mut self.accounts.key_mut(key).status;
+        if *status == KeyStatus::Live {
+            return Err(RejectCode::KeyAlreadyLive.into());
+        }
+        *status = KeyStatus::Live;
+        events.push(Event::KeyActivated { key });
+        Ok(())
+    }
+}
+
+/// Whether a request stamped `signed_at` is neither early nor late.
+fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) -> Result<(), RejectCode> {
+    let window_in_range = (1..=MAX_RECEIVE_WINDOW_MS).contains(&receive_window_ms);
+    let ahead = signed_at.0.saturating_sub(now.0) >= MAX_AHEAD_NS;
+    let late = now.0.saturating_sub(signed_at.0) > u64::from(receive_window_ms) * 1_000_000;
+    if !window_in_range || ahead || late { Err(RejectCode::TimestampOutsideWindow) } else { Ok(()) }
+}
+
+/// The market and the client id that an operation names, for its reject.
+fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
+    use crate::command::OrderReference::ClientId as ByClientId;
+    let of = |target: &crate::command::OrderReference| match target {
+        ByClientId(client_id) => *client_id,
+        crate::command::OrderReference::OrderId(_) => ClientId::EMPTY,
+    };
+    match operation {
+        Operation::PlaceOrder(order) => (Some(order.market), order.client_id),
+        Operation::CancelOrder(cancel) => (Some(cancel.market), of(&cancel.target)),
+        Operation::AmendOrder(amend) => (Some(amend.market), of(&amend.target)),
+        Operation::CancelAll(cancel) => (cancel.market, ClientId::EMPTY),
+        Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => (None, ClientId::EMPTY),
+    }
+}
+
+/// The id of the order that the command at `sequence` creates.
+pub(crate) fn order_id(sequence: Sequence) -> OrderId {
+    OrderId::new(sequence, 0)
+}
+
+/// The venue's own account, which receives the fees.
+pub(crate) const VENUE: AccountId = AccountId(0);

@@ -1,0 +1,176 @@
+//! Whether an order may be taken, completely decided before anything changes.
+//!
+//! The checks stand in the order of the reject codes' numbers, so that an order that breaks several rules is always
+//! answered with the lowest.
+
+use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
+use crate::engine::{Reject, Shard};
+use crate::ids::{AccountId, MarketId, OrderId};
+use crate::market::Market;
+use crate::order_arena::Order;
+use crate::reject::RejectCode;
+use crate::taker::{Taker, Wanted};
+use crate::units::{Atoms, Lots, Ticks};
+
+/// Open orders that one account may have in one market.
+pub const MAX_OPEN_ORDERS: u32 = 4_096;
+
+impl Shard {
+    /// The market, if there is one.
+    pub(crate) fn market(&self, market: MarketId) -> Result<&Market, RejectCode> {
+        self.markets.get(usize::from(market.0)).ok_or(RejectCode::MarketUnknown)
+    }
+
+    /// Checks everything that can stand against an order and makes the taker that it becomes.
+    pub(crate) fn validate_order(
+        &self,
+        order: OrderId,
+        account: AccountId,
+        request: &PlaceOrder,
+    ) -> Result<Taker, Reject> {
+        let market = self.market(request.market)?;
+        if !crate::market::allows(market.state, &crate::command::Operation::PlaceOrder(*request)) {
+            return Err(RejectCode::MarketClosed.into());
+        }
+        check_combination(request)?;
+        check_ranges(market, request)?;
+        check_client_id(market, account, request)?;
+        check_room(market, account, request)?;
+        let limit = limit_price(market, request)?;
+        if request.order_type == OrderType::LimitMaker && crosses(market, request.side, limit) {
+            return Err(RejectCode::WouldTrade.into());
+        }
+        let spec = &market.spec;
+        let mut taker = Taker::new(order, account, request, limit);
+        taker.maker_fee = spec.maker_fee;
+        taker.taker_fee = spec.taker_fee;
+        taker.hold_per_lot = match request.side {
+            Side::Bid => spec.bid_hold_per_lot(limit, spec.maker_fee.max(spec.taker_fee)),
+            Side::Ask => Atoms(spec.base_atoms_per_lot),
+        };
+        let asset = match request.side {
+            Side::Bid => spec.quote,
+            Side::Ask => spec.base,
+        };
+        if self.balances.balance(account, asset).available < need(market, &taker) {
+            return Err(RejectCode::InsufficientBalance.into());
+        }
+        Ok(taker)
+    }
+}
+
+/// Which fields go together with which type.
+fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
+    let has_quantity = !request.quantity.is_zero();
+    let has_budget = !request.quote_budget.is_zero();
+    let has_price = !request.price.is_zero();
+    let fits = match request.order_type {
+        OrderType::Limit => has_quantity && !has_budget,
+        OrderType::LimitMaker => has_quantity && !has_budget && request.time_in_force == TimeInForce::GoodTillCancel,
+        OrderType::Market => {
+            let by_quantity = has_quantity && !has_budget;
+            let by_budget = has_budget && !has_quantity && request.time_in_force == TimeInForce::ImmediateOrCancel;
+            (by_quantity || by_budget) && request.time_in_force != TimeInForce::GoodTillCancel
+        }
+    };
+    let priced = has_price || request.order_type == OrderType::Market;
+    match (fits, priced) {
+        (false, _) => Err(RejectCode::BadCombination),
+        (true, false) => Err(RejectCode::PriceOutOfRange),
+        (true, true) => Ok(()),
+    }
+}
+
+/// Price, quantity and notional within the market's bounds.
+fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
+    let spec = &market.spec;
+    if request.price > spec.max_price {
+        return Err(RejectCode::PriceOutOfRange);
+    }
+    let by_budget = request.quantity.is_zero();
+    if !by_budget && !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
+        return Err(RejectCode::QuantityOutOfRange);
+    }
+    let notional = match (by_budget, request.price) {
+        (true, _) => request.quote_budget,
+        (false, Ticks::ZERO) => return Ok(()),
+        (false, price) => spec.notional(price, request.quantity),
+    };
+    let most = spec.notional(spec.max_price, spec.max_quantity);
+    if notional < spec.min_notional || notional > most { Err(RejectCode::NotionalTooSmall) } else { Ok(()) }
+}
+
+/// A live order with the same client id is in the way; whether it is the same order decides the code.
+fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), Reject> {
+    let Some(slot) = market.book.find_client_id(account, &request.client_id) else { return Ok(()) };
+    let live = market.book.order(slot);
+    let same = |order: &Order| {
+        order.side == request.side
+            && order.order_type == request.order_type
+            && order.time_in_force == request.time_in_force
+            && order.price == request.price
+            && order.quantity == request.quantity
+    };
+    let code = if same(live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
+    Err(Reject { code, order: live.id })
+}
+
+/// Room for what may rest.
+fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), RejectCode> {
+    if request.time_in_force != TimeInForce::GoodTillCancel {
+        return Ok(());
+    }
+    if market.book.account_order_count(account) >= MAX_OPEN_ORDERS {
+        return Err(RejectCode::TooManyOpenOrders);
+    }
+    if market.book.is_full() {
+        return Err(RejectCode::BookFull);
+    }
+    if market.book.side(request.side).lacks_room_for(request.price) {
+        return Err(RejectCode::LevelsFull);
+    }
+    Ok(())
+}
+
+/// The price that bounds the order: its own, or for a market order without one the best opposite price ± the band.
+fn limit_price(market: &Market, request: &PlaceOrder) -> Result<Ticks, RejectCode> {
+    if request.order_type != OrderType::Market {
+        return Ok(request.price);
+    }
+    let best = market.book.best_price(request.side.opposite()).ok_or(RejectCode::NoLiquidity)?;
+    if !request.price.is_zero() {
+        return Ok(request.price);
+    }
+    let band = u128::from(best.0) * u128::from(market.spec.market_order_band) / 1_000_000;
+    let band = u64::try_from(band).expect("a band is at most the whole price");
+    Ok(match request.side {
+        Side::Bid => Ticks(best.0 + band).min(market.spec.max_price),
+        Side::Ask => Ticks((best.0 - band).max(1)),
+    })
+}
+
+/// Whether an order of `side` at `price` would trade at once.
+fn crosses(market: &Market, side: Side, price: Ticks) -> bool {
+    market.book.best_price(side.opposite()).is_some_and(|best| match side {
+        Side::Bid => best <= price,
+        Side::Ask => best >= price,
+    })
+}
+
+/// What has to be available: the most that the order can cost.
+fn need(market: &Market, taker: &Taker) -> Atoms {
+    match (taker.wanted, taker.side) {
+        (Wanted::Quantity(quantity), _) => hold(taker.hold_per_lot, quantity),
+        (Wanted::QuoteBudget(budget), Side::Bid) => {
+            let fee = u64::try_from(market.spec.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
+            budget + Atoms(fee)
+        }
+        // Whatever base there is is sold until the budget is reached; none at all is not enough.
+        (Wanted::QuoteBudget(_), Side::Ask) => Atoms(market.spec.base_atoms_per_lot),
+    }
+}
+
+/// What `quantity` holds back. Below 2^60 by the market's bounds.
+pub(crate) fn hold(hold_per_lot: Atoms, quantity: Lots) -> Atoms {
+    Atoms(hold_per_lot.0 * quantity.0)
+}
