@@ -1,2 +1,60 @@
-//! Skeleton.
-fn main() {}
+//! Checks and chores of the repository: `cargo xtask ci` is what continuous integration runs, `cargo xtask tidy` the part
+//! of it that no compiler checks.
+//!
+//! Why a program and not scripts: it needs nothing but Rust, it is checked like the rest, and its rules have tests. It
+//! depends on no crate of the workspace, so that it still runs when one of them does not compile.
+#![forbid(unsafe_code)]
+
+mod ci;
+mod command;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+/// Checks and chores of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run everything that a change has to pass; stop at the first failure.
+    ///
+    /// Tools, tidy, format, clippy, documentation, tests, order flow, each with its time. Installs the Rust components
+    /// that it needs where they are missing. Needs no terminal and asks nothing.
+    Ci,
+    /// Check the house rules that no compiler knows; takes about a second.
+    ///
+    /// Who depends on whom, file heads and lengths, unsafe code, addresses of registries and paths of a machine,
+    /// leftovers, and the documents that name files and dependencies.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let task = Arguments::parse().task;
+    let done = repository_root().and_then(|root| match task {
+        Task::Ci => ci::run_all(&root),
+        Task::Tidy => tidy::run(&root),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root, wherever the command is given: the folder above this crate's.
+fn repository_root() -> anyhow::Result<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+    let parent = PathBuf::from(manifest).parent().map(PathBuf::from);
+    parent.context("the crate xtask lies in the repository's root")
+}

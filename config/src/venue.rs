@@ -1,0 +1,155 @@
+//! The whole configuration: read, resolved in the order in which its parts need each other, and then only handed on.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use lakh_engine::command::{Capacities, Mode};
+use lakh_engine::market_spec::AssetSpec;
+
+use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
+use crate::error::{ConfigError, Fault};
+use crate::hex;
+use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
+use crate::position::Position;
+use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig, SnapshotConfig};
+use crate::text::{DocumentText, ExchangeText};
+
+/// The longest file that is read: room for ten thousand genesis accounts.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// The configuration of `lakh dev`, in the binary so that it needs no file.
+const DEV_FILE: &str = include_str!("../dev.toml");
+
+/// The venue tag of `config/dev.toml`. What is signed for a demonstration must not be valid on a real venue.
+const DEV_VENUE_TAG: [u8; 16] = *b"lakh-dev-venue-1";
+
+/// A configuration whose every value was checked, by itself and with the others.
+///
+/// The sections that only the binary looks at may be changed afterwards (another port, another folder); what goes into
+/// the journal's first records is read from here by [`Config::genesis_commands`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which venue this is.
+    pub exchange: ExchangeConfig,
+    /// Where the input log lives and when it counts.
+    pub journal: JournalConfig,
+    /// Where traders connect and how much each may ask for.
+    pub gateway: GatewayConfig,
+    /// What only the people who run the venue reach.
+    pub operators: OperatorsConfig,
+    /// Bounds of the shard's tables.
+    pub capacities: Capacities,
+    /// How much a restart has to replay.
+    pub snapshot: SnapshotConfig,
+    /// What has balances, by number from 0.
+    pub assets: Vec<AssetSpec>,
+    /// What is traded, by number from 0.
+    pub markets: Vec<ListedMarket>,
+    /// Who starts with money, by number from 1.
+    pub accounts: Vec<GenesisAccount>,
+    /// Who may take operators' decisions.
+    pub operator_keys: Vec<OperatorKey>,
+    /// Where it was read from, for messages.
+    pub(crate) file: String,
+}
+
+/// `[exchange]`: which venue this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeConfig {
+    /// Demonstration or real.
+    pub mode: Mode,
+    /// Identity of the exchange, never zero. `None`: the one in the journal, made at random when the journal is made.
+    pub id: Option<[u8; 16]>,
+    /// In front of each api key, so that a signature is good for one venue only.
+    pub venue_tag: [u8; 16],
+    /// Which shard of the exchange this process runs.
+    pub shard: u16,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] when it cannot be read, is longer than [`MAX_FILE_BYTES`] or no UTF-8; else as
+    /// [`Config::from_toml`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        match read(path) {
+            Ok(text) => Self::from_toml(&text, &name),
+            Err(source) => Err(ConfigError::Read { file: name, source }),
+        }
+    }
+
+    /// Checks the TOML document `text`; `name` stands for its file in messages.
+    ///
+    /// # Errors
+    /// The first thing that is wrong: [`ConfigError::Syntax`] for its shape, [`ConfigError::Value`] for its values.
+    pub fn from_toml(text: &str, name: &str) -> Result<Self, ConfigError> {
+        let document = toml::from_str::<DocumentText>(text).map_err(|error| {
+            let Position { line, column, key } = Position::of(text, error.span().map_or(0, |span| span.start));
+            ConfigError::Syntax { file: name.to_owned(), line, column, key, reason: error.message().to_owned() }
+        })?;
+        Self::resolve(document, name).map_err(|fault| fault.in_file(name))
+    }
+
+    /// The embedded configuration of `lakh dev`: BTCUSDT and ETHUSDT, open, and four funded accounts whose secret
+    /// keys are the first four of [`crate::well_known::KEYS`].
+    pub fn dev() -> Self {
+        Self::from_toml(DEV_FILE, "config/dev.toml").expect("a test loads the embedded file")
+    }
+
+    fn resolve(document: DocumentText, name: &str) -> Result<Self, Fault> {
+        let exchange = resolve_exchange(&document.exchange).map_err(|fault| fault.inside("exchange"))?;
+        document.journal.check().map_err(|fault| fault.inside("journal"))?;
+        document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
+        document.operators.check().map_err(|fault| fault.inside("operators"))?;
+        document.snapshot.check().map_err(|fault| fault.inside("snapshot"))?;
+        if document.operators.listen == document.gateway.listen && document.gateway.listen.port() != 0 {
+            return Err(Fault::new("operators.listen", "is the address of gateway.listen"));
+        }
+        let capacities = document.capacities.resolve().map_err(|fault| fault.inside("capacities"))?;
+        let assets = resolve_assets(&document.asset, &capacities)?;
+        let markets = resolve_markets(&document.market, &assets, &capacities)?;
+        let mut ring = KeyRing::new(exchange.mode);
+        let accounts = resolve_accounts(&document.genesis.account, &assets, &capacities, &mut ring)?;
+        let operator_keys = resolve_operator_keys(&document.operator_key, &mut ring)?;
+        Ok(Self {
+            exchange,
+            journal: document.journal,
+            gateway: document.gateway,
+            operators: document.operators,
+            capacities,
+            snapshot: document.snapshot,
+            assets,
+            markets,
+            accounts,
+            operator_keys,
+            file: name.to_owned(),
+        })
+    }
+}
+
+/// The file's text, of bounded length: a wrong path may well be a disk.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+fn resolve_exchange(text: &ExchangeText) -> Result<ExchangeConfig, Fault> {
+    let bytes = |key: &str, text: &str| match hex::parse::<16>(text) {
+        Ok([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => Err(Fault::new(key, "is all zeroes")),
+        parsed => parsed.map_err(|reason| Fault::new(key, reason)),
+    };
+    let id = text.id.as_deref().map(|id| bytes("id", id)).transpose()?;
+    let venue_tag = bytes("venue_tag", &text.venue_tag)?;
+    if text.mode == Mode::Run && venue_tag == DEV_VENUE_TAG {
+        let reason = "is the demonstration's: orders signed for a demonstration would be valid here";
+        return Err(Fault::new("venue_tag", reason));
+    }
+    Ok(ExchangeConfig { mode: text.mode, id, venue_tag, shard: text.shard })
+}

@@ -1,0 +1,194 @@
+//! `cargo xtask ci`: the steps that a change has to pass, one after the other, each with its time.
+//!
+//! Cheap and telling steps come first, and the first failure ends the run: what follows would only repeat it. A step
+//! that cannot be done here says so and counts as skipped, never as passed.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::command::{run, run_with, works};
+use crate::tidy;
+
+/// How a step ended that did not fail.
+enum Outcome {
+    /// It was done.
+    Passed,
+    /// It could not be done here; why.
+    Skipped(String),
+}
+
+/// One thing that a change has to pass.
+struct Step {
+    /// As the summary names it.
+    name: &'static str,
+    /// Does it in the repository's root.
+    check: fn(&Path) -> anyhow::Result<Outcome>,
+}
+
+/// What is checked, in this order.
+const STEPS: &[Step] = &[
+    Step { name: "tools", check: ensure_tools },
+    Step { name: "tidy", check: tidy_up },
+    Step { name: "format", check: format },
+    Step { name: "clippy", check: clippy },
+    Step { name: "documentation", check: documentation },
+    Step { name: "tests", check: tests },
+    Step { name: "documentation tests", check: documentation_tests },
+    Step { name: "own order flow", check: own_flow },
+    Step { name: "recorded order flow", check: recorded_flow },
+];
+
+/// The order flow that the repository brings along.
+const OWN_FLOW: &str = "loadtest/tests/data/sample.l3c";
+
+/// Where recorded order flow may lie, seen from the repository's root: it may not be published, so not every machine
+/// has it.
+const RECORDED_FLOW: &str = "../shared/data/flow";
+
+/// Runs everything that a change has to pass, and prints a summary.
+///
+/// # Errors
+/// The first step that fails.
+pub(crate) fn run_all(root: &Path) -> anyhow::Result<()> {
+    let (summary, result) = run_steps(root, STEPS);
+    print!("\n{summary}");
+    result
+}
+
+/// Runs `steps` up to the first failure; the summary has a line for each that was begun.
+fn run_steps(root: &Path, steps: &[Step]) -> (String, anyhow::Result<()>) {
+    let mut summary = String::new();
+    let begin = Instant::now();
+    for step in steps {
+        println!("\n=== {}", step.name);
+        let start = Instant::now();
+        let result = (step.check)(root);
+        let word = match &result {
+            Ok(Outcome::Passed) => "passed".to_owned(),
+            Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        add_row(&mut summary, step.name, start.elapsed(), &word);
+        if let Err(error) = result {
+            return (summary, Err(error.context(format!("step `{}`", step.name))));
+        }
+    }
+    add_row(&mut summary, "all", begin.elapsed(), "");
+    (summary, Ok(()))
+}
+
+fn add_row(summary: &mut String, name: &str, elapsed: Duration, word: &str) {
+    let row = format!("{name:<20} {:>8.1} s  {word}", elapsed.as_secs_f64());
+    writeln!(summary, "{}", row.trim_end()).expect("a string takes any text");
+}
+
+/// The components that a minimal installation of Rust lacks.
+fn ensure_tools(root: &Path) -> anyhow::Result<Outcome> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !works(root, &["cargo", subcommand, "--version"]) {
+            run(root, &["rustup", "component", "add", component])?;
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn tidy_up(root: &Path) -> anyhow::Result<Outcome> {
+    tidy::run(root).map(|()| Outcome::Passed)
+}
+
+fn format(root: &Path) -> anyhow::Result<Outcome> {
+    run(root, &["cargo", "fmt", "--all", "--check"]).map(|()| Outcome::Passed)
+}
+
+fn clippy(root: &Path) -> anyhow::Result<Outcome> {
+    let words = ["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    run(root, &words).map(|()| Outcome::Passed)
+}
+
+fn documentation(root: &Path) -> anyhow::Result<Outcome> {
+    let words = ["cargo", "doc", "--locked", "--workspace", "--no-deps"];
+    run_with(root, &words, &[("RUSTDOCFLAGS", "-D warnings")]).map(|()| Outcome::Passed)
+}
+
+/// With cargo-nextest where it is installed (a process a test, and it names the slow ones), else with cargo's own.
+fn tests(root: &Path) -> anyhow::Result<Outcome> {
+    if works(root, &["cargo", "nextest", "--version"]) {
+        run(root, &["cargo", "nextest", "run", "--locked", "--workspace"])?;
+    } else {
+        run(root, &["cargo", "test", "--locked", "--workspace", "--lib", "--bins", "--tests"])?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn documentation_tests(root: &Path) -> anyhow::Result<Outcome> {
+    run(root, &["cargo", "test", "--locked", "--workspace", "--doc"]).map(|()| Outcome::Passed)
+}
+
+fn own_flow(root: &Path) -> anyhow::Result<Outcome> {
+    check_flow(root, OWN_FLOW).map(|()| Outcome::Passed)
+}
+
+fn recorded_flow(root: &Path) -> anyhow::Result<Outcome> {
+    let Ok(folder) = fs::read_dir(root.join(RECORDED_FLOW)) else {
+        return Ok(Outcome::Skipped(format!("there is no {RECORDED_FLOW}")));
+    };
+    let mut files = Vec::new();
+    for entry in folder {
+        let name = entry.with_context(|| format!("cannot list {RECORDED_FLOW}"))?.file_name();
+        files.extend(name.to_str().filter(|name| name.ends_with(".l3c.gz")).map(str::to_owned));
+    }
+    files.sort_unstable();
+    for file in &files {
+        check_flow(root, &format!("{RECORDED_FLOW}/{file}"))?;
+    }
+    if files.is_empty() {
+        return Ok(Outcome::Skipped(format!("{RECORDED_FLOW} holds no .l3c.gz")));
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Has the engine match a recorded flow: every fill, reject, best price and depth in it has to come out the same.
+fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
+    run(root, &["cargo", "run", "--locked", "--quiet", "--release", "--", "flow", "check", file])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_ends_the_run_and_stands_in_the_summary() {
+        let steps = [
+            Step { name: "one", check: |_| Ok(Outcome::Passed) },
+            Step { name: "two", check: |_| Ok(Outcome::Skipped("no data".to_owned())) },
+            Step { name: "three", check: |_| anyhow::bail!("broken") },
+            Step { name: "four", check: |_| unreachable!("nothing runs behind a failure") },
+        ];
+        let (summary, result) = run_steps(Path::new("."), &steps);
+        assert_eq!(format!("{:#}", result.unwrap_err()), "step `three`: broken");
+        let rows: Vec<&str> = summary.lines().collect();
+        assert_eq!(rows.len(), 3);
+        assert!(rows[0].starts_with("one ") && rows[0].ends_with("passed"), "{summary}");
+        assert!(rows[1].starts_with("two ") && rows[1].ends_with("skipped: no data"), "{summary}");
+        assert!(rows[2].starts_with("three ") && rows[2].ends_with("FAILED"), "{summary}");
+    }
+
+    #[test]
+    fn a_run_without_failure_ends_with_the_whole_time() {
+        let steps = [Step { name: "one", check: |_| Ok(Outcome::Passed) }];
+        let (summary, result) = run_steps(Path::new("."), &steps);
+        assert!(result.is_ok());
+        assert!(summary.lines().last().unwrap().starts_with("all "), "{summary}");
+    }
+
+    #[test]
+    fn step_names_differ() {
+        for (index, step) in STEPS.iter().enumerate() {
+            assert!(STEPS[..index].iter().all(|earlier| earlier.name != step.name), "{}", step.name);
+        }
+    }
+}
