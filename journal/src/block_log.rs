@@ -1,0 +1,292 @@
+//! The chain of blocks on disk, as the durability thread extends it: write, head, seal, rotate, sync behind.
+//!
+//! Invariants: a block is written once; its head is written only after the block is on stable storage; a segment gets
+//! its name only after its headers are on stable storage and the segment before it is sealed; after the first error
+//! the value is dropped without another write or sync (its owner sees to that).
+//!
+//! Rotation, and what a crash between its steps leaves: 1 footer of the old segment (crash: sealed last segment, the
+//! next opening starts a new one) · 2 header into the spare (crash: a spare with a stale header, overwritten when it
+//! is used) · 3 rename · 4 sync of the directory (crash before it: as after 2).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::block::{BLOCK_HEADER_BYTES, BlockFlags, BlockHeader, ChainTail};
+use crate::bytes::{AlignedBuffer, PAGE};
+use crate::heads::HeadFile;
+use crate::ring::Place;
+use crate::segment::{FOOTER_BYTES, SEGMENT_HEADERS_BYTES, SegmentHeader, SegmentTally, file_name};
+use crate::segment_maker::SegmentMaker;
+use crate::storage::{Access, Storage, StorageFile, whole};
+use crate::watch::{Shared, StateNote};
+use crate::{Durability, JournalError, JournalOptions};
+
+/// At the level `async`: the longest time, and the most bytes, between a write and its sync. A tenth of a second
+/// bounds what power loss takes; 16 MiB bound how long one sync stalls acknowledgements.
+pub(crate) const SYNC_BEHIND: Duration = Duration::from_millis(100);
+const SYNC_BEHIND_BYTES: u64 = 16 << 20;
+
+/// The segment that takes blocks.
+pub(crate) struct ActiveSegment<F> {
+    pub(crate) file: F,
+    pub(crate) path: PathBuf,
+    pub(crate) header: SegmentHeader,
+    /// Where the next block goes.
+    pub(crate) offset: u64,
+    pub(crate) tally: SegmentTally,
+}
+
+/// What a block says beside its records.
+pub(crate) struct BlockContent {
+    pub(crate) payload_bytes: usize,
+    pub(crate) record_count: u32,
+    pub(crate) last_timestamp_ns: u64,
+    pub(crate) flags: u32,
+    pub(crate) note: Option<StateNote>,
+}
+
+/// What has been written but not yet synced at the level `async`.
+struct Unsynced {
+    since: Instant,
+    bytes: u64,
+    newest: BlockHeader,
+}
+
+/// Where recovery left the journal.
+pub(crate) struct LogStart<S: Storage> {
+    pub(crate) chain: ChainTail,
+    pub(crate) active: Option<ActiveSegment<S::File>>,
+    pub(crate) next_segment: u64,
+    pub(crate) heads: HeadFile<S::File>,
+    pub(crate) lock: S::Lock,
+}
+
+/// The log, open for extension.
+pub(crate) struct BlockLog<S: Storage> {
+    storage: S,
+    options: JournalOptions,
+    chain: ChainTail,
+    /// The term of blocks to come; the chain's is that of the last block.
+    term: u64,
+    active: Option<ActiveSegment<S::File>>,
+    next_segment: u64,
+    heads: HeadFile<S::File>,
+    buffer: AlignedBuffer,
+    block_bytes_max: usize,
+    committed_sequence: u64,
+    durable_block: u64,
+    unsynced: Option<Unsynced>,
+    maker: SegmentMaker,
+    // Last: the directory is unlocked when nothing touches it any more, the maker's thread included.
+    _lock: S::Lock,
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A random number that no earlier segment has.
+pub(crate) fn random_nonce() -> Result<u64, JournalError> {
+    let mut bytes = [0; 8];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    filled.map_err(|error| JournalError::io("read random bytes for", "a nonce".as_ref())(error.into()))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+impl<S: Storage> BlockLog<S> {
+    /// Takes over from recovery and starts making spare segments.
+    pub(crate) fn start(
+        storage: S,
+        options: &JournalOptions,
+        start: LogStart<S>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, JournalError> {
+        let maker = SegmentMaker::start(storage.clone(), options, start.next_segment, shared)?;
+        let block_bytes_max = options.block_bytes_max();
+        Ok(Self {
+            storage,
+            options: options.clone(),
+            committed_sequence: start.chain.sequence,
+            durable_block: start.chain.block,
+            term: start.chain.term,
+            chain: start.chain,
+            active: start.active,
+            next_segment: start.next_segment,
+            heads: start.heads,
+            buffer: AlignedBuffer::new(block_bytes_max),
+            block_bytes_max,
+            unsynced: None,
+            maker,
+            _lock: start.lock,
+        })
+    }
+
+    /// Where the records of the next block are to be put.
+    pub(crate) fn payload_buffer(&mut self) -> &mut [u8] {
+        &mut self.buffer.as_mut_slice()[BLOCK_HEADER_BYTES..self.block_bytes_max]
+    }
+
+    /// The chain behind the last block.
+    pub(crate) fn chain(&self) -> &ChainTail {
+        &self.chain
+    }
+
+    /// When the sync behind is due; `None` if everything is synced.
+    pub(crate) fn sync_due(&self) -> Option<Instant> {
+        self.unsynced.as_ref().map(|unsynced| unsynced.since + SYNC_BEHIND)
+    }
+
+    /// Begins a new term with an empty block that is on stable storage, at every level, before any input is taken.
+    pub(crate) fn write_epoch(&mut self, flags: u32) -> Result<(), JournalError> {
+        self.term += 1;
+        let content = BlockContent {
+            payload_bytes: 0,
+            record_count: 0,
+            last_timestamp_ns: self.chain.timestamp_ns,
+            flags: BlockFlags::EPOCH | flags,
+            note: None,
+        };
+        self.write(&content)?;
+        self.sync_behind()
+    }
+
+    /// Seals and writes the block whose records stand in the payload buffer. On return it is durable at the
+    /// configured level.
+    pub(crate) fn write(&mut self, content: &BlockContent) -> Result<(BlockHeader, Place), JournalError> {
+        let block_bytes = (BLOCK_HEADER_BYTES + content.payload_bytes).next_multiple_of(PAGE) as u64;
+        let fits = |active: &ActiveSegment<S::File>| active.offset + block_bytes <= active.header.blocks_end();
+        if !self.active.as_ref().is_some_and(fits) {
+            self.rotate()?;
+        }
+        let mut header = self.next_header(content);
+        let size = header.seal(self.buffer.as_mut_slice(), content.payload_bytes);
+        let bytes = &self.buffer.as_slice()[..size];
+        let active = self.active.as_mut().expect("rotation has made a segment");
+        let written = match self.options.durability {
+            Durability::Sync => active.file.write_durable(bytes, active.offset),
+            Durability::Async => active.file.write_at(bytes, active.offset),
+        };
+        written.and_then(|count| whole(count, size)).map_err(JournalError::io("write", &active.path))?;
+        let place = Place { segment: active.header.index, offset: active.offset };
+        active.tally.add(&header, active.offset);
+        active.offset += size as u64;
+        self.chain = ChainTail {
+            block: header.number,
+            hash: header.hash,
+            sequence: header.last_sequence(),
+            timestamp_ns: content.last_timestamp_ns,
+            term: header.term,
+        };
+        match self.options.durability {
+            Durability::Sync => self.committed(&header)?,
+            Durability::Async => self.note_unsynced(header),
+        }
+        Ok((header, place))
+    }
+
+    fn next_header(&self, content: &BlockContent) -> BlockHeader {
+        let active = self.active.as_ref().expect("rotation has made a segment");
+        let level = if self.options.durability == Durability::Async { BlockFlags::ASYNC } else { 0 };
+        BlockHeader {
+            block_bytes: 0,
+            payload_bytes: 0,
+            number: self.chain.block + 1,
+            first_sequence: self.chain.sequence + 1,
+            record_count: content.record_count,
+            flags: BlockFlags(content.flags | level),
+            nonce: active.header.nonce,
+            term: self.term,
+            index: self.chain.block + 1,
+            sealed_at_ns: now_ns(),
+            committed_sequence: self.committed_sequence,
+            state_sequence: content.note.map_or(0, |note| note.sequence),
+            state_hash: content.note.map_or([0; 32], |note| note.state_hash),
+            event_digest: content.note.map_or([0; 32], |note| note.event_digest),
+            durable_block: self.durable_block,
+            previous_hash: self.chain.hash,
+            hash: [0; 32],
+        }
+    }
+
+    /// The block of `header` is on stable storage: write its head.
+    fn committed(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
+        self.heads.write(header)?;
+        self.committed_sequence = header.last_sequence();
+        self.durable_block = header.number;
+        Ok(())
+    }
+
+    fn note_unsynced(&mut self, header: BlockHeader) {
+        let unsynced =
+            self.unsynced.get_or_insert_with(|| Unsynced { since: Instant::now(), bytes: 0, newest: header });
+        unsynced.bytes += u64::from(header.block_bytes);
+        unsynced.newest = header;
+    }
+
+    /// Syncs if the bounds of the level `async` ask for it. Called after the newest block has been announced, so that
+    /// its own acknowledgement does not wait for the sync.
+    pub(crate) fn sync_if_due(&mut self) -> Result<(), JournalError> {
+        let due = |unsynced: &Unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES || unsynced.since.elapsed() >= SYNC_BEHIND;
+        if self.unsynced.as_ref().is_some_and(due) { self.sync_behind() } else { Ok(()) }
+    }
+
+    /// Syncs what has been written, and writes the newest block's head. Nothing to do at the level `sync`.
+    pub(crate) fn sync_behind(&mut self) -> Result<(), JournalError> {
+        let Some(unsynced) = self.unsynced.take() else { return Ok(()) };
+        let active = self.active.as_ref().expect("unsynced blocks are in the active segment");
+        active.file.sync().map_err(JournalError::io("sync", &active.path))?;
+        self.committed(&unsynced.newest)
+    }
+
+    /// Seals the active segment, if there is one, and starts the next.
+    fn rotate(&mut self) -> Result<(), JournalError> {
+        self.seal_active()?;
+        let spare = self.maker.take(&self.options.directory)?;
+        let header = SegmentHeader {
+            exchange_id: self.options.exchange_id,
+            shard: self.options.shard,
+            node: self.options.node,
+            nonce: random_nonce()?,
+            index: self.next_segment,
+            segment_bytes: self.options.segment_bytes,
+            first_block: self.chain.block + 1,
+            first_sequence: self.chain.sequence + 1,
+            created_at_ns: now_ns(),
+            previous_timestamp_ns: self.chain.timestamp_ns,
+            previous_hash: self.chain.hash,
+            schema_hash: self.options.schema_hash,
+            software_version: self.options.software_version_field().to_owned(),
+            previous_term: self.chain.term,
+        };
+        let path = self.options.directory.join(file_name(self.options.shard, header.index));
+        let access = match self.options.durability {
+            Durability::Sync => Access::Direct,
+            Durability::Async => Access::Buffered,
+        };
+        let file = self.storage.open(&spare, access).map_err(JournalError::io("open", &spare))?;
+        let mut pages = AlignedBuffer::new(2 * PAGE);
+        let (first, second) = pages.as_mut_slice().split_at_mut(PAGE);
+        header.encode(first);
+        second.copy_from_slice(first);
+        let written = file.write_durable(pages.as_slice(), 0);
+        written.and_then(|count| whole(count, 2 * PAGE)).map_err(JournalError::io("write", &spare))?;
+        self.storage.rename(&spare, &path).map_err(JournalError::io("rename", &spare))?;
+        let directory = &self.options.directory;
+        self.storage.sync_directory(directory).map_err(JournalError::io("sync", directory))?;
+        self.next_segment += 1;
+        let tally = SegmentTally::new(&header);
+        self.active = Some(ActiveSegment { file, path, header, offset: SEGMENT_HEADERS_BYTES, tally });
+        Ok(())
+    }
+
+    fn seal_active(&mut self) -> Result<(), JournalError> {
+        self.sync_behind()?;
+        let Some(active) = self.active.take() else { return Ok(()) };
+        let mut page = AlignedBuffer::new(PAGE);
+        active.tally.encode_footer(&active.header, &self.chain, active.offset, page.as_mut_slice());
+        let written = active.file.write_durable(page.as_slice(), active.header.segment_bytes - FOOTER_BYTES);
+        written.and_then(|count| whole(count, PAGE)).map_err(JournalError::io("write", &active.path))
+    }
+}

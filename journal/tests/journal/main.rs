@@ -1,0 +1,11 @@
+//! The journal as its users see it: round trips, damage, faults, kills, followers, random histories.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
+mod common;
+mod corruption;
+mod faults;
+mod followers;
+mod kill;
+mod properties;
+mod round_trip;
