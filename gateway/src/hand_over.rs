@@ -262,6 +262,11 @@ impl SessionHandle {
         self.0.overflowed.load(Ordering::Acquire)
     }
 
+    /// True once nothing can reach the session any more: it is gone, or a message did not fit.
+    pub fn has_ended(&self) -> bool {
+        self.overflowed() || self.0.sender.is_closed()
+    }
+
     /// True for two handles of one session.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -1,7 +1,23 @@
 //! The way in and the way out: sessions, wire formats, signatures, limits; read models, reports and public streams.
 #![forbid(unsafe_code)]
 
+pub mod account_state;
 pub mod api_error;
+pub mod auth;
+pub mod client;
 pub mod decimal;
 pub mod directory;
+pub mod exchange_info;
 pub mod hand_over;
+pub mod limits;
+pub mod market_data;
+pub mod order_state;
+pub mod publisher;
+pub mod request;
+mod rest;
+pub mod server;
+pub mod session;
+pub mod verifier;
+mod websocket;
+pub mod wire;
+pub mod wire_encode;

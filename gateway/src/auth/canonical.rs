@@ -1,0 +1,165 @@
+//! The text that a WebSocket client signs: all parameters but `signature`, sorted by name, `name=value` joined by `&`.
+//!
+//! `k=v&k=v` is not injective by itself, so a name or value with `&`, `=` or a control character is refused before
+//! anything is verified, unknown parameters included. What remains can be read back in exactly one way, and is:
+//! the audit rebuilds each command from this text alone ([`read_back`]).
+//! Bounds: [`MAX_TEXT`] bytes.
+
+use std::borrow::Cow;
+
+use crate::request::{Parameter, ValueKind};
+
+/// Longest text that may be signed, in bytes.
+pub const MAX_TEXT: usize = 2_048;
+
+/// The name that stands outside of the signed text.
+const SIGNATURE: &str = "signature";
+
+/// Why there is no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanonicalError {
+    /// A name or value holds a character that would make the text ambiguous.
+    IllegalCharacter,
+    /// A value is a list, which has no spelling in the text.
+    NotScalar,
+    /// The text would be longer than [`MAX_TEXT`].
+    TooLong,
+}
+
+/// How a client spelt the values before it signed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// As they stand in the JSON.
+    Raw,
+    /// Percent-encoded, as one widely used connector does.
+    PercentEncoded,
+    /// JSON's `true` as `True`, as another one does.
+    CapitalisedBooleans,
+}
+
+/// The text in its raw spelling and, where they differ from it, the two others that clients are known to sign.
+///
+/// # Errors
+/// See [`CanonicalError`].
+pub fn texts(parameters: &[Parameter<'_>]) -> Result<(Vec<u8>, Vec<Vec<u8>>), CanonicalError> {
+    let mut sorted: Vec<&Parameter<'_>> = parameters.iter().filter(|one| one.name != SIGNATURE).collect();
+    sorted.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    for parameter in &sorted {
+        if parameter.kind == ValueKind::List {
+            return Err(CanonicalError::NotScalar);
+        }
+        if parameter.name.bytes().chain(parameter.value.bytes()).any(is_ambiguous) {
+            return Err(CanonicalError::IllegalCharacter);
+        }
+    }
+    let raw = text(&sorted, Spelling::Raw)?;
+    let mut others = Vec::new();
+    let encodes = |text: &str| text.bytes().any(|byte| !is_unreserved(byte));
+    if sorted.iter().any(|one| encodes(&one.name) || encodes(&one.value)) {
+        // An encoding that has grown past the bound is no candidate; the raw text still is one.
+        others.extend(text(&sorted, Spelling::PercentEncoded).ok());
+    }
+    if sorted.iter().any(|one| one.kind == ValueKind::Boolean) {
+        others.extend(text(&sorted, Spelling::CapitalisedBooleans).ok());
+    }
+    Ok((raw, others))
+}
+
+fn text(sorted: &[&Parameter<'_>], spelling: Spelling) -> Result<Vec<u8>, CanonicalError> {
+    let mut out = Vec::with_capacity(384);
+    for (index, parameter) in sorted.iter().enumerate() {
+        if index > 0 {
+            out.push(b'&');
+        }
+        write(&parameter.name, ValueKind::Text, spelling, &mut out);
+        out.push(b'=');
+        write(&parameter.value, parameter.kind, spelling, &mut out);
+        if out.len() > MAX_TEXT {
+            return Err(CanonicalError::TooLong);
+        }
+    }
+    Ok(out)
+}
+
+fn write(value: &str, kind: ValueKind, spelling: Spelling, out: &mut Vec<u8>) {
+    match (spelling, kind, value) {
+        (Spelling::CapitalisedBooleans, ValueKind::Boolean, "true") => out.extend_from_slice(b"True"),
+        (Spelling::CapitalisedBooleans, ValueKind::Boolean, "false") => out.extend_from_slice(b"False"),
+        (Spelling::PercentEncoded, _, _) => percent_encode(value, out),
+        _ => out.extend_from_slice(value.as_bytes()),
+    }
+}
+
+fn percent_encode(value: &str, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        if is_unreserved(byte) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+/// What `encodeURIComponent` leaves alone.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
+}
+
+const fn is_ambiguous(byte: u8) -> bool {
+    matches!(byte, b'&' | b'=') || byte < 0x20 || byte == 0x7f
+}
+
+/// Takes a signed text apart again. No known parameter's legal value holds a `%`, so undoing the percent-encoding
+/// leads from either spelling to the same values. `None` for a text that [`texts`] could not have made.
+pub fn read_back(signed: &[u8]) -> Option<Vec<Parameter<'_>>> {
+    let signed = std::str::from_utf8(signed).ok()?;
+    if signed.len() > MAX_TEXT {
+        return None;
+    }
+    if signed.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut parameters: Vec<Parameter<'_>> = Vec::new();
+    for pair in signed.split('&') {
+        let (name, value) = pair.split_once('=')?;
+        if value.contains('=') {
+            return None;
+        }
+        if parameters.iter().any(|one| one.name == name) {
+            return None;
+        }
+        // A name stays as it is: no known one changes when it is encoded, and an unknown one must not become known.
+        let name = Cow::Borrowed(name);
+        parameters.push(Parameter { name, value: percent_decode(value), kind: ValueKind::Text });
+    }
+    Some(parameters)
+}
+
+/// Undoes percent-encoding; a text that is not encoded, or not to UTF-8, stays as it is.
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    decoded(text.as_bytes()).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Undoes form encoding: `+` is a space, `%` and two digits a byte. `None` for what is not encoded to UTF-8.
+pub(crate) fn form_decode(text: &str) -> Option<String> {
+    decoded(text.replace('+', " ").as_bytes())
+}
+
+fn decoded(mut rest: &[u8]) -> Option<String> {
+    let mut out = Vec::with_capacity(rest.len());
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let (digits, tail) = rest.split_first_chunk::<2>()?;
+        out.push(super::hex_digit(digits[0])? << 4 | super::hex_digit(digits[1])?);
+        rest = tail;
+    }
+    String::from_utf8(out).ok()
+}

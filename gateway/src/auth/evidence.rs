@@ -1,0 +1,219 @@
+//! What stands behind a command in the journal, so that anybody can check on whose word it was taken.
+//!
+//! | offset | size | type | meaning |
+//! |---|---|---|---|
+//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator |
+//! | 1 | 1 | u8 | length m of the method's name, at most 64 |
+//! | 2 | m | ASCII | the method's name, without version |
+//! | 2 + m | 2 | u16 | length t of the text, at most 2,048; little-endian |
+//! | 4 + m | t | bytes | the exact bytes that the signature covers; for kind 2 the parameters in the same form |
+//! | 4 + m + t | 32 | bytes | the public key |
+//! | 36 + m + t | 64 | bytes | the signature, R ‖ s; not there for kind 2 |
+//!
+//! Kind 0 is the one byte alone, or nothing at all. The kind comes first so that a reader can skip what it does not
+//! know, and fixed sizes last so that the text's place is known from six bytes.
+
+use bytes::Bytes;
+use lakh_engine::command::{Command, EvidenceGrade, ReplayGuard};
+
+use super::canonical::{self, MAX_TEXT};
+use super::signature::{Verdict, verify_bytes};
+use super::{parse_api_key, payload_digest};
+use crate::api_error::ApiError;
+use crate::directory::Directory;
+use crate::request::{self, Fields, Intent, Method};
+
+/// Longest name of a method, in bytes.
+pub const MAX_METHOD: usize = 64;
+/// Longest evidence, in bytes.
+pub const MAX_EVIDENCE: usize = 4 + MAX_METHOD + MAX_TEXT + 32 + 64;
+
+const NONE: u8 = 0;
+const WEBSOCKET_SIGNED: u8 = 1;
+const SESSION_DELEGATED: u8 = 2;
+const ADMIN: u8 = 3;
+
+/// Evidence, borrowed from a journal record or from what is about to become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence<'a> {
+    /// The node's own command.
+    None,
+    /// Signed JSON over WebSocket.
+    WebSocketSigned(SignedText<'a>),
+    /// Unsigned, in a session that the key opened.
+    SessionDelegated {
+        /// The method's name.
+        method: &'a str,
+        /// The parameters as they would have been signed.
+        text: &'a [u8],
+        /// Who had opened the session.
+        public_key: &'a [u8; 32],
+    },
+    /// An operator's signed decision.
+    Admin(SignedText<'a>),
+}
+
+/// A text and the signature over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedText<'a> {
+    /// The method's name.
+    pub method: &'a str,
+    /// The exact bytes that were signed.
+    pub text: &'a [u8],
+    /// By whom.
+    pub public_key: &'a [u8; 32],
+    /// R ‖ s.
+    pub signature: &'a [u8; 64],
+}
+
+/// Why bytes are no evidence, or evidence does not carry its command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// The bytes end too early, or go on after the end.
+    #[error("the evidence has {0} bytes, which its own lengths do not give")]
+    WrongLength(usize),
+    /// No such kind.
+    #[error("unknown kind of evidence {0}")]
+    UnknownKind(u8),
+    /// Not ASCII, or too long.
+    #[error("the method or the text is longer than evidence may be, or is not text")]
+    BadText,
+    /// Evidence of this kind does not lead to a trader's command.
+    #[error("this kind of evidence does not carry a trader's command")]
+    NotATradersCommand,
+    /// The signature does not hold.
+    #[error("the signature is not accepted")]
+    SignatureRefused,
+    /// The text names another key than the one that signed.
+    #[error("the text names another key than the evidence")]
+    OtherKey,
+    /// The key is not registered.
+    #[error("the key is not registered")]
+    KeyUnknown,
+    /// The text asks for nothing that the API knows.
+    #[error("the text is no request: {} {}", .0.code, .0.message)]
+    NotARequest(ApiError),
+}
+
+impl Evidence<'_> {
+    /// The evidence as bytes. `None` when a name or text is longer than its bound.
+    pub fn encode(&self) -> Option<Bytes> {
+        let (kind, method, text, public_key, signature) = match self {
+            Self::None => return Some(Bytes::from_static(&[NONE])),
+            Self::WebSocketSigned(signed) => {
+                (WEBSOCKET_SIGNED, signed.method, signed.text, signed.public_key, signed.signature.as_slice())
+            }
+            Self::SessionDelegated { method, text, public_key } => {
+                (SESSION_DELEGATED, *method, *text, *public_key, [].as_slice())
+            }
+            Self::Admin(signed) => (ADMIN, signed.method, signed.text, signed.public_key, signed.signature.as_slice()),
+        };
+        if method.len() > MAX_METHOD || text.len() > MAX_TEXT {
+            return None;
+        }
+        let mut out = Vec::with_capacity(4 + method.len() + text.len() + 96);
+        out.extend_from_slice(&[kind, u8::try_from(method.len()).ok()?]);
+        out.extend_from_slice(method.as_bytes());
+        out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
+        out.extend_from_slice(text);
+        out.extend_from_slice(public_key);
+        out.extend_from_slice(signature);
+        Some(Bytes::from(out))
+    }
+}
+
+impl<'a> Evidence<'a> {
+    /// Reads evidence; the bytes must be used up exactly.
+    ///
+    /// # Errors
+    /// [`EvidenceError::WrongLength`], [`EvidenceError::UnknownKind`], [`EvidenceError::BadText`].
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, EvidenceError> {
+        let wrong_length = EvidenceError::WrongLength(bytes.len());
+        let Some((&kind, rest)) = bytes.split_first() else { return Ok(Self::None) };
+        match kind {
+            NONE if rest.is_empty() => return Ok(Self::None),
+            NONE => return Err(wrong_length),
+            WEBSOCKET_SIGNED | SESSION_DELEGATED | ADMIN => {}
+            unknown => return Err(EvidenceError::UnknownKind(unknown)),
+        }
+        let signature_length = if kind == SESSION_DELEGATED { 0 } else { 64 };
+        let (method, text, public_key, signature) =
+            split(rest, signature_length).ok_or_else(|| wrong_length.clone())?;
+        if method.len() > MAX_METHOD || text.len() > MAX_TEXT || !method.is_ascii() {
+            return Err(EvidenceError::BadText);
+        }
+        let method = std::str::from_utf8(method).map_err(|_| EvidenceError::BadText)?;
+        if kind == SESSION_DELEGATED {
+            return Ok(Self::SessionDelegated { method, text, public_key });
+        }
+        let signature = signature.try_into().map_err(|_| wrong_length)?;
+        let signed = SignedText { method, text, public_key, signature };
+        Ok(if kind == ADMIN { Self::Admin(signed) } else { Self::WebSocketSigned(signed) })
+    }
+}
+
+/// Method, text, key and signature of encoded evidence.
+type Fragments<'a> = (&'a [u8], &'a [u8], &'a [u8; 32], &'a [u8]);
+
+/// Takes the bytes after the kind apart; the signature must be `signature_length` bytes.
+fn split(rest: &[u8], signature_length: usize) -> Option<Fragments<'_>> {
+    let (&method_length, rest) = rest.split_first()?;
+    let (method, rest) = rest.split_at_checked(usize::from(method_length))?;
+    let (text_length, rest) = rest.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*text_length)))?;
+    let (public_key, signature) = rest.split_first_chunk::<32>()?;
+    (signature.len() == signature_length).then_some((method, text, public_key, signature))
+}
+
+/// Builds the command once more from its evidence alone, checking the signature on the way. It must equal the journaled
+/// one, which is what the audit compares. No clock is asked: when the command was good is the engine's business, and
+/// both times that it compares are in the journal. `directory` must know the keys and markets of that time; neither
+/// ever changes its number or units.
+///
+/// # Errors
+/// See [`EvidenceError`].
+pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
+    let (method, text, public_key, grade) = match evidence {
+        Evidence::None | Evidence::Admin(_) => return Err(EvidenceError::NotATradersCommand),
+        Evidence::WebSocketSigned(signed) => {
+            if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
+                return Err(EvidenceError::SignatureRefused);
+            }
+            (signed.method, signed.text, signed.public_key, EvidenceGrade::Signed)
+        }
+        Evidence::SessionDelegated { method, text, public_key } => {
+            (*method, *text, *public_key, EvidenceGrade::Delegated)
+        }
+    };
+    let parameters = canonical::read_back(text).ok_or(EvidenceError::BadText)?;
+    let fields = Fields::new(&parameters);
+    match (fields.text("apiKey"), grade) {
+        (None, EvidenceGrade::Delegated) => {}
+        (None, _) => return Err(EvidenceError::OtherKey),
+        (Some(text), _) => {
+            if parse_api_key(text, directory.venue_tag(), directory.mode()) != Ok(*public_key) {
+                return Err(EvidenceError::OtherKey);
+            }
+        }
+    }
+    let key = directory.key(public_key).ok_or(EvidenceError::KeyUnknown)?;
+    let known = Method::from_name(method).filter(|known| known.name() == method);
+    let known = known.ok_or(EvidenceError::NotATradersCommand)?;
+    let intent = Intent::build(known, fields, key.account, directory).map_err(EvidenceError::NotARequest)?;
+    let Intent::Operation { operation, valid_until, .. } = intent else {
+        return Err(EvidenceError::NotATradersCommand);
+    };
+    let timing = fields.timing().map_err(EvidenceError::NotARequest)?;
+    let guard = replay_guard(grade, timing, text);
+    Ok(request::command(&key, grade, guard, (operation, valid_until)))
+}
+
+/// What keeps a request of this grade from being used twice.
+pub(crate) fn replay_guard(grade: EvidenceGrade, timing: request::Timing, signed: &[u8]) -> ReplayGuard {
+    let request::Timing { signed_at, receive_window_ms } = timing;
+    match grade {
+        EvidenceGrade::Delegated => ReplayGuard::Session { signed_at, receive_window_ms },
+        _ => ReplayGuard::Digest { digest: payload_digest(signed), signed_at, receive_window_ms },
+    }
+}

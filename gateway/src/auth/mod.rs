@@ -1,0 +1,91 @@
+//! Who asks, and what proves it: api keys, the signed text, the acceptance rule, and the evidence in the journal.
+//!
+//! Nothing here keeps state between requests except [`signature::BatchVerifier`]'s stream of coefficients.
+//! Bounds: a signed text is at most [`canonical::MAX_TEXT`] bytes, evidence at most [`evidence::MAX_EVIDENCE`].
+
+pub mod canonical;
+pub mod evidence;
+pub mod signature;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lakh_engine::command::Mode;
+
+/// First 16 bytes of the BLAKE3 of the bytes that were signed: what keeps them from being used twice.
+pub fn payload_digest(signed: &[u8]) -> [u8; 16] {
+    *blake3::hash(signed).as_bytes().first_chunk().expect("a BLAKE3 hash has 32 bytes")
+}
+
+/// Why a text is no api key of this venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKeyError {
+    /// Not 96 hexadecimal digits (or 64 in dev mode).
+    Malformed,
+    /// The tag in front is another venue's.
+    OtherVenue,
+}
+
+/// The public key in an api key: 32 hexadecimal digits of venue tag and 64 of the key. Dev mode also takes the bare
+/// key, which stock test set-ups use; it does not bind a request to the venue.
+///
+/// # Errors
+/// See [`ApiKeyError`].
+pub fn parse_api_key(text: &str, venue_tag: [u8; 16], mode: Mode) -> Result<[u8; 32], ApiKeyError> {
+    let key_digits = match text.len() {
+        96 => {
+            let (tag, key) = text.split_at_checked(32).ok_or(ApiKeyError::Malformed)?;
+            let tag: [u8; 16] = parse_hex(tag).ok_or(ApiKeyError::Malformed)?;
+            if tag != venue_tag {
+                return Err(ApiKeyError::OtherVenue);
+            }
+            key
+        }
+        64 if mode == Mode::Dev => text,
+        _ => return Err(ApiKeyError::Malformed),
+    };
+    parse_hex(key_digits).ok_or(ApiKeyError::Malformed)
+}
+
+/// The api key of a public key at the venue with this tag.
+pub fn api_key(venue_tag: [u8; 16], public_key: &[u8; 32]) -> String {
+    let mut text = String::with_capacity(96);
+    for byte in venue_tag.iter().chain(public_key) {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).expect("a nibble is a hexadecimal digit"));
+        }
+    }
+    text
+}
+
+/// The 64 bytes of a base64 signature, padded, and nothing else. A space stands for the `+` that form encoding lost.
+pub fn parse_signature(text: &str) -> Option<[u8; 64]> {
+    let mut encoded: [u8; 88] = text.as_bytes().try_into().ok()?;
+    for byte in &mut encoded {
+        if *byte == b' ' {
+            *byte = b'+';
+        }
+    }
+    let mut signature = [0; 66];
+    let length = STANDARD.decode_slice(encoded, &mut signature).ok()?;
+    if length == 64 { signature.first_chunk().copied() } else { None }
+}
+
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != N * 2 {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+        *byte = hex_digit(digits[0])? << 4 | hex_digit(digits[1])?;
+    }
+    Some(bytes)
+}
+
+const fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}

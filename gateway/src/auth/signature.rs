@@ -1,0 +1,242 @@
+//! The one acceptance rule for Ed25519 signatures, for one signature or a batch of them.
+//!
+//! Accepted is: A canonical and of prime order, R canonical and on the curve, s < L, and
+//! `[8](sB − R − kA) = 0` with `k = SHA-512(R ‖ A ‖ M) mod L`. Batches are only sound for the cofactored equation, and
+//! audit and contract must agree with the gateway, which is why the library's own `verify` functions, all of them
+//! cofactorless, are not used. Bytes are checked before any curve work: decompression itself takes non-canonical ones.
+//!
+//! Everything here is variable-time on purpose: nothing it sees is secret.
+//! Bounds: a batch is as large as its caller makes it; work is linear in it.
+
+use std::collections::HashMap;
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
+use sha2::{Digest, Sha512};
+
+/// Below this many signatures a batch costs more than one by one.
+const SMALLEST_BATCH: usize = 3;
+
+/// Whether a signature is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is by the key, over the message.
+    Accepted,
+    /// It is not, or its bytes are not canonical.
+    Refused,
+}
+
+/// Why 32 bytes are no trading key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Another encoding of the same point exists.
+    #[error("the key's bytes are not canonical")]
+    NotCanonical,
+    /// No point has this encoding.
+    #[error("the key is not on the curve")]
+    NotOnCurve,
+    /// The point is of small order or carries torsion.
+    #[error("the key is not of prime order")]
+    NotPrimeOrder,
+}
+
+/// A public key, decompressed once; that is a third of a verification's cost.
+#[derive(Clone, Debug)]
+pub struct VerifyingKey {
+    bytes: [u8; 32],
+    negated: EdwardsPoint,
+}
+
+impl VerifyingKey {
+    /// Checks and decompresses a public key.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        if !is_canonical(bytes) {
+            return Err(KeyError::NotCanonical);
+        }
+        let point = CompressedEdwardsY(*bytes).decompress().ok_or(KeyError::NotOnCurve)?;
+        if point.is_identity() || !point.is_torsion_free() {
+            return Err(KeyError::NotPrimeOrder);
+        }
+        Ok(Self { bytes: *bytes, negated: -point })
+    }
+
+    /// The key's 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// Checks one signature.
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Verdict {
+        let Some((r_bytes, s)) = split(signature) else { return Verdict::Refused };
+        let k = challenge(&r_bytes, &self.bytes, message);
+        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &self.negated, &s);
+        // The usual case needs no decompression of R: an encoding that equals a computed one is canonical.
+        if expected.compress().as_bytes() == &r_bytes {
+            return Verdict::Accepted;
+        }
+        match decompress(&r_bytes) {
+            Some(r) if (expected - r).mul_by_cofactor().is_identity() => Verdict::Accepted,
+            _ => Verdict::Refused,
+        }
+    }
+}
+
+/// Checks a signature given as bytes of any length: the whole rule in one call, for audits and tests.
+pub fn verify_bytes(public_key: &[u8], message: &[u8], signature: &[u8]) -> Verdict {
+    let (Ok(public_key), Ok(signature)) = (public_key.try_into(), signature.try_into()) else {
+        return Verdict::Refused;
+    };
+    match VerifyingKey::from_bytes(public_key) {
+        Ok(key) => key.verify(message, signature),
+        Err(_) => Verdict::Refused,
+    }
+}
+
+/// One signature of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedMessage<'a> {
+    /// By whom.
+    pub key: &'a VerifyingKey,
+    /// Over what.
+    pub message: &'a [u8],
+    /// R ‖ s.
+    pub signature: &'a [u8; 64],
+}
+
+/// Verifies batches: one multiscalar multiplication for all signatures, each with a random 128-bit coefficient.
+///
+/// The coefficients come from a keyed BLAKE3 stream whose key is random for each process: who signs must not be able
+/// to guess them. Keys that occur more than once cost one curve point together, so a batch costs about one point
+/// (its R) a signature.
+pub struct BatchVerifier {
+    coefficient_key: [u8; 32],
+    batches: u64,
+    scalars: Vec<Scalar>,
+    points: Vec<EdwardsPoint>,
+    coefficients: Vec<u8>,
+    key_scalars: HashMap<[u8; 32], usize>,
+}
+
+impl std::fmt::Debug for BatchVerifier {
+    /// Leaves out the key of the coefficients.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchVerifier").field("batches", &self.batches).finish_non_exhaustive()
+    }
+}
+
+impl BatchVerifier {
+    /// A verifier whose coefficients follow from `seed`, which must be unpredictable to who signs.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self {
+            coefficient_key: blake3::derive_key("lakh 2026 batch verification coefficients", &seed),
+            batches: 0,
+            scalars: Vec::new(),
+            points: Vec::new(),
+            coefficients: Vec::new(),
+            key_scalars: HashMap::new(),
+        }
+    }
+
+    /// A verifier seeded by the operating system.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn from_system() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::new(seed))
+    }
+
+    /// Checks a batch: `verdicts` gets one verdict a signature, in order, each the same that
+    /// [`VerifyingKey::verify`] gives. A batch that fails as a whole is checked one by one: halving it again and
+    /// again would let one bad signature in a hundred multiply the work by five.
+    pub fn verify(&mut self, batch: &[SignedMessage<'_>], verdicts: &mut Vec<Verdict>) {
+        verdicts.clear();
+        if batch.len() >= SMALLEST_BATCH && self.all_hold(batch) {
+            verdicts.resize(batch.len(), Verdict::Accepted);
+            return;
+        }
+        verdicts.extend(batch.iter().map(|signed| signed.key.verify(signed.message, signed.signature)));
+    }
+
+    /// True only if every signature of the batch is accepted: Σ z(sB − R − kA), times eight, is zero.
+    fn all_hold(&mut self, batch: &[SignedMessage<'_>]) -> bool {
+        self.scalars.clear();
+        self.points.clear();
+        self.key_scalars.clear();
+        self.draw_coefficients(batch.len());
+        let mut base_scalar = Scalar::ZERO;
+        self.scalars.push(Scalar::ZERO);
+        self.points.push(ED25519_BASEPOINT_POINT);
+        for (signed, random) in batch.iter().zip(self.coefficients.as_chunks::<16>().0) {
+            let Some((r_bytes, s)) = split(signed.signature) else { return false };
+            let Some(r) = decompress(&r_bytes) else { return false };
+            let z = Scalar::from(u128::from_le_bytes(*random));
+            base_scalar += z * s;
+            let zk = z * challenge(&r_bytes, &signed.key.bytes, signed.message);
+            let next = self.scalars.len();
+            let slot = *self.key_scalars.entry(signed.key.bytes).or_insert(next);
+            if slot == next {
+                self.scalars.push(zk);
+                self.points.push(signed.key.negated);
+            } else {
+                self.scalars[slot] += zk;
+            }
+            self.scalars.push(z);
+            self.points.push(-r);
+        }
+        self.scalars[0] = base_scalar;
+        EdwardsPoint::vartime_multiscalar_mul(&self.scalars, &self.points).mul_by_cofactor().is_identity()
+    }
+
+    /// Fills `coefficients` with 16 fresh random bytes a signature.
+    fn draw_coefficients(&mut self, count: usize) {
+        self.batches += 1;
+        self.coefficients.resize(count * 16, 0);
+        blake3::Hasher::new_keyed(&self.coefficient_key)
+            .update(&self.batches.to_le_bytes())
+            .finalize_xof()
+            .fill(&mut self.coefficients);
+    }
+}
+
+/// R's bytes and s, or `None` when s is not below L.
+fn split(signature: &[u8; 64]) -> Option<([u8; 32], Scalar)> {
+    let (r_bytes, s_bytes) = signature.split_first_chunk::<32>().expect("64 bytes have 32 in front");
+    let s_bytes: [u8; 32] = s_bytes.try_into().expect("64 − 32 bytes");
+    let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s_bytes))?;
+    Some((*r_bytes, s))
+}
+
+/// A point from its canonical encoding only.
+fn decompress(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
+    if !is_canonical(bytes) {
+        return None;
+    }
+    CompressedEdwardsY(*bytes).decompress()
+}
+
+/// k of the equation.
+fn challenge(r_bytes: &[u8; 32], key_bytes: &[u8; 32], message: &[u8]) -> Scalar {
+    let digest: [u8; 64] =
+        Sha512::new().chain_update(r_bytes).chain_update(key_bytes).chain_update(message).finalize().into();
+    Scalar::from_bytes_mod_order_wide(&digest)
+}
+
+/// True unless y ≥ p, or x is zero and its sign is set; x is zero only for y = 1 and y = p − 1.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let (low, middle, high) = (bytes[0], &bytes[1..31], bytes[31] & 0x7f);
+    let signed = bytes[31] & 0x80 != 0;
+    let near_p = high == 0x7f && middle.iter().all(|&byte| byte == 0xff);
+    if near_p && low >= 0xed {
+        return false;
+    }
+    let y_is_one = low == 1 && high == 0 && middle.iter().all(|&byte| byte == 0);
+    let y_is_minus_one = near_p && low == 0xec;
+    !(signed && (y_is_one || y_is_minus_one))
+}

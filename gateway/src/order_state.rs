@@ -1,0 +1,374 @@
+//! Orders by id: a read model fed by events only, from which order status and reports are made.
+//!
+//! Invariants: an order of another account is as unknown as one that never was; a client id names the latest order that
+//! used it in its account and market; an order that is not live never trades again.
+//! Bounds: live orders by the engine's own tables. Ended orders are kept up to a number in all and a number for each
+//! account, so that a busy account pushes out its own past and not a quiet one's; after that they are unknown.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use lakh_engine::command::{OrderReference, OrderType, SelfTradeMode, Side, TimeInForce};
+use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, Trade};
+use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId};
+use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+
+/// In front of the order id in a client id that the venue made up.
+const AUTO_CLIENT_ID_PREFIX: &str = "auto-";
+
+/// Bounds of what is remembered of ended orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderStateOptions {
+    /// Ended orders of all accounts.
+    pub ended_orders_max: usize,
+    /// Ended orders of one account.
+    pub ended_orders_per_account_max: usize,
+}
+
+impl Default for OrderStateOptions {
+    /// 65,536 in all, and one sixty-fourth of that for an account.
+    fn default() -> Self {
+        Self { ended_orders_max: 65_536, ended_orders_per_account_max: 1_024 }
+    }
+}
+
+/// How far an order has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Accepted, nothing traded.
+    New,
+    /// Some of it traded, the rest may.
+    PartiallyFilled,
+    /// All of it traded.
+    Filled,
+    /// Its owner took off what was left.
+    Canceled,
+    /// What was left went by the order's own terms.
+    Expired,
+    /// What was left went because it met its own group.
+    ExpiredInMatch,
+}
+
+impl OrderStatus {
+    /// True while the order can still trade.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::New | Self::PartiallyFilled)
+    }
+}
+
+/// Whether a trade was the last of an order by quote budget, whose `remaining` cannot say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetProgress {
+    /// More follows: another trade, or the end of what is left.
+    Open,
+    /// The budget is used up.
+    Spent,
+}
+
+/// One order as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRecord {
+    /// Whose.
+    pub account: AccountId,
+    /// Where.
+    pub market: MarketId,
+    /// Its id.
+    pub order: OrderId,
+    /// The client's id, or empty.
+    pub client_id: ClientId,
+    /// Side.
+    pub side: Side,
+    /// Type.
+    pub order_type: OrderType,
+    /// Time in force.
+    pub time_in_force: TimeInForce,
+    /// What happens when it meets its own group.
+    pub self_trade_mode: SelfTradeMode,
+    /// Limit price; for a market order the bound that applied.
+    pub price: Ticks,
+    /// Whole quantity, after amendments; 0 for an order by quote budget.
+    pub quantity: Lots,
+    /// Quote budget; 0 where there is a quantity.
+    pub quote_budget: Atoms,
+    /// What has traded.
+    pub executed: Lots,
+    /// Quote atoms that traded, before fees.
+    pub cumulative_quote: Atoms,
+    /// What its own group kept from trading.
+    pub prevented: Lots,
+    /// How far it has come.
+    pub status: OrderStatus,
+    /// Why it ended without trading, if it did.
+    pub cancel_reason: Option<CancelReason>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl OrderRecord {
+    /// The client's id, or `auto-<order id>` where none was given.
+    pub fn shown_client_id(&self) -> ClientId {
+        if self.client_id.is_empty() { auto_client_id(self.order) } else { self.client_id }
+    }
+
+    /// The quantity to show: the order's own, or what has traded of an order by quote budget.
+    pub fn shown_quantity(&self) -> Lots {
+        if self.quantity.is_zero() { self.executed } else { self.quantity }
+    }
+
+    /// The price to show: 0 for a market order, whose bound is not a price that its owner named.
+    pub fn shown_price(&self) -> Ticks {
+        match self.order_type {
+            OrderType::Market => Ticks::ZERO,
+            OrderType::Limit | OrderType::LimitMaker => self.price,
+        }
+    }
+}
+
+/// The client id that is shown for an order without one.
+pub fn auto_client_id(order: OrderId) -> ClientId {
+    ClientId::new(&format!("{AUTO_CLIENT_ID_PREFIX}{order}")).expect("five letters and at most 20 digits fit 36 bytes")
+}
+
+/// The order that a client id of [`auto_client_id`] names; `None` for any other text.
+pub fn auto_client_id_target(client_id: &str) -> Option<OrderId> {
+    let digits = client_id.strip_prefix(AUTO_CLIENT_ID_PREFIX)?;
+    let is_canonical = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_canonical { digits.parse().ok().map(OrderId) } else { None }
+}
+
+/// All orders that are live or recently ended.
+#[derive(Debug)]
+pub struct OrderState {
+    options: OrderStateOptions,
+    /// Boxed, so that a table that grows moves pointers and not records: growing must not hold the publisher up.
+    records: HashMap<OrderId, Box<OrderRecord>>,
+    by_client_id: HashMap<(AccountId, MarketId, ClientId), OrderId>,
+    /// An account that had an order once keeps its (empty) set: most have another one soon.
+    resting: HashMap<AccountId, BTreeSet<(MarketId, OrderId)>>,
+    /// By the number of the end, so that the oldest is first.
+    ended: BTreeMap<u64, OrderId>,
+    ended_by_account: HashMap<AccountId, VecDeque<u64>>,
+    /// Ended since the last [`OrderState::forget_oldest`].
+    just_ended: Vec<OrderId>,
+    next_end_number: u64,
+}
+
+impl OrderState {
+    /// No orders.
+    pub fn new(options: OrderStateOptions) -> Self {
+        Self {
+            options,
+            records: HashMap::new(),
+            by_client_id: HashMap::new(),
+            resting: HashMap::new(),
+            ended: BTreeMap::new(),
+            ended_by_account: HashMap::new(),
+            just_ended: Vec::new(),
+            next_end_number: 0,
+        }
+    }
+
+    /// The order with this id, whosever it is: for the publisher's own use, never for an answer.
+    pub fn record(&self, order: OrderId) -> Option<&OrderRecord> {
+        self.records.get(&order).map(Box::as_ref)
+    }
+
+    /// The account's order in this market; `None` for one that is unknown, forgotten, or another account's.
+    pub fn find(&self, account: AccountId, market: MarketId, target: &OrderReference) -> Option<&OrderRecord> {
+        let record = match target {
+            OrderReference::OrderId(order) => self.record(*order)?,
+            OrderReference::ClientId(client_id) => match self.by_client_id.get(&(account, market, *client_id)) {
+                Some(order) => self.record(*order)?,
+                None => self
+                    .record(auto_client_id_target(client_id.as_str())?)
+                    .filter(|record| record.client_id.is_empty())?,
+            },
+        };
+        (record.account == account && record.market == market).then_some(record)
+    }
+
+    /// The account's order with this id in any market.
+    pub fn find_own(&self, account: AccountId, order: OrderId) -> Option<&OrderRecord> {
+        self.record(order).filter(|record| record.account == account)
+    }
+
+    /// The account's resting orders, by market and then by id: in one market, or in all.
+    pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> impl Iterator<Item = &OrderRecord> {
+        let first = (market.unwrap_or(MarketId(0)), OrderId(0));
+        let last = (market.unwrap_or(MarketId(u16::MAX)), OrderId(u64::MAX));
+        let orders = self.resting.get(&account).into_iter().flat_map(move |orders| orders.range(first..=last));
+        orders.filter_map(|(_, order)| self.record(*order))
+    }
+
+    /// Live and ended orders that are remembered.
+    pub fn record_count(&self) -> usize {
+        self.records.len()
+    }
+
+    /// An order passed every check.
+    pub fn accept(&mut self, event: &OrderAccepted, timestamp: Timestamp) -> &OrderRecord {
+        let record = OrderRecord {
+            account: event.account,
+            market: event.market,
+            order: event.order,
+            client_id: event.client_id,
+            side: event.side,
+            order_type: event.order_type,
+            time_in_force: event.time_in_force,
+            self_trade_mode: event.self_trade_mode,
+            price: event.price,
+            quantity: event.quantity,
+            quote_budget: event.quote_budget,
+            executed: Lots::ZERO,
+            cumulative_quote: Atoms::ZERO,
+            prevented: Lots::ZERO,
+            status: OrderStatus::New,
+            cancel_reason: None,
+            accepted_at: timestamp,
+            updated_at: timestamp,
+        };
+        if !event.client_id.is_empty() {
+            self.by_client_id.insert((event.account, event.market, event.client_id), event.order);
+        }
+        self.records.entry(event.order).or_insert_with(|| Box::new(record))
+    }
+
+    /// What is left of an order is on the book.
+    pub fn rest(&mut self, event: &OrderRested) {
+        self.resting.entry(event.account).or_default().insert((event.market, event.order));
+    }
+
+    /// The resting order of a trade traded for `quote` atoms. `None` for an order that was never accepted.
+    pub fn fill_maker(&mut self, trade: &Trade, quote: Atoms, timestamp: Timestamp) -> Option<&OrderRecord> {
+        let status = status_after_fill(trade.maker.remaining);
+        self.fill(trade.maker.order, Fill { quantity: trade.quantity, quote, status, timestamp })
+    }
+
+    /// The incoming order of a trade traded for `quote` atoms. `None` for an order that was never accepted.
+    pub fn fill_taker(
+        &mut self,
+        trade: &Trade,
+        quote: Atoms,
+        budget: BudgetProgress,
+        timestamp: Timestamp,
+    ) -> Option<&OrderRecord> {
+        let by_budget = self.record(trade.taker.order)?.quantity.is_zero();
+        let status = match (by_budget, budget) {
+            (false, _) => status_after_fill(trade.taker.remaining),
+            (true, BudgetProgress::Spent) => OrderStatus::Filled,
+            (true, BudgetProgress::Open) => OrderStatus::PartiallyFilled,
+        };
+        self.fill(trade.taker.order, Fill { quantity: trade.quantity, quote, status, timestamp })
+    }
+
+    /// What was left of an order is gone.
+    pub fn cancel(&mut self, event: &OrderCanceled, timestamp: Timestamp) -> Option<&OrderRecord> {
+        let record = self.records.get_mut(&event.order)?;
+        record.updated_at = timestamp;
+        record.cancel_reason = Some(event.reason);
+        record.status = match event.reason {
+            CancelReason::Requested | CancelReason::MassCancel => OrderStatus::Canceled,
+            CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills => OrderStatus::Expired,
+            CancelReason::SelfTrade => OrderStatus::ExpiredInMatch,
+        };
+        if event.reason == CancelReason::SelfTrade {
+            record.prevented = event.remaining;
+        }
+        self.end(event.order);
+        self.record(event.order)
+    }
+
+    /// An order became smaller.
+    pub fn reduce(&mut self, event: &OrderReduced, timestamp: Timestamp) -> Option<&OrderRecord> {
+        let record = self.records.get_mut(&event.order)?;
+        record.quantity = event.quantity;
+        record.updated_at = timestamp;
+        Some(record)
+    }
+
+    /// Ends an order of the command that is through, if it is live and does not rest: one by quote budget whose budget
+    /// reaches for no other lot ends without an event of its own.
+    pub fn end_unless_resting(&mut self, order: OrderId) {
+        let Some(record) = self.records.get_mut(&order) else { return };
+        let rests = self.resting.get(&record.account).is_some_and(|orders| orders.contains(&(record.market, order)));
+        if record.status.is_live() && !rests {
+            record.status = if record.executed.is_zero() { OrderStatus::Expired } else { OrderStatus::Filled };
+            self.end(order);
+        }
+    }
+
+    /// Forgets the oldest ended orders beyond the bounds. Called once after each command, when its answer is made:
+    /// until then every order that the command touched is here, however many they are.
+    pub fn forget_oldest(&mut self) {
+        for index in 0..self.just_ended.len() {
+            let order = self.just_ended[index];
+            let Some(account) = self.record(order).map(|record| record.account) else { continue };
+            let end_number = self.next_end_number;
+            self.next_end_number += 1;
+            self.ended.insert(end_number, order);
+            let own = self.ended_by_account.entry(account).or_default();
+            own.push_back(end_number);
+            if own.len() > self.options.ended_orders_per_account_max
+                && let Some(oldest) = own.front().copied()
+            {
+                self.forget(oldest);
+            }
+            if self.ended.len() > self.options.ended_orders_max
+                && let Some(oldest) = self.ended.keys().next().copied()
+            {
+                self.forget(oldest);
+            }
+        }
+        self.just_ended.clear();
+    }
+
+    fn fill(&mut self, order: OrderId, fill: Fill) -> Option<&OrderRecord> {
+        let record = self.records.get_mut(&order)?;
+        record.executed += fill.quantity;
+        record.cumulative_quote += fill.quote;
+        record.status = fill.status;
+        record.updated_at = fill.timestamp;
+        if !fill.status.is_live() {
+            self.end(order);
+        }
+        self.record(order)
+    }
+
+    fn end(&mut self, order: OrderId) {
+        let Some(record) = self.records.get(&order) else { return };
+        if let Some(orders) = self.resting.get_mut(&record.account) {
+            orders.remove(&(record.market, order));
+        }
+        self.just_ended.push(order);
+    }
+
+    /// Forgets the order of this end, which is the oldest of its account: both tables are in the order of ends.
+    fn forget(&mut self, end_number: u64) {
+        let Some(order) = self.ended.remove(&end_number) else { return };
+        let Some(record) = self.records.remove(&order) else { return };
+        if let Some(own) = self.ended_by_account.get_mut(&record.account) {
+            let oldest = own.pop_front();
+            assert_eq!(oldest, Some(end_number), "the oldest of all is the oldest of its account");
+            if own.is_empty() {
+                self.ended_by_account.remove(&record.account);
+            }
+        }
+        let key = (record.account, record.market, record.client_id);
+        if self.by_client_id.get(&key) == Some(&order) {
+            self.by_client_id.remove(&key);
+        }
+    }
+}
+
+/// What one trade does to one order.
+struct Fill {
+    quantity: Lots,
+    quote: Atoms,
+    status: OrderStatus,
+    timestamp: Timestamp,
+}
+
+fn status_after_fill(remaining: Lots) -> OrderStatus {
+    if remaining.is_zero() { OrderStatus::Filled } else { OrderStatus::PartiallyFilled }
+}

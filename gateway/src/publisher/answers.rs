@@ -1,0 +1,230 @@
+//! What a request is answered: commands by their events, reads by the read models.
+
+use bytes::Bytes;
+use lakh_engine::event::{CancelReason, Duplicate, Event, Rejected};
+use lakh_engine::ids::{AccountId, MarketId, OrderId};
+use lakh_engine::reject::RejectCode;
+
+use crate::api_error::ApiError;
+use crate::hand_over::{AnswerShape, Read, RequestHandle, Stream, StreamKind, StreamWrapping};
+use crate::order_state::OrderRecord;
+use crate::publisher::{Publisher, entry};
+use crate::wire_encode::account::{self, AccountFees, BalanceFilter};
+use crate::wire_encode::answers::{self, Stamp};
+use crate::wire_encode::json::JsonWriter;
+use crate::wire_encode::public;
+
+/// Room for an answer about one order, so that it is written without growing.
+const ORDER_ANSWER_BYTES: usize = 640;
+
+impl Publisher {
+    /// The outcome of a command whose events are all taken in.
+    pub(super) fn command_outcome(
+        &self,
+        shape: AnswerShape,
+        stamp: Stamp,
+        events: &[Event],
+    ) -> Result<Bytes, ApiError> {
+        for event in events {
+            match event {
+                Event::Rejected(rejected) => return Err(self.reject_error(rejected)),
+                Event::Duplicate(duplicate) => return Err(self.duplicate_error(duplicate, shape)),
+                _ => {}
+            }
+        }
+        let mut out = Vec::with_capacity(ORDER_ANSWER_BYTES);
+        let written = match shape {
+            AnswerShape::OrderAck | AnswerShape::OrderResult | AnswerShape::OrderFull => {
+                self.write_order_answer(shape, stamp, events, &mut out)
+            }
+            AnswerShape::OrderCanceled => self.write_cancel_answer(stamp, events, &mut out),
+            AnswerShape::OrderAmended => self.write_amend_answer(stamp, events, &mut out),
+            AnswerShape::OrdersCanceled => None,
+            AnswerShape::Empty => {
+                out.extend_from_slice(b"{}");
+                Some(())
+            }
+        };
+        // A command that caused nothing of what its request asked for: the session asked for the wrong shape.
+        written.map(|()| Bytes::from(out)).ok_or_else(internal_error)
+    }
+
+    /// Answers a read.
+    pub(super) fn answer_read(&mut self, read: &Read, handle: &RequestHandle) {
+        let outcome = match read {
+            Read::OrderStatus { account, market, target } => {
+                let order = self.orders.find(*account, *market, target);
+                order.map(|order| self.order_status(order)).ok_or_else(order_does_not_exist)
+            }
+            Read::OpenOrders { account, market } => Ok(self.open_orders(*account, *market)),
+            Read::AccountStatus { account, omit_zero_balances } => {
+                let filter = if *omit_zero_balances { BalanceFilter::NonZero } else { BalanceFilter::All };
+                Ok(self.account_status(*account, filter))
+            }
+            Read::Depth { market, limit } => self.depth(*market, *limit),
+            Read::SubscribeAccount { account, subscription } => {
+                let subscribed = self.subscriptions.subscribe_account(*account, *subscription, &handle.session);
+                subscribed.map(|()| subscription_answer(*subscription)).map_err(|_| too_many_subscriptions())
+            }
+            Read::UnsubscribeAccount { subscription } => {
+                self.subscriptions.unsubscribe_account(*subscription, &handle.session);
+                Ok(Bytes::from_static(b"{}"))
+            }
+            Read::SubscribeStreams { streams, wrapping } => self.subscribe_streams(streams, *wrapping, handle),
+            Read::UnsubscribeStreams { streams } => {
+                self.subscriptions.unsubscribe_streams(streams, &handle.session);
+                Ok(Bytes::from_static(b"null"))
+            }
+        };
+        handle.answer(outcome);
+    }
+
+    fn write_order_answer(&self, shape: AnswerShape, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
+        let accepted = events.iter().find_map(|event| match event {
+            Event::OrderAccepted(accepted) => Some(accepted),
+            _ => None,
+        })?;
+        let order = self.orders.record(accepted.order)?;
+        let market = entry(&self.markets, order.market);
+        match shape {
+            AnswerShape::OrderFull => {
+                let fills = events.iter().filter_map(|event| match event {
+                    Event::Trade(trade) if trade.taker.order == accepted.order => Some(trade),
+                    _ => None,
+                });
+                answers::order_full(market, order, fills, stamp, out);
+            }
+            AnswerShape::OrderResult => answers::order_result(market, order, stamp, out),
+            _ => answers::order_ack(market, order, stamp, out),
+        }
+        Some(())
+    }
+
+    fn write_cancel_answer(&self, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
+        let canceled = events.iter().find_map(|event| match event {
+            Event::OrderCanceled(canceled) if canceled.reason == CancelReason::Requested => Some(canceled),
+            _ => None,
+        })?;
+        let order = self.orders.record(canceled.order)?;
+        answers::order_canceled(entry(&self.markets, order.market), order, stamp, out);
+        Some(())
+    }
+
+    fn write_amend_answer(&self, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
+        let reduced = events.iter().find_map(|event| match event {
+            Event::OrderReduced(reduced) => Some(reduced),
+            _ => None,
+        })?;
+        let order = self.orders.record(reduced.order)?;
+        answers::order_amended(entry(&self.markets, order.market), order, reduced.report_sequence, stamp, out);
+        Some(())
+    }
+
+    /// A reject; one that names a live order shows the acknowledgement that the order had.
+    fn reject_error(&self, rejected: &Rejected) -> ApiError {
+        let mut error = ApiError::from_reject(rejected.code);
+        if matches!(rejected.code, RejectCode::ClientOrderLive | RejectCode::ClientIdInUse) {
+            error.data = Some(self.acknowledgement(rejected.account, rejected.order));
+        }
+        error
+    }
+
+    /// The same signed bytes again: how their first use was answered.
+    fn duplicate_error(&self, duplicate: &Duplicate, shape: AnswerShape) -> ApiError {
+        let is_order = matches!(shape, AnswerShape::OrderAck | AnswerShape::OrderResult | AnswerShape::OrderFull);
+        let data = match duplicate.rejected {
+            Some(code) => written(|out| answers::known_reject(duplicate.original, code, out)),
+            None if is_order => self.acknowledgement(duplicate.account, OrderId::new(duplicate.original, 0)),
+            None => written(|out| answers::known_command(duplicate.original, out)),
+        };
+        ApiError { data: Some(data), ..ApiError::from_reject(RejectCode::Duplicate) }
+    }
+
+    /// The acknowledgement that the account's order had when it was placed, or its id where it is forgotten.
+    fn acknowledgement(&self, account: AccountId, order: OrderId) -> Bytes {
+        written(|out| match self.orders.find_own(account, order) {
+            Some(record) => {
+                let stamp = Stamp { sequence: order.sequence(), timestamp: record.accepted_at };
+                answers::order_ack(entry(&self.markets, record.market), record, stamp, out);
+            }
+            None => answers::known_order(order, out),
+        })
+    }
+
+    fn order_status(&self, order: &OrderRecord) -> Bytes {
+        written(|out| answers::order_status(entry(&self.markets, order.market), order, out))
+    }
+
+    fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Bytes {
+        written(|out| {
+            out.push(b'[');
+            for order in self.orders.open_orders(account, market) {
+                if out.last() != Some(&b'[') {
+                    out.push(b',');
+                }
+                answers::order_status(entry(&self.markets, order.market), order, out);
+            }
+            out.push(b']');
+        })
+    }
+
+    fn account_status(&self, account: AccountId, filter: BalanceFilter) -> Bytes {
+        let fees = AccountFees {
+            maker: self.markets.iter().map(|market| market.spec.maker_fee).max().unwrap_or_default(),
+            taker: self.markets.iter().map(|market| market.spec.taker_fee).max().unwrap_or_default(),
+        };
+        let balances = self.accounts.balances(account);
+        Bytes::from(account::account_status(account, &balances, &self.directory.assets(), filter, fees))
+    }
+
+    fn depth(&self, market: MarketId, limit: u16) -> Result<Bytes, ApiError> {
+        let feed = self.market_data.feed(market).ok_or_else(bad_symbol)?;
+        Ok(written(|out| public::depth(entry(&self.markets, market), feed.book(), limit, out)))
+    }
+
+    fn subscribe_streams(
+        &mut self,
+        streams: &[Stream],
+        wrapping: StreamWrapping,
+        handle: &RequestHandle,
+    ) -> Result<Bytes, ApiError> {
+        if streams.iter().any(|stream| self.market_data.feed(stream.market).is_none()) {
+            return Err(bad_symbol());
+        }
+        let subscribed = self.subscriptions.subscribe_streams(streams, wrapping, &handle.session);
+        subscribed.map_err(|_| too_many_subscriptions())?;
+        for stream in streams.iter().filter(|stream| stream.kind == StreamKind::Depth100Milliseconds) {
+            self.market_data.feed_mut(stream.market).into_iter().for_each(|feed| feed.note_changes());
+        }
+        Ok(Bytes::from_static(b"null"))
+    }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut out = Vec::with_capacity(ORDER_ANSWER_BYTES);
+    write(&mut out);
+    Bytes::from(out)
+}
+
+fn subscription_answer(subscription: u32) -> Bytes {
+    written(|out| {
+        let mut json = JsonWriter::new(out);
+        json.begin_object().key("subscriptionId").number(u64::from(subscription)).end_object();
+    })
+}
+
+const fn order_does_not_exist() -> ApiError {
+    ApiError::bad_request(-2013, "Order does not exist.")
+}
+
+const fn bad_symbol() -> ApiError {
+    ApiError::bad_request(-1121, "Invalid symbol.")
+}
+
+fn too_many_subscriptions() -> ApiError {
+    ApiError { status: 429, ..ApiError::bad_request(-1003, "Too many subscriptions; try again later.") }
+}
+
+fn internal_error() -> ApiError {
+    ApiError { status: 500, ..ApiError::bad_request(-1000, "An unknown error occurred while processing the request.") }
+}

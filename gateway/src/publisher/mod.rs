@@ -1,0 +1,261 @@
+//! The publisher: one thread that turns the sequencer's output into everything that leaves the exchange.
+//!
+//! It owns the read models, answers requests and reads in the ring's order (so that a client reads its own writes),
+//! and tells accounts and the public what happened. [`Publisher`] does no input or output and knows no clock: it is
+//! stepped by [`Publisher::handle_output`] and [`Publisher::handle_timeout`]. [`run()`] is the thread around it, which
+//! lets nothing through that is not durable.
+//!
+//! Invariants: of one command the answer leaves first, then private reports, then public messages; all of it before
+//! anything of the next command. A slow session loses its own connection and nobody else's messages.
+//! Bounds: the events of one command (the engine's), subscriptions and remembered orders (options), mass cancels that
+//! wait (the engine's agenda).
+
+mod absorb;
+mod answers;
+mod mass_cancels;
+mod outgoing;
+mod run;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use lakh_engine::event::Event;
+use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::units::Timestamp;
+
+use crate::account_state::AccountState;
+use crate::directory::{Directory, MarketEntry};
+use crate::hand_over::{AnswerShape, Output, RequestHandle, Stream, StreamKind};
+use crate::market_data::MarketData;
+use crate::market_data::book::BookChange;
+use crate::order_state::{OrderState, OrderStateOptions};
+use crate::publisher::mass_cancels::MassCancels;
+use crate::publisher::outgoing::Outgoing;
+use crate::publisher::subscriptions::Subscriptions;
+use crate::wire_encode::answers::Stamp;
+use crate::wire_encode::public;
+
+pub use crate::publisher::run::{Control, run};
+
+/// Bounds and intervals of the publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublisherOptions {
+    /// What is remembered of ended orders.
+    pub orders: OrderStateOptions,
+    /// Account and stream subscriptions of all sessions together.
+    pub subscriptions_max: usize,
+    /// Least time between two depth messages of one stream, in nanoseconds.
+    pub depth_interval_ns: u64,
+    /// Changed levels of one market after which a depth message leaves before its time.
+    pub depth_levels_max: usize,
+}
+
+impl Default for PublisherOptions {
+    fn default() -> Self {
+        Self {
+            orders: OrderStateOptions::default(),
+            subscriptions_max: 65_536,
+            depth_interval_ns: 100_000_000,
+            depth_levels_max: 10_000,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Publisher {
+    options: PublisherOptions,
+    directory: Arc<Directory>,
+    /// The directory's markets, so that encoding takes no lock.
+    markets: Vec<Arc<MarketEntry>>,
+    orders: OrderState,
+    accounts: AccountState,
+    market_data: MarketData,
+    subscriptions: Subscriptions,
+    mass_cancels: MassCancels,
+    outgoing: Outgoing,
+    /// The command whose events still come.
+    open: Option<OpenCommand>,
+    /// Events of the open command; kept for its room.
+    events: Vec<Event>,
+    depth_flushed_at: Timestamp,
+}
+
+/// A command whose events still come.
+#[derive(Debug)]
+struct OpenCommand {
+    stamp: Stamp,
+    event_count: usize,
+    handle: Option<RequestHandle>,
+}
+
+impl Publisher {
+    /// A publisher that knows what the directory knows and no orders, balances or subscriptions. The directory
+    /// must not be given events by anybody else: the publisher does that.
+    pub fn new(options: PublisherOptions, directory: Arc<Directory>) -> Self {
+        let markets = directory.markets();
+        let mut market_data = MarketData::new();
+        for market in &markets {
+            market_data.list(market.spec.market);
+        }
+        Self {
+            options,
+            directory,
+            markets,
+            orders: OrderState::new(options.orders),
+            accounts: AccountState::new(),
+            market_data,
+            subscriptions: Subscriptions::new(options.subscriptions_max),
+            mass_cancels: MassCancels::default(),
+            outgoing: Outgoing::default(),
+            open: None,
+            events: Vec::new(),
+            depth_flushed_at: Timestamp::ZERO,
+        }
+    }
+
+    /// Takes in what a record of the journal caused, without telling anybody: rebuilds the read models at the start.
+    pub fn restore(&mut self, sequence: Sequence, timestamp: Timestamp, events: &[Event]) {
+        assert!(self.open.is_none(), "the past is taken in before the first output");
+        self.absorb_all(Stamp { sequence, timestamp }, events);
+        self.outgoing.clear();
+        self.orders.forget_oldest();
+    }
+
+    /// Takes the next value of the sequencer's ring.
+    pub fn handle_output(&mut self, output: Output) {
+        match output {
+            Output::Applied { sequence, timestamp, event_count, handle, spent: _ } => {
+                assert!(self.open.is_none(), "all events of a record come before the next record");
+                let event_count = usize::try_from(event_count).expect("a count of events fits the address space");
+                self.open = Some(OpenCommand { stamp: Stamp { sequence, timestamp }, event_count, handle });
+                self.finish_if_complete();
+            }
+            Output::Event(event) => {
+                assert!(self.open.is_some(), "an event belongs to the record in front of it");
+                self.events.push(event);
+                self.finish_if_complete();
+            }
+            Output::Read { read, handle } => {
+                assert!(self.open.is_none(), "a read comes behind all events of the record in front of it");
+                self.answer_read(&read, &handle);
+            }
+            Output::Refused { error, handle, spent: _ } => {
+                if let Some(handle) = handle {
+                    handle.answer(Err(error));
+                }
+            }
+        }
+    }
+
+    /// True while events of a record are still to come.
+    pub const fn awaits_events(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// When [`Publisher::handle_timeout`] has something to do; `None` while there is nothing.
+    pub fn next_timeout(&self) -> Option<Timestamp> {
+        let waits = self.market_data.feeds().any(|feed| feed.noted_changes() > 0);
+        waits.then(|| Timestamp(self.depth_flushed_at.0.saturating_add(self.options.depth_interval_ns)))
+    }
+
+    /// Sends the depth messages that are due at `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.next_timeout().is_some_and(|due| due <= now) {
+            self.depth_flushed_at = now;
+            for index in 0..self.markets.len() {
+                self.flush_depth(index);
+            }
+        }
+    }
+
+    /// Live and remembered orders.
+    pub const fn orders(&self) -> &OrderState {
+        &self.orders
+    }
+
+    /// Balances.
+    pub const fn accounts(&self) -> &AccountState {
+        &self.accounts
+    }
+
+    /// Books.
+    pub const fn market_data(&self) -> &MarketData {
+        &self.market_data
+    }
+
+    fn finish_if_complete(&mut self) {
+        if self.open.as_ref().is_some_and(|open| open.event_count == self.events.len())
+            && let Some(open) = self.open.take()
+        {
+            let mut events = std::mem::take(&mut self.events);
+            self.publish(&open, &events);
+            events.clear();
+            self.events = events;
+        }
+    }
+
+    /// One command: state first, then its answer, then private, then public, then what is too old goes.
+    fn publish(&mut self, open: &OpenCommand, events: &[Event]) {
+        let is_mass_cancel = events.iter().any(|event| matches!(event, Event::CancelAllAccepted { .. }));
+        let answered_later =
+            open.handle.as_ref().filter(|handle| is_mass_cancel && handle.shape == AnswerShape::OrdersCanceled);
+        if let Some(handle) = answered_later {
+            self.mass_cancels.begin(open.stamp.sequence, handle.clone());
+        }
+        let finished = self.absorb_all(open.stamp, events);
+        match &open.handle {
+            Some(handle) if answered_later.is_none() => {
+                handle.answer(self.command_outcome(handle.shape, open.stamp, events));
+            }
+            _ => {}
+        }
+        for (handle, outcome) in finished {
+            handle.answer(outcome);
+        }
+        let markets = &self.markets;
+        self.outgoing.send(&mut self.subscriptions, |stream, message, out| {
+            public::wrap_combined(entry(markets, stream.market), stream.kind, message, out);
+        });
+        self.orders.forget_oldest();
+        self.flush_full_depth(events);
+    }
+
+    /// Sends the depth messages that have grown to their bound.
+    fn flush_full_depth(&mut self, events: &[Event]) {
+        // One command changes few markets: looking at all of them each time would cost more.
+        let changed = events.iter().filter_map(BookChange::of).map(|(market, _)| market);
+        let mut last = None;
+        for market in changed {
+            let noted = || self.market_data.feed(market).map_or(0, |feed| feed.noted_changes());
+            if last != Some(market) && noted() >= self.options.depth_levels_max {
+                self.flush_depth(usize::from(market.0));
+            }
+            last = Some(market);
+        }
+    }
+
+    /// Sends one market's depth message, if anything changed, and stops noting changes when nobody listens any more.
+    fn flush_depth(&mut self, index: usize) {
+        let market = &self.markets[index];
+        let stream = Stream { market: market.spec.market, kind: StreamKind::Depth100Milliseconds };
+        let Some(feed) = self.market_data.feed_mut(market.spec.market) else { return };
+        if !self.subscriptions.has_stream(stream) {
+            feed.ignore_changes();
+            return;
+        }
+        let Some(diff) = feed.take_changes() else { return };
+        let mut message = Vec::with_capacity(128 + diff.len() * 40);
+        public::depth_update(market, feed.book(), &diff, &mut message);
+        self.subscriptions.publish(stream, &message, |out| {
+            public::wrap_combined(market, stream.kind, &message, out);
+        });
+    }
+}
+
+/// The market with this number, which an event named.
+fn entry(markets: &[Arc<MarketEntry>], market: MarketId) -> &MarketEntry {
+    markets.get(usize::from(market.0)).expect("the engine lists a market before anything happens in it")
+}

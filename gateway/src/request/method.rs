@@ -1,0 +1,107 @@
+//! The methods of the WebSocket API, by name, and what each needs in order to be asked.
+
+/// Declares the methods once: enum, name, access, and the way back from a name.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $access:ident;)*) => {
+        /// A method of the WebSocket API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Method {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Method {
+            /// Every method.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Its name, without the version in front.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What it needs in order to be asked.
+            pub const fn access(self) -> Access {
+                match self {
+                    $(Self::$variant => Access::$access,)*
+                }
+            }
+
+            /// The method with this name; `v3/` in front of it changes nothing.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name.strip_prefix("v3/").unwrap_or(name) {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// What a method needs in order to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Public,
+    /// A signature, or a session that is logged on.
+    SignedOrSession,
+    /// A signature of its own.
+    Signed,
+    /// A session that is logged on.
+    Session,
+    /// Only the connection: what it asks concerns nothing else.
+    Connection,
+}
+
+methods! {
+    /// A new order.
+    OrderPlace = "order.place", SignedOrSession;
+    /// Takes one order off.
+    OrderCancel = "order.cancel", SignedOrSession;
+    /// Makes one order smaller.
+    OrderAmendKeepPriority = "order.amend.keepPriority", SignedOrSession;
+    /// One order.
+    OrderStatus = "order.status", SignedOrSession;
+    /// Takes all orders off.
+    OpenOrdersCancelAll = "openOrders.cancelAll", SignedOrSession;
+    /// All live orders.
+    OpenOrdersStatus = "openOrders.status", SignedOrSession;
+    /// The balances.
+    AccountStatus = "account.status", SignedOrSession;
+    /// Opens the session for unsigned requests.
+    SessionLogon = "session.logon", Signed;
+    /// Who is logged on.
+    SessionStatus = "session.status", Connection;
+    /// Forgets who is logged on.
+    SessionLogout = "session.logout", Connection;
+    /// Private events of who is logged on.
+    UserDataStreamSubscribe = "userDataStream.subscribe", Session;
+    /// Private events of who signs.
+    UserDataStreamSubscribeSignature = "userDataStream.subscribe.signature", Signed;
+    /// Ends private events.
+    UserDataStreamUnsubscribe = "userDataStream.unsubscribe", Connection;
+    /// Whether anybody is there.
+    Ping = "ping", Public;
+    /// What time it is.
+    Time = "time", Public;
+    /// What can be traded how.
+    ExchangeInfo = "exchangeInfo", Public;
+    /// The public book.
+    Depth = "depth", Public;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back() {
+        for &method in Method::ALL {
+            assert_eq!(Method::from_name(method.name()), Some(method));
+            assert_eq!(Method::from_name(&format!("v3/{}", method.name())), Some(method));
+        }
+        for unknown in ["", "v3/", "v3/v3/ping", "order.Place", "order.test"] {
+            assert_eq!(Method::from_name(unknown), None, "{unknown}");
+        }
+    }
+}

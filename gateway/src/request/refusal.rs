@@ -1,0 +1,167 @@
+//! The errors of requests that never get as far as the engine, in one place, so that each number has one text.
+
+use std::borrow::Cow;
+
+use crate::api_error::ApiError;
+
+fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError { status, code, message: message.into(), data: None }
+}
+
+/// -1003: more requests than the connection or the address may send.
+pub(crate) fn too_many_requests() -> ApiError {
+    error(429, -1003, "Too many requests; try again in a second.")
+}
+
+/// -1007: nobody knows (yet) what became of the request.
+pub(crate) fn timeout() -> ApiError {
+    error(504, -1007, "Timeout waiting for the engine. Send status unknown; execution status unknown.")
+}
+
+/// -1008: a queue is full; nothing of the request was taken.
+pub(crate) fn overloaded() -> ApiError {
+    error(503, -1008, "Server is currently overloaded; nothing was done. Try again in 100 ms.")
+}
+
+/// -1008: the gateway is about to stop.
+pub(crate) fn shutting_down() -> ApiError {
+    error(503, -1008, "Server is shutting down; nothing was done. Connect again.")
+}
+
+/// -1015: more new orders than the key may send.
+pub(crate) fn too_many_orders() -> ApiError {
+    error(429, -1015, "Too many new orders.")
+}
+
+/// -1015: more requests without an answer than the session may have.
+pub(crate) fn too_many_in_flight() -> ApiError {
+    error(429, -1015, "Too many requests without an answer on this connection.")
+}
+
+/// -1013: price, quantity or mode is outside of what the market can represent.
+pub(crate) fn filter(name: &str) -> ApiError {
+    error(400, -1013, format!("Filter failure: {name}"))
+}
+
+/// -1013: a self-trade mode that the venue does not have.
+pub(crate) fn self_trade_mode() -> ApiError {
+    error(400, -1013, "This symbol does not allow the specified self-trade prevention mode.")
+}
+
+/// -1020: no such method here.
+pub(crate) fn unsupported_operation() -> ApiError {
+    error(400, -1020, "This operation is not supported.")
+}
+
+/// -1021: outside of the window.
+pub(crate) fn timestamp() -> ApiError {
+    error(400, -1021, "Timestamp for this request is outside of the recvWindow.")
+}
+
+/// -1021: stamped before this gateway started, whose memory of used reads begins there.
+pub(crate) fn before_start() -> ApiError {
+    error(400, -1021, "Timestamp for this request is before the start of the server.")
+}
+
+/// -1022: the signature is not accepted.
+pub(crate) fn signature() -> ApiError {
+    error(400, BAD_SIGNATURE, "Signature for this request is not valid.")
+}
+
+/// The number of [`signature`]: sessions count these.
+pub(crate) const BAD_SIGNATURE: i32 = -1022;
+
+/// -1100: characters that this parameter cannot have.
+pub(crate) fn illegal_characters(name: &str) -> ApiError {
+    error(400, -1100, format!("Illegal characters found in parameter '{name}'."))
+}
+
+/// -1100: characters, somewhere, that would make the signed text ambiguous.
+pub(crate) fn ambiguous_text() -> ApiError {
+    error(400, -1100, "Illegal characters found in a parameter: no '&', '=' or control character may be signed.")
+}
+
+/// -1100: more signed text than may be journaled.
+pub(crate) fn text_too_long() -> ApiError {
+    error(400, -1100, "The signed text is longer than 2048 bytes.")
+}
+
+/// -1102: something is missing.
+pub(crate) fn missing(name: &str) -> ApiError {
+    error(400, -1102, format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."))
+}
+
+/// -1102: neither of two, one of which is needed.
+pub(crate) fn missing_either(first: &str, second: &str) -> ApiError {
+    error(400, -1102, format!("Param '{first}' or '{second}' must be sent, but both were empty/null!"))
+}
+
+/// -1104: a JSON key stands twice.
+pub(crate) fn sent_twice(name: &str) -> ApiError {
+    error(400, -1104, format!("Not all sent parameters were read; '{name}' was sent more than once."))
+}
+
+/// -1106: a parameter that does not go with the others, or that the venue does not offer.
+pub(crate) fn not_required(name: &str) -> ApiError {
+    error(400, -1106, format!("Parameter '{name}' sent when not required."))
+}
+
+/// -1111: finer than the asset itself.
+pub(crate) fn precision(name: &str) -> ApiError {
+    error(400, -1111, format!("Parameter '{name}' has too much precision."))
+}
+
+/// -1115: unknown time in force.
+pub(crate) fn time_in_force() -> ApiError {
+    error(400, -1115, "Invalid timeInForce.")
+}
+
+/// -1116: unknown order type.
+pub(crate) fn order_type() -> ApiError {
+    error(400, -1116, "Invalid orderType.")
+}
+
+/// -1117: unknown side.
+pub(crate) fn side() -> ApiError {
+    error(400, -1117, "Invalid side.")
+}
+
+/// -1121: unknown market.
+pub(crate) fn symbol() -> ApiError {
+    error(400, -1121, "Invalid symbol.")
+}
+
+/// -1128: two parameters that contradict each other.
+pub(crate) fn combination(first: &str, second: &str) -> ApiError {
+    error(400, -1128, format!("Combination of optional parameters invalid: send '{first}' or '{second}', not both."))
+}
+
+/// -1130: a value that this parameter cannot have.
+pub(crate) fn invalid_value(name: &str) -> ApiError {
+    error(400, -1130, format!("Data sent for parameter '{name}' is not valid."))
+}
+
+/// -1131: the window is out of range.
+pub(crate) fn receive_window() -> ApiError {
+    error(400, -1131, "recvWindow must be at least 1 and at most 60000.")
+}
+
+/// -1135: not a request at all.
+pub(crate) fn malformed(reason: &'static str) -> ApiError {
+    error(400, -1135, format!("Invalid JSON Request: {reason}"))
+}
+
+/// -2010: the same text already answered a question, and may not change anything after that.
+pub(crate) fn used_by_a_read() -> ApiError {
+    error(400, -2010, "Duplicate order sent.")
+}
+
+/// -2014: no api key of this venue.
+pub(crate) fn api_key_format() -> ApiError {
+    error(401, -2014, "API-key format invalid.")
+}
+
+/// -2015: no such key, or it may not do this, or nobody is logged on.
+pub(crate) fn not_permitted() -> ApiError {
+    error(401, -2015, "Invalid API-key, IP, or permissions for action.")
+}

@@ -1,0 +1,482 @@
+//! A session of the WebSocket API: requests in, responses and private events out.
+//!
+//! What a session answers by itself (`ping`, `session.status`) may overtake what it has handed on; everything that
+//! asks the engine or the read models keeps its order.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lakh_engine::command::EvidenceGrade;
+use lakh_engine::units::Timestamp;
+
+use super::in_flight::InFlight;
+use super::{Action, Asked, CloseReason, Liveness, NOBODY, SessionContext, SignedWork, Standing, Submission, Work};
+use crate::api_error::ApiError;
+use crate::auth::canonical::{self, CanonicalError};
+use crate::auth::evidence::{Evidence, replay_guard};
+use crate::auth::{parse_api_key, parse_signature};
+use crate::directory::{KeyEntry, KeyStatus};
+use crate::exchange_info::exchange_info;
+use crate::hand_over::{AnswerShape, Read, ToSession};
+use crate::limits::{Charge, TokenBucket};
+use crate::request::refusal::{self, BAD_SIGNATURE};
+use crate::request::{self, Access, Fields, Intent, Method, Parameter, Timing};
+use crate::wire::json::envelope::{self, EnvelopeErrorKind, Params};
+use crate::wire::json::response::{self, SessionState};
+
+/// A session of the WebSocket API.
+#[derive(Debug)]
+pub struct ApiSession {
+    context: Arc<SessionContext>,
+    address: Arc<TokenBucket>,
+    requests: TokenBucket,
+    connected_at: Timestamp,
+    liveness: Liveness,
+    in_flight: InFlight<Waiting>,
+    authorized: Option<Authorized>,
+    subscriptions: Vec<Subscription>,
+    next_subscription: u32,
+    bad_signatures: u32,
+    phase: Phase,
+}
+
+/// Who has logged on.
+#[derive(Clone, Debug)]
+struct Authorized {
+    api_key: String,
+    public_key: [u8; 32],
+    since: Timestamp,
+}
+
+/// A subscription to private events.
+#[derive(Clone, Copy, Debug)]
+struct Subscription {
+    number: u32,
+    authority: Authority,
+}
+
+/// On whose word private events are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Authority {
+    /// Whoever is logged on; ends with it.
+    Session,
+    /// A signature of its own.
+    Signature,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    ShuttingDown,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Waiting {
+    id: Box<str>,
+    rate_limits: RateLimits,
+    purpose: Purpose,
+}
+
+/// What becomes of an answer.
+#[derive(Debug)]
+enum Purpose {
+    /// It is passed on.
+    PassOn,
+    /// The session is logged on.
+    Logon(Authorized),
+    /// Private events follow.
+    Subscribe(Subscription),
+    /// Private events have ended.
+    Unsubscribe,
+}
+
+/// Whether a response tells what is left of the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RateLimits {
+    Told,
+    LeftOut,
+}
+
+/// What a request leads to.
+#[expect(clippy::large_enum_variant, reason = "lives for one request: a box would allocate per order")]
+enum Next {
+    /// An answer at once.
+    Answer(Bytes),
+    /// Work for the verifier.
+    Submit { work: Work, shape: AnswerShape, purpose: Purpose },
+}
+
+/// A request of a known method with its parameters.
+#[derive(Clone, Copy)]
+struct Asking<'p> {
+    method: Method,
+    parameters: &'p [Parameter<'p>],
+    fields: Fields<'p>,
+    now: Timestamp,
+}
+
+impl ApiSession {
+    /// A session that has just been opened.
+    pub fn new(context: Arc<SessionContext>, address: Arc<TokenBucket>, now: Timestamp) -> Self {
+        let options = context.options;
+        Self {
+            context,
+            address,
+            requests: TokenBucket::new(options.requests),
+            connected_at: now,
+            liveness: Liveness::new(&options, now),
+            in_flight: InFlight::new(options.in_flight),
+            authorized: None,
+            subscriptions: Vec::new(),
+            next_subscription: 0,
+            bad_signatures: 0,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Requests that have no answer yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub(super) fn liveness(&mut self) -> &mut Liveness {
+        &mut self.liveness
+    }
+
+    /// Takes in a request.
+    pub fn handle_frame(&mut self, frame: &str, now: Timestamp, actions: &mut Vec<Action>) {
+        self.liveness.heard_at = now;
+        let (id, method, params) = match envelope::parse(frame) {
+            Ok(parsed) => (parsed.id, parsed.method, parsed.params),
+            Err(error) => {
+                self.charge(now);
+                let refused = envelope_error(&error.kind);
+                return self.respond(error.id, &Err(refused), RateLimits::Told, (now, actions));
+            }
+        };
+        let parameters = match &params {
+            Params::Named(parameters) => parameters.as_slice(),
+            Params::Listed(_) => {
+                let refused = Err(refusal::malformed("'params' must be an object."));
+                return self.respond(id, &refused, RateLimits::Told, (now, actions));
+            }
+        };
+        let fields = Fields::new(parameters);
+        let rate_limits = match fields.boolean("returnRateLimits") {
+            Ok(Some(false)) => RateLimits::LeftOut,
+            _ => RateLimits::Told,
+        };
+        match self.next(&method, parameters, now, actions) {
+            Ok(Next::Answer(result)) => self.respond(id, &Ok(result), rate_limits, (now, actions)),
+            Err(error) => self.respond(id, &Err(error), rate_limits, (now, actions)),
+            Ok(Next::Submit { work, shape, purpose }) => {
+                let deadline = Timestamp(now.0.saturating_add(self.context.options.answer_timeout_ns));
+                let waiting = Waiting { id: id.into(), rate_limits, purpose };
+                let request = self.in_flight.insert(waiting, deadline).expect("room was looked for before");
+                let standing = self.standing();
+                actions.push(Action::Submit(Submission { request, shape, work, standing }));
+            }
+        }
+    }
+
+    /// Takes in an answer or a message.
+    pub fn handle_answer(&mut self, message: ToSession, now: Timestamp, actions: &mut Vec<Action>) {
+        let (request, outcome) = match message {
+            ToSession::Message(message) => return actions.push(Action::Send(message)),
+            ToSession::Answer { request, outcome } => (request, outcome),
+        };
+        let Some(waiting) = self.in_flight.remove(request) else { return };
+        let bad_signature = matches!(&outcome, Err(error) if error.code == BAD_SIGNATURE);
+        let outcome = outcome.map(|result| self.settle(waiting.purpose, result, now));
+        self.respond(&waiting.id, &outcome, waiting.rate_limits, (now, actions));
+        if bad_signature {
+            self.bad_signatures += 1;
+            if self.bad_signatures >= self.context.options.bad_signatures {
+                actions.push(Action::Close(CloseReason::BadSignatures));
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        while let Some(waiting) = self.in_flight.pop_expired(now) {
+            self.respond(&waiting.id, &Err(refusal::timeout()), waiting.rate_limits, (now, actions));
+        }
+        self.liveness.handle_timeout(&self.context.options, now, actions);
+    }
+
+    /// Tells the client that the server stops.
+    pub fn handle_shutdown(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.phase = Phase::ShuttingDown;
+        actions.push(Action::Send(response::server_shutdown_event(now.milliseconds())));
+    }
+
+    fn next(
+        &mut self,
+        method: &str,
+        parameters: &[Parameter<'_>],
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Result<Next, ApiError> {
+        if self.charge(now) == Charge::Refused {
+            return Err(refusal::too_many_requests());
+        }
+        if self.phase == Phase::ShuttingDown {
+            return Err(refusal::shutting_down());
+        }
+        let method = Method::from_name(method).ok_or_else(refusal::unsupported_operation)?;
+        if self.in_flight.is_full() {
+            return Err(refusal::too_many_in_flight());
+        }
+        let asking = Asking { method, parameters, fields: Fields::new(parameters), now };
+        match method.access() {
+            Access::Public => self.public(asking),
+            Access::Connection => self.connection(asking, actions),
+            Access::Session => self.subscribe_session(now),
+            Access::Signed | Access::SignedOrSession => self.authenticated(asking),
+        }
+    }
+
+    fn public(&self, asking: Asking<'_>) -> Result<Next, ApiError> {
+        let now_ms = asking.now.milliseconds();
+        match asking.method {
+            Method::Ping => Ok(Next::Answer(Bytes::from_static(b"{}"))),
+            Method::Time => Ok(Next::Answer(response::number_object("serverTime", now_ms))),
+            Method::ExchangeInfo => {
+                let symbols = request::exchange_info_symbols(asking.fields, &self.context.directory)?;
+                let result = exchange_info(&self.context.directory, symbols.as_deref(), now_ms);
+                Ok(Next::Answer(Bytes::from(result)))
+            }
+            _ => {
+                let read = request::parse_depth(asking.fields, &self.context.directory)?;
+                Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose: Purpose::PassOn })
+            }
+        }
+    }
+
+    fn connection(&mut self, asking: Asking<'_>, actions: &mut Vec<Action>) -> Result<Next, ApiError> {
+        match asking.method {
+            Method::UserDataStreamUnsubscribe => self.unsubscribe(asking.fields),
+            Method::SessionLogout => {
+                self.log_out(actions);
+                Ok(Next::Answer(self.state(asking.now)))
+            }
+            _ => Ok(Next::Answer(self.state(asking.now))),
+        }
+    }
+
+    fn authenticated(&mut self, asking: Asking<'_>) -> Result<Next, ApiError> {
+        let fields = asking.fields;
+        if let (Some(signature), Some(api_key)) = (fields.text("signature"), fields.text("apiKey")) {
+            return self.signed(asking, api_key, signature);
+        }
+        let authorized = self.authorized.as_ref().filter(|_| asking.method.access() == Access::SignedOrSession);
+        match (authorized, fields.text("signature"), fields.text("apiKey")) {
+            (Some(authorized), None, None) => self.delegated(asking, authorized),
+            (Some(authorized), None, Some(api_key)) if api_key == authorized.api_key => {
+                self.delegated(asking, authorized)
+            }
+            (_, _, None) => Err(refusal::missing("apiKey")),
+            (_, _, Some(_)) => Err(refusal::missing("signature")),
+        }
+    }
+
+    fn signed(&mut self, asking: Asking<'_>, api_key: &str, signature: &str) -> Result<Next, ApiError> {
+        let Asking { method, parameters, fields, now } = asking;
+        let directory = &self.context.directory;
+        let timing = checked_timing(fields, now)?;
+        // Clients stamp whole milliseconds; who connects in the first one must not be told that it is too early.
+        if timing.signed_at.milliseconds() < self.context.started_at.milliseconds() {
+            return Err(refusal::before_start());
+        }
+        let public_key = parse_api_key(api_key, directory.venue_tag(), directory.mode())
+            .map_err(|_| refusal::api_key_format())?;
+        let key = self.live_key(&public_key, now)?;
+        let (asked, shape, purpose) = match method {
+            Method::UserDataStreamSubscribeSignature => {
+                fields.check_method(method)?;
+                let subscription = self.new_subscription(Authority::Signature)?;
+                let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
+                (Asked::Read(read), AnswerShape::Empty, Purpose::Subscribe(subscription))
+            }
+            _ => match Intent::build(method, fields, key.account, directory)? {
+                Intent::Read(read) => (Asked::Read(read), AnswerShape::Empty, Purpose::PassOn),
+                Intent::Operation { operation, valid_until, shape } => {
+                    let purpose = if method == Method::SessionLogon {
+                        Purpose::Logon(Authorized { api_key: api_key.to_owned(), public_key, since: now })
+                    } else {
+                        Purpose::PassOn
+                    };
+                    (Asked::Operation { operation, valid_until }, shape, purpose)
+                }
+            },
+        };
+        let (text, other_texts) = canonical::texts(parameters).map_err(canonical_error)?;
+        let signature = parse_signature(signature).ok_or_else(|| refusal::illegal_characters("signature"))?;
+        let signed = SignedWork { key, public_key, signature, text, other_texts, timing, method, asked };
+        Ok(Next::Submit { work: Work::Signed(signed), shape, purpose })
+    }
+
+    fn delegated(&self, asking: Asking<'_>, authorized: &Authorized) -> Result<Next, ApiError> {
+        let Asking { method, parameters, fields, now } = asking;
+        let timing = checked_timing(fields, now)?;
+        let key = self.live_key(&authorized.public_key, now)?;
+        let purpose = Purpose::PassOn;
+        match Intent::build(method, fields, key.account, &self.context.directory)? {
+            Intent::Read(read) => Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose }),
+            Intent::Operation { operation, valid_until, shape } => {
+                let (text, _) = canonical::texts(parameters).map_err(canonical_error)?;
+                let guard = replay_guard(EvidenceGrade::Delegated, timing, &text);
+                let command = request::command(&key, EvidenceGrade::Delegated, guard, (operation, valid_until));
+                let evidence = Evidence::SessionDelegated {
+                    method: method.name(),
+                    text: &text,
+                    public_key: &authorized.public_key,
+                };
+                let evidence = evidence.encode().expect("a canonical text and a method's name fit evidence");
+                Ok(Next::Submit { work: Work::Delegated { command, evidence }, shape, purpose })
+            }
+        }
+    }
+
+    fn subscribe_session(&mut self, now: Timestamp) -> Result<Next, ApiError> {
+        let public_key = self.authorized.as_ref().ok_or_else(refusal::not_permitted)?.public_key;
+        let key = self.live_key(&public_key, now)?;
+        let subscription = self.new_subscription(Authority::Session)?;
+        let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
+        let purpose = Purpose::Subscribe(subscription);
+        Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose })
+    }
+
+    fn unsubscribe(&mut self, fields: Fields<'_>) -> Result<Next, ApiError> {
+        let number = match fields.text("subscriptionId") {
+            None => None,
+            Some(text) => {
+                let number = text.parse::<u32>().ok();
+                let known = number.filter(|number| self.subscriptions.iter().any(|one| one.number == *number));
+                Some(known.ok_or_else(|| refusal::invalid_value("subscriptionId"))?)
+            }
+        };
+        self.subscriptions.retain(|one| number.is_some_and(|number| one.number != number));
+        let read = Read::UnsubscribeAccount { subscription: number };
+        Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose: Purpose::Unsubscribe })
+    }
+
+    /// A number for one more subscription, which counts once the publisher has taken it on.
+    fn new_subscription(&mut self, authority: Authority) -> Result<Subscription, ApiError> {
+        if self.subscriptions.len() >= self.context.options.subscriptions {
+            return Err(refusal::too_many_in_flight());
+        }
+        let number = self.next_subscription;
+        self.next_subscription = self.next_subscription.wrapping_add(1);
+        Ok(Subscription { number, authority })
+    }
+
+    fn log_out(&mut self, actions: &mut Vec<Action>) {
+        self.authorized = None;
+        for subscription in self.subscriptions.extract_if(.., |one| one.authority == Authority::Session) {
+            let read = Read::UnsubscribeAccount { subscription: Some(subscription.number) };
+            actions.push(Action::Submit(Submission {
+                request: NOBODY,
+                shape: AnswerShape::Empty,
+                work: Work::Read(read),
+                standing: Standing::Good,
+            }));
+        }
+    }
+
+    /// What the client sees of a success.
+    fn settle(&mut self, purpose: Purpose, result: Bytes, now: Timestamp) -> Bytes {
+        match purpose {
+            Purpose::PassOn => result,
+            Purpose::Logon(authorized) => {
+                self.authorized = Some(authorized);
+                self.state(now)
+            }
+            Purpose::Subscribe(subscription) => {
+                self.subscriptions.push(subscription);
+                response::number_object("subscriptionId", u64::from(subscription.number))
+            }
+            Purpose::Unsubscribe => Bytes::from_static(b"{}"),
+        }
+    }
+
+    fn state(&self, now: Timestamp) -> Bytes {
+        let authorized = self.authorized.as_ref();
+        SessionState {
+            authorized: authorized.map(|one| (one.api_key.as_str(), one.since.milliseconds())),
+            connected_since_ms: self.connected_at.milliseconds(),
+            return_rate_limits: true,
+            server_time_ms: now.milliseconds(),
+            user_data_stream: !self.subscriptions.is_empty(),
+        }
+        .encode()
+    }
+
+    /// The key, if it may be used. Unknown ones are refused here, before any curve work.
+    fn live_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
+        let key = self.context.directory.key(public_key).ok_or_else(refusal::not_permitted)?;
+        let expired = !key.expires_at.is_zero() && key.expires_at <= now;
+        if key.status != KeyStatus::Live || expired {
+            return Err(refusal::not_permitted());
+        }
+        Ok(key)
+    }
+
+    fn standing(&self) -> Standing {
+        if self.bad_signatures == 0 { Standing::Good } else { Standing::Suspect }
+    }
+
+    fn charge(&self, now: Timestamp) -> Charge {
+        match self.requests.charge(1, now) {
+            Charge::Paid => self.address.charge(1, now),
+            Charge::Refused => Charge::Refused,
+        }
+    }
+
+    fn respond(
+        &self,
+        id: &str,
+        outcome: &Result<Bytes, ApiError>,
+        rate_limits: RateLimits,
+        (now, actions): (Timestamp, &mut Vec<Action>),
+    ) {
+        let budget = (rate_limits == RateLimits::Told).then(|| self.requests.budget(now));
+        actions.push(Action::Send(response::response(id, outcome, budget)));
+    }
+}
+
+fn checked_timing(fields: Fields<'_>, now: Timestamp) -> Result<Timing, ApiError> {
+    let timing = fields.timing()?;
+    timing.check(now)?;
+    Ok(timing)
+}
+
+fn canonical_error(error: CanonicalError) -> ApiError {
+    match error {
+        CanonicalError::IllegalCharacter | CanonicalError::NotScalar => refusal::ambiguous_text(),
+        CanonicalError::TooLong => refusal::text_too_long(),
+    }
+}
+
+/// What a client is told of a frame that is no request.
+pub(super) fn envelope_error(kind: &EnvelopeErrorKind) -> ApiError {
+    match kind {
+        EnvelopeErrorKind::Syntax => refusal::malformed("not JSON."),
+        EnvelopeErrorKind::TooLong => refusal::malformed("longer than 65536 bytes."),
+        EnvelopeErrorKind::TooDeep => refusal::malformed("nested too deeply."),
+        EnvelopeErrorKind::TooMany => refusal::malformed("too many parameters."),
+        EnvelopeErrorKind::BadId => refusal::malformed("'id' must be an integer, a string or null."),
+        EnvelopeErrorKind::NoMethod => refusal::malformed("'method' must be a string."),
+        EnvelopeErrorKind::BadParams => refusal::malformed("'params' must be an object or a list of strings."),
+        EnvelopeErrorKind::DuplicateKey(name) => refusal::sent_twice(&shortened(name)),
+        EnvelopeErrorKind::NullParameter(name) => refusal::missing(&shortened(name)),
+    }
+}
+
+/// At most 64 characters of a name that came from outside.
+fn shortened(name: &str) -> Cow<'_, str> {
+    if name.chars().nth(64).is_none() { Cow::Borrowed(name) } else { Cow::Owned(name.chars().take(64).collect()) }
+}

@@ -1,0 +1,276 @@
+//! Sessions without sockets, threads or clocks: frames and answers go in with the time, actions come out.
+//!
+//! The shell that owns the socket does what the actions say, in their order. Everything that a session keeps is gone
+//! with its connection, and a reconnect can rebuild it.
+//! Bounds: requests without an answer, subscriptions and streams, each by [`SessionOptions`].
+
+mod api;
+mod in_flight;
+mod streams;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lakh_engine::command::{Command, Operation};
+use lakh_engine::units::Timestamp;
+
+pub use self::api::ApiSession;
+pub use self::streams::StreamSession;
+
+use crate::directory::{Directory, KeyEntry};
+use crate::hand_over::{AnswerShape, Read, StreamWrapping, ToSession};
+use crate::limits::{Rate, TokenBucket};
+use crate::request::{Method, Timing};
+
+/// The request number of what nobody waits for.
+pub const NOBODY: u32 = u32::MAX;
+
+/// Bounds and times of each session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Requests without an answer: 1 ..= 1,024. More get -1015.
+    pub in_flight: usize,
+    /// How long an answer may take before the client is told -1007, in nanoseconds.
+    pub answer_timeout_ns: u64,
+    /// Time between two pings, in nanoseconds.
+    pub ping_interval_ns: u64,
+    /// Time without any frame after which the connection ends, in nanoseconds.
+    pub idle_timeout_ns: u64,
+    /// Requests of the connection.
+    pub requests: Rate,
+    /// Control messages of a stream connection.
+    pub control_messages: Rate,
+    /// Public streams of one connection.
+    pub streams: usize,
+    /// Subscriptions to private events of one connection.
+    pub subscriptions: usize,
+    /// Signatures that are not accepted before the connection ends.
+    pub bad_signatures: u32,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            in_flight: 256,
+            answer_timeout_ns: 10_000_000_000,
+            ping_interval_ns: 20_000_000_000,
+            idle_timeout_ns: 60_000_000_000,
+            requests: Rate { per_second: 50_000, burst: 50_000 },
+            control_messages: Rate { per_second: 20, burst: 100 },
+            streams: 1_024,
+            subscriptions: 16,
+            bad_signatures: 3,
+        }
+    }
+}
+
+/// What all sessions of a gateway share.
+#[derive(Clone, Debug)]
+pub struct SessionContext {
+    /// Markets and keys.
+    pub directory: Arc<Directory>,
+    /// Bounds and times.
+    pub options: SessionOptions,
+    /// When the gateway started. What was signed before is not taken: nobody remembers which reads used it.
+    pub started_at: Timestamp,
+}
+
+/// What the shell has to do.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
+pub enum Action {
+    /// Send a text message.
+    Send(Bytes),
+    /// Send a ping.
+    Ping,
+    /// Hand work to the verifier. If it has no room, the session is answered -1008 through
+    /// [`Session::handle_answer`].
+    Submit(Submission),
+    /// End the connection.
+    Close(CloseReason),
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Nothing was heard for too long.
+    Idle,
+    /// Too many signatures were not accepted.
+    BadSignatures,
+}
+
+/// Work for the verifier.
+#[derive(Debug)]
+pub struct Submission {
+    /// The session's number of the request, or [`NOBODY`].
+    pub request: u32,
+    /// What the answer has to hold.
+    pub shape: AnswerShape,
+    /// What to do.
+    pub work: Work,
+    /// Whether the session's signatures may share a batch with others.
+    pub standing: Standing,
+}
+
+/// What the verifier has to do. Unsigned work takes the same queue, so that a connection's order is kept.
+#[derive(Debug)]
+pub enum Work {
+    /// Verify, then ask.
+    Signed(SignedWork),
+    /// Ask on the word of the session.
+    Delegated {
+        /// What.
+        command: Command,
+        /// The evidence, as [`crate::auth::evidence`] encodes it.
+        evidence: Bytes,
+    },
+    /// Ask a question that needs no signature, or whose session has given one.
+    Read(Read),
+}
+
+/// A signed request.
+#[derive(Debug)]
+pub struct SignedWork {
+    /// By whom, registered and live.
+    pub key: KeyEntry,
+    /// The key's bytes.
+    pub public_key: [u8; 32],
+    /// R ‖ s.
+    pub signature: [u8; 64],
+    /// The signed text in its raw spelling.
+    pub text: Vec<u8>,
+    /// The other spellings that may have been signed; usually none.
+    pub other_texts: Vec<Vec<u8>>,
+    /// When it was signed and for how long it is good.
+    pub timing: Timing,
+    /// The method, for the evidence.
+    pub method: Method,
+    /// What is asked.
+    pub asked: Asked,
+}
+
+/// What a signed request asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something for the journal.
+    Operation {
+        /// What.
+        operation: Operation,
+        /// Refused once this time has come; 0 for no limit.
+        valid_until: Timestamp,
+    },
+    /// A question.
+    Read(Read),
+}
+
+/// How a session's signatures have been so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// All were accepted.
+    Good,
+    /// At least one was not: no batch may fail because of this session again.
+    Suspect,
+}
+
+/// A session of either kind.
+#[derive(Debug)]
+pub enum Session {
+    /// Requests and responses.
+    Api(Box<ApiSession>),
+    /// Public streams.
+    Streams(Box<StreamSession>),
+}
+
+impl Session {
+    /// A session of the WebSocket API. `address` is charged together with the connection.
+    pub fn api(context: Arc<SessionContext>, address: Arc<TokenBucket>, now: Timestamp) -> Self {
+        Self::Api(Box::new(ApiSession::new(context, address, now)))
+    }
+
+    /// A session of public streams, joining `names` at once as far as they are streams.
+    pub fn streams(
+        context: Arc<SessionContext>,
+        wrapping: StreamWrapping,
+        names: &str,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Self {
+        let mut session = StreamSession::new(context, wrapping, now);
+        session.join(names, actions);
+        Self::Streams(Box::new(session))
+    }
+
+    /// Takes in a text message.
+    pub fn handle_frame(&mut self, frame: &str, now: Timestamp, actions: &mut Vec<Action>) {
+        match self {
+            Self::Api(session) => session.handle_frame(frame, now, actions),
+            Self::Streams(session) => session.handle_frame(frame, now, actions),
+        }
+    }
+
+    /// Takes in that the client is alive: any frame, a pong included.
+    pub fn handle_heard(&mut self, now: Timestamp) {
+        self.liveness().heard_at = now;
+    }
+
+    /// Takes in an answer or a message of the publisher, or a verifier's refusal.
+    pub fn handle_answer(&mut self, message: ToSession, now: Timestamp, actions: &mut Vec<Action>) {
+        match self {
+            Self::Api(session) => session.handle_answer(message, now, actions),
+            Self::Streams(session) => session.handle_answer(message, actions),
+        }
+    }
+
+    /// Lets time pass; to be called about once a second.
+    pub fn handle_timeout(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        match self {
+            Self::Api(session) => session.handle_timeout(now, actions),
+            Self::Streams(session) => session.handle_timeout(now, actions),
+        }
+    }
+
+    /// Tells the client that the server stops. New requests are refused from here on.
+    pub fn handle_shutdown(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        match self {
+            Self::Api(session) => session.handle_shutdown(now, actions),
+            Self::Streams(session) => session.handle_shutdown(now, actions),
+        }
+    }
+
+    /// Requests that have no answer yet.
+    pub fn in_flight(&self) -> usize {
+        match self {
+            Self::Api(session) => session.in_flight(),
+            Self::Streams(session) => session.in_flight(),
+        }
+    }
+
+    fn liveness(&mut self) -> &mut Liveness {
+        match self {
+            Self::Api(session) => session.liveness(),
+            Self::Streams(session) => session.liveness(),
+        }
+    }
+}
+
+/// When a client was heard and is pinged.
+#[derive(Clone, Copy, Debug)]
+struct Liveness {
+    heard_at: Timestamp,
+    ping_at: Timestamp,
+}
+
+impl Liveness {
+    fn new(options: &SessionOptions, now: Timestamp) -> Self {
+        Self { heard_at: now, ping_at: Timestamp(now.0.saturating_add(options.ping_interval_ns)) }
+    }
+
+    fn handle_timeout(&mut self, options: &SessionOptions, now: Timestamp, actions: &mut Vec<Action>) {
+        if now.0.saturating_sub(self.heard_at.0) > options.idle_timeout_ns {
+            actions.push(Action::Close(CloseReason::Idle));
+        } else if now >= self.ping_at {
+            self.ping_at = Timestamp(now.0.saturating_add(options.ping_interval_ns));
+            actions.push(Action::Ping);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The tokio shell of a session: moves messages between a socket, the session and the verifier.
+//!
+//! Whatever is ready is handled before anything is written, and whatever was written is flushed once: system calls,
+//! not encoding, are what a message costs here. A client that does not read fills its outbox and is dropped.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use lakh_engine::units::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, error::CapacityError};
+
+use crate::hand_over::{SessionHandle, ToSession};
+use crate::session::{Action, CloseReason, NOBODY, Session};
+use crate::verifier::{Job, VerifierQueue};
+use crate::wire::json::envelope::MAX_FRAME;
+
+/// Messages that are handled between two flushes at most.
+const BATCH: usize = 256;
+/// How often a session lets time pass.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a client may take to read what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests in flight are waited for before a stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a connection needs besides its socket.
+pub(crate) struct Connection {
+    pub(crate) session: Session,
+    pub(crate) handle: SessionHandle,
+    pub(crate) outbox: mpsc::Receiver<ToSession>,
+    pub(crate) verifier: VerifierQueue,
+    pub(crate) shutdown: watch::Receiver<bool>,
+    pub(crate) clock: fn() -> Timestamp,
+}
+
+/// Why a connection is over; carries the close frame that the client gets, if any.
+type End = Option<CloseFrame>;
+
+/// Buffer sizes and bounds of a socket. Buffers are small: there may be thousands of connections.
+pub(crate) fn socket_options() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(16 * 1_024)
+        .write_buffer_size(16 * 1_024)
+        .max_write_buffer_size(4 * 1_024 * 1_024)
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME))
+}
+
+impl Connection {
+    /// Serves the connection until it ends. `first` is what the session wants done at once.
+    pub(crate) async fn serve<S>(mut self, mut socket: WebSocketStream<S>, mut first: Vec<Action>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let end = match self.perform(&mut socket, &mut first).await {
+            ControlFlow::Continue(()) => self.exchange(&mut socket).await,
+            ControlFlow::Break(end) => end,
+        };
+        let _ = timeout(WRITE_TIMEOUT, socket.close(end)).await;
+    }
+
+    async fn exchange<S>(&mut self, socket: &mut WebSocketStream<S>) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut answers = Vec::with_capacity(BATCH);
+        let mut actions = Vec::with_capacity(BATCH);
+        let mut drain_until = None;
+        loop {
+            tokio::select! {
+                count = self.outbox.recv_many(&mut answers, BATCH) => {
+                    if count == 0 {
+                        return None;
+                    }
+                    let now = (self.clock)();
+                    for answer in answers.drain(..) {
+                        self.session.handle_answer(answer, now, &mut actions);
+                    }
+                }
+                message = socket.next() => {
+                    if let ControlFlow::Break(end) = self.receive(message, socket, &mut actions) {
+                        let _ = self.perform(socket, &mut actions).await;
+                        return end;
+                    }
+                }
+                _ = ticks.tick() => self.session.handle_timeout((self.clock)(), &mut actions),
+                () = stopped(&mut self.shutdown), if drain_until.is_none() => {
+                    drain_until = Some(tokio::time::Instant::now() + DRAIN_TIMEOUT);
+                    self.session.handle_shutdown((self.clock)(), &mut actions);
+                }
+            }
+            if let ControlFlow::Break(end) = self.perform(socket, &mut actions).await {
+                return end;
+            }
+            let drained = |until| self.session.in_flight() == 0 || tokio::time::Instant::now() >= until;
+            if drain_until.is_some_and(drained) {
+                return close_frame(CloseCode::Restart, "server shutdown");
+            }
+        }
+    }
+
+    /// Takes in a message and whatever else has already come.
+    fn receive<S>(
+        &mut self,
+        first: Option<Result<Message, Error>>,
+        socket: &mut WebSocketStream<S>,
+        actions: &mut Vec<Action>,
+    ) -> ControlFlow<End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let now = (self.clock)();
+        let mut message = first;
+        for handled in 1..=BATCH {
+            match message {
+                Some(Ok(Message::Text(text))) => self.session.handle_frame(&text, now, actions),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => self.session.handle_heard(now),
+                Some(Ok(Message::Binary(_))) => {
+                    return ControlFlow::Break(close_frame(CloseCode::Unsupported, "text messages only"));
+                }
+                Some(Ok(Message::Close(_))) | None => return ControlFlow::Break(None),
+                Some(Err(error)) => return ControlFlow::Break(close_frame_of(&error)),
+            }
+            // What is taken out of the socket must be handled, so nothing is taken out at the end of a batch.
+            if handled == BATCH {
+                break;
+            }
+            match socket.next().now_or_never() {
+                Some(next) => message = next,
+                None => break,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Does what the session wants, then flushes once.
+    async fn perform<S>(&mut self, socket: &mut WebSocketStream<S>, actions: &mut Vec<Action>) -> ControlFlow<End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if self.handle.overflowed() {
+            return ControlFlow::Break(close_frame(CloseCode::Policy, "reads too slowly"));
+        }
+        if actions.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let mut refused = Vec::new();
+        let written = timeout(WRITE_TIMEOUT, self.write(socket, actions, &mut refused)).await;
+        match written {
+            Ok(Ok(flow)) => flow,
+            Ok(Err(_)) | Err(_) => ControlFlow::Break(None),
+        }
+    }
+
+    async fn write<S>(
+        &mut self,
+        socket: &mut WebSocketStream<S>,
+        actions: &mut Vec<Action>,
+        refused: &mut Vec<Action>,
+    ) -> Result<ControlFlow<End>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut written = false;
+        let mut end = None;
+        for action in actions.drain(..) {
+            match action {
+                Action::Submit(submission) => {
+                    let request = submission.request;
+                    let job = Job { submission, session: self.handle.clone() };
+                    if let Err(error) = self.verifier.submit(job)
+                        && request != NOBODY
+                    {
+                        let answer = ToSession::Answer { request, outcome: Err(error) };
+                        self.session.handle_answer(answer, (self.clock)(), refused);
+                    }
+                }
+                Action::Send(text) => {
+                    socket.feed(text_message(text)).await?;
+                    written = true;
+                }
+                Action::Ping => {
+                    socket.feed(Message::Ping(Bytes::new())).await?;
+                    written = true;
+                }
+                Action::Close(reason) => end = close_frame_for(reason),
+            }
+        }
+        // A refusal leads to a message at most, never to more work.
+        for action in refused.drain(..) {
+            if let Action::Send(text) = action {
+                socket.feed(text_message(text)).await?;
+                written = true;
+            }
+        }
+        if written {
+            socket.flush().await?;
+        }
+        Ok(end.map_or(ControlFlow::Continue(()), |frame| ControlFlow::Break(Some(frame))))
+    }
+}
+
+/// Ends when the server stops, or is gone.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+fn text_message(text: Bytes) -> Message {
+    let text = Utf8Bytes::try_from(text).expect("the encoders write UTF-8 only");
+    Message::Text(text)
+}
+
+fn close_frame(code: CloseCode, reason: &'static str) -> End {
+    Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })
+}
+
+fn close_frame_for(reason: CloseReason) -> End {
+    match reason {
+        CloseReason::Idle => close_frame(CloseCode::Policy, "nothing heard"),
+        CloseReason::BadSignatures => close_frame(CloseCode::Policy, "too many bad signatures"),
+    }
+}
+
+fn close_frame_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => close_frame(CloseCode::Size, "message too long"),
+        Error::Utf8(_) => close_frame(CloseCode::Invalid, "not UTF-8"),
+        Error::Protocol(_) => close_frame(CloseCode::Protocol, "not WebSocket"),
+        _ => None,
+    }
+}

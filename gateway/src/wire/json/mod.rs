@@ -1,0 +1,4 @@
+//! JSON as the WebSocket API speaks it.
+
+pub mod envelope;
+pub mod response;

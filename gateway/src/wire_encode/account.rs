@@ -1,0 +1,80 @@
+//! `account.status`: what an account has.
+
+use lakh_engine::ids::AccountId;
+use lakh_engine::market_spec::AssetSpec;
+use lakh_engine::units::FeeRate;
+
+use crate::account_state::AccountBalances;
+use crate::decimal;
+use crate::wire_encode::json::JsonWriter;
+
+/// Which assets an answer lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BalanceFilter {
+    /// All that the exchange knows.
+    All,
+    /// Those of which there is something.
+    NonZero,
+}
+
+/// The dearest fees of any market: fees are the markets', and the account's answer has room for one rate only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountFees {
+    /// Of the resting side.
+    pub maker: FeeRate,
+    /// Of the incoming side.
+    pub taker: FeeRate,
+}
+
+/// Encodes the answer; `makerCommission` and `takerCommission` are hundredths of a percent, rounded away from zero.
+pub fn account_status(
+    account: AccountId,
+    balances: &AccountBalances,
+    assets: &[AssetSpec],
+    filter: BalanceFilter,
+    fees: AccountFees,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + assets.len() * 96);
+    let mut json = JsonWriter::new(&mut out);
+    json.begin_object();
+    json.key("makerCommission").signed(basis_points(fees.maker));
+    json.key("takerCommission").signed(basis_points(fees.taker));
+    json.key("buyerCommission").number(0).key("sellerCommission").number(0);
+    json.key("commissionRates").begin_object();
+    for (name, rate) in
+        [("maker", fees.maker), ("taker", fees.taker), ("buyer", FeeRate::default()), ("seller", FeeRate::default())]
+    {
+        json.key(name);
+        write_rate(&mut json, rate);
+    }
+    json.end_object();
+    json.key("canTrade").yes().key("canWithdraw").yes().key("canDeposit").yes();
+    json.key("brokered").no().key("requireSelfTradePrevention").no().key("preventSor").no();
+    json.key("updateTime").number(balances.updated_at().milliseconds());
+    json.key("accountType").text("SPOT").key("balances").begin_array();
+    for asset in assets {
+        let balance = balances.balance(asset.asset);
+        if filter == BalanceFilter::All || !balance.is_zero() {
+            json.begin_object().key("asset").text(asset.symbol.as_str());
+            json.key("free").amount(asset, balance.available).key("locked").amount(asset, balance.held).end_object();
+        }
+    }
+    json.end_array().key("permissions").begin_array().text("SPOT").end_array();
+    json.key("uid").number(u64::from(account.0)).end_object();
+    out
+}
+
+/// A rate in millionths as hundredths of a percent.
+fn basis_points(rate: FeeRate) -> i64 {
+    let points = i64::from(rate.0.unsigned_abs().div_ceil(100));
+    if rate.0 < 0 { -points } else { points }
+}
+
+fn write_rate(json: &mut JsonWriter<'_>, rate: FeeRate) {
+    json.quoted(|out| {
+        if rate.0 < 0 {
+            out.push(b'-');
+        }
+        decimal::write(u128::from(rate.0.unsigned_abs()) * 100, 8, out);
+    });
+}

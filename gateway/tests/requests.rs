@@ -1,0 +1,619 @@
+//! Requests through session and verifier, stepped by hand: what clients really send, what they must not, and that each
+//! command can be built again from its evidence alone.
+
+mod common;
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use common::{Random, SEED, VENUE_TAG, api_key_of, directory, json, now, register, signing_key};
+use ed25519_dalek::{Signer as _, SigningKey};
+use lakh_engine::command::{
+    Command, EvidenceGrade, Mode, Operation, OrderReference, OrderType, ReplayGuard, SelfTradeMode, Side,
+    SignedCommand, TimeInForce,
+};
+use lakh_engine::event::{Event, KeyEnd};
+use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId};
+use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_gateway::auth::evidence::{Evidence, EvidenceError, command_from_evidence};
+use lakh_gateway::auth::{canonical, payload_digest};
+use lakh_gateway::client::sign_params;
+use lakh_gateway::directory::Directory;
+use lakh_gateway::hand_over::{AnswerShape, Input, Read, RequestHandle, SessionHandle, Signal, ToSession};
+use lakh_gateway::limits::{Rate, TokenBucket};
+use lakh_gateway::session::{Action, CloseReason, NOBODY, Session, SessionContext, SessionOptions};
+use lakh_gateway::verifier::{Job, ReadDigests, Verifier, VerifierOptions, VerifierWiring};
+use lakh_gateway::wire::json::envelope::{self, Params};
+use rtrb::{Consumer, RingBuffer};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// One session with its verifier and the far end of the ring.
+struct Bench {
+    directory: Arc<Directory>,
+    session: Session,
+    verifier: Verifier,
+    ring: Consumer<Input>,
+    handle: SessionHandle,
+    outbox: mpsc::Receiver<ToSession>,
+    closed: Option<CloseReason>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Mode::Run, SessionOptions::default(), 1_024)
+    }
+
+    fn with(mode: Mode, options: SessionOptions, ring: usize) -> Self {
+        let directory = directory(mode);
+        let started_at = Timestamp(now().0 - 30_000_000_000);
+        let context = SessionContext { directory: Arc::clone(&directory), options, started_at };
+        let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
+        let session = Session::api(Arc::new(context), address, now());
+        let (to_sequencer, ring) = RingBuffer::new(ring);
+        let wiring = VerifierWiring {
+            to_sequencer,
+            sequencer_signal: Arc::new(Signal::new()),
+            read_digests: Arc::new(ReadDigests::new(1_000)),
+            clock: now,
+        };
+        let verifier = Verifier::new(VerifierOptions::default(), wiring).unwrap();
+        let (handle, outbox) = SessionHandle::new(64);
+        Self { directory, session, verifier, ring, handle, outbox, closed: None }
+    }
+
+    /// Sends a frame; what the client gets at once, refusals of the verifier included.
+    fn send(&mut self, frame: &str) -> Vec<Value> {
+        let mut actions = Vec::new();
+        self.session.handle_frame(frame, now(), &mut actions);
+        self.perform(actions)
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) -> Vec<Value> {
+        let mut sent = Vec::new();
+        for action in actions {
+            match action {
+                Action::Send(text) => sent.push(json(&text)),
+                Action::Close(reason) => self.closed = Some(reason),
+                Action::Ping => {}
+                Action::Submit(submission) => {
+                    self.verifier.process(&mut vec![Job { submission, session: self.handle.clone() }]);
+                }
+            }
+        }
+        while let Ok(message) = self.outbox.try_recv() {
+            sent.extend(self.answer(message));
+        }
+        sent
+    }
+
+    fn answer(&mut self, message: ToSession) -> Vec<Value> {
+        let mut actions = Vec::new();
+        self.session.handle_answer(message, now(), &mut actions);
+        self.perform(actions)
+    }
+
+    /// The number of the error that a request is answered with; 0 when it went through to the ring.
+    fn code(&mut self, frame: &str) -> i64 {
+        let sent = self.send(frame);
+        sent.first().map_or(0, |response| response["error"]["code"].as_i64().unwrap())
+    }
+
+    fn pop_command(&mut self) -> (SignedCommand, Bytes, RequestHandle) {
+        match self.ring.pop() {
+            Ok(Input::Command { command: Command::Signed(command), evidence, handle: Some(handle) }) => {
+                (command, evidence, handle)
+            }
+            other => panic!("no command: {other:?}"),
+        }
+    }
+
+    fn pop_read(&mut self) -> (Read, RequestHandle) {
+        match self.ring.pop() {
+            Ok(Input::Read { read, handle }) => (read, handle),
+            other => panic!("no read: {other:?}"),
+        }
+    }
+
+    /// Asserts that a command is what its evidence says.
+    fn audit(&self, command: SignedCommand, evidence: &Bytes) {
+        let decoded = Evidence::decode(evidence).unwrap();
+        assert_eq!(decoded.encode().unwrap(), evidence);
+        assert_eq!(command_from_evidence(&decoded, &self.directory), Ok(Command::Signed(command)));
+    }
+}
+
+fn milliseconds() -> String {
+    now().milliseconds().to_string()
+}
+
+fn api_key() -> String {
+    api_key_of(&signing_key())
+}
+
+/// A frame of JSON parameters (with `KEY` and `NOW` replaced) whose signature is over `text` (likewise).
+fn frame_over(method: &str, params: &str, text: &str) -> String {
+    let fill = |text: &str| text.replace("KEY", &api_key()).replace("NOW", &milliseconds());
+    let signature = STANDARD.encode(signing_key().sign(fill(text).as_bytes()).to_bytes());
+    let params = fill(params);
+    format!(r#"{{"id":"x","method":"{method}","params":{{{params},"signature":"{signature}"}}}}"#)
+}
+
+/// A frame of parameters as strings, signed as the documents say. A timestamp is added unless there is one.
+fn frame(method: &str, params: &[(&str, &str)]) -> String {
+    let time = milliseconds();
+    let mut all = params.to_vec();
+    if !params.iter().any(|(name, _)| *name == "timestamp") {
+        all.push(("timestamp", &time));
+    }
+    let params = sign_params(&signing_key(), &api_key(), &all);
+    format!(r#"{{"id":1,"method":"{method}","params":{params}}}"#)
+}
+
+const LIMIT: [(&str, &str); 6] = [
+    ("symbol", "BTCUSDT"),
+    ("side", "SELL"),
+    ("type", "LIMIT"),
+    ("timeInForce", "GTC"),
+    ("price", "70000.1"),
+    ("quantity", "0.01"),
+];
+
+/// [`LIMIT`] with these parameters instead or in addition; an empty value leaves one out.
+fn limit_with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut params: Vec<(&str, &str)> = LIMIT.to_vec();
+    params.retain(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+    params.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+    params
+}
+
+#[test]
+fn a_signed_order_becomes_a_command_with_evidence() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.code(&frame("order.place", &limit_with(&[("newClientOrderId", "a-1")]))), 0);
+    let (command, evidence, handle) = bench.pop_command();
+    assert_eq!((command.account, command.key, command.grade), (AccountId(5), KeyId(3), EvidenceGrade::Signed));
+    let Operation::PlaceOrder(order) = command.operation else { panic!("an order") };
+    assert_eq!((order.price, order.quantity, order.side), (Ticks(7_000_010), Lots(1_000), Side::Ask));
+    assert_eq!((order.order_type, order.time_in_force), (OrderType::Limit, TimeInForce::GoodTillCancel));
+    assert_eq!((order.self_trade_mode, order.client_id.as_str()), (SelfTradeMode::ExpireMaker, "a-1"));
+    assert_eq!(handle.shape, AnswerShape::OrderFull);
+    let Evidence::WebSocketSigned(signed) = Evidence::decode(&evidence).unwrap() else { panic!("signed") };
+    assert!(matches!(command.replay_guard, ReplayGuard::Digest { digest, receive_window_ms: 5_000, .. }
+        if digest == payload_digest(signed.text)));
+    bench.audit(command, &evidence);
+    let sent = bench.answer(ToSession::Answer { request: handle.request, outcome: Ok(Bytes::from_static(b"{\"a\":1}")) });
+    assert_eq!((&sent[0]["id"], &sent[0]["status"], &sent[0]["result"]["a"]), (&1.into(), &200.into(), &1.into()));
+    assert_eq!(sent[0]["rateLimits"][0]["limit"], SessionOptions::default().requests.burst);
+}
+
+/// Trap 1: some clients sign the percent-encoded text.
+#[test]
+fn the_percent_encoded_text_is_accepted_too() {
+    let mut bench = Bench::new();
+    let params = r#""apiKey":"KEY","newClientOrderId":"js:ws/1","price":"70000.1","quantity":"0.01","side":"SELL","symbol":"BTCUSDT","timeInForce":"GTC","timestamp":NOW,"type":"LIMIT""#;
+    let text = "apiKey=KEY&newClientOrderId=js%3Aws%2F1&price=70000.1&quantity=0.01&side=SELL&symbol=BTCUSDT&timeInForce=GTC&timestamp=NOW&type=LIMIT";
+    assert_eq!(bench.code(&frame_over("order.place", params, text)), 0);
+    let (command, evidence, _) = bench.pop_command();
+    let Operation::PlaceOrder(order) = command.operation else { panic!("an order") };
+    assert_eq!(order.client_id.as_str(), "js:ws/1");
+    assert!(evidence.windows(11).any(|bytes| bytes == b"js%3Aws%2F1"));
+    bench.audit(command, &evidence);
+    let double = text.replace('%', "%25");
+    assert_eq!(bench.code(&frame_over("order.place", params, &double)), -1022, "encoded once, not twice");
+}
+
+/// Trap 2: the signature covers the spelling of a number.
+#[test]
+fn numbers_keep_their_spelling() {
+    let mut bench = Bench::new();
+    let params = r#""apiKey": "KEY", "price": 70000.1, "quantity": 1e-05, "side": "SELL", "symbol": "BTCUSDT", "timeInForce": "GTC", "timestamp": NOW, "type": "LIMIT""#;
+    let text = "apiKey=KEY&price=70000.1&quantity=1e-05&side=SELL&symbol=BTCUSDT&timeInForce=GTC&timestamp=NOW&type=LIMIT";
+    assert_eq!(bench.code(&frame_over("order.place", params, text)), 0);
+    let (command, evidence, _) = bench.pop_command();
+    let Operation::PlaceOrder(order) = command.operation else { panic!("an order") };
+    assert_eq!(order.quantity, Lots(1));
+    bench.audit(command, &evidence);
+    let respelt = text.replace("1e-05", "0.00001");
+    assert_eq!(bench.code(&frame_over("order.place", params, &respelt)), -1022);
+}
+
+/// Trap 3: `k=v&k=v` is not injective, so what makes it ambiguous is refused before anything is verified.
+#[test]
+fn ambiguous_texts_and_duplicate_keys_are_refused() {
+    let mut bench = Bench::new();
+    for (name, value) in [("note", "a&side=BUY"), ("note", "a=b"), ("a&b", "1"), ("a=b", "1"), ("note", "a\u{1}")] {
+        assert_eq!(bench.code(&frame("order.place", &limit_with(&[(name, value)]))), -1100, "{name} {value}");
+    }
+    for (name, value) in [
+        ("newClientOrderId", "a b"),
+        ("newClientOrderId", "é"),
+        ("newClientOrderId", "a%41"),
+        ("newClientOrderId", "0123456789012345678901234567890123456"),
+        ("symbol", "BTC USDT"),
+        ("price", "7e4%"),
+        ("quantity", "0x1"),
+        ("timestamp", "-5"),
+    ] {
+        assert_eq!(bench.code(&frame("order.place", &limit_with(&[(name, value)]))), -1100, "{name} {value}");
+    }
+    let signed = frame("order.place", &LIMIT);
+    assert_eq!(bench.code(&signed.replace("\"side\":", "\"side\":\"BUY\",\"side\":")), -1104);
+    assert_eq!(bench.code(&signed.replace("\"side\":", "\"note\":[1],\"side\":")), -1100, "a list has no spelling");
+    assert!(bench.ring.is_empty());
+}
+
+/// Trap 4: strings or numbers, unknown parameters, and booleans as Python spells them.
+#[test]
+fn types_of_values_do_not_matter() {
+    let mut bench = Bench::new();
+    for id in ["\"1004\"", "1004"] {
+        for window in ["\"5000\"", "5000"] {
+            let params = format!(r#""apiKey":"KEY","orderId":{id},"recvWindow":{window},"symbol":"BTCUSDT","timestamp":"NOW","x-unknown":"{id}""#)
+                .replace("\"\"", "\"");
+            let text = "apiKey=KEY&orderId=1004&recvWindow=5000&symbol=BTCUSDT&timestamp=NOW&x-unknown=1004";
+            assert_eq!(bench.code(&frame_over("v3/order.cancel", &params, text)), 0);
+            let (command, evidence, _) = bench.pop_command();
+            let Operation::CancelOrder(cancel) = command.operation else { panic!("a cancel") };
+            assert_eq!(cancel.target, OrderReference::OrderId(OrderId(1_004)));
+            bench.audit(command, &evidence);
+        }
+    }
+    let params = r#""apiKey":"KEY","omitZeroBalances":true,"timestamp":NOW"#;
+    for spelling in ["True", "true"] {
+        let text = format!("apiKey=KEY&omitZeroBalances={spelling}&timestamp=NOW");
+        assert_eq!(bench.code(&frame_over("account.status", params, &text)), 0, "{spelling}");
+        let (read, _) = bench.pop_read();
+        assert_eq!(read, Read::AccountStatus { account: AccountId(5), omit_zero_balances: true });
+    }
+    assert_eq!(bench.code(&frame_over("account.status", params, "apiKey=KEY&omitZeroBalances=TRUE&timestamp=NOW")), -1022);
+    let ids: [(&str, Value); 3] = [("7", 7.into()), ("\"7\"", "7".into()), ("null", Value::Null)];
+    for (id, expected) in ids {
+        let sent = bench.send(&format!(r#"{{"id":{id},"method":"ping","params":{{"returnRateLimits":false}}}}"#));
+        assert_eq!(sent[0]["id"], expected);
+        assert!(sent[0].get("rateLimits").is_none());
+    }
+}
+
+/// The texts and signatures that other implementations must reproduce byte for byte.
+#[test]
+fn published_vectors_are_reproduced() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/clients/vectors.json");
+    let Ok(text) = std::fs::read(path) else {
+        println!("skipped: the published vectors are not on this machine");
+        return;
+    };
+    let mut count = 0;
+    for vector in json(&text)["own"].as_array().unwrap() {
+        let params = match (&vector["params"], &vector["frame_params"]) {
+            (Value::Object(params), _) => serde_json::to_string(params).unwrap(),
+            (_, Value::String(params)) => params.clone(),
+            _ => continue,
+        };
+        let frame = format!(r#"{{"id":1,"method":"order.place","params":{params}}}"#);
+        let Params::Named(parameters) = envelope::parse(&frame).unwrap().params else { panic!("an object") };
+        let (raw, others) = canonical::texts(&parameters).unwrap();
+        let payload = vector["payload"].as_str().unwrap().as_bytes();
+        let ours = [raw].into_iter().chain(others).find(|text| text == payload).expect("one of the spellings");
+        let signature = STANDARD.encode(SigningKey::from_bytes(&SEED).sign(&ours).to_bytes());
+        assert_eq!(signature, vector["signature"], "{}", vector["name"]);
+        count += 1;
+    }
+    assert!(count >= 6, "only {count} vectors");
+}
+
+#[test]
+fn mistakes_have_their_numbers() {
+    let mut bench = Bench::new();
+    let cases: [(&[(&str, &str)], i64); 33] = [
+        (&[("symbol", "")], -1102),
+        (&[("symbol", "ETHUSDT")], -1121),
+        (&[("side", "")], -1102),
+        (&[("side", "HOLD")], -1117),
+        (&[("type", "STOP_LOSS")], -1116),
+        (&[("timeInForce", "GTX")], -1115),
+        (&[("timeInForce", "")], -1102),
+        (&[("price", "")], -1102),
+        (&[("price", "abc")], -1100),
+        (&[("price", "-1")], -1013),
+        (&[("price", "70000.001")], -1013),
+        (&[("price", "0.000000001")], -1111),
+        (&[("price", "1e30")], -1013),
+        (&[("quantity", "0.000001")], -1013),
+        (&[("quantity", "0.000000001")], -1111),
+        (&[("quantity", "0")], -1013),
+        (&[("stopPrice", "1")], -1106),
+        (&[("icebergQty", "1")], -1106),
+        (&[("goodTillDate", "1")], -1106),
+        (&[("quoteOrderQty", "1")], -1106),
+        (&[("type", "LIMIT_MAKER")], -1106),
+        (&[("type", "MARKET"), ("timeInForce", ""), ("price", ""), ("quoteOrderQty", "5")], -1128),
+        (&[("type", "MARKET"), ("timeInForce", ""), ("price", ""), ("quantity", "")], -1102),
+        (&[("type", "MARKET"), ("timeInForce", "")], -1106),
+        (&[("selfTradePreventionMode", "DECREMENT")], -1013),
+        (&[("newOrderRespType", "MAX")], -1130),
+        (&[("newClientOrderId", "auto-5")], -1130),
+        (&[("recvWindow", "60001")], -1131),
+        (&[("recvWindow", "0")], -1131),
+        (&[("recvWindow", "5e3")], -1100),
+        (&[("method", "order.cancel")], -1130),
+        (&[("validUntil", "0")], -1130),
+        (&[("x", &*"y".repeat(2_048))], -1100),
+    ];
+    for (changes, code) in cases {
+        assert_eq!(bench.code(&frame("order.place", &limit_with(changes))), code, "{changes:?}");
+    }
+    let target = ("orderId", "64");
+    let symbol = ("symbol", "BTCUSDT");
+    assert_eq!(bench.code(&frame("order.cancel", &[symbol])), -1102);
+    assert_eq!(bench.code(&frame("order.cancel", &[symbol, target, ("origClientOrderId", "a")])), -1128);
+    assert_eq!(bench.code(&frame("order.cancel", &[symbol, ("orderId", "99999999999999999999")])), -1130);
+    assert_eq!(bench.code(&frame("order.cancel", &[symbol, target, ("cancelRestrictions", "ONLY_NEW")])), -1106);
+    assert_eq!(bench.code(&frame("order.amend.keepPriority", &[symbol, target])), -1102);
+    assert_eq!(bench.code(&frame("openOrders.cancelAll", &[])), -1102);
+    assert_eq!(bench.code(r#"{"id":1,"method":"order.test","params":{}}"#), -1020);
+    assert_eq!(bench.code(r#"{"id":1,"method":"depth","params":{}}"#), -1102);
+    assert_eq!(bench.code(r#"{"id":1,"method":"exchangeInfo","params":{"symbols":["BTCUSDT","NO"]}}"#), -1121);
+    assert_eq!(bench.code(r#"{"id":1,"method":"ping","params":[]}"#), -1135);
+    assert_eq!(bench.code("{"), -1135);
+    assert!(bench.ring.is_empty());
+}
+
+#[test]
+fn orders_of_each_kind_are_understood() {
+    let mut bench = Bench::new();
+    let place = |bench: &mut Bench, changes: &[(&str, &str)]| {
+        assert_eq!(bench.code(&frame("order.place", &limit_with(changes))), 0, "{changes:?}");
+        let (command, evidence, handle) = bench.pop_command();
+        bench.audit(command, &evidence);
+        let Operation::PlaceOrder(order) = command.operation else { panic!("an order") };
+        (order, handle.shape, command.valid_until)
+    };
+    let market = [("type", "MARKET"), ("timeInForce", ""), ("price", "")];
+    let (order, shape, _) = place(&mut bench, &market);
+    assert_eq!((order.order_type, order.time_in_force), (OrderType::Market, TimeInForce::ImmediateOrCancel));
+    assert_eq!((order.price, order.quantity, shape), (Ticks(0), Lots(1_000), AnswerShape::OrderFull));
+    let by_quote = [market[0], market[1], market[2], ("quantity", ""), ("quoteOrderQty", "12.5")];
+    let (order, ..) = place(&mut bench, &by_quote);
+    assert_eq!((order.quantity, order.quote_budget), (Lots(0), Atoms(1_250_000_000)));
+    let (order, shape, _) = place(&mut bench, &[("type", "LIMIT_MAKER"), ("timeInForce", ""), ("side", "BUY")]);
+    assert_eq!((order.order_type, order.side, shape), (OrderType::LimitMaker, Side::Bid, AnswerShape::OrderAck));
+    let changes = [("timeInForce", "FOK"), ("newOrderRespType", "RESULT"), ("validUntil", "2000000000000")];
+    let (order, shape, valid_until) = place(&mut bench, &changes);
+    assert_eq!((order.time_in_force, shape), (TimeInForce::FillOrKill, AnswerShape::OrderResult));
+    assert_eq!(valid_until, Timestamp(2_000_000_000_000_000_000));
+    let (order, ..) = place(&mut bench, &[("selfTradePreventionMode", "NONE")]);
+    assert_eq!(order.self_trade_mode, SelfTradeMode::None);
+}
+
+#[test]
+fn changes_and_questions_are_understood() {
+    let mut bench = Bench::new();
+    let symbol = ("symbol", "BTCUSDT");
+    let amend = [symbol, ("origClientOrderId", "a"), ("newClientOrderId", "a"), ("newQty", "0.00005")];
+    assert_eq!(bench.code(&frame("order.amend.keepPriority", &amend)), 0);
+    let (command, evidence, handle) = bench.pop_command();
+    assert!(matches!(command.operation, Operation::AmendOrder(amended) if amended.new_quantity == Lots(5)));
+    assert_eq!(handle.shape, AnswerShape::OrderAmended);
+    bench.audit(command, &evidence);
+    for (params, market) in [(vec![symbol], Some(MarketId(0))), (vec![("method", "openOrders.cancelAll")], None)] {
+        assert_eq!(bench.code(&frame("openOrders.cancelAll", &params)), 0);
+        let (command, evidence, _) = bench.pop_command();
+        assert!(matches!(command.operation, Operation::CancelAll(all) if all.market == market));
+        bench.audit(command, &evidence);
+    }
+    assert_eq!(bench.code(&frame("order.status", &[symbol, ("origClientOrderId", "auto-640")])), 0);
+    let target = OrderReference::OrderId(OrderId(640));
+    assert_eq!(bench.pop_read().0, Read::OrderStatus { account: AccountId(5), market: MarketId(0), target });
+    assert_eq!(bench.code(&frame("openOrders.status", &[])), 0);
+    assert_eq!(bench.pop_read().0, Read::OpenOrders { account: AccountId(5), market: None });
+    assert_eq!(bench.code(r#"{"id":1,"method":"depth","params":{"symbol":"BTCUSDT","limit":99999}}"#), 0);
+    assert_eq!(bench.pop_read().0, Read::Depth { market: MarketId(0), limit: 5_000 });
+    let info = bench.send(r#"{"id":1,"method":"exchangeInfo","params":{"symbols":["BTCUSDT"]}}"#);
+    assert_eq!(info[0]["result"]["symbols"][0]["symbol"], "BTCUSDT");
+    assert!(bench.send(r#"{"id":1,"method":"time"}"#)[0]["result"]["serverTime"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_window_is_kept() {
+    let mut bench = Bench::new();
+    let at = |offset_ms: i64| (i64::try_from(now().milliseconds()).unwrap() + offset_ms).to_string();
+    let place = |bench: &mut Bench, time: &str, window: &str| {
+        bench.code(&frame("order.place", &limit_with(&[("timestamp", time), ("recvWindow", window)])))
+    };
+    assert_eq!(place(&mut bench, &at(-4_000), ""), 0);
+    assert_eq!(place(&mut bench, &at(-6_000), ""), -1021);
+    assert_eq!(place(&mut bench, &at(-6_000), "10000"), 0);
+    assert_eq!(place(&mut bench, &at(2_000), ""), -1021);
+    assert_eq!(place(&mut bench, &format!("{}000", at(0)), ""), 0, "microseconds");
+    assert_eq!(place(&mut bench, &at(-31_000), "60000"), -1021, "before the start of the gateway");
+    assert_eq!(bench.code(&frame("order.place", &limit_with(&[("timestamp", "")])).replace("timestamp", "time")), -1102);
+}
+
+#[test]
+fn keys_are_checked_before_signatures() {
+    let mut bench = Bench::new();
+    let stranger = SigningKey::from_bytes(&[5; 32]);
+    let time = milliseconds();
+    let signed_by = |key: &SigningKey, api_key: &str| {
+        let params = [("symbol", "BTCUSDT"), ("orderId", "1"), ("timestamp", time.as_str())];
+        format!(r#"{{"id":1,"method":"order.cancel","params":{}}}"#, sign_params(key, api_key, &params))
+    };
+    assert_eq!(bench.code(&signed_by(&stranger, &api_key_of(&stranger))), -2015);
+    assert_eq!(bench.code(&signed_by(&stranger, &api_key())), -1022);
+    let bare = api_key()[32..].to_owned();
+    assert_eq!(bench.code(&signed_by(&signing_key(), &bare)), -2014, "a bare key outside of dev mode");
+    let other_venue = format!("{}{bare}", "0".repeat(32));
+    assert_eq!(bench.code(&signed_by(&signing_key(), &other_venue)), -2014);
+    assert_eq!(bench.code(&signed_by(&signing_key(), "é")), -2014);
+    let mut dev = Bench::with(Mode::Dev, SessionOptions::default(), 16);
+    assert_eq!(dev.code(&signed_by(&signing_key(), &bare)), 0);
+    let (command, evidence, _) = dev.pop_command();
+    dev.audit(command, &evidence);
+    bench.directory.apply(&Event::KeyEnded { key: KeyId(3), cause: KeyEnd::Revoked });
+    assert_eq!(bench.code(&signed_by(&signing_key(), &api_key())), -2015);
+    // Registered bytes that are no key of prime order never sign anything.
+    let mut weak = [0; 32];
+    weak[0] = 1;
+    register(&bench.directory, KeyId(9), AccountId(9), &weak);
+    let api_key = lakh_gateway::auth::api_key(VENUE_TAG, &weak);
+    assert_eq!(bench.code(&signed_by(&stranger, &api_key)), -1022);
+}
+
+#[test]
+fn a_text_that_answered_a_question_changes_nothing() {
+    let mut bench = Bench::new();
+    let status = frame("account.status", &[]);
+    assert_eq!(bench.code(&status), 0);
+    assert_eq!(bench.code(&status), 0, "a question may come again");
+    let logon = status.replace("account.status", "session.logon");
+    assert_eq!(bench.code(&logon), -2010);
+    assert!(matches!((bench.pop_read(), bench.pop_read()), ((Read::AccountStatus { .. }, _), _)));
+    assert!(bench.ring.is_empty());
+}
+
+#[test]
+fn a_session_is_logged_on_and_off() {
+    let mut bench = Bench::new();
+    let unsigned = format!(r#"{{"id":5,"method":"order.cancel","params":{{"symbol":"BTCUSDT","orderId":7,"timestamp":{}}}}}"#, milliseconds());
+    assert_eq!(bench.code(&unsigned), -1102);
+    assert_eq!(bench.code(r#"{"id":1,"method":"userDataStream.subscribe"}"#), -2015);
+    assert_eq!(bench.code(&frame("session.logon", &[])), 0);
+    let (command, evidence, handle) = bench.pop_command();
+    assert_eq!((command.operation, handle.shape), (Operation::Logon, AnswerShape::Empty));
+    bench.audit(command, &evidence);
+    assert_eq!(bench.code(&unsigned), -1102, "not before the engine has said yes");
+    let sent = bench.answer(ToSession::Answer { request: handle.request, outcome: Ok(Bytes::from_static(b"{}")) });
+    assert_eq!(sent[0]["result"]["apiKey"], api_key());
+    assert_eq!(bench.code(&unsigned), 0);
+    let (command, evidence, _) = bench.pop_command();
+    assert_eq!(command.grade, EvidenceGrade::Delegated);
+    assert!(matches!(command.replay_guard, ReplayGuard::Session { receive_window_ms: 5_000, .. }));
+    bench.audit(command, &evidence);
+    assert_eq!(bench.code(r#"{"id":1,"method":"userDataStream.subscribe","params":{}}"#), 0);
+    let (read, handle) = bench.pop_read();
+    assert_eq!(read, Read::SubscribeAccount { account: AccountId(5), subscription: 0 });
+    let sent = bench.answer(ToSession::Answer { request: handle.request, outcome: Ok(Bytes::from_static(b"{}")) });
+    assert_eq!(sent[0]["result"]["subscriptionId"], 0);
+    assert_eq!(bench.code(&frame("userDataStream.subscribe.signature", &[])), 0);
+    let (read, handle) = bench.pop_read();
+    assert_eq!(read, Read::SubscribeAccount { account: AccountId(5), subscription: 1 });
+    bench.answer(ToSession::Answer { request: handle.request, outcome: Ok(Bytes::from_static(b"{}")) });
+    assert_eq!(bench.send(r#"{"id":1,"method":"session.status"}"#)[0]["result"]["userDataStream"], true);
+    let sent = bench.send(r#"{"id":1,"method":"session.logout"}"#);
+    assert_eq!(sent[0]["result"]["apiKey"], Value::Null);
+    let (read, handle) = bench.pop_read();
+    assert_eq!((read, handle.request), (Read::UnsubscribeAccount { subscription: Some(0) }, NOBODY));
+    assert_eq!(bench.code(&unsigned), -1102);
+    assert_eq!(bench.code(r#"{"id":1,"method":"userDataStream.unsubscribe","params":{"subscriptionId":0}}"#), -1130);
+    assert_eq!(bench.code(r#"{"id":1,"method":"userDataStream.unsubscribe","params":{"subscriptionId":1}}"#), 0);
+    assert_eq!(bench.pop_read().0, Read::UnsubscribeAccount { subscription: Some(1) });
+}
+
+#[test]
+fn the_last_quarter_of_the_ring_is_for_cancels() {
+    let mut bench = Bench::with(Mode::Run, SessionOptions::default(), 8);
+    let place = |index: usize| frame("order.place", &limit_with(&[("newClientOrderId", &format!("o{index}"))]));
+    let cancel = |index: usize| frame("order.cancel", &[("symbol", "BTCUSDT"), ("orderId", &index.to_string())]);
+    for index in 0..6 {
+        assert_eq!(bench.code(&place(index)), 0);
+    }
+    assert_eq!(bench.code(&place(6)), -1008);
+    assert_eq!(bench.code(&frame("account.status", &[])), -1008);
+    assert_eq!((bench.code(&cancel(1)), bench.code(&cancel(2))), (0, 0));
+    assert_eq!(bench.code(&cancel(3)), -1008);
+    bench.pop_command();
+    assert_eq!(bench.code(&cancel(4)), 0);
+}
+
+#[test]
+fn requests_without_an_answer_are_bounded_and_given_up() {
+    let options = SessionOptions { in_flight: 2, ..SessionOptions::default() };
+    let mut bench = Bench::with(Mode::Run, options, 16);
+    let depth = r#"{"id":1,"method":"depth","params":{"symbol":"BTCUSDT"}}"#;
+    assert_eq!((bench.code(depth), bench.code(depth), bench.code(depth)), (0, 0, -1015));
+    let mut actions = Vec::new();
+    bench.session.handle_timeout(Timestamp(now().0 + 11_000_000_000), &mut actions);
+    let sent = bench.perform(actions);
+    assert_eq!(sent.iter().filter(|response| response["error"]["code"] == -1007).count(), 2);
+    let (_, late) = bench.pop_read();
+    let outcome = Ok(Bytes::from_static(b"{}"));
+    assert!(bench.answer(ToSession::Answer { request: late.request, outcome }).is_empty());
+    assert_eq!(bench.code(depth), 0);
+    bench.session.handle_timeout(Timestamp(now().0 + 100_000_000_000), &mut Vec::new());
+    let mut actions = Vec::new();
+    bench.session.handle_timeout(Timestamp(now().0 + 100_000_000_000), &mut actions);
+    assert!(actions.iter().any(|action| matches!(action, Action::Close(CloseReason::Idle))));
+}
+
+#[test]
+fn the_third_bad_signature_ends_the_session() {
+    let mut bench = Bench::new();
+    let forged = |index: usize| {
+        let text = frame("order.cancel", &[("symbol", "BTCUSDT"), ("orderId", &index.to_string())]);
+        text.replace("\"orderId\":\"", "\"orderId\":\"1")
+    };
+    assert_eq!((bench.code(&forged(1)), bench.code(&forged(2)), bench.closed), (-1022, -1022, None));
+    assert_eq!(bench.code(&frame("order.place", &LIMIT)), 0, "who is suspect may still sign well");
+    assert_eq!(bench.code(&forged(3)), -1022);
+    assert_eq!(bench.closed, Some(CloseReason::BadSignatures));
+}
+
+#[test]
+fn evidence_that_was_changed_is_found() {
+    let mut bench = Bench::new();
+    bench.code(&frame("order.place", &LIMIT));
+    let (command, evidence, _) = bench.pop_command();
+    for length in 1..evidence.len() {
+        assert!(Evidence::decode(&evidence[..length]).is_err(), "cut at {length}");
+    }
+    assert_eq!(Evidence::decode(&[]), Ok(Evidence::None));
+    assert_eq!(Evidence::decode(&[9]), Err(EvidenceError::UnknownKind(9)));
+    for at in 0..evidence.len() {
+        let mut changed = evidence.to_vec();
+        changed[at] ^= 1;
+        let rebuilt = Evidence::decode(&changed).and_then(|changed| command_from_evidence(&changed, &bench.directory));
+        assert_ne!(rebuilt, Ok(Command::Signed(command)), "byte {at}");
+    }
+    // The method is not signed; another one makes another command, which the audit then finds unequal, or none.
+    let Ok(Evidence::WebSocketSigned(mut signed)) = Evidence::decode(&evidence) else { panic!("signed") };
+    signed.method = "session.logon";
+    let rebuilt = command_from_evidence(&Evidence::WebSocketSigned(signed), &bench.directory);
+    assert_ne!(rebuilt, Ok(Command::Signed(command)));
+}
+
+#[test]
+fn random_orders_are_rebuilt_from_their_evidence() {
+    let seed = now().0;
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let mut bench = Bench::new();
+    let mut accepted = 0;
+    for index in 0..200 {
+        let pick = |random: &mut Random, options: &[&str]| options[random.below(options.len())].to_owned();
+        let price = pick(&mut random, &["70000.1", "7e4", "1", "0.01", "70000.10000000", ".5", "1e99", "%31"]);
+        let quantity = pick(&mut random, &["0.01", "1e-05", "3", "1E-4", "00.5", "0"]);
+        let kind = pick(&mut random, &["LIMIT", "LIMIT", "LIMIT_MAKER", "MARKET"]);
+        let tif = pick(&mut random, &["GTC", "IOC", "FOK", ""]);
+        let note = pick(&mut random, &["", "%26", "side%3DBUY", "é", "+ +", "100%", "%zz"]);
+        let client_id = format!("r:{index}/x");
+        let changes = [
+            ("price", if kind == "MARKET" { "" } else { &price }),
+            ("quantity", &quantity),
+            ("type", &kind),
+            ("timeInForce", if kind == "LIMIT" { &tif } else { "" }),
+            ("newClientOrderId", &client_id),
+            ("note", &note),
+            ("sid%65", "BUY"),
+        ];
+        if bench.code(&frame("order.place", &limit_with(&changes))) == 0 {
+            let (command, evidence, handle) = bench.pop_command();
+            bench.audit(command, &evidence);
+            bench.answer(ToSession::Answer { request: handle.request, outcome: Ok(Bytes::from_static(b"{}")) });
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 20, "only {accepted}");
+}
