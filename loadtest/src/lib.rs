@@ -1,1 +1,21 @@
-//! Skeleton.
+//! Load and truth: replays of recorded order flow against the engine or a running venue, and the load generator.
+//!
+//! [`flow`] asks whether the exchange is *right*: each recorded fill, reject, best price and depth must come out.
+//! [`load`] asks how *fast* it is, and refuses to name a number unless every request was answered exactly once.
+//!
+//! Invariants: no figure without its conditions; no figure from a run in which a check failed. Prices and quantities
+//! are integers throughout. The venue is only known by its public face: signed JSON over a WebSocket.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod error;
+pub mod flow;
+pub mod load;
+pub mod market_text;
+pub mod random;
+pub mod recorder;
+pub mod report;
+pub mod scan;
+pub mod scratch_venue;
+pub mod setup;
+pub mod workload;
