@@ -1,2 +1,80 @@
-//! Skeleton.
-fn main() {}
+//! The binary `lakh`: one program for those who run the exchange, trade on it, and check it.
+//!
+//! Each subcommand is a module of its name; [`pipeline`] is the exchange itself.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod audit;
+mod control;
+mod demo_traders;
+mod dev;
+mod flow;
+mod history;
+mod keys;
+mod load;
+mod pipeline;
+mod progress;
+mod replay;
+mod run;
+mod sequencer;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// An exchange that takes signed orders, and whose every fill anyone can check.
+#[derive(Debug, Parser)]
+#[command(name = "lakh", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a demonstration: markets, makers and takers, funded keys; needs nothing else.
+    Dev(dev::DevArguments),
+    /// Runs an exchange from a configuration file.
+    Run(run::RunArguments),
+    /// Applies a journal from its first record and prints what it comes to.
+    Replay(replay::ReplayArguments),
+    /// Checks every signature of a journal and that it says what was journaled.
+    Audit(audit::AuditArguments),
+    /// Checks the engine against recorded order flow.
+    #[command(subcommand)]
+    Flow(flow::FlowCommand),
+    /// Loads a venue with signed orders and measures it.
+    Load(load::LoadArguments),
+    /// Makes a key.
+    Keygen(keys::KeygenArguments),
+    /// Decides something as an operator.
+    Ctl(control::CtlArguments),
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("LAKH_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match run_command(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(command: Command) -> Result<()> {
+    match command {
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Flow(command) => flow::run(&command),
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Keygen(arguments) => keys::keygen(&arguments),
+        Command::Ctl(arguments) => control::run(&arguments),
+    }
+}

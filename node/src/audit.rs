@@ -1,0 +1,167 @@
+//! `lakh audit`: whether everything in a journal was really asked for by those whose money it moved.
+//!
+//! The reader has checked checksums and the hash chain. Here each record that needs evidence must have it, the evidence
+//! must parse, with the gateway's own parser, to the identical command bytes, and its signature must hold for a key
+//! that the journal itself had registered by then. The replay beside it shows what that comes to.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use lakh_engine::codec;
+use lakh_engine::command::{AdminAuthority, Command, FundsSource, Genesis, ReplayGuard};
+use lakh_gateway::auth::evidence::{Evidence, SignedText, command_from_evidence};
+use lakh_gateway::auth::signature::{Verdict, verify_bytes};
+use lakh_gateway::directory::Directory;
+use serde::Serialize;
+
+use crate::admin;
+use crate::history::{self, Step};
+use crate::keys::hex;
+use crate::progress;
+
+/// Audits a journal.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditArguments {
+    /// The journal's directory.
+    directory: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What an audit found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    pub(crate) records: u64,
+    /// Traders' requests whose signature holds and says exactly what was journaled.
+    pub(crate) signed: u64,
+    /// Traders' requests in a session that a signed logon had opened, on accounts that allow it.
+    pub(crate) delegated: u64,
+    /// Operators' decisions whose signature holds.
+    pub(crate) operator: u64,
+    /// Deposits that rest on the genesis configuration: nobody's signature stands behind them.
+    pub(crate) genesis_deposits: u64,
+    pub(crate) state_hash: String,
+    /// The first findings, each with its sequence; empty when all is well.
+    pub(crate) findings: Vec<String>,
+    pub(crate) finding_count: u64,
+}
+
+/// Findings that are spelled out.
+const FINDINGS_SHOWN: usize = 20;
+
+/// `lakh audit`. Fails when there is a finding.
+pub(crate) fn run(arguments: &AuditArguments) -> Result<()> {
+    let report = audit(&arguments.directory, arguments.json)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print_report(&report);
+    }
+    if report.finding_count > 0 {
+        bail!("the audit found {} record(s) that nobody can be held to", report.finding_count);
+    }
+    Ok(())
+}
+
+/// Prints a report for people.
+pub(crate) fn print_report(report: &Report) {
+    println!("records             {}", report.records);
+    println!("signatures verified {}", report.signed);
+    println!("in sessions         {}", report.delegated);
+    println!("operators' acts     {}", report.operator);
+    println!("genesis deposits    {} (unsigned, from the configuration)", report.genesis_deposits);
+    println!("state hash          {}", report.state_hash);
+    println!("findings            {}", report.finding_count);
+    for finding in &report.findings {
+        println!("  {finding}");
+    }
+}
+
+/// Goes through the whole journal.
+pub(crate) fn audit(directory: &Path, quiet: bool) -> Result<Report> {
+    let progress = progress::counter("auditing", quiet);
+    let mut report = Report::default();
+    let mut venue: Option<(Genesis, Directory)> = None;
+    let engine = history::replay(directory, |_, step| {
+        if let Command::Genesis(genesis) = step.command
+            && venue.is_none()
+        {
+            venue = Some((*genesis, Directory::new(genesis.venue_tag, genesis.mode)));
+        }
+        let Some((genesis, directory)) = &venue else { bail!("the journal does not begin with a genesis") };
+        if let Err(error) = check(step, genesis, directory, &mut report) {
+            report.finding_count += 1;
+            if report.findings.len() < FINDINGS_SHOWN {
+                report.findings.push(format!("sequence {}: {error:#}", step.sequence));
+            }
+        }
+        step.events.iter().for_each(|event| directory.apply(event));
+        progress.inc(1);
+        Ok(())
+    })?;
+    progress.finish_and_clear();
+    report.records = engine.sequence().0;
+    report.state_hash = hex(&engine.state_hash());
+    Ok(report)
+}
+
+/// Whether one record has the evidence that it needs; counts it.
+fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut Report) -> Result<()> {
+    let evidence = Evidence::decode(step.evidence)?;
+    match step.command {
+        Command::Signed(signed) => {
+            let rebuilt = command_from_evidence(&evidence, directory)?;
+            if bytes_of(&rebuilt) != bytes_of(step.command) {
+                bail!("what was signed is another command than what was journaled");
+            }
+            match signed.replay_guard {
+                ReplayGuard::Session { .. } => report.delegated += 1,
+                ReplayGuard::Digest { .. } | ReplayGuard::Nonce { .. } => report.signed += 1,
+            }
+            Ok(())
+        }
+        Command::Admin(command) => match (command.authority, evidence) {
+            (AdminAuthority::Role { role, .. }, Evidence::Admin(signed)) => {
+                if genesis.role_keys.get(usize::from(role)) != Some(signed.public_key) {
+                    bail!("an operator's decision is signed by another key than its role's");
+                }
+                let rebuilt = Command::Admin(verified_admin(&signed, directory)?);
+                if bytes_of(&rebuilt) != bytes_of(step.command) {
+                    bail!("what the operator signed is another command than what was journaled");
+                }
+                report.operator += 1;
+                Ok(())
+            }
+            (AdminAuthority::Genesis | AdminAuthority::Node, Evidence::None) => Ok(()),
+            _ => bail!("an operator's decision without the evidence that its authority needs"),
+        },
+        Command::Deposit(deposit) if deposit.source == FundsSource::Genesis => {
+            report.genesis_deposits += 1;
+            nothing(&evidence)
+        }
+        Command::Deposit(_) | Command::Withdraw(_) => bail!("money from or to a chain without evidence of it"),
+        Command::Genesis(_) | Command::Epoch(_) | Command::AdvanceTime | Command::Continue => nothing(&evidence),
+    }
+}
+
+/// The operator's command that a signed text stands for, once its signature holds.
+pub(crate) fn verified_admin(
+    signed: &SignedText<'_>,
+    directory: &Directory,
+) -> Result<lakh_engine::command::AdminCommand> {
+    if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
+        bail!("the operator's signature does not hold");
+    }
+    admin::parse(core::str::from_utf8(signed.text)?, directory)
+}
+
+fn nothing(evidence: &Evidence<'_>) -> Result<()> {
+    if *evidence == Evidence::None { Ok(()) } else { bail!("evidence behind a record that has none") }
+}
+
+fn bytes_of(command: &Command) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(codec::MAX_COMMAND_BYTES);
+    codec::encode_command(command, &mut bytes);
+    bytes
+}

@@ -1,0 +1,293 @@
+//! `lakh ctl` and the Unix socket that it speaks to: what operators decide, signed, journaled, with a reason.
+//!
+//! One JSON line asks, one JSON line answers. A decision carries its signed text; the node checks the signature against
+//! the role's key from the genesis, and the journal keeps it as evidence. The socket is the owner's alone (0600).
+//! Bounds: a line is at most 4 KiB, a connection has five seconds, one is served at a time.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::Signer as _;
+use lakh_engine::command::{AdminAuthority, Command, Genesis};
+use lakh_gateway::auth::evidence::{Evidence, SignedText};
+use lakh_gateway::directory::Directory;
+use lakh_gateway::hand_over::{AnswerShape, Input, RequestHandle, SessionHandle, Signal, ToSession};
+use lakh_journal::DurabilityWatch;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::{hex, read_key, unhex};
+use crate::{admin, audit};
+
+const LINE_BYTES: u64 = 4_096;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What an operator's evidence names as its method.
+const METHOD: &str = "ctl";
+
+/// What `lakh ctl` asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", tag = "ask")]
+enum Request {
+    /// How the node is.
+    Status,
+    /// A signed decision.
+    Decide { text: String, signature: String },
+}
+
+/// What the node answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    pub(crate) venue_tag: String,
+    pub(crate) durable_sequence: u64,
+    /// Last used nonce of each role.
+    pub(crate) role_nonces: Vec<u64>,
+    pub(crate) markets: Vec<(String, String)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Answer {
+    Status(Status),
+    Done,
+    Error(String),
+}
+
+/// The node's end of the socket.
+pub(crate) struct ControlServer {
+    pub(crate) genesis: Genesis,
+    pub(crate) role_nonces: [u64; Genesis::ROLES],
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) watch: DurabilityWatch,
+    pub(crate) input: rtrb::Producer<Input>,
+    pub(crate) signal: Arc<Signal>,
+}
+
+impl ControlServer {
+    /// Binds the socket and serves it on a thread of its own, as long as the process lives.
+    pub(crate) fn start(mut self, path: &Path) -> Result<()> {
+        if UnixStream::connect(path).is_ok() {
+            bail!("another node listens on {}", path.display());
+        }
+        let _ = std::fs::remove_file(path);
+        let listener = UnixListener::bind(path).with_context(|| format!("{} cannot be bound", path.display()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        let serve = move || {
+            for connection in listener.incoming().flatten() {
+                if let Err(error) = self.serve(connection) {
+                    tracing::warn!("an operator's connection ended early: {error:#}");
+                }
+            }
+        };
+        std::thread::Builder::new().name("control".to_owned()).spawn(serve)?;
+        Ok(())
+    }
+
+    fn serve(&mut self, connection: UnixStream) -> Result<()> {
+        connection.set_read_timeout(Some(PATIENCE))?;
+        connection.set_write_timeout(Some(PATIENCE))?;
+        let mut line = String::new();
+        BufReader::new((&connection).take(LINE_BYTES)).read_line(&mut line)?;
+        let answer = match serde_json::from_str(&line) {
+            Ok(Request::Status) => Answer::Status(self.status()),
+            Ok(Request::Decide { text, signature }) => match self.decide(&text, &signature) {
+                Ok(()) => Answer::Done,
+                Err(error) => Answer::Error(format!("{error:#}")),
+            },
+            Err(error) => Answer::Error(format!("not a request: {error}")),
+        };
+        (&connection).write_all(format!("{}\n", serde_json::to_string(&answer)?).as_bytes())?;
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let markets = self.directory.markets();
+        Status {
+            venue_tag: hex(&self.directory.venue_tag()),
+            durable_sequence: self.watch.durable_sequence(),
+            role_nonces: self.role_nonces.to_vec(),
+            markets: markets
+                .iter()
+                .map(|entry| (entry.spec.symbol.to_string(), format!("{:?}", entry.state)))
+                .collect(),
+        }
+    }
+
+    /// Checks a signed decision, has it journaled and applied, and waits until that is durable.
+    fn decide(&mut self, text: &str, signature: &str) -> Result<()> {
+        let command = admin::parse(text, &self.directory)?;
+        let AdminAuthority::Role { role, nonce } = command.authority else { bail!("only roles decide here") };
+        let public_key = self.genesis.role_keys.get(usize::from(role)).filter(|key| **key != [0; 32]);
+        let public_key = public_key.with_context(|| format!("there is no role {role}"))?;
+        let signature = BASE64.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+        let signature = signature.context("the signature is 64 bytes in base64")?;
+        let signed = SignedText { method: METHOD, text: text.as_bytes(), public_key, signature: &signature };
+        audit::verified_admin(&signed, &self.directory)?;
+        let evidence = Evidence::Admin(signed).encode().context("the text is too long")?;
+        let (session, mut outbox) = SessionHandle::new(1);
+        let handle = Some(RequestHandle { session, request: 0, shape: AnswerShape::Empty });
+        let command = Command::Admin(command);
+        ensure!(
+            self.input.push(Input::Command { command, evidence, handle }).is_ok(),
+            "the node is overloaded; try again"
+        );
+        self.signal.notify();
+        match outbox.blocking_recv() {
+            Some(ToSession::Answer { outcome: Ok(_), .. }) => {
+                self.role_nonces[usize::from(role)] = nonce;
+                Ok(())
+            }
+            Some(ToSession::Answer { outcome: Err(error), .. }) => {
+                // A refused decision of the right nonce has used it up all the same; one with a wrong nonce has not.
+                if nonce == self.role_nonces[usize::from(role)] + 1 {
+                    self.role_nonces[usize::from(role)] = nonce;
+                }
+                bail!("refused: {} ({})", error.message, error.code)
+            }
+            _ => bail!("the node stopped before it answered; look at the journal"),
+        }
+    }
+}
+
+/// Decides something as an operator, over the node's control socket.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CtlArguments {
+    /// The node's control socket.
+    #[arg(long, value_name = "PATH")]
+    socket: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Says how the node is.
+    Status,
+    /// Opens, halts or restricts a market.
+    MarketState {
+        #[command(flatten)]
+        signer: SignerArguments,
+        /// The market's symbol.
+        market: String,
+        /// `post-only`, `open`, `cancel-only` or `halt`.
+        state: String,
+    },
+    /// Changes a market's fees, in millionths, for orders accepted from then on.
+    Fees {
+        #[command(flatten)]
+        signer: SignerArguments,
+        /// The market's symbol.
+        market: String,
+        /// Fee of the resting side; negative is a rebate.
+        #[arg(allow_hyphen_values = true)]
+        maker: i32,
+        /// Fee of the incoming side.
+        taker: i32,
+    },
+    /// Registers a trading key; it is pending until the key signs for itself.
+    RegisterKey {
+        #[command(flatten)]
+        signer: SignerArguments,
+        /// The account's number.
+        account: u32,
+        /// The Ed25519 public key, 64 hexadecimal digits.
+        public_key: String,
+        /// The account's last key epoch + 1.
+        epoch: u32,
+        /// When the key ends, in milliseconds since 1970; 0 for never.
+        #[arg(long, default_value_t = 0)]
+        expires: u64,
+        /// Requests that the key may have outstanding at once.
+        #[arg(long, default_value_t = 4_096)]
+        digests: u32,
+    },
+    /// Ends a trading key for ever.
+    RevokeKey {
+        #[command(flatten)]
+        signer: SignerArguments,
+        /// The key's number.
+        key: u32,
+    },
+    /// Sets what evidence an account's requests need.
+    AccountPolicy {
+        #[command(flatten)]
+        signer: SignerArguments,
+        /// The account's number.
+        account: u32,
+        /// `delegated`, `header-keyed`, `signed` or `native`.
+        evidence: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct SignerArguments {
+    /// The role's secret key, as `lakh keygen` writes it.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The role's number.
+    #[arg(long, default_value_t = 0)]
+    role: u8,
+    /// Why, for the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `lakh ctl`.
+pub(crate) fn run(arguments: &CtlArguments) -> Result<()> {
+    let Answer::Status(status) = ask(&arguments.socket, &Request::Status)? else { bail!("the node gave no status") };
+    let pair = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
+    let (signer, parameters) = match &arguments.action {
+        Action::Status => {
+            println!("{}", serde_json::to_string_pretty(&status)?);
+            return Ok(());
+        }
+        Action::MarketState { signer, market, state } => {
+            (signer, vec![pair("action", &"market-state"), pair("market", market), pair("state", state)])
+        }
+        Action::Fees { signer, market, maker, taker } => {
+            (signer, vec![pair("action", &"fees"), pair("market", market), pair("maker", maker), pair("taker", taker)])
+        }
+        Action::RegisterKey { signer, account, public_key, epoch, expires, digests } => (
+            signer,
+            vec![
+                pair("action", &"register-key"),
+                pair("account", account),
+                pair("publicKey", public_key),
+                pair("epoch", epoch),
+                pair("expires", expires),
+                pair("digests", digests),
+            ],
+        ),
+        Action::RevokeKey { signer, key } => (signer, vec![pair("action", &"revoke-key"), pair("key", key)]),
+        Action::AccountPolicy { signer, account, evidence } => {
+            (signer, vec![pair("action", &"account-policy"), pair("account", account), pair("evidence", evidence)])
+        }
+    };
+    let venue_tag = unhex(&status.venue_tag).context("the node's venue tag is no tag")?;
+    let nonce = status.role_nonces.get(usize::from(signer.role)).context("there is no such role")? + 1;
+    let text = admin::text(venue_tag, signer.role, nonce, &parameters, &signer.reason);
+    let signature = BASE64.encode(read_key(&signer.key)?.sign(text.as_bytes()).to_bytes());
+    match ask(&arguments.socket, &Request::Decide { text: text.clone(), signature })? {
+        Answer::Done => {
+            println!("done: {text}");
+            Ok(())
+        }
+        Answer::Error(error) => bail!(error),
+        Answer::Status(_) => bail!("the node answered something else"),
+    }
+}
+
+fn ask(socket: &Path, request: &Request) -> Result<Answer> {
+    let connection = UnixStream::connect(socket).with_context(|| format!("no node listens on {}", socket.display()))?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    (&connection).write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(&connection).read_line(&mut line)?;
+    serde_json::from_str(&line).context("the node's answer cannot be read")
+}

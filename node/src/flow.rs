@@ -1,0 +1,107 @@
+//! `lakh flow`: recorded order flow against the engine, or against a whole venue over its socket.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
+use lakh_loadtest::flow::check::{CheckOptions, check_direct};
+use lakh_loadtest::flow::judge::FlowReport;
+use lakh_loadtest::flow::through::{ThroughOptions, check_through};
+use lakh_loadtest::market_text::MarketText;
+use lakh_loadtest::scratch_venue::VenueOptions;
+
+use crate::run::runtime;
+use crate::{audit, replay};
+
+/// What to do with recorded flow.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum FlowCommand {
+    /// Executes a recorded flow and checks each recorded fill, reject, best price and depth line.
+    Check(CheckArguments),
+}
+
+/// Checks a recorded flow.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArguments {
+    /// The flow, `.l3c` or `.l3c.gz`.
+    file: PathBuf,
+    /// Where the commands go.
+    #[arg(long, value_enum, default_value_t = Through::Engine)]
+    through: Through,
+    /// Write each fill as a line `taker-client-id maker-client-id side quantity price` (lots, ticks).
+    #[arg(long, value_name = "FILE")]
+    fills: Option<PathBuf>,
+    /// Durability of the venue that `--through gateway` starts: `sync` or `async`.
+    #[arg(long, default_value = "async")]
+    durability: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Through {
+    /// Straight into an engine in this process.
+    Engine,
+    /// As signed orders over a WebSocket into a venue of its own, which is then replayed and audited.
+    Gateway,
+}
+
+/// `lakh flow`.
+pub(crate) fn run(command: &FlowCommand) -> Result<()> {
+    let FlowCommand::Check(arguments) = command;
+    let report = match arguments.through {
+        Through::Engine => check_direct(&arguments.file, &CheckOptions { fills: arguments.fills.clone() })?,
+        Through::Gateway => through_gateway(arguments)?,
+    };
+    print(&report, arguments.json)?;
+    if !report.passed() {
+        bail!("{} bad line(s)", report.bad_lines);
+    }
+    Ok(())
+}
+
+fn print(report: &FlowReport, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+/// Sends the flow through a venue's socket, then holds its journal against the engine: same fills, same state, and a
+/// signature behind every command.
+fn through_gateway(arguments: &CheckArguments) -> Result<FlowReport> {
+    let scratch = tempfile::Builder::new().prefix("lakh-flow-").tempdir()?;
+    let mut options = VenueOptions::new(&std::env::current_exe()?, scratch.path());
+    options.durability.clone_from(&arguments.durability);
+    let traders = options.traders();
+    let venue = options.start()?;
+    let mut through = ThroughOptions::new(MarketText::cents_and_units("UNITCASH"));
+    through.fills.clone_from(&arguments.fills);
+    let url = venue.websocket().to_owned();
+    let report = runtime()?.block_on(check_through(&url, &traders[0], &arguments.file, &through))?;
+    let closed = venue.stop()?;
+
+    let direct = scratch.path().join("direct.fills");
+    let replayed_fills = scratch.path().join("replayed.fills");
+    check_direct(&arguments.file, &CheckOptions { fills: Some(direct.clone()) })?;
+    let replayed = replay::replay(&options.journal(), Some(&replayed_fills), arguments.json)?;
+    same_bytes(&direct, &replayed_fills)?;
+    let live_hash = closed["stateHash"].as_str().context("the venue named no state hash")?;
+    ensure!(replayed.state_hash == live_hash, "the replay's state hash differs from the venue's, {live_hash}");
+    let audited = audit::audit(&options.journal(), arguments.json)?;
+    if !arguments.json {
+        println!("fills of the replay equal those of the engine alone, byte for byte");
+        println!("state hash of the replay equals the venue's: {live_hash}");
+        audit::print_report(&audited);
+    }
+    ensure!(audited.finding_count == 0, "the audit has {} finding(s)", audited.finding_count);
+    Ok(report)
+}
+
+fn same_bytes(left: &Path, right: &Path) -> Result<()> {
+    ensure!(std::fs::read(left)? == std::fs::read(right)?, "the replay's fills differ from the engine's");
+    Ok(())
+}

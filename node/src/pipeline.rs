@@ -1,0 +1,355 @@
+//! The exchange as one process: which thread hands what to which, in one place.
+//!
+//! ```text
+//! gateway (tokio, verifiers) ──rings──▶ sequencer ──ring──▶ publisher ──outboxes──▶ gateway
+//!                                          └──▶ journal ── durable sequence ──▶ publisher
+//! ```
+//!
+//! A start recovers the journal, replays it into engine and read models, and journals an epoch before any input is
+//! taken. A stop closes the entrance, drains every ring in the order of the arrows, and closes the journal last.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lakh_config::{Config, GenesisSeed};
+use lakh_engine::Engine;
+use lakh_engine::codec::{self, SCHEMA_VERSION};
+use lakh_engine::command::{Command, Epoch, Genesis};
+use lakh_engine::event::Event;
+use lakh_engine::ids::{Reason, Sequence};
+use lakh_gateway::directory::Directory;
+use lakh_gateway::hand_over::{Output, Signal};
+use lakh_gateway::limits::Rate;
+use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecordHeader};
+
+use crate::control::ControlServer;
+use crate::history;
+use crate::keys::hex;
+use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
+
+/// Places in each ring into the sequencer.
+const INPUT_CAPACITY: usize = 1 << 13;
+/// How long a start waits for its own records to become durable.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running exchange.
+pub(crate) struct Node {
+    gateway: Gateway,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) watch: DurabilityWatch,
+    pub(crate) recovery: String,
+    sequencer: JoinHandle<Stopped>,
+    sequencer_signal: Arc<Signal>,
+    stop_sequencer: Arc<AtomicBool>,
+    publisher: JoinHandle<Publisher>,
+    publisher_signal: Arc<Signal>,
+    stop_publisher: Arc<AtomicBool>,
+}
+
+/// What is left when the exchange has stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) sequence: u64,
+    pub(crate) state_hash: String,
+    pub(crate) event_digest: String,
+}
+
+impl Node {
+    /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
+    pub(crate) async fn start(config: &Config) -> Result<Self> {
+        let started = Boot::start(config)?;
+        let Boot { engine, writer, publisher, directory, recovery, .. } = started;
+        let watch = writer.watch();
+        let genesis = *engine.genesis().context("a journal begins with a genesis")?;
+        let role_nonces = core::array::from_fn(|role| {
+            u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default()
+        });
+
+        let verifiers = config.gateway.verifiers as usize;
+        let (to_sequencer, mut inputs): (Vec<_>, Vec<_>) =
+            (0..verifiers).map(|_| rtrb::RingBuffer::new(INPUT_CAPACITY)).unzip();
+        let (control, control_input) = rtrb::RingBuffer::new(64);
+        inputs.push(control_input);
+        let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
+
+        let sequencer = Sequencer::new(engine, writer, inputs, output);
+        let sequencer_signal = Arc::clone(&sequencer.signal);
+        let publisher_signal = Arc::clone(&sequencer.publisher_signal);
+        let stop_sequencer = Arc::new(AtomicBool::new(false));
+        let stop_publisher = Arc::new(AtomicBool::new(false));
+
+        let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
+        watch.set_waiter(publisher.thread().clone());
+        let stop = Arc::clone(&stop_sequencer);
+        let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?;
+
+        let server = ControlServer {
+            genesis,
+            role_nonces,
+            directory: Arc::clone(&directory),
+            watch: watch.clone(),
+            input: control,
+            signal: Arc::clone(&sequencer_signal),
+        };
+        server.start(&config.operators.control_socket)?;
+        let wiring =
+            Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
+        let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
+        Ok(Self {
+            gateway,
+            directory,
+            watch,
+            recovery,
+            sequencer,
+            sequencer_signal,
+            stop_sequencer,
+            publisher,
+            publisher_signal,
+            stop_publisher,
+        })
+    }
+
+    /// Where traders connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Why the exchange cannot go on, if so.
+    pub(crate) fn failure(&self) -> Option<String> {
+        if let Some(reason) = self.watch.stopped() {
+            return Some(format!("the journal has stopped: {reason}"));
+        }
+        let died = |thread: &str| Some(format!("the {thread} has died; its panic stands above"));
+        if self.sequencer.is_finished() {
+            return died("sequencer");
+        }
+        if self.publisher.is_finished() { died("publisher") } else { None }
+    }
+
+    /// Closes the entrance, drains everything, closes the journal.
+    pub(crate) async fn stop(self) -> Result<Closed> {
+        self.gateway.shutdown().await;
+        self.stop_sequencer.store(true, Ordering::SeqCst);
+        self.sequencer_signal.notify();
+        let sequencer = self.sequencer;
+        let stopped = tokio::task::spawn_blocking(move || sequencer.join()).await?;
+        let Ok(stopped) = stopped else { bail!("the sequencer panicked; the journal is as durable as it was") };
+        let last = stopped.engine.sequence().0;
+        if stopped.failure.is_none() {
+            let watch = self.watch.clone();
+            let durable = tokio::task::spawn_blocking(move || watch.wait_for(last, START_PATIENCE)).await?;
+            ensure!(durable, "the journal did not become durable up to {last}");
+        }
+        self.stop_publisher.store(true, Ordering::SeqCst);
+        self.publisher_signal.notify();
+        self.publisher.thread().unpark();
+        if self.publisher.join().is_err() {
+            bail!("the publisher panicked");
+        }
+        if let Some(failure) = stopped.failure {
+            bail!("the journal has stopped: {failure}");
+        }
+        stopped.writer.close()?;
+        Ok(Closed {
+            sequence: last,
+            state_hash: hex(&stopped.engine.state_hash()),
+            event_digest: hex(&stopped.engine.event_digest()),
+        })
+    }
+}
+
+fn spawn_publisher(
+    publisher: Publisher,
+    outputs: rtrb::Consumer<Output>,
+    watch: &DurabilityWatch,
+    signal: &Arc<Signal>,
+    stop: &Arc<AtomicBool>,
+) -> Result<JoinHandle<Publisher>> {
+    let watch = watch.clone();
+    let control = publisher::Control { signal: Arc::clone(signal), stop: Arc::clone(stop) };
+    let durable = move || watch.durable_sequence();
+    let run = move || publisher::run(publisher, outputs, durable, sequencer::now, &control);
+    Ok(std::thread::Builder::new().name("publisher".to_owned()).spawn(run)?)
+}
+
+fn gateway_options(config: &Config) -> GatewayOptions {
+    let gateway = &config.gateway;
+    let mut options = GatewayOptions::new(gateway.listen);
+    options.connections = gateway.max_connections as usize;
+    options.outbox = gateway.outbox_messages as usize;
+    options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
+    options.session.requests = options.address.requests;
+    options.session.in_flight = gateway.in_flight_per_connection as usize;
+    options.verifier.orders_per_key = rate(gateway.requests_per_second_per_key, gateway.request_burst_per_key);
+    options.clock = sequencer::now;
+    options
+}
+
+fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
+}
+
+/// A start: the journal is open, the engine and the read models are up to its end.
+struct Boot {
+    engine: Engine,
+    writer: JournalWriter,
+    publisher: Publisher,
+    directory: Arc<Directory>,
+    recovery: String,
+    events: Vec<Event>,
+    payload: Vec<u8>,
+}
+
+impl Boot {
+    fn start(config: &Config) -> Result<Self> {
+        let path = &config.journal.directory;
+        std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
+        let known_id = existing_exchange_id(path)?;
+        if let (Some(known), Some(wanted)) = (known_id, config.exchange.id) {
+            ensure!(known == wanted, "{} holds the journal of exchange {}", path.display(), hex(&known));
+        }
+        let exchange_id = match known_id.or(config.exchange.id) {
+            Some(id) => id,
+            None => random()?,
+        };
+        let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
+        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
+        let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+        let engine = history::replay(path, |_, step| {
+            publisher.restore(step.sequence, step.timestamp, step.events);
+            Ok(())
+        })?;
+        ensure!(
+            engine.sequence().0 == report.last_sequence,
+            "the journal ends at {} for recovery and at {} for a reader",
+            report.last_sequence,
+            engine.sequence()
+        );
+        let mut boot = Self {
+            engine,
+            writer,
+            publisher,
+            directory,
+            recovery: format!("{:?}", report.outcome),
+            events: Vec::with_capacity(Engine::MAX_EVENTS),
+            payload: Vec::new(),
+        };
+        boot.finish_genesis(config, exchange_id)?;
+        boot.begin_epoch()?;
+        Ok(boot)
+    }
+
+    /// Journals the genesis, or what is missing of it when a first start was interrupted.
+    fn finish_genesis(&mut self, config: &Config, exchange_id: [u8; 16]) -> Result<()> {
+        if let Some(genesis) = self.engine.genesis() {
+            ensure!(
+                genesis.mode == config.exchange.mode,
+                "the journal is of mode {:?}, the configuration of mode {:?}",
+                genesis.mode,
+                config.exchange.mode
+            );
+            ensure!(genesis.venue_tag == config.exchange.venue_tag, "the journal is of another venue tag");
+        }
+        if self.engine.epoch() > 0 {
+            return Ok(());
+        }
+        let hash_seed = match self.engine.genesis() {
+            Some(Genesis { hash_seed, .. }) => *hash_seed,
+            None => u64::from_le_bytes(random()?),
+        };
+        let commands = config.genesis_commands(GenesisSeed { exchange_id, hash_seed })?;
+        for command in commands.iter().skip(usize::try_from(self.engine.sequence().0)?) {
+            self.record(command)?;
+            if let Some(Event::Rejected(rejected)) = self.events.first() {
+                bail!("the engine refuses the configuration: {} at {command:?}", rejected.code.name());
+            }
+        }
+        Ok(())
+    }
+
+    /// Journals that the node has started, and waits until that is durable.
+    fn begin_epoch(&mut self) -> Result<()> {
+        let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
+        let epoch = Epoch { epoch: self.engine.epoch() + 1, software: Reason::new(software).unwrap_or_default() };
+        self.record(&Command::Epoch(epoch))?;
+        self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
+        self.settle()
+    }
+
+    /// Journals and applies one command, before any thread runs.
+    fn record(&mut self, command: &Command) -> Result<()> {
+        let sequence = Sequence(self.engine.sequence().0 + 1);
+        let timestamp = sequencer::now().max(self.engine.now());
+        self.payload.clear();
+        codec::encode_payload(command, &[], &mut self.payload);
+        let header = RecordHeader {
+            sequence: sequence.0,
+            timestamp_ns: timestamp.0,
+            kind: command.kind(),
+            schema_version: SCHEMA_VERSION,
+            flags: 0,
+            account: command.account().0,
+        };
+        match self.writer.append(header, &self.payload) {
+            Err(AppendError::Full) => {
+                self.settle()?;
+                self.writer.append(header, &self.payload)?;
+            }
+            other => other?,
+        }
+        self.engine.apply(sequence, timestamp, command, &mut self.events);
+        self.publisher.restore(sequence, timestamp, &self.events);
+        Ok(())
+    }
+
+    /// Waits until everything journaled so far is durable.
+    fn settle(&mut self) -> Result<()> {
+        self.writer.publish();
+        let watch = self.writer.watch();
+        let last = self.engine.sequence().0;
+        if watch.wait_for(last, START_PATIENCE) {
+            return Ok(());
+        }
+        match watch.stopped() {
+            Some(reason) => bail!("the journal has stopped: {reason}"),
+            None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
+        }
+    }
+}
+
+fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
+    let journal = &config.journal;
+    let mut options = JournalOptions::new(journal.directory.clone(), exchange_id);
+    options.shard = config.exchange.shard;
+    options.segment_bytes = journal.segment_bytes;
+    options.ring_bytes = usize::try_from(journal.ring_bytes)?;
+    options.durability = match journal.durability {
+        lakh_config::Durability::Sync => lakh_journal::Durability::Sync,
+        lakh_config::Durability::Async => lakh_journal::Durability::Async,
+    };
+    options.software_version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(options)
+}
+
+/// Whose journal the directory holds, if one.
+fn existing_exchange_id(directory: &Path) -> Result<Option<[u8; 16]>> {
+    let entries = std::fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))?;
+    let is_segment = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "lkj");
+    if !entries.flatten().any(|entry| is_segment(&entry)) {
+        return Ok(None);
+    }
+    Ok(Some(JournalReader::open(directory)?.exchange_id()))
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("the system gave no random bytes")?;
+    Ok(bytes)
+}

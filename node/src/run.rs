@@ -1,0 +1,133 @@
+//! `lakh run`: the exchange from a configuration file, until it is told to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use lakh_config::Config;
+use lakh_engine::command::Mode;
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::keys::hex;
+use crate::pipeline::{Closed, Node};
+
+/// Runs an exchange.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print one JSON object when ready and one when stopped.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed once the doors are open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ready {
+    pub(crate) websocket: String,
+    pub(crate) streams: String,
+    pub(crate) rest: String,
+    pub(crate) venue_tag: String,
+    pub(crate) journal: PathBuf,
+    pub(crate) recovery: String,
+    pub(crate) sequence: u64,
+}
+
+/// What is printed once everything is drained and closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoppedAt {
+    pub(crate) sequence: u64,
+    pub(crate) state_hash: String,
+    pub(crate) event_digest: String,
+}
+
+/// `lakh run`.
+pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
+    let config = Config::load(&arguments.config)?;
+    if config.exchange.mode == Mode::Dev {
+        bail!("{} is of mode dev; `lakh dev` runs demonstrations", arguments.config.display());
+    }
+    runtime()?.block_on(async {
+        let node = Node::start(&config).await?;
+        let ready = ready(&node, &config);
+        if arguments.json {
+            println!("{}", serde_json::to_string(&ready)?);
+        } else {
+            print_ready(&ready);
+        }
+        wait_for_end(&node, None).await?;
+        let closed = node.stop().await?;
+        print_closed(&closed, arguments.json)
+    })
+}
+
+/// The tokio runtime of the gateway: sockets on two workers, everything that decides on threads of its own.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).thread_name("gateway").enable_all().build().context("the runtime cannot start")
+}
+
+/// What there is to say once the doors are open.
+pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
+    let address = node.address();
+    Ready {
+        websocket: format!("ws://{address}/ws-api/v3"),
+        streams: format!("ws://{address}/stream"),
+        rest: format!("http://{address}/api/v3"),
+        venue_tag: hex(&node.directory.venue_tag()),
+        journal: config.journal.directory.clone(),
+        recovery: node.recovery.clone(),
+        sequence: node.watch.durable_sequence(),
+    }
+}
+
+/// Says it to people.
+pub(crate) fn print_ready(ready: &Ready) {
+    println!("websocket   {}", ready.websocket);
+    println!("streams     {}", ready.streams);
+    println!("rest        {}", ready.rest);
+    println!("venue tag   {}", ready.venue_tag);
+    println!("journal     {} ({}, {} records)", ready.journal.display(), ready.recovery, ready.sequence);
+}
+
+/// Waits until somebody asks for the end, the time is up, or the exchange cannot go on.
+pub(crate) async fn wait_for_end(node: &Node, most: Option<Duration>) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let end = async {
+        match most {
+            Some(most) => tokio::time::sleep(most).await,
+            None => core::future::pending().await,
+        }
+    };
+    let failed = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if let Some(failure) = node.failure() {
+                return failure;
+            }
+        }
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        () = end => Ok(()),
+        failure = failed => bail!(failure),
+    }
+}
+
+/// Says where the journal ends.
+pub(crate) fn print_closed(closed: &Closed, json: bool) -> Result<()> {
+    let Closed { sequence, state_hash, event_digest } = closed.clone();
+    if json {
+        println!("{}", serde_json::to_string(&StoppedAt { sequence, state_hash, event_digest })?);
+    } else {
+        println!("stopped     at sequence {sequence}, everything durable");
+        println!("state hash  {state_hash}");
+    }
+    Ok(())
+}

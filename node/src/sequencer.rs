@@ -1,0 +1,240 @@
+//! The sequencer: the only place where order is decided. One thread numbers each input, journals it, applies it.
+//!
+//! Input comes over bounded rings, one a verifier and one for the node's own commands; what the engine says leaves over
+//! one ring to the publisher. Nothing is taken while that ring has no room for the most events that one command can
+//! cause, so events that are not durable yet are never overwritten and the thread never waits: the input rings fill,
+//! and the gateway refuses with -1008. No allocation, no lock, no free on this thread: what a request owns moves on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use lakh_engine::Engine;
+use lakh_engine::codec::{self, SCHEMA_VERSION};
+use lakh_engine::command::Command;
+use lakh_engine::event::Event;
+use lakh_engine::ids::Sequence;
+use lakh_engine::units::Timestamp;
+use lakh_gateway::api_error::ApiError;
+use lakh_gateway::hand_over::{Input, Output, RequestHandle, Signal};
+use lakh_journal::{AppendError, JournalWriter, RecordHeader};
+
+/// Inputs taken from one ring before the next one has its turn.
+const ROUND: usize = 256;
+/// Places in the output ring that one command may need.
+const OUTPUT_ROOM: usize = Engine::MAX_EVENTS + 1;
+/// Places in the output ring.
+pub(crate) const OUTPUT_CAPACITY: usize = 1 << 15;
+/// Records between two notes of the event digest in the journal's blocks.
+const DIGEST_INTERVAL: u64 = 65_536;
+/// The longest sleep without a deadline.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(crate) struct Sequencer {
+    pub(crate) engine: Engine,
+    pub(crate) writer: JournalWriter,
+    pub(crate) inputs: Vec<rtrb::Consumer<Input>>,
+    pub(crate) output: rtrb::Producer<Output>,
+    pub(crate) signal: Arc<Signal>,
+    pub(crate) publisher_signal: Arc<Signal>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) digest_noted_at: u64,
+}
+
+/// What is left when the sequencer has stopped.
+pub(crate) struct Stopped {
+    pub(crate) engine: Engine,
+    pub(crate) writer: JournalWriter,
+    /// Why, when it was not asked to.
+    pub(crate) failure: Option<String>,
+}
+
+/// What a round found to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Idle,
+    Worked,
+}
+
+impl Sequencer {
+    /// A sequencer behind a recovered engine and journal.
+    pub(crate) fn new(
+        engine: Engine,
+        writer: JournalWriter,
+        inputs: Vec<rtrb::Consumer<Input>>,
+        output: rtrb::Producer<Output>,
+    ) -> Self {
+        Self {
+            engine,
+            writer,
+            inputs,
+            output,
+            signal: Arc::new(Signal::new()),
+            publisher_signal: Arc::new(Signal::new()),
+            events: Vec::with_capacity(Engine::MAX_EVENTS),
+            payload: Vec::with_capacity(16 * 1_024),
+            digest_noted_at: 0,
+        }
+    }
+
+    /// Works until `stop` is set and every ring is empty, or the journal fails.
+    pub(crate) fn run(mut self, stop: &AtomicBool) -> Stopped {
+        self.signal.listen();
+        let watch = self.writer.watch();
+        loop {
+            if let Some(reason) = watch.stopped() {
+                return Stopped { engine: self.engine, writer: self.writer, failure: Some(reason) };
+            }
+            let stopping = stop.load(Ordering::Acquire);
+            match self.round() {
+                Round::Worked => {}
+                Round::Idle if stopping && !self.engine.agenda_pending() => break,
+                Round::Idle => self.sleep(stop),
+            }
+        }
+        let digest = self.engine.event_digest();
+        self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), digest);
+        self.writer.publish();
+        Stopped { engine: self.engine, writer: self.writer, failure: None }
+    }
+
+    /// Takes what stands in the rings, each in turn, and hands it over to the journal in one go.
+    fn round(&mut self) -> Round {
+        let first = self.engine.sequence();
+        let mut round = Round::Idle;
+        self.pass_time();
+        for index in 0..self.inputs.len() {
+            for _ in 0..ROUND {
+                if !self.has_room() {
+                    break;
+                }
+                let Ok(input) = self.inputs[index].pop() else { break };
+                self.take(input);
+                round = Round::Worked;
+            }
+        }
+        if self.engine.sequence() != first {
+            self.note_digest();
+            self.writer.publish();
+            round = Round::Worked;
+        }
+        if round == Round::Worked {
+            self.publisher_signal.notify();
+        }
+        round
+    }
+
+    /// True when the next input may be taken: there is room for its events, and nothing of the last one is left.
+    fn has_room(&mut self) -> bool {
+        while self.engine.agenda_pending() {
+            if self.output.slots() < OUTPUT_ROOM || self.submit(&Command::Continue, Bytes::new(), None).is_err() {
+                return false;
+            }
+        }
+        self.output.slots() >= OUTPUT_ROOM
+    }
+
+    /// Lets time pass where the engine waits for it, and works off what is on the agenda.
+    fn pass_time(&mut self) {
+        let due = self.engine.next_deadline().is_some_and(|deadline| deadline <= now());
+        if self.has_room() && due {
+            // A journal without room refuses it; it is still due then, and comes in a later round.
+            let _ = self.submit(&Command::AdvanceTime, Bytes::new(), None);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Read { read, handle } => self.emit(Output::Read { read, handle }),
+            Input::Command { command, evidence, handle } => {
+                if let Err((error, handle, spent)) = self.submit(&command, evidence, handle) {
+                    self.emit(Output::Refused { error, handle, spent });
+                }
+            }
+        }
+    }
+
+    /// Numbers, journals and applies one command. An error leaves everything as it was.
+    #[expect(clippy::result_large_err, reason = "what the request owns has to move on: it may not be freed here")]
+    fn submit(
+        &mut self,
+        command: &Command,
+        evidence: Bytes,
+        handle: Option<RequestHandle>,
+    ) -> Result<(), (ApiError, Option<RequestHandle>, Bytes)> {
+        let sequence = Sequence(self.engine.sequence().0 + 1);
+        let timestamp = now().max(self.engine.now());
+        self.payload.clear();
+        codec::encode_payload(command, &evidence, &mut self.payload);
+        let header = RecordHeader {
+            sequence: sequence.0,
+            timestamp_ns: timestamp.0,
+            kind: command.kind(),
+            schema_version: SCHEMA_VERSION,
+            flags: 0,
+            account: command.account().0,
+        };
+        if let Err(error) = self.writer.append(header, &self.payload) {
+            return Err((refusal(&error), handle, evidence));
+        }
+        self.engine.apply(sequence, timestamp, command, &mut self.events);
+        let event_count = u32::try_from(self.events.len()).expect("at most MAX_EVENTS");
+        self.emit(Output::Applied { sequence, timestamp, event_count, handle, spent: evidence });
+        for index in 0..self.events.len() {
+            self.emit(Output::Event(self.events[index]));
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, output: Output) {
+        assert!(self.output.push(output).is_ok(), "room for a whole command was checked before it was taken");
+    }
+
+    /// Has the running digest of the events stand in the journal now and then, so that a replay finds where it differs.
+    fn note_digest(&mut self) {
+        let sequence = self.engine.sequence().0;
+        if sequence >= self.digest_noted_at + DIGEST_INTERVAL {
+            self.digest_noted_at = sequence;
+            self.writer.note_state(sequence, [0; 32], self.engine.event_digest());
+        }
+    }
+
+    /// Parks until somebody puts something into a ring, a deadline comes or a second has passed.
+    fn sleep(&mut self, stop: &AtomicBool) {
+        if self.engine.agenda_pending() || self.output.slots() < OUTPUT_ROOM {
+            // The publisher is behind: it frees room when the journal's next block is durable.
+            std::thread::park_timeout(Duration::from_micros(200));
+            return;
+        }
+        self.signal.prepare();
+        let something_came = self.inputs.iter().any(|input| !input.is_empty()) || stop.load(Ordering::SeqCst);
+        if !something_came {
+            let until_deadline = self
+                .engine
+                .next_deadline()
+                .map_or(LONGEST_SLEEP, |deadline| Duration::from_nanos(deadline.0.saturating_sub(now().0)));
+            std::thread::park_timeout(until_deadline.min(LONGEST_SLEEP));
+        }
+        self.signal.awake();
+    }
+}
+
+/// What a client is told when the journal does not take its command.
+fn refusal(error: &AppendError) -> ApiError {
+    match error {
+        AppendError::Full => {
+            ApiError { status: 503, ..ApiError::bad_request(-1008, "Server is currently overloaded; try again.") }
+        }
+        AppendError::TooLarge { .. } => ApiError::bad_request(-1100, "The request is too large for the journal."),
+        _ => ApiError { status: 503, ..ApiError::bad_request(-1001, "The venue has stopped taking orders.") },
+    }
+}
+
+/// The wall clock. The engine's time never runs backwards, whatever this does.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
+}
