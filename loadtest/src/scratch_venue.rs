@@ -35,6 +35,8 @@ pub struct VenueOptions {
     pub keys: u32,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
+    /// An operator's public key in hexadecimal, for role 0.
+    pub operator_key: Option<String>,
 }
 
 impl VenueOptions {
@@ -49,17 +51,23 @@ impl VenueOptions {
             digest_capacity: 1 << 20,
             keys: 1,
             segment_bytes: 64 << 20,
+            operator_key: None,
         }
     }
 
     /// The keys of the accounts.
     pub fn traders(&self) -> Vec<Trader> {
-        Trader::from_seed(0x5c7a_7c4, self.keys, Some(VENUE_TAG))
+        Trader::from_seed(0x05c7_a7c4, self.keys, Some(VENUE_TAG))
     }
 
     /// Where the journal is.
     pub fn journal(&self) -> PathBuf {
         self.directory.join("journal")
+    }
+
+    /// The socket that `lakh ctl` speaks to.
+    pub fn control_socket(&self) -> PathBuf {
+        self.directory.join("ctl.sock")
     }
 
     /// The venue's configuration as TOML.
@@ -78,7 +86,7 @@ impl VenueOptions {
             self.journal(),
             self.durability,
             self.segment_bytes,
-            self.directory.join("ctl.sock"),
+            self.control_socket(),
             self.keys + 1,
             self.keys,
             (bases.len() + 1).max(2),
@@ -93,6 +101,10 @@ impl VenueOptions {
                  state = \"open\"\n"
             )
             .expect("writing to a string cannot fail");
+        }
+        if let Some(key) = &self.operator_key {
+            write!(toml, "\n[[operator_key]]\nname = \"operator\"\npublic_key = \"{key}\"\nrole = 0\n")
+                .expect("writing to a string cannot fail");
         }
         let balances: Vec<String> = std::iter::once("CASH")
             .chain(bases.iter().map(String::as_str))

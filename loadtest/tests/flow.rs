@@ -1,4 +1,5 @@
 //! Flows against a real engine: our own sample, every kind of wrong line in it, and the recorded files where they are.
+#![expect(clippy::unwrap_used, reason = "a helper that fails ends its test")]
 
 use std::path::{Path, PathBuf};
 

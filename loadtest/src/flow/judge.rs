@@ -76,7 +76,7 @@ pub struct Outcome {
 /// A line that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadLine {
-    /// Line of the file, from 1.
+    /// Line of the file, from 1; 0 for a finding that belongs to none.
     pub line: u64,
     /// What was recorded and what came.
     pub message: String,
@@ -298,14 +298,14 @@ mod tests {
     fn rejects_must_be_recorded_and_recorded_ones_must_happen() {
         use NewOrderKind::{Limit, PostOnly};
         let other = || Verdict::Refused("BookFull".to_owned());
-        let cases: [(NewOrderKind, bool, Verdict, Vec<Fill>, &[u64]); 7] = [
-            (PostOnly, true, Verdict::WouldTrade, vec![], &[]),
-            (PostOnly, true, other(), vec![], &[2]),
-            (PostOnly, true, Verdict::Accepted, vec![], &[2]),
-            (PostOnly, true, Verdict::WouldTrade, vec![fill(1)], &[1]),
-            (PostOnly, false, Verdict::WouldTrade, vec![], &[1]),
-            (Limit, true, other(), vec![], &[]),
-            (Limit, false, other(), vec![], &[1]),
+        let cases = [
+            (PostOnly, true, Verdict::WouldTrade, vec![], vec![]),
+            (PostOnly, true, other(), vec![], vec![2]),
+            (PostOnly, true, Verdict::Accepted, vec![], vec![2]),
+            (PostOnly, true, Verdict::WouldTrade, vec![fill(1)], vec![1]),
+            (PostOnly, false, Verdict::WouldTrade, vec![], vec![1]),
+            (Limit, true, other(), vec![], vec![]),
+            (Limit, false, other(), vec![], vec![1]),
         ];
         for (kind, is_recorded, verdict, fills, expected) in cases {
             let lines = if is_recorded { vec![Expectation::Reject] } else { vec![] };

@@ -132,7 +132,8 @@ impl Run<'_> {
                 }
             }
             self.outgoing.flush().await?;
-            let low = if more { window / 2 } else { 0 };
+            // At most `window - 2`, or a small window would leave no room for the next step and nothing to wait for.
+            let low = if more { (window / 2).min(window - 2) } else { 0 };
             while self.in_flight > low {
                 self.receive().await?;
             }

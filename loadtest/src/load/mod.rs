@@ -1,8 +1,8 @@
 //! The load generator: open loop, pre-signed, every answer accounted for.
 //!
 //! Everything that costs time is done before the clock starts: orders are made from a seed, signed on all processors
-//! and framed as text ([`plan`]). Then each connection has a task that sends what is due and a task that reads answers
-//! ([`run`]). A request is due at a fixed time whatever the venue does, and its latency counts from then.
+//! and framed as text (`plan`). Then each connection has a task that sends what is due and a task that reads answers
+//! (`run`). A request is due at a fixed time whatever the venue does, and its latency counts from then.
 //!
 //! A run in which a request was lost, answered twice or refused for an unexpected reason gives an error and no number.
 //! Bounds: at most [`MAX_REQUESTS`] requests of about 450 bytes are held in memory.

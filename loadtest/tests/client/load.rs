@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::venue::Conduct;
 use lakh_loadtest::client::Trader;
 use lakh_loadtest::error::LoadtestError;
 use lakh_loadtest::load::{LoadOptions, run_load};
 use lakh_loadtest::market_text::MarketText;
 use lakh_loadtest::report::LoadReport;
-use crate::venue::Conduct;
 
 async fn load(conduct: Conduct, change: fn(&mut LoadOptions)) -> Result<LoadReport, LoadtestError> {
     let market = MarketText::cents_and_units("UNITCASH");

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::venue::Conduct;
 use lakh_loadtest::client::Trader;
 use lakh_loadtest::error::LoadtestError;
 use lakh_loadtest::flow::check::{CheckOptions, check_direct};
 use lakh_loadtest::flow::judge::FlowReport;
 use lakh_loadtest::flow::through::{ThroughOptions, check_through};
 use lakh_loadtest::market_text::MarketText;
-use crate::venue::Conduct;
 
 fn sample() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sample.l3c"))

@@ -66,6 +66,8 @@ pub(crate) async fn start(market: MarketText, conduct: Conduct) -> String {
 }
 
 async fn serve(stream: TcpStream, mut venue: Venue) {
+    // Else each answer waits for the acknowledgement of the one before.
+    stream.set_nodelay(true).unwrap();
     let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
     let (mut sink, mut source) = socket.split();
     while let Some(Ok(message)) = source.next().await {
@@ -95,12 +97,21 @@ struct Venue {
     sequence: u64,
     book: LevelBook,
     client_ids: HashMap<OrderId, ClientId>,
+    reports: Reports,
+}
+
+/// Whether the client asked for its reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reports {
+    NotAsked,
+    Subscribed,
 }
 
 impl Venue {
     fn new(market: MarketText, conduct: Conduct) -> Self {
         let book = LevelBook::new(FLOW_MARKET);
-        let mut venue = Self { market, conduct, engine: Engine::new(), sequence: 0, book, client_ids: HashMap::new() };
+        let (engine, client_ids) = (Engine::new(), HashMap::new());
+        let mut venue = Self { market, conduct, engine, sequence: 0, book, client_ids, reports: Reports::NotAsked };
         for command in flow_genesis(&FlowBounds { commands: 0, max_price: Ticks(1 << 20), max_quantity: Lots(1 << 20) })
         {
             venue.apply(&command);
@@ -138,7 +149,10 @@ impl Venue {
             return refuse(-1022, "Signature for this request is not valid.");
         }
         let operation = match method {
-            "userDataStream.subscribe.signature" => return answer(json!({"subscriptionId": 0})),
+            "userDataStream.subscribe.signature" => {
+                self.reports = Reports::Subscribed;
+                return answer(json!({"subscriptionId": 0}));
+            }
             "account.status" => return answer(json!({"balances": []})),
             "openOrders.status" => return answer(json!(vec![json!({}); self.book.order_count()])),
             "order.place" => Operation::PlaceOrder(self.place(params)),
@@ -170,7 +184,9 @@ impl Venue {
             None => answer(json!({"executedQty": executed(&events)})),
         };
         for event in &events {
-            if let Event::Trade(trade) = event {
+            if let Event::Trade(trade) = event
+                && self.reports == Reports::Subscribed
+            {
                 frames.extend(self.reports(trade));
             }
         }
