@@ -9,7 +9,7 @@ use lakh_config::{Config, well_known};
 
 use crate::keys::hex;
 use crate::pipeline::Node;
-use crate::run::{print_closed, print_ready, ready, runtime, wait_for_end};
+use crate::run::{AskedToStop, print_closed, print_ready, ready, runtime, wait_for_end};
 use crate::{demo_traders, keys};
 
 /// Runs a demonstration.
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
     }
     demo_traders::add_accounts(&mut config);
     runtime()?.block_on(async {
+        let asked = AskedToStop::listen()?;
         let node = Node::start(&config).await?;
         let ready = ready(&node, &config);
         if arguments.json {
@@ -56,7 +57,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
             true => None,
             false => Some(demo_traders::start(&ready.websocket, config.exchange.venue_tag)),
         };
-        let ended = wait_for_end(&node, arguments.time).await;
+        let ended = wait_for_end(&node, asked, arguments.time).await;
         if let Some(mut traders) = traders {
             traders.shutdown().await;
         }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use lakh_config::Config;
 use lakh_engine::command::Mode;
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::keys::hex;
 use crate::pipeline::{Closed, Node};
@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
         bail!("{} is of mode dev; `lakh dev` runs demonstrations", arguments.config.display());
     }
     runtime()?.block_on(async {
+        let asked = AskedToStop::listen()?;
         let node = Node::start(&config).await?;
         let ready = ready(&node, &config);
         if arguments.json {
@@ -59,7 +60,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
         } else {
             print_ready(&ready);
         }
-        wait_for_end(&node, None).await?;
+        wait_for_end(&node, asked, None).await?;
         let closed = node.stop().await?;
         print_closed(&closed, arguments.json)
     })
@@ -94,10 +95,21 @@ pub(crate) fn print_ready(ready: &Ready) {
     println!("journal     {} ({}, {} records)", ready.journal.display(), ready.recovery, ready.sequence);
 }
 
+/// The signals that ask for the end. Listened to before the doors open, so that a stop is never a crash.
+pub(crate) struct AskedToStop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl AskedToStop {
+    /// From here on, Ctrl-C and SIGTERM are requests.
+    pub(crate) fn listen() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+}
+
 /// Waits until somebody asks for the end, the time is up, or the exchange cannot go on.
-pub(crate) async fn wait_for_end(node: &Node, most: Option<Duration>) -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+pub(crate) async fn wait_for_end(node: &Node, mut asked: AskedToStop, most: Option<Duration>) -> Result<()> {
     let end = async {
         match most {
             Some(most) => tokio::time::sleep(most).await,
@@ -113,8 +125,8 @@ pub(crate) async fn wait_for_end(node: &Node, most: Option<Duration>) -> Result<
         }
     };
     tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = asked.interrupt.recv() => Ok(()),
+        _ = asked.terminate.recv() => Ok(()),
         () = end => Ok(()),
         failure = failed => bail!(failure),
     }
