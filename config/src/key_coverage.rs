@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig, SnapshotConfig};
+use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
 use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
 use crate::{Config, GenesisSeed};
 
@@ -52,7 +52,6 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[gateway]", fields::<GatewayConfig>()),
         ("[operators]", fields::<OperatorsConfig>()),
         ("[capacities]", fields::<CapacitiesText>()),
-        ("[snapshot]", fields::<SnapshotConfig>()),
         ("[[asset]]", fields::<AssetText>()),
         ("[[market]]", fields::<MarketText>()),
         ("[[genesis.account]]", fields::<AccountText>()),
@@ -102,7 +101,7 @@ fn the_stated_defaults_are_the_real_ones() {
         Config::from_toml("[exchange]\nmode = \"dev\"\nvenue_tag = \"00000000000000000000000000000001\"", "bare");
     let bare = format!("{:?}", bare.unwrap());
     for (file, text) in FILES {
-        for header in ["[journal]", "[gateway]", "[operators]", "[capacities]", "[snapshot]"] {
+        for header in ["[journal]", "[gateway]", "[operators]", "[capacities]"] {
             let mut stated = None;
             for line in first_table(text, header) {
                 if let Some((_, rest)) = line.strip_prefix('#').and_then(|prose| prose.split_once("Default ")) {

@@ -29,5 +29,5 @@ pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
 pub use genesis::GenesisSeed;
 pub use listings::ListedMarket;
-pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig, SnapshotConfig};
+pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig};
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

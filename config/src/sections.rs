@@ -75,9 +75,7 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// Connections open at once: 1 ..= 65,536. Default 1,024.
     pub max_connections: u32,
-    /// Bytes of the longest frame or body that is read: 1,024 ..= 65,536. Default 65,536.
-    pub max_frame_bytes: u32,
-    /// Requests that one connection may have unanswered: 1 ..= 65,536. Default 256.
+    /// Requests that one connection may have unanswered: 1 ..= 1,024. Default 256.
     pub in_flight_per_connection: u32,
     /// Requests a second that one IP address may send, whatever its keys: 1 ..= 10,000,000. Default 10,000.
     pub requests_per_second_per_address: u32,
@@ -98,7 +96,6 @@ impl Default for GatewayConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9_080)),
             max_connections: 1_024,
-            max_frame_bytes: 65_536,
             in_flight_per_connection: 256,
             requests_per_second_per_address: 10_000,
             request_burst_per_address: 20_000,
@@ -115,8 +112,7 @@ impl GatewayConfig {
         const RATES: RangeInclusive<u32> = 1..=10_000_000;
         check_loopback("listen", self.listen)?;
         check_range("max_connections", self.max_connections, 1..=65_536)?;
-        check_range("max_frame_bytes", self.max_frame_bytes, 1_024..=65_536)?;
-        check_range("in_flight_per_connection", self.in_flight_per_connection, 1..=65_536)?;
+        check_range("in_flight_per_connection", self.in_flight_per_connection, 1..=1_024)?;
         check_range("requests_per_second_per_address", self.requests_per_second_per_address, RATES)?;
         check_range("request_burst_per_address", self.request_burst_per_address, RATES)?;
         check_range("requests_per_second_per_key", self.requests_per_second_per_key, RATES)?;
@@ -130,7 +126,7 @@ impl GatewayConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatorsConfig {
-    /// Address for health and figures: loopback, since it is plain text; port 0 takes a free one.
+    /// Address for health: loopback, since it is plain text; port 0 takes a free one.
     /// Default `127.0.0.1:9081`.
     pub listen: SocketAddr,
     /// Path of the Unix socket that `lakh ctl` speaks to, at most 107 bytes. Default `lakh.sock`.
@@ -149,26 +145,6 @@ impl OperatorsConfig {
         // A Unix socket's address holds 108 bytes with the closing zero; a longer path fails only when it is bound.
         let length = self.control_socket.as_os_str().len();
         check_range("control_socket (bytes of the path)", length, 1..=107)
-    }
-}
-
-/// `[snapshot]`: how much a restart has to replay.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SnapshotConfig {
-    /// Records between two snapshots: 1 ..= 2^40. Default 1,000,000, a few seconds of replay.
-    pub interval_records: u64,
-}
-
-impl Default for SnapshotConfig {
-    fn default() -> Self {
-        Self { interval_records: 1_000_000 }
-    }
-}
-
-impl SnapshotConfig {
-    pub(crate) fn check(&self) -> Result<(), Fault> {
-        check_range("interval_records", self.interval_records, 1..=1 << 40)
     }
 }
 
@@ -234,7 +210,6 @@ mod tests {
         assert_eq!(JournalConfig::default().check(), Ok(()));
         assert_eq!(GatewayConfig::default().check(), Ok(()));
         assert_eq!(OperatorsConfig::default().check(), Ok(()));
-        assert_eq!(SnapshotConfig::default().check(), Ok(()));
         assert!(CapacitiesText::default().resolve().is_ok());
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig, SnapshotConfig};
+use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
 
 /// A whole file. Each section but `[exchange]` may be left out.
 #[derive(Debug, Deserialize)]
@@ -23,8 +23,6 @@ pub(crate) struct DocumentText {
     pub(crate) operators: OperatorsConfig,
     #[serde(default)]
     pub(crate) capacities: CapacitiesText,
-    #[serde(default)]
-    pub(crate) snapshot: SnapshotConfig,
     #[serde(default)]
     pub(crate) asset: Vec<AssetText>,
     #[serde(default)]

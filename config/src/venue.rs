@@ -12,7 +12,7 @@ use crate::error::{ConfigError, Fault};
 use crate::hex;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
-use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig, SnapshotConfig};
+use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig};
 use crate::text::{DocumentText, ExchangeText};
 
 /// The longest file that is read: room for ten thousand genesis accounts.
@@ -40,8 +40,6 @@ pub struct Config {
     pub operators: OperatorsConfig,
     /// Bounds of the shard's tables.
     pub capacities: Capacities,
-    /// How much a restart has to replay.
-    pub snapshot: SnapshotConfig,
     /// What has balances, by number from 0.
     pub assets: Vec<AssetSpec>,
     /// What is traded, by number from 0.
@@ -104,7 +102,6 @@ impl Config {
         document.journal.check().map_err(|fault| fault.inside("journal"))?;
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
-        document.snapshot.check().map_err(|fault| fault.inside("snapshot"))?;
         if document.operators.listen == document.gateway.listen && document.gateway.listen.port() != 0 {
             return Err(Fault::new("operators.listen", "is the address of gateway.listen"));
         }
@@ -120,7 +117,6 @@ impl Config {
             gateway: document.gateway,
             operators: document.operators,
             capacities,
-            snapshot: document.snapshot,
             assets,
             markets,
             accounts,

@@ -216,15 +216,16 @@ impl MarketEntry {
 
     /// Appends a price with the market's decimals.
     pub fn write_price(&self, price: Ticks, out: &mut Vec<u8>) {
-        let e8 = u128::from(price.0) * u128::from(self.spec.tick_size_e8);
-        decimal::write(e8 / 10_u128.pow(u32::from(8 - self.price_decimals)), self.price_decimals, out);
+        // The tick size is a whole number of last places, so that is divided and not the price.
+        let places_per_tick = self.spec.tick_size_e8 / 10_u64.pow(u32::from(8 - self.price_decimals));
+        decimal::write(u128::from(price.0) * u128::from(places_per_tick), self.price_decimals, out);
     }
 
     /// Appends a quantity with the market's decimals.
     pub fn write_quantity(&self, quantity: Lots, out: &mut Vec<u8>) {
-        let atoms = u128::from(quantity.0) * u128::from(self.spec.base_atoms_per_lot);
-        let dropped = self.base.decimals - self.quantity_decimals;
-        decimal::write(atoms / 10_u128.pow(u32::from(dropped)), self.quantity_decimals, out);
+        let places_per_lot =
+            self.spec.base_atoms_per_lot / 10_u64.pow(u32::from(self.base.decimals - self.quantity_decimals));
+        decimal::write(u128::from(quantity.0) * u128::from(places_per_lot), self.quantity_decimals, out);
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, RawQuery, Request};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
@@ -141,19 +143,11 @@ async fn open_streams_later(Extension(peer): Extension<Arc<Peer>>, request: Requ
     upgrade(peer, request, Opening::Streams { wrapping: StreamWrapping::Raw, names: String::new() })
 }
 
-async fn open_streams(
-    Extension(peer): Extension<Arc<Peer>>,
-    Path(names): Path<String>,
-    request: Request,
-) -> Response {
+async fn open_streams(Extension(peer): Extension<Arc<Peer>>, Path(names): Path<String>, request: Request) -> Response {
     upgrade(peer, request, Opening::Streams { wrapping: StreamWrapping::Raw, names })
 }
 
-async fn open_combined(
-    Extension(peer): Extension<Arc<Peer>>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Response {
+async fn open_combined(Extension(peer): Extension<Arc<Peer>>, RawQuery(query): RawQuery, request: Request) -> Response {
     let names = match parse_query(query.as_deref().unwrap_or("")) {
         Ok(parameters) => Fields::new(&parameters).text("streams").unwrap_or("").to_owned(),
         Err(error) => return json(Err(error)),

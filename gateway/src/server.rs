@@ -179,11 +179,8 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen_error)?;
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal)?;
         let (stop, stopped) = watch::channel(false);
-        let sessions = SessionContext {
-            directory: wiring.directory,
-            options: options.session,
-            started_at: (options.clock)(),
-        };
+        let sessions =
+            SessionContext { directory: wiring.directory, options: options.session, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),

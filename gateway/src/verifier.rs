@@ -211,8 +211,8 @@ impl Verifier {
         let keys: Vec<Option<Arc<VerifyingKey>>> = jobs.iter().map(|job| self.key_of(&job.submission.work)).collect();
         let mut batched = Vec::with_capacity(jobs.len());
         for (job, key) in jobs.iter().zip(&keys) {
-            if let (Work::Signed(signed), Standing::Good, Some(key)) =
-                (&job.submission.work, job.submission.standing, key.as_deref())
+            if let (Work::Signed(signed), Some(key)) = (&job.submission.work, key.as_deref())
+                && may_be_batched(job.submission.standing, signed)
             {
                 batched.push(SignedMessage { key, message: &signed.text, signature: &signed.signature });
             }
@@ -223,9 +223,10 @@ impl Verifier {
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
             let Work::Signed(signed) = &job.submission.work else { return Finding::Unsigned };
             let Some(key) = key.as_deref() else { return Finding::Refused };
-            let raw = match job.submission.standing {
-                Standing::Good => verdicts.next().expect("one verdict for each message of the batch"),
-                Standing::Suspect => key.verify(&signed.text, &signed.signature),
+            let raw = if may_be_batched(job.submission.standing, signed) {
+                verdicts.next().expect("one verdict for each message of the batch")
+            } else {
+                key.verify(&signed.text, &signed.signature)
             };
             if raw == Verdict::Accepted {
                 return Finding::Holds(None);
@@ -311,7 +312,8 @@ impl Verifier {
         let ring = &mut self.wiring.to_sequencer;
         let is_cancel = matches!(&asked, Checked::Command(command, _) if command.is_cancel());
         let kept_free = if is_cancel { 0 } else { ring.buffer().capacity() / 4 };
-        if ring.slots() <= kept_free {
+        // The cached number is a lower bound that costs no look at the other thread's cache line.
+        if ring.cached_slots() <= kept_free && ring.slots() <= kept_free {
             handle.answer(Err(refusal::overloaded()));
             return false;
         }
@@ -321,6 +323,12 @@ impl Verifier {
         };
         ring.push(input).is_ok()
     }
+}
+
+/// True for a signature that will most likely hold over the raw text: one that does not makes the whole batch fail. Who
+/// signs another spelling does so always, and would slow down everybody each time.
+fn may_be_batched(standing: Standing, signed: &SignedWork) -> bool {
+    standing == Standing::Good && signed.other_texts.is_empty()
 }
 
 /// A request whose signature, if it needed one, holds.

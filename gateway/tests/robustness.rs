@@ -1,4 +1,5 @@
 //! The gateway over real loopback sockets, with a small thread in place of the sequencer: hostile and clumsy clients.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic, its helpers included")]
 
 mod common;
 
@@ -164,7 +165,8 @@ async fn pipelined_requests_are_answered_in_order() {
     let venue = Venue::start(|_| {}).await;
     let mut client = venue.client().await;
     for index in 0..200 {
-        let params = if index % 2 == 0 { signed(&[CANCEL[0], ("orderId", &index.to_string())]) } else { params(&CANCEL[..1]) };
+        let params =
+            if index % 2 == 0 { signed(&[CANCEL[0], ("orderId", &index.to_string())]) } else { params(&CANCEL[..1]) };
         let method = if index % 2 == 0 { "order.cancel" } else { "depth" };
         client.send(lakh_gateway::client::request_frame(index, method, &params)).await.unwrap();
     }

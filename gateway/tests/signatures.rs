@@ -1,4 +1,5 @@
 //! The acceptance rule against cases with known verdicts, one by one and in batches, which must never disagree.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic, its helpers included")]
 
 mod common;
 

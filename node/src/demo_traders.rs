@@ -98,8 +98,10 @@ async fn make(url: &str, trader: Trader, demo: &Demo, seed: u64) -> Result<()> {
         for level in 1..=DEPTH {
             let distance = demo.step * level - demo.step / 2;
             let index = usize::try_from(random.below(4)).unwrap_or_default();
-            session.place(demo, "BUY", "LIMIT_MAKER", middle - distance, demo.quantities[index]).await?;
-            session.place(demo, "SELL", "LIMIT_MAKER", middle + distance, demo.quantities[index]).await?;
+            let quantity = demo.quantities[index];
+            for (side, price) in [("BUY", middle - distance), ("SELL", middle + distance)] {
+                session.place(demo, DemoOrder { side, order_type: "LIMIT_MAKER", price, quantity }).await?;
+            }
         }
         tokio::time::sleep(REQUOTE).await;
     }
@@ -115,8 +117,17 @@ async fn take(url: &str, trader: Trader, demo: &Demo, seed: u64) -> Result<()> {
             0 => ("BUY", demo.reference + demo.reference / 10),
             _ => ("SELL", demo.reference - demo.reference / 10),
         };
-        session.place(demo, side, "LIMIT", price, demo.quantities[0]).await?;
+        let quantity = demo.quantities[0];
+        session.place(demo, DemoOrder { side, order_type: "LIMIT", price, quantity }).await?;
     }
+}
+
+/// An order of the demonstration; its price in hundredths.
+struct DemoOrder {
+    side: &'static str,
+    order_type: &'static str,
+    price: u64,
+    quantity: &'static str,
 }
 
 /// One connection that asks and waits.
@@ -133,8 +144,9 @@ impl Session {
         Ok(Self { outgoing, incoming, trader, last_id: 0 })
     }
 
-    /// Places an order; prices in hundredths. A refusal of the order is part of the game.
-    async fn place(&mut self, demo: &Demo, side: &str, order_type: &str, price: u64, quantity: &str) -> Result<()> {
+    /// Places an order. A refusal of the order is part of the game.
+    async fn place(&mut self, demo: &Demo, order: DemoOrder) -> Result<()> {
+        let DemoOrder { side, order_type, price, quantity } = order;
         let price = format!("{}.{:02}", price / 100, price % 100);
         let mut params = vec![
             ("symbol", Value::Text(demo.symbol)),

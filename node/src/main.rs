@@ -9,6 +9,7 @@ mod control;
 mod demo_traders;
 mod dev;
 mod flow;
+mod health;
 mod history;
 mod keys;
 mod load;

@@ -19,9 +19,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_engine::codec::{self, SCHEMA_VERSION};
-use lakh_engine::command::{Command, Epoch, Genesis};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
+use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
@@ -30,6 +31,7 @@ use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecordHeader};
 
 use crate::control::ControlServer;
+use crate::health;
 use crate::history;
 use crate::keys::hex;
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
@@ -42,6 +44,8 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// A running exchange.
 pub(crate) struct Node {
     gateway: Gateway,
+    /// Where operators ask how the node is.
+    pub(crate) health: SocketAddr,
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: String,
@@ -102,8 +106,10 @@ impl Node {
         let wiring =
             Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
+        let health = health::start(config.operators.listen, watch.clone()).await?;
         Ok(Self {
             gateway,
+            health,
             directory,
             watch,
             recovery,
@@ -265,6 +271,7 @@ impl Boot {
             None => u64::from_le_bytes(random()?),
         };
         let commands = config.genesis_commands(GenesisSeed { exchange_id, hash_seed })?;
+        check_public_keys(&commands)?;
         for command in commands.iter().skip(usize::try_from(self.engine.sequence().0)?) {
             self.record(command)?;
             if let Some(Event::Rejected(rejected)) = self.events.first() {
@@ -322,6 +329,18 @@ impl Boot {
             None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
         }
     }
+}
+
+/// Refuses a key that no signature could be held to: not on the curve, or not of prime order.
+fn check_public_keys(commands: &[Command]) -> Result<()> {
+    for command in commands {
+        let Command::Admin(AdminCommand { action: AdminAction::RegisterKey(registration), .. }) = command else {
+            continue;
+        };
+        let key = hex(&registration.public_key);
+        ensure!(VerifyingKey::from_bytes(&registration.public_key).is_ok(), "{key} is no Ed25519 key of prime order");
+    }
+    Ok(())
 }
 
 fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {

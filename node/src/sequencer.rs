@@ -95,9 +95,6 @@ impl Sequencer {
                 Round::Idle => self.sleep(stop),
             }
         }
-        let digest = self.engine.event_digest();
-        self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), digest);
-        self.writer.publish();
         Stopped { engine: self.engine, writer: self.writer, failure: None }
     }
 
@@ -158,7 +155,6 @@ impl Sequencer {
     }
 
     /// Numbers, journals and applies one command. An error leaves everything as it was.
-    #[expect(clippy::result_large_err, reason = "what the request owns has to move on: it may not be freed here")]
     fn submit(
         &mut self,
         command: &Command,

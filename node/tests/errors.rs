@@ -1,6 +1,7 @@
 //! What is refused, over a real socket of a real venue: each with its stable error, and with what it leaves behind.
 //!
 //! What the gateway can decide never reaches the journal. An engine's reject does, and changes no balance, order or book.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::path::Path;
 

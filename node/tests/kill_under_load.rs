@@ -3,6 +3,7 @@
 //! A client that remembers every acknowledgement floods a venue of its own with signed orders; the venue is killed at a
 //! random instant, ten times over on the same journal. After each kill the journal must hold every acknowledged order
 //! at the sequence that its id names; after each restart and clean stop the venue's state hash must be the replay's.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::collections::HashMap;
 use std::path::Path;

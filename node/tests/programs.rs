@@ -1,4 +1,5 @@
 //! The programs as their users meet them: `dev` with its restart, `ctl` with its evidence, `flow`, `replay`, `audit`.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -44,18 +44,19 @@ pub enum Spelling {
 pub fn texts(parameters: &[Parameter<'_>]) -> Result<(Vec<u8>, Vec<Vec<u8>>), CanonicalError> {
     let mut sorted: Vec<&Parameter<'_>> = parameters.iter().filter(|one| one.name != SIGNATURE).collect();
     sorted.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    let mut classes = 0;
     for parameter in &sorted {
         if parameter.kind == ValueKind::List {
             return Err(CanonicalError::NotScalar);
         }
-        if parameter.name.bytes().chain(parameter.value.bytes()).any(is_ambiguous) {
-            return Err(CanonicalError::IllegalCharacter);
-        }
+        classes |= classes_of(&parameter.name) | classes_of(&parameter.value);
+    }
+    if classes & AMBIGUOUS != 0 {
+        return Err(CanonicalError::IllegalCharacter);
     }
     let raw = text(&sorted, Spelling::Raw)?;
     let mut others = Vec::new();
-    let encodes = |text: &str| text.bytes().any(|byte| !is_unreserved(byte));
-    if sorted.iter().any(|one| encodes(&one.name) || encodes(&one.value)) {
+    if classes & ENCODED != 0 {
         // An encoding that has grown past the bound is no candidate; the raw text still is one.
         others.extend(text(&sorted, Spelling::PercentEncoded).ok());
     }
@@ -108,6 +109,31 @@ const fn is_unreserved(byte: u8) -> bool {
 
 const fn is_ambiguous(byte: u8) -> bool {
     matches!(byte, b'&' | b'=') || byte < 0x20 || byte == 0x7f
+}
+
+/// A byte that makes the text ambiguous.
+const AMBIGUOUS: u8 = 1;
+/// A byte that percent-encoding changes.
+const ENCODED: u8 = 2;
+
+/// The classes of every byte: one look-up a byte is a third of what comparing costs, and every order is looked through.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let ambiguous = if is_ambiguous(byte) { AMBIGUOUS } else { 0 };
+        let encoded = if is_unreserved(byte) { 0 } else { ENCODED };
+        classes[byte as usize] = ambiguous | encoded;
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
+
+/// All classes that occur in a text.
+fn classes_of(text: &str) -> u8 {
+    text.bytes().fold(0, |classes, byte| classes | CLASSES[usize::from(byte)])
 }
 
 /// Takes a signed text apart again. No known parameter's legal value holds a `%`, so undoing the percent-encoding

@@ -52,10 +52,7 @@ pub fn parse_depth(fields: Fields<'_>, directory: &Directory) -> Result<Read, Ap
 ///
 /// # Errors
 /// -1121 for an unknown market, -1100 for what is no list of names, -1128 for both at once.
-pub fn exchange_info_symbols<'p>(
-    fields: Fields<'p>,
-    directory: &Directory,
-) -> Result<Option<Vec<&'p str>>, ApiError> {
+pub fn exchange_info_symbols<'p>(fields: Fields<'p>, directory: &Directory) -> Result<Option<Vec<&'p str>>, ApiError> {
     let symbols = match (fields.text("symbol"), fields.text("symbols")) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(refusal::combination("symbol", "symbols")),

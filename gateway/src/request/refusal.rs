@@ -15,7 +15,7 @@ pub(crate) fn too_many_requests() -> ApiError {
 
 /// -1007: nobody knows (yet) what became of the request.
 pub(crate) fn timeout() -> ApiError {
-    error(504, -1007, "Timeout waiting for the engine. Send status unknown; execution status unknown.")
+    error(503, -1007, "Timeout waiting for the engine. Send status unknown; execution status unknown.")
 }
 
 /// -1008: a queue is full; nothing of the request was taken.

@@ -291,8 +291,8 @@ impl ApiSession {
         if timing.signed_at.milliseconds() < self.context.started_at.milliseconds() {
             return Err(refusal::before_start());
         }
-        let public_key = parse_api_key(api_key, directory.venue_tag(), directory.mode())
-            .map_err(|_| refusal::api_key_format())?;
+        let public_key =
+            parse_api_key(api_key, directory.venue_tag(), directory.mode()).map_err(|_| refusal::api_key_format())?;
         let key = self.live_key(&public_key, now)?;
         let (asked, shape, purpose) = match method {
             Method::UserDataStreamSubscribeSignature => {

@@ -62,10 +62,8 @@ impl<T> InFlight<T> {
 
     /// Takes out what has waited past its deadline, one after the other.
     pub(super) fn pop_expired(&mut self, now: Timestamp) -> Option<T> {
-        let index = self
-            .slots
-            .iter()
-            .position(|slot| slot.waiting.as_ref().is_some_and(|(_, deadline)| *deadline <= now))?;
+        let index =
+            self.slots.iter().position(|slot| slot.waiting.as_ref().is_some_and(|(_, deadline)| *deadline <= now))?;
         let (waiting, _) = self.slots[index].waiting.take()?;
         self.free.push(u32::try_from(index).expect("a slot's index is below 1,024"));
         Some(waiting)

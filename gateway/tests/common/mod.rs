@@ -1,6 +1,8 @@
 //! A small venue for tests: one market, three keys, a time, and frames signed by them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod bench;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

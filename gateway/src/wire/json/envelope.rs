@@ -262,7 +262,7 @@ impl<'a> Scanner<'a> {
                     at += 2;
                 }
                 Some(0..=0x1f) | None => return Err(EnvelopeErrorKind::Syntax),
-                Some(_) => at += 1,
+                Some(_) => at += plain_prefix(&bytes[at..]),
             }
         }
         self.at = at + 1;
@@ -356,6 +356,27 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Bytes in front that are neither quote, backslash nor control character, eight at a time: most of a frame is the
+/// inside of strings. Adding or subtracting carries only into bytes behind a hit, and the first hit is what counts.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+        let quotes = zero_byte(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zero_byte(word ^ (ONES * u64::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let hits = quotes | backslashes | controls;
+        if hits != 0 {
+            return index * 8 + hits.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    words.len() * 8 + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
 /// Goes past decimal digits and counts them.
 fn digits(bytes: &[u8], at: &mut usize) -> usize {
     let start = *at;
@@ -432,11 +453,24 @@ mod tests {
     #[test]
     fn mistakes_have_their_kind() {
         for frame in [
-            "", "{", "[]", "nul", "{\"id\"}", "{\"method\":\"ping\",}", "{\"method\":\"ping\"}x", "{'method':1}",
-            "{\"method\":\"pi\nng\"}", "{\"method\":\"\\x\"}", "{\"method\":\"\\ud800\"}", "{\"method\":\"a\\",
-            "{\"method\":\"ping\",\"params\":{\"a\":01}}", "{\"method\":\"ping\",\"params\":{\"a\":1.}}",
-            "{\"method\":\"ping\",\"params\":{\"a\":1e}}", "{\"method\":\"ping\",\"params\":{\"a\":-}}",
-            "{\"method\":\"ping\",\"params\":{\"a\":+1}}", "{\"method\":\"ping\",\"params\":{\"a\":tru}}",
+            "",
+            "{",
+            "[]",
+            "nul",
+            "{\"id\"}",
+            "{\"method\":\"ping\",}",
+            "{\"method\":\"ping\"}x",
+            "{'method':1}",
+            "{\"method\":\"pi\nng\"}",
+            "{\"method\":\"\\x\"}",
+            "{\"method\":\"\\ud800\"}",
+            "{\"method\":\"a\\",
+            "{\"method\":\"ping\",\"params\":{\"a\":01}}",
+            "{\"method\":\"ping\",\"params\":{\"a\":1.}}",
+            "{\"method\":\"ping\",\"params\":{\"a\":1e}}",
+            "{\"method\":\"ping\",\"params\":{\"a\":-}}",
+            "{\"method\":\"ping\",\"params\":{\"a\":+1}}",
+            "{\"method\":\"ping\",\"params\":{\"a\":tru}}",
         ] {
             assert_eq!(kind(frame), EnvelopeErrorKind::Syntax, "{frame}");
         }
@@ -459,8 +493,25 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_plain_bytes_is_found_wherever_it_is() {
+        for length in 0..20_usize {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    for filler in [b'a', 0x80, 0xff, b'#', b' '] {
+                        let mut bytes = vec![filler; length];
+                        bytes[at] = byte;
+                        let special = matches!(byte, b'"' | b'\\' | 0..=0x1f);
+                        assert_eq!(plain_prefix(&bytes), if special { at } else { length }, "{bytes:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_cut_of_a_frame_is_refused_without_panic() {
-        let frame = r#"{"id":"é1","method":"order.place","params":{"symbol":"\u00e9","price":1.5e3,"ok":true,"l":[1,"a"]}}"#;
+        let frame =
+            r#"{"id":"é1","method":"order.place","params":{"symbol":"\u00e9","price":1.5e3,"ok":true,"l":[1,"a"]}}"#;
         assert!(parse(frame).is_ok());
         for cut in (0..frame.len()).filter(|&cut| frame.is_char_boundary(cut)) {
             assert!(parse(&frame[..cut]).is_err(), "cut at {cut}");

@@ -156,7 +156,9 @@ fn push_error(error: &ApiError, out: &mut Vec<u8>) {
 }
 
 fn push_budget(budget: Budget, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"rateLimits\":[{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"SECOND\",\"intervalNum\":");
+    out.extend_from_slice(
+        b",\"rateLimits\":[{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"SECOND\",\"intervalNum\":",
+    );
     push_unsigned(budget.interval_s, out);
     out.extend_from_slice(b",\"limit\":");
     push_unsigned(budget.limit, out);
@@ -215,10 +217,7 @@ mod tests {
         );
         assert_eq!(stream_response("1", &Ok(Bytes::from_static(b"null"))), r#"{"result":null,"id":1}"#);
         error.data = None;
-        assert_eq!(
-            stream_response("1", &Err(error)),
-            r#"{"error":{"code":-1121,"msg":"Invalid \"symbol\"."},"id":1}"#
-        );
+        assert_eq!(stream_response("1", &Err(error)), r#"{"error":{"code":-1121,"msg":"Invalid \"symbol\"."},"id":1}"#);
     }
 
     #[test]
