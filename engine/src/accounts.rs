@@ -3,8 +3,7 @@
 //! Accounts are numbered without gaps and never closed. A public key is bound once and for ever; a revoked or expired
 //! key is never valid again. Bounds: the capacities of the genesis; a full table is a reject.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 
 use crate::command::{EvidenceGrade, RegisterKey};
 use crate::event::KeyEnd;
@@ -56,8 +55,9 @@ pub(crate) struct Accounts {
     keys: Vec<Key>,
     key_capacity: usize,
     by_public_key: IndexTable,
-    /// Keys that end by themselves, next first; those revoked before stay until their time.
-    expiries: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
+    /// Keys that end by themselves, next first. A revoked key is taken out at once: what stands here has to follow from
+    /// the keys alone, or an engine restored from a snapshot would have other deadlines than the one it was taken of.
+    expiries: VecDeque<(Timestamp, KeyId)>,
     hash_seed: u64,
 }
 
@@ -71,7 +71,7 @@ impl Accounts {
             keys: Vec::with_capacity(keys as usize),
             key_capacity: keys as usize,
             by_public_key: IndexTable::new(keys),
-            expiries: BinaryHeap::with_capacity(keys as usize),
+            expiries: VecDeque::with_capacity(keys as usize),
             hash_seed,
         }
     }
@@ -105,8 +105,8 @@ impl Accounts {
             Some(_) if account == AccountId(0) => Err(RejectCode::WrongAccount),
             Some(known) if known.owner == owner => Ok(false),
             Some(_) => Err(RejectCode::WrongAccount),
-            None if account.0 as usize != self.accounts.len() => Err(RejectCode::WrongAccount),
             None if self.accounts.len() == self.account_capacity => Err(RejectCode::TableFull),
+            None if account.0 as usize != self.accounts.len() => Err(RejectCode::WrongAccount),
             None => Ok(true),
         }
     }
@@ -154,8 +154,9 @@ impl Accounts {
         let index = u32::try_from(self.keys.len()).expect("at most the key capacity, a u32");
         self.by_public_key.insert(self.hash(&key.public_key), index);
         let id = KeyId(index + 1);
-        if key.expires_at != Timestamp::ZERO && !matches!(key.status, KeyStatus::Expired) {
-            self.expiries.push(Reverse((key.expires_at, id)));
+        if key.expires_at != Timestamp::ZERO && matches!(key.status, KeyStatus::Pending | KeyStatus::Live) {
+            let at = self.expiries.partition_point(|expiry| *expiry < (key.expires_at, id));
+            self.expiries.insert(at, (key.expires_at, id));
         }
         self.keys.push(key);
         id
@@ -163,25 +164,22 @@ impl Accounts {
 
     /// When the next key ends by itself.
     pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.peek().map(|Reverse((at, _))| *at)
+        self.expiries.front().map(|(at, _)| *at)
     }
 
-    /// Ends the next key whose time is over: `Some(None)` when it was revoked before.
-    pub(crate) fn expire_one(&mut self, now: Timestamp) -> Option<Option<KeyId>> {
-        if self.next_expiry()? > now {
-            return None;
-        }
-        let Reverse((_, id)) = self.expiries.pop()?;
-        let key = self.key_mut(id);
-        if matches!(key.status, KeyStatus::Revoked) {
-            return Some(None);
-        }
-        key.status = KeyStatus::Expired;
-        Some(Some(id))
+    /// Ends the next key whose time is over.
+    pub(crate) fn expire_one(&mut self, now: Timestamp) -> Option<KeyId> {
+        let (_, id) = self.expiries.pop_front_if(|(at, _)| *at <= now)?;
+        self.key_mut(id).status = KeyStatus::Expired;
+        Some(id)
     }
 
     /// Ends a key now; tells how.
     pub(crate) fn revoke(&mut self, key: KeyId) -> KeyEnd {
+        let expiry = (self.key_mut(key).expires_at, key);
+        if let Ok(at) = self.expiries.binary_search(&expiry) {
+            self.expiries.remove(at);
+        }
         self.key_mut(key).status = KeyStatus::Revoked;
         KeyEnd::Revoked
     }

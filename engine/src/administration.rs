@@ -4,7 +4,7 @@
 //! nonce that counts up; the node itself may only close markets. Every decision is in the journal with its reason.
 
 use crate::accounts::{Account, Key, KeyStatus};
-use crate::balances::SUPPLY_CAP;
+use crate::balances::{SUPPLY_CAP, Totals};
 use crate::command::{
     AdminAction, AdminAuthority, AdminCommand, Deposit, FundsSource, Genesis, MarketState, RegisterKey, Withdraw,
 };
@@ -138,10 +138,14 @@ impl Shard {
         registration: &RegisterKey,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectCode> {
-        self.accounts.check_registration(registration)?;
         let digests_reserved = self.digests_reserved.checked_add(registration.digest_capacity);
         let digests_reserved = digests_reserved.filter(|all| *all <= self.digests.capacity());
-        self.digests_reserved = digests_reserved.ok_or(RejectCode::TableFull)?;
+        let digests_reserved = digests_reserved.ok_or(RejectCode::TableFull);
+        match (self.accounts.check_registration(registration), digests_reserved) {
+            (Err(code), Err(no_room)) => return Err(code.min(no_room)),
+            (Err(code), Ok(_)) | (Ok(()), Err(code)) => return Err(code),
+            (Ok(()), Ok(all)) => self.digests_reserved = all,
+        }
         let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
         let status = match moment.genesis_phase {
             GenesisPhase::Open => KeyStatus::Live,
@@ -165,11 +169,14 @@ impl Shard {
         deposit: &Deposit,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectCode> {
-        let queue_id = self.check_source(moment.genesis_phase, deposit.source)?;
+        if deposit.source == FundsSource::Genesis && moment.genesis_phase == GenesisPhase::Over {
+            return Err(RejectCode::GenesisOver);
+        }
         self.assets.get(usize::from(deposit.asset.0)).ok_or(RejectCode::AssetUnknown)?;
         let opens = self.accounts.opens(deposit.account, deposit.owner)?;
-        let deposited = self.balances.totals(deposit.asset).deposited;
-        let fits = deposited.checked_add(deposit.amount).is_some_and(|all| all <= SUPPLY_CAP);
+        let queue_id = self.next_queue_id(deposit.source)?;
+        let Totals { deposited, withdrawn } = self.balances.totals(deposit.asset);
+        let fits = deposited.checked_add(deposit.amount).is_some_and(|all| all - withdrawn <= SUPPLY_CAP);
         if deposit.amount == Atoms::ZERO || !fits {
             return Err(RejectCode::AmountOutOfRange);
         }
@@ -190,12 +197,14 @@ impl Shard {
 
     /// Debits money that leaves.
     pub(crate) fn withdraw(&mut self, withdraw: &Withdraw, events: &mut Vec<Event>) -> Result<(), RejectCode> {
-        let FundsSource::ChainQueue { .. } = withdraw.source else { return Err(RejectCode::NotAuthorised) };
-        let queue_id = self.check_source(GenesisPhase::Over, withdraw.source)?;
+        if withdraw.source == FundsSource::Genesis {
+            return Err(RejectCode::NotAuthorised);
+        }
         self.assets.get(usize::from(withdraw.asset.0)).ok_or(RejectCode::AssetUnknown)?;
         if withdraw.account == VENUE || self.accounts.account(withdraw.account).is_none() {
             return Err(RejectCode::WrongAccount);
         }
+        let queue_id = self.next_queue_id(withdraw.source)?;
         if withdraw.amount == Atoms::ZERO {
             return Err(RejectCode::AmountOutOfRange);
         }
@@ -215,10 +224,9 @@ impl Shard {
     }
 
     /// The queue's last id once this movement is done.
-    fn check_source(&self, phase: GenesisPhase, source: FundsSource) -> Result<u64, RejectCode> {
+    fn next_queue_id(&self, source: FundsSource) -> Result<u64, RejectCode> {
         match source {
-            FundsSource::Genesis if phase == GenesisPhase::Open => Ok(self.last_queue_id),
-            FundsSource::Genesis => Err(RejectCode::GenesisOver),
+            FundsSource::Genesis => Ok(self.last_queue_id),
             FundsSource::ChainQueue { queue_id } if queue_id == self.last_queue_id + 1 => Ok(queue_id),
             FundsSource::ChainQueue { .. } => Err(RejectCode::WrongQueueId),
         }

@@ -1,6 +1,6 @@
 //! Bytes of commands, events and snapshots: little-endian, fields in the order of their declaration, no padding.
 //!
-//! One trait, [`Wire`], gives each type both directions, so that they cannot drift apart. A sum type starts with a tag
+//! One trait, `Wire`, gives each type both directions, so that they cannot drift apart. A sum type starts with a tag
 //! byte; an `Option` with 0 or 1; text with its length. Decoding is total: any bytes give a value or a [`DecodeError`],
 //! and what decodes encodes back to the same bytes. Format 0: the bytes may still change until the format is frozen.
 //!

@@ -33,12 +33,20 @@ pub(crate) struct DigestStore {
     entries: Vec<(DigestEntry, u32)>,
     free: Vec<u32>,
     table: IndexTable,
-    /// First entry of each second's list, last added first.
-    buckets: Vec<u32>,
+    /// Each second's list, first added first: a bucket comes round again after 128 s, and what then still stands in it
+    /// has to go before what is new, or a burst would keep its key's quota for another round.
+    buckets: Vec<Bucket>,
     /// The earliest second that may hold entries.
     oldest_second: u64,
     capacity: u32,
     hash_seed: u64,
+}
+
+/// A list of entries, [`NONE`] at both ends when it is empty.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    head: u32,
+    tail: u32,
 }
 
 impl DigestStore {
@@ -47,7 +55,7 @@ impl DigestStore {
             entries: Vec::with_capacity(capacity as usize),
             free: Vec::with_capacity(capacity as usize),
             table: IndexTable::new(capacity),
-            buckets: vec![NONE; BUCKETS as usize],
+            buckets: vec![Bucket { head: NONE, tail: NONE }; BUCKETS as usize],
             oldest_second: 0,
             capacity,
             hash_seed,
@@ -79,13 +87,16 @@ impl DigestStore {
         let mut left = PURGE_STEP;
         while self.oldest_second < now_second && left > 0 {
             let bucket = (self.oldest_second % BUCKETS) as usize;
-            match self.buckets[bucket] {
+            match self.buckets[bucket].head {
                 NONE => self.oldest_second += 1,
-                // The bucket is in use again for a second 128 s later: what is left behind goes with that one.
+                // Only what was added for the second that comes round next is left.
                 index if self.entries[index as usize].0.expires_second >= now_second => self.oldest_second += 1,
                 index => {
                     let (entry, next) = self.entries[index as usize];
-                    self.buckets[bucket] = next;
+                    self.buckets[bucket].head = next;
+                    if next == NONE {
+                        self.buckets[bucket].tail = NONE;
+                    }
                     self.table.remove(self.hash(entry.key, &entry.digest), index);
                     self.free.push(index);
                     freed(entry.key);
@@ -97,8 +108,7 @@ impl DigestStore {
 
     /// Adds an entry and tells where. The quotas of the keys keep the capacity.
     pub(crate) fn insert(&mut self, entry: DigestEntry) -> u32 {
-        let bucket = (entry.expires_second % BUCKETS) as usize;
-        let stored = (entry, self.buckets[bucket]);
+        let stored = (entry, NONE);
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = stored;
@@ -110,7 +120,12 @@ impl DigestStore {
                 u32::try_from(self.entries.len() - 1).expect("below the capacity, a u32")
             }
         };
-        self.buckets[bucket] = index;
+        let bucket = &mut self.buckets[(entry.expires_second % BUCKETS) as usize];
+        match bucket.tail {
+            NONE => bucket.head = index,
+            tail => self.entries[tail as usize].1 = index,
+        }
+        bucket.tail = index;
         self.table.insert(self.hash(entry.key, &entry.digest), index);
         index
     }
@@ -124,14 +139,12 @@ impl DigestStore {
     pub(crate) fn entries(&self) -> Vec<DigestEntry> {
         let mut all = Vec::with_capacity(self.entries.len() - self.free.len());
         for second in self.oldest_second..self.oldest_second + BUCKETS {
-            let start = all.len();
-            let mut index = self.buckets[(second % BUCKETS) as usize];
+            let mut index = self.buckets[(second % BUCKETS) as usize].head;
             while index != NONE {
                 let (entry, next) = self.entries[index as usize];
                 all.push(entry);
                 index = next;
             }
-            all[start..].reverse();
         }
         all
     }

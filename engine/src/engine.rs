@@ -251,6 +251,11 @@ impl Engine {
         self.shard.as_ref()?.role_nonces.get(usize::from(role)).copied()
     }
 
+    /// The last entry of the settlement contract's queue that was used up; 0 before the first.
+    pub fn last_queue_id(&self) -> u64 {
+        self.shard.as_ref().map_or(0, |shard| shard.last_queue_id)
+    }
+
     /// The assets, by number.
     pub fn assets(&self) -> &[AssetSpec] {
         self.shard.as_ref().map_or(&[], |shard| &shard.assets)
@@ -307,8 +312,7 @@ impl Shard {
         for _ in 0..crate::agenda::MAX_TOUCHED_ORDERS {
             match self.accounts.expire_one(now) {
                 None => return,
-                Some(None) => {}
-                Some(Some(key)) => events.push(Event::KeyEnded { key, cause: KeyEnd::Expired }),
+                Some(key) => events.push(Event::KeyEnded { key, cause: KeyEnd::Expired }),
             }
         }
     }

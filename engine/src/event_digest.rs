@@ -9,8 +9,8 @@ use crate::event::Event;
 use crate::ids::Sequence;
 use crate::units::Timestamp;
 
-/// Bytes that are hashed at once.
-const BLOCK_BYTES: usize = 16 * 1_024;
+/// Bytes that are hashed at once; fewer are pending between two commands.
+pub(crate) const BLOCK_BYTES: usize = 16 * 1_024;
 
 /// See the module.
 #[derive(Debug)]

@@ -29,10 +29,10 @@ impl Shard {
             self.drop_rest(&taker, CancelReason::FillOrKill, events);
             return Ok(());
         }
-        let traded_before = events.len();
+        let wanted_before = taker.wanted;
         let stop = self.match_taker(&mut taker, events);
-        let budget_spent = stop == Stop::Done && events.len() > traded_before;
-        if taker.is_done() || (matches!(taker.wanted, Wanted::QuoteBudget(_)) && budget_spent) {
+        // A budget is spent when it traded and does not reach for another lot.
+        if stop == Stop::Done && taker.wanted != wanted_before {
             return Ok(());
         }
         match taker.end_of_rest(stop) {
@@ -94,7 +94,7 @@ impl Shard {
         let affordable = match taker.side {
             Side::Bid => {
                 let available = self.balances.balance(taker.account, spec.quote).available;
-                available.0 / spec.bid_hold_per_lot(maker.price, taker.taker_fee).0
+                taker.taker_fee.most_before_fee(available).0 / price_of_lot.0
             }
             Side::Ask => self.balances.balance(taker.account, spec.base).available.0 / spec.base_atoms_per_lot,
         };

@@ -1,7 +1,10 @@
 //! Why a command is refused: stable numbers, in the order in which the reasons are looked for.
 //!
-//! When a command breaks several rules it is answered with the lowest number. A rejected command changes no balance,
-//! order or book; it does use up its digest or nonce from [`RejectCode::AccountUnknown`] on.
+//! When a command breaks several rules it is answered with the lowest number, with two exceptions: an operator's
+//! authority ([`RejectCode::NotAuthorised`], [`RejectCode::WrongAdminNonce`]) is looked at before anything that it asks
+//! for, and a withdrawal's [`RejectCode::InsufficientBalance`] comes last, since it alone uses the queue's entry up.
+//! A rejected command changes no balance, order or book; it does use up its digest or nonce from
+//! [`RejectCode::AccountUnknown`] on, and a role's nonce behind [`RejectCode::WrongAdminNonce`].
 
 /// Declares the codes once: enum, number, name, and the way back from a number.
 macro_rules! reject_codes {
@@ -88,7 +91,7 @@ reject_codes! {
     PriceOutOfRange = 41,
     /// The quantity is outside the market's range.
     QuantityOutOfRange = 42,
-    /// Price × quantity is below the market's minimum.
+    /// Price × quantity, or the quote budget, is below the market's minimum, or the budget above its dearest order.
     NotionalTooSmall = 43,
     /// A live order has this client id and the same content.
     ClientOrderLive = 44,
@@ -106,7 +109,7 @@ reject_codes! {
     LevelsFull = 50,
     /// A market order finds nothing to trade with.
     NoLiquidity = 51,
-    /// A post-only order would trade, or the market only takes orders that rest.
+    /// A post-only order would trade.
     WouldTrade = 52,
     /// The account has not enough available.
     InsufficientBalance = 53,

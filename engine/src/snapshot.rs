@@ -21,11 +21,13 @@ use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_struct};
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
+use crate::event_digest::BLOCK_BYTES;
 use crate::ids::{AccountId, AssetId};
 use crate::index_table::NONE;
 use crate::market::Market;
 use crate::nonces::NonceWindow;
 use crate::order_arena::{Links, Order};
+use crate::units::{Lots, Ticks};
 
 const MAGIC: [u8; 4] = *b"LKST";
 const FORMAT: u8 = 0;
@@ -61,6 +63,9 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Engine, DecodeError> {
     let pending = u32::decode(input)? as usize;
     let (pending, rest) = input.split_at_checked(pending).ok_or(DecodeError::Truncated)?;
     *input = rest;
+    if pending.len() >= BLOCK_BYTES {
+        return Err(DecodeError::BadValue);
+    }
     engine.event_digest.pending.extend_from_slice(pending);
     if !input.is_empty() {
         engine.shard = Some(decode_shard(input)?);
@@ -133,7 +138,8 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     shard.last_queue_id = Wire::decode(input)?;
     for index in 0..section_length(2, input)? {
         let spec = crate::market_spec::AssetSpec::decode(input)?;
-        if u32::from(spec.asset.0) != index || index >= u32::from(genesis.capacities.assets) {
+        let listed_here = u32::from(spec.asset.0) == index && index < u32::from(genesis.capacities.assets);
+        if !listed_here || spec.validate().is_err() {
             return Err(DecodeError::BadValue);
         }
         shard.assets.push(spec);
@@ -142,7 +148,7 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     }
     for index in 0..section_length(3, input)? {
         let market = decode_market(&shard, &genesis, input)?;
-        if u32::from(market.spec.market.0) != index {
+        if u32::from(market.spec.market.0) != index || index >= u32::from(genesis.capacities.markets) {
             return Err(DecodeError::BadValue);
         }
         shard.markets.push(market);
@@ -189,11 +195,19 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
     market.last_trade = Wire::decode(input)?;
     market.feed_sequence = Wire::decode(input)?;
     let mut orders = Vec::new();
+    // The levels' totals are at most the sum of all, so that has to fit.
+    let mut total = Lots::ZERO;
     for _ in 0..u32::decode(input)? {
         let order = Order::decode(input)?;
-        if order.account.0 >= genesis.capacities.accounts || orders.len() as u64 >= u64::from(spec.max_orders) {
+        let fits = order.account.0 < genesis.capacities.accounts
+            && (Ticks(1)..=market.spec.max_price).contains(&order.price)
+            && (Lots(1)..=order.quantity).contains(&order.remaining)
+            && order.quantity <= market.spec.max_quantity
+            && orders.len() < market.spec.max_orders as usize;
+        if !fits {
             return Err(DecodeError::BadValue);
         }
+        total = total.checked_add(order.remaining).ok_or(DecodeError::BadValue)?;
         orders.push(order);
     }
     market.book.restore(&orders).map_err(|()| DecodeError::BadValue)?;

@@ -34,7 +34,7 @@ impl Shard {
         signed: &SignedCommand,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectCode> {
-        self.check_key(signed)?;
+        self.check_key(moment.now, signed)?;
         let digest = match self.admit(moment, signed)? {
             Admission::Fresh { digest } => digest,
             Admission::UsedBefore { original, rejected } => {
@@ -59,11 +59,14 @@ impl Shard {
     }
 
     /// Whether the key may speak for the account at all.
-    fn check_key(&self, signed: &SignedCommand) -> Result<(), RejectCode> {
+    fn check_key(&self, now: Timestamp, signed: &SignedCommand) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
+        // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
+        let over = key.expires_at != Timestamp::ZERO && key.expires_at <= now;
         match key.status {
             KeyStatus::Revoked => return Err(RejectCode::KeyRevoked),
             KeyStatus::Expired => return Err(RejectCode::KeyExpired),
+            KeyStatus::Pending | KeyStatus::Live if over => return Err(RejectCode::KeyExpired),
             KeyStatus::Pending if signed.operation != Operation::ActivateKey => return Err(RejectCode::KeyPending),
             KeyStatus::Pending | KeyStatus::Live => {}
         }
@@ -72,9 +75,6 @@ impl Shard {
 
     /// Uses up the request's digest or nonce, unless it was used before.
     fn admit(&mut self, moment: Moment, signed: &SignedCommand) -> Result<Admission, RejectCode> {
-        if self.expired(signed.key, moment.now) {
-            return Err(RejectCode::KeyExpired);
-        }
         match signed.replay_guard {
             ReplayGuard::Session { signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
@@ -87,11 +87,6 @@ impl Shard {
                 self.admit_digest(moment, signed.key, digest, expires_ns.div_ceil(1_000_000_000))
             }
         }
-    }
-
-    /// A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
-    fn expired(&self, key: KeyId, now: Timestamp) -> bool {
-        self.accounts.key(key).is_some_and(|key| key.expires_at != Timestamp::ZERO && key.expires_at <= now)
     }
 
     fn admit_nonce(&mut self, key: KeyId, nonce: u64) -> Result<Admission, RejectCode> {
@@ -150,8 +145,12 @@ impl Shard {
     fn check_policy(&self, now: Timestamp, signed: &SignedCommand) -> Result<(), RejectCode> {
         let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
-        let session_of_its_own = matches!(signed.replay_guard, ReplayGuard::Session { .. });
-        if weak || (session_of_its_own && signed.grade != EvidenceGrade::Delegated) {
+        // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
+        let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
+        let unsigned = in_session || signed.grade == EvidenceGrade::Delegated;
+        let needs_signature = matches!(signed.operation, Operation::ActivateKey | Operation::Logon);
+        let wrong_grade = in_session && signed.grade != EvidenceGrade::Delegated;
+        if weak || wrong_grade || (needs_signature && unsigned) {
             return Err(RejectCode::EvidenceTooWeak);
         }
         if signed.valid_until != Timestamp::ZERO && signed.valid_until <= now {

@@ -120,6 +120,13 @@ impl FeeRate {
             i64::try_from(atoms).expect("a rate is at most 10 % and a notional fits i64 by the market's bounds");
         if self.0 >= 0 { atoms } else { -atoms }
     }
+
+    /// The largest notional that `available` pays for together with the fee on it. For a rate that is not negative.
+    pub fn most_before_fee(self, available: Atoms) -> Atoms {
+        let rate = u128::try_from(self.0).expect("only a taker's rate is asked, which is never negative");
+        let most = u128::from(available.0) * Self::SCALE / (Self::SCALE + rate);
+        Atoms(u64::try_from(most).expect("at most what is available"))
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +145,17 @@ mod tests {
         ];
         for (rate, notional, fee) in cases {
             assert_eq!(FeeRate(rate).fee_on(Atoms(notional)), fee, "rate {rate} on {notional}");
+        }
+    }
+
+    #[test]
+    fn the_most_before_the_fee_is_exact() {
+        for rate in [0, 1, 999, 1_000, 20_000, 100_000].map(FeeRate) {
+            let cost = |notional: u64| notional + u64::try_from(rate.fee_on(Atoms(notional))).expect("not negative");
+            for available in (0..500).chain([999_999, 1_000_000, 1_000_001, 1 << 50]) {
+                let most = rate.most_before_fee(Atoms(available)).0;
+                assert!(cost(most) <= available && cost(most + 1) > available, "{rate:?} of {available}: {most}");
+            }
         }
     }
 

@@ -1,0 +1,419 @@
+//! Arbitrary values of every command and event, legal for the engine or not: any value has bytes.
+
+use lakh_engine::command::{
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Capacities, Command, Deposit, Epoch,
+    EvidenceGrade, FundsSource, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+};
+use lakh_engine::event::{
+    CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
+    Rejected, Trade, TradeParty,
+};
+use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Sequence, ShortText, TradeId};
+use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::reject::RejectCode;
+use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+
+use crate::support::random::Random;
+
+/// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
+pub(crate) const COMMANDS: usize = 6 + ACTIONS + OPERATIONS;
+const ACTIONS: usize = 7;
+const OPERATIONS: usize = 7;
+/// Kinds of events that [`event`] makes.
+pub(crate) const EVENTS: usize = 23;
+
+/// A number of a width that is drawn too, so that small, large and extreme ones all come.
+fn number(random: &mut Random) -> u64 {
+    let bits = random.below(65);
+    match bits {
+        0 => 0,
+        bits => random.next() >> (64 - bits),
+    }
+}
+
+/// A number of at most `bits` bits.
+fn small<T: TryFrom<u64>>(random: &mut Random, bits: u32) -> T {
+    T::try_from(number(random) & (u64::MAX >> (64 - bits))).unwrap_or_else(|_| unreachable!("masked to its width"))
+}
+
+fn text<const MAX: usize>(random: &mut Random) -> ShortText<MAX> {
+    let length = random.below(MAX as u64 + 1);
+    let bytes: Vec<u8> = (0..length).map(|_| b' ' + small::<u8>(random, 6)).collect();
+    ShortText::from_bytes(&bytes).expect("printable and short")
+}
+
+fn bytes<const N: usize>(random: &mut Random) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.iter_mut().for_each(|byte| *byte = small(random, 8));
+    bytes
+}
+
+fn account(random: &mut Random) -> AccountId {
+    AccountId(small(random, 32))
+}
+
+fn market(random: &mut Random) -> MarketId {
+    MarketId(small(random, 16))
+}
+
+fn asset(random: &mut Random) -> AssetId {
+    AssetId(small(random, 16))
+}
+
+fn key(random: &mut Random) -> KeyId {
+    KeyId(small(random, 32))
+}
+
+fn order_id(random: &mut Random) -> OrderId {
+    OrderId(number(random))
+}
+
+fn atoms(random: &mut Random) -> Atoms {
+    Atoms(number(random))
+}
+
+fn lots(random: &mut Random) -> Lots {
+    Lots(number(random))
+}
+
+fn ticks(random: &mut Random) -> Ticks {
+    Ticks(number(random))
+}
+
+fn timestamp(random: &mut Random) -> Timestamp {
+    Timestamp(number(random))
+}
+
+fn fee(random: &mut Random) -> FeeRate {
+    FeeRate(small::<u32>(random, 32).cast_signed())
+}
+
+fn side(random: &mut Random) -> Side {
+    random.pick(&[Side::Bid, Side::Ask])
+}
+
+fn state(random: &mut Random) -> MarketState {
+    use MarketState::{CancelOnly, Halt, Open, PostOnly, PreOpen};
+    random.pick(&[PreOpen, PostOnly, Open, CancelOnly, Halt])
+}
+
+fn grade(random: &mut Random) -> EvidenceGrade {
+    use EvidenceGrade::{Delegated, HeaderKeyed, Native, Signed};
+    random.pick(&[Delegated, HeaderKeyed, Signed, Native])
+}
+
+fn order_type(random: &mut Random) -> OrderType {
+    random.pick(&[OrderType::Limit, OrderType::LimitMaker, OrderType::Market])
+}
+
+fn time_in_force(random: &mut Random) -> TimeInForce {
+    use TimeInForce::{FillOrKill, GoodTillCancel, ImmediateOrCancel};
+    random.pick(&[GoodTillCancel, ImmediateOrCancel, FillOrKill])
+}
+
+fn self_trade_mode(random: &mut Random) -> SelfTradeMode {
+    use SelfTradeMode::{ExpireMaker, ExpireTaker, None};
+    random.pick(&[None, ExpireTaker, ExpireMaker])
+}
+
+fn source(random: &mut Random) -> FundsSource {
+    random.pick(&[FundsSource::Genesis, FundsSource::ChainQueue { queue_id: random.0 }])
+}
+
+fn target(random: &mut Random) -> OrderReference {
+    match random.below(2) {
+        0 => OrderReference::OrderId(order_id(random)),
+        _ => OrderReference::ClientId(text(random)),
+    }
+}
+
+fn asset_spec(random: &mut Random) -> AssetSpec {
+    AssetSpec {
+        asset: asset(random),
+        symbol: text(random),
+        decimals: small(random, 8),
+        chain_units_per_atom: number(random),
+    }
+}
+
+fn market_spec(random: &mut Random) -> MarketSpec {
+    MarketSpec {
+        market: market(random),
+        symbol: text(random),
+        base: asset(random),
+        quote: asset(random),
+        tick_size_e8: number(random),
+        base_atoms_per_lot: number(random),
+        quote_atoms_per_tick_lot: number(random),
+        max_price: ticks(random),
+        min_quantity: lots(random),
+        max_quantity: lots(random),
+        min_notional: atoms(random),
+        market_order_band: small(random, 32),
+        maker_fee: fee(random),
+        taker_fee: fee(random),
+        max_orders: small(random, 32),
+        max_levels: small(random, 32),
+    }
+}
+
+fn genesis(random: &mut Random) -> Genesis {
+    Genesis {
+        exchange_id: bytes(random),
+        venue_tag: bytes(random),
+        mode: random.pick(&[Mode::Dev, Mode::Run]),
+        hash_seed: number(random),
+        capacities: Capacities {
+            accounts: small(random, 32),
+            assets: small(random, 16),
+            markets: small(random, 16),
+            keys: small(random, 32),
+            digests: small(random, 32),
+            agenda: small(random, 32),
+        },
+        role_keys: [bytes(random), bytes(random), bytes(random), bytes(random)],
+    }
+}
+
+fn action(kind: usize, random: &mut Random) -> AdminAction {
+    match kind {
+        0 => AdminAction::ListAsset(asset_spec(random)),
+        1 => AdminAction::ListMarket(market_spec(random)),
+        2 => AdminAction::SetMarketState { market: market(random), state: state(random) },
+        3 => AdminAction::SetFees { market: market(random), maker_fee: fee(random), taker_fee: fee(random) },
+        4 => AdminAction::RegisterKey(RegisterKey {
+            account: account(random),
+            public_key: bytes(random),
+            epoch: small(random, 32),
+            expires_at: timestamp(random),
+            digest_capacity: small(random, 32),
+        }),
+        5 => AdminAction::RevokeKey { key: key(random) },
+        _ => AdminAction::SetAccountPolicy { account: account(random), minimum_grade: grade(random) },
+    }
+}
+
+fn operation(kind: usize, random: &mut Random) -> Operation {
+    match kind {
+        0 => Operation::PlaceOrder(PlaceOrder {
+            market: market(random),
+            side: side(random),
+            order_type: order_type(random),
+            time_in_force: time_in_force(random),
+            price: ticks(random),
+            quantity: lots(random),
+            quote_budget: atoms(random),
+            self_trade_mode: self_trade_mode(random),
+            client_id: text(random),
+        }),
+        1 => Operation::CancelOrder(CancelOrder { market: market(random), target: target(random) }),
+        2 => Operation::AmendOrder(AmendOrder {
+            market: market(random),
+            target: target(random),
+            new_quantity: lots(random),
+        }),
+        3 => Operation::CancelAll(CancelAll {
+            market: random.pick(&[None, Some(MarketId(513))]),
+            side: random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]),
+        }),
+        4 => Operation::Logon,
+        5 => Operation::ActivateKey,
+        _ => Operation::RevokeKey,
+    }
+}
+
+fn replay_guard(random: &mut Random) -> ReplayGuard {
+    let (signed_at, receive_window_ms) = (timestamp(random), small(random, 32));
+    match random.below(3) {
+        0 => ReplayGuard::Digest { digest: bytes(random), signed_at, receive_window_ms },
+        1 => ReplayGuard::Nonce { nonce: number(random) },
+        _ => ReplayGuard::Session { signed_at, receive_window_ms },
+    }
+}
+
+/// A command of the given kind, below [`COMMANDS`].
+pub(crate) fn command(kind: usize, random: &mut Random) -> Command {
+    match kind {
+        0 => Command::Genesis(genesis(random)),
+        1 => Command::Epoch(Epoch { epoch: small(random, 32), software: text(random) }),
+        2 => Command::AdvanceTime,
+        3 => Command::Continue,
+        4 => Command::Deposit(Deposit {
+            account: account(random),
+            owner: bytes(random),
+            asset: asset(random),
+            amount: atoms(random),
+            source: source(random),
+        }),
+        5 => Command::Withdraw(Withdraw {
+            account: account(random),
+            asset: asset(random),
+            amount: atoms(random),
+            source: source(random),
+        }),
+        6..13 => Command::Admin(AdminCommand {
+            authority: match random.below(3) {
+                0 => AdminAuthority::Genesis,
+                1 => AdminAuthority::Role { role: small(random, 8), nonce: number(random) },
+                _ => AdminAuthority::Node,
+            },
+            action: action(kind - 6, random),
+            reason: text(random),
+        }),
+        _ => Command::Signed(SignedCommand {
+            account: account(random),
+            key: key(random),
+            grade: grade(random),
+            replay_guard: replay_guard(random),
+            valid_until: timestamp(random),
+            operation: operation(kind - 6 - ACTIONS, random),
+        }),
+    }
+}
+
+fn party(random: &mut Random) -> TradeParty {
+    TradeParty {
+        account: account(random),
+        order: order_id(random),
+        report_sequence: number(random),
+        remaining: lots(random),
+        fee: number(random).cast_signed(),
+    }
+}
+
+fn cancel_reason(random: &mut Random) -> CancelReason {
+    use CancelReason::{FillOrKill, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills])
+}
+
+/// An event of the given kind, below [`EVENTS`].
+pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
+    match kind {
+        0..8 => order_event(kind, random),
+        8 => Event::AgendaProgress {
+            account: account(random),
+            origin: Sequence(number(random)),
+            canceled: small(random, 32),
+            finished: random.pick(&[Completion::Pending, Completion::Finished]),
+        },
+        9 => Event::BalanceChanged {
+            account: account(random),
+            asset: asset(random),
+            available: atoms(random),
+            held: atoms(random),
+        },
+        10 => Event::MarketStateChanged {
+            market: market(random),
+            state: state(random),
+            reason: text(random),
+            feed_sequence: number(random),
+        },
+        11 => Event::FeesChanged { market: market(random), maker_fee: fee(random), taker_fee: fee(random) },
+        12 => Event::AssetListed(asset_spec(random)),
+        13 => Event::MarketListed(market_spec(random)),
+        14 => Event::AccountOpened { account: account(random), owner: bytes(random) },
+        15 => Event::DepositCredited {
+            account: account(random),
+            asset: asset(random),
+            amount: atoms(random),
+            report_sequence: number(random),
+        },
+        16 => Event::Withdrawn {
+            account: account(random),
+            asset: asset(random),
+            amount: atoms(random),
+            report_sequence: number(random),
+        },
+        17 => Event::KeyRegistered {
+            key: key(random),
+            account: account(random),
+            public_key: bytes(random),
+            expires_at: timestamp(random),
+        },
+        18 => Event::KeyActivated { key: key(random) },
+        19 => Event::KeyEnded { key: key(random), cause: random.pick(&[KeyEnd::Revoked, KeyEnd::Expired]) },
+        20 => Event::LoggedOn { account: account(random), key: key(random) },
+        21 => Event::AccountPolicyChanged { account: account(random), minimum_grade: grade(random) },
+        _ => Event::EpochStarted { epoch: small(random, 32) },
+    }
+}
+
+/// The events of orders.
+fn order_event(kind: usize, random: &mut Random) -> Event {
+    let (account, market, order) = (account(random), market(random), order_id(random));
+    let (report_sequence, feed_sequence) = (number(random), number(random));
+    let (side, price, remaining, quantity) = (side(random), ticks(random), lots(random), lots(random));
+    match kind {
+        0 => Event::Rejected(Rejected {
+            account,
+            report_sequence,
+            code: random.pick(RejectCode::ALL),
+            market: random.pick(&[None, Some(market)]),
+            client_id: text(random),
+            order,
+        }),
+        1 => Event::Duplicate(Duplicate {
+            account,
+            original: Sequence(number(random)),
+            rejected: random.pick(&[None, Some(RejectCode::BookFull), Some(RejectCode::KeyUnknown)]),
+        }),
+        2 => Event::OrderAccepted(accepted(random)),
+        3 => Event::Trade(Trade {
+            market,
+            trade: TradeId(number(random)),
+            feed_sequence,
+            taker_side: side,
+            price,
+            quantity,
+            maker: party(random),
+            taker: party(random),
+        }),
+        4 => Event::OrderRested(OrderRested { account, market, order, side, price, remaining, feed_sequence }),
+        5 => {
+            let reason = cancel_reason(random);
+            let canceled = OrderCanceled {
+                account,
+                report_sequence,
+                market,
+                order,
+                side,
+                price,
+                remaining,
+                reason,
+                feed_sequence,
+            };
+            Event::OrderCanceled(canceled)
+        }
+        6 => Event::OrderReduced(OrderReduced {
+            account,
+            report_sequence,
+            market,
+            order,
+            side,
+            price,
+            quantity,
+            remaining,
+            reduced_by: lots(random),
+            feed_sequence,
+        }),
+        _ => Event::CancelAllAccepted { account, market: random.pick(&[None, Some(market)]), report_sequence },
+    }
+}
+
+fn accepted(random: &mut Random) -> OrderAccepted {
+    OrderAccepted {
+        account: account(random),
+        report_sequence: number(random),
+        market: market(random),
+        order: order_id(random),
+        client_id: text(random),
+        side: side(random),
+        order_type: order_type(random),
+        time_in_force: time_in_force(random),
+        self_trade_mode: self_trade_mode(random),
+        price: ticks(random),
+        quantity: lots(random),
+        quote_budget: atoms(random),
+    }
+}

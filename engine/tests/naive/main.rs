@@ -1,0 +1,143 @@
+//! The engine against a naive book: after every command of thousands of short random sequences both must have done the
+//! same, in the same order, and hold the same orders in the same priority.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod book;
+
+use lakh_engine::command::{
+    AmendOrder, CancelAll, CancelOrder, Capacities, Operation, OrderReference, OrderType, PlaceOrder, Side, TimeInForce,
+};
+use lakh_engine::event::Event;
+use lakh_engine::ids::{AccountId, OrderId, Sequence};
+use lakh_engine::units::{Atoms, Lots, Ticks};
+use proptest::prelude::{any, prop};
+
+use book::{NaiveBook, Outcome};
+use support::random::{self, Random};
+use support::{BTCUSD, Options, Venue};
+
+/// What the events say happened to the book.
+fn outcomes(events: &[Event]) -> Vec<Outcome> {
+    let outcome = |event: &Event| match *event {
+        Event::Trade(trade) => Some(Outcome::Fill(trade.maker.order, trade.price.0, trade.quantity.0)),
+        Event::OrderRested(rested) => Some(Outcome::Rest(rested.order, rested.price.0, rested.remaining.0)),
+        Event::OrderCanceled(gone) => Some(Outcome::Cancel(gone.order, gone.remaining.0, gone.reason)),
+        Event::OrderReduced(reduced) => Some(Outcome::Reduce(reduced.order, reduced.remaining.0)),
+        Event::Rejected(rejected) => Some(Outcome::Reject(rejected.code)),
+        _ => None,
+    };
+    events.iter().filter_map(outcome).collect()
+}
+
+/// An order of any kind around a price of 100 whose fields go together.
+fn order(random: &mut Random) -> PlaceOrder {
+    let order = PlaceOrder { ..random::place(random, BTCUSD) };
+    let by_budget = order.order_type == OrderType::Market
+        && order.quantity == Lots::ZERO
+        && order.time_in_force == TimeInForce::ImmediateOrCancel;
+    let time_in_force = match (order.order_type, order.time_in_force) {
+        (OrderType::LimitMaker, _) => TimeInForce::GoodTillCancel,
+        (OrderType::Market, TimeInForce::GoodTillCancel) => TimeInForce::ImmediateOrCancel,
+        (_, time_in_force) => time_in_force,
+    };
+    let price = match (order.order_type, order.price.0) {
+        (OrderType::Market, 0) => 0,
+        (_, price) => price.clamp(90, 110),
+    };
+    PlaceOrder {
+        price: Ticks(price),
+        quantity: if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) },
+        quote_budget: if by_budget { Atoms(10 + order.quote_budget.0 % 3_000) } else { Atoms::ZERO },
+        time_in_force,
+        ..order
+    }
+}
+
+/// An order that rests, most of the time of the account that asks.
+fn some_order(random: &mut Random, book: &NaiveBook, account: AccountId) -> OrderId {
+    let resting: Vec<OrderId> = [Side::Bid, Side::Ask]
+        .into_iter()
+        .flat_map(|side| book.side(side))
+        .filter(|order| order.account == account || random.once_in(10))
+        .map(|order| order.id)
+        .collect();
+    if resting.is_empty() { OrderId(64) } else { random.pick(&resting) }
+}
+
+/// One command to both; they must agree on all that happened and on what is there.
+fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
+    let account = AccountId(1 + u32::try_from(random.below(3)).expect("small"));
+    let (operation, expected) = match random.below(20) {
+        0..13 => {
+            let order = order(random);
+            let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
+            (Operation::PlaceOrder(order), book.place(id, account, &order))
+        }
+        13..16 => {
+            let id = some_order(random, book, account);
+            let target = OrderReference::OrderId(id);
+            (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))
+        }
+        16 => {
+            let client_id = random::place(random, BTCUSD).client_id;
+            let id = book.by_client_id(account, &client_id).map_or(OrderId(0), |order| order.id);
+            let target = OrderReference::ClientId(client_id);
+            (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))
+        }
+        17..19 => {
+            let (id, new_quantity) = (some_order(random, book, account), random.below(20));
+            let target = OrderReference::OrderId(id);
+            let amend = AmendOrder { market: BTCUSD, target, new_quantity: Lots(new_quantity) };
+            (Operation::AmendOrder(amend), book.amend(account, id, new_quantity))
+        }
+        _ => {
+            let side = random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]);
+            (Operation::CancelAll(CancelAll { market: Some(BTCUSD), side }), book.cancel_all(account, side))
+        }
+    };
+    let events = venue.send(account, operation);
+    assert_eq!(outcomes(&events), expected, "{operation:?} of account {account}");
+    let view = venue.engine.book(BTCUSD).expect("listed");
+    for side in [Side::Bid, Side::Ask] {
+        let naive = book.side(side).into_iter();
+        let naive = naive.map(|o| (o.id, o.account, o.client_id, o.price, o.quantity, o.remaining));
+        let engine = view.orders(side);
+        let engine = engine.map(|o| (o.order, o.account, o.client_id, o.price.0, o.quantity.0, o.remaining.0));
+        assert!(engine.eq(naive), "{side:?} after {operation:?}");
+    }
+    expected.iter().filter(|outcome| matches!(outcome, Outcome::Fill(..))).count()
+}
+
+/// A venue that is quick to make and never out of room or money.
+fn venue() -> Venue {
+    let capacities = Capacities { accounts: 4, assets: 3, markets: 2, keys: 3, digests: 3, agenda: 1 };
+    Venue::with(Options { max_orders: 128, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() })
+}
+
+#[test]
+fn ten_thousand_short_sequences_agree() {
+    let rolls = prop::collection::vec(any::<u64>(), 1..80);
+    let fills = std::cell::Cell::new(0);
+    let outcome = random::runner("naive, short sequences", 10_000).run(&rolls, |rolls| {
+        let (mut venue, mut book) = (venue(), NaiveBook::default());
+        for roll in rolls {
+            fills.set(fills.get() + step(&mut Random(roll), &mut venue, &mut book));
+        }
+        Ok(())
+    });
+    outcome.expect("the engine and the naive book agree");
+    println!("{} fills", fills.get());
+    assert!(fills.get() > 50_000, "only {} fills prove little", fills.get());
+}
+
+#[test]
+fn long_sequences_agree() {
+    let mut random = Random(random::seed("naive, long sequences"));
+    for _ in 0..20 {
+        let (mut venue, mut book) = (venue(), NaiveBook::default());
+        let fills: usize = (0..1_000).map(|_| step(&mut random, &mut venue, &mut book)).sum();
+        assert!(fills > 100, "only {fills} fills");
+    }
+}

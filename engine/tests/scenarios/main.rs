@@ -1,0 +1,14 @@
+//! What the exchange does, in a trader's words: books drawn as `bid | price | ask`, answers told in a line.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cancels;
+mod fees;
+mod funds;
+mod keys;
+mod known_bugs;
+mod markets;
+mod orders;
+mod replay;
+mod self_trade;

@@ -1,0 +1,295 @@
+//! Seeded randomness, and random commands that a venue may or may not like.
+//!
+//! Every randomised test takes its seed from [`seed`], which prints it; `LAKH_TEST_SEED` sets another one.
+
+use lakh_engine::command::{
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Command, Deposit, Epoch,
+    EvidenceGrade, FundsSource, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
+    ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+};
+use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason};
+use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::venue::{Venue, owner, public_key};
+
+/// SplitMix64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// The next 64 bits.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Below `bound`, which is not 0.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// One of the choices.
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).expect("an index")]
+    }
+
+    /// True once in `times`.
+    pub(crate) fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+}
+
+/// The seed of a test, printed.
+pub(crate) fn seed(test: &str) -> u64 {
+    let seed = match std::env::var("LAKH_TEST_SEED") {
+        Ok(text) => text.parse().expect("LAKH_TEST_SEED is a whole number"),
+        Err(_) => 20_260_726,
+    };
+    println!("{test}: seed {seed} (set LAKH_TEST_SEED for another)");
+    seed
+}
+
+/// A proptest runner with a printed seed.
+pub(crate) fn runner(test: &str, cases: u32) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed(test).to_le_bytes());
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// Client ids that random orders use: few, so that they meet.
+const CLIENT_IDS: [&str; 5] = ["", "", "one", "two", "three"];
+
+/// A command for the venue's next sequence, mostly legal.
+pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
+    if venue.engine.agenda_pending() && !random.once_in(4) {
+        return Command::Continue;
+    }
+    match random.below(100) {
+        0..82 => Command::Signed(signed(random, venue)),
+        82..90 if closed_market(venue).is_some() => Command::Admin(admin(random, venue)),
+        82..90 => Command::Signed(signed(random, venue)),
+        90..93 => Command::Deposit(deposit(random, venue)),
+        93..96 => Command::Withdraw(withdraw(random, venue)),
+        96..98 => Command::Admin(admin(random, venue)),
+        98 => random.pick(&[Command::AdvanceTime, Command::Continue]),
+        _ => Command::Epoch(Epoch {
+            epoch: venue.engine.epoch() + u32::try_from(random.below(2)).expect("small"),
+            software: Reason::EMPTY,
+        }),
+    }
+}
+
+fn account(random: &mut Random) -> AccountId {
+    AccountId(1 + u32::try_from(random.below(3)).expect("small"))
+}
+
+fn asset(random: &mut Random) -> AssetId {
+    AssetId(u16::try_from(if random.once_in(20) { 3 } else { random.below(3) }).expect("small"))
+}
+
+fn market(random: &mut Random) -> MarketId {
+    MarketId(u16::try_from(if random.once_in(40) { 2 } else { random.below(2) }).expect("small"))
+}
+
+fn signed(random: &mut Random, venue: &Venue) -> SignedCommand {
+    let account = account(random);
+    let mut key = KeyId(account.0);
+    if random.once_in(50) {
+        key = KeyId(u32::try_from(random.below(7)).expect("small"));
+    }
+    // Nonces near the sequence: mostly new, sometimes used, sometimes far off.
+    let sequence = venue.engine.sequence().0;
+    let nonce = match random.below(60) {
+        0 => sequence.saturating_sub(random.below(40)),
+        1 => sequence + (2 << 20),
+        2 => sequence.saturating_sub(5_000),
+        _ => sequence + 1,
+    };
+    let mut digest = [0; 16];
+    digest[..8].copy_from_slice(&(sequence - random.below(5).min(sequence)).to_le_bytes());
+    let signed_at = Timestamp(venue.now.0 - random.below(6_000_000_000));
+    let (replay_guard, mut grade) = match random.below(10) {
+        0 => (ReplayGuard::Digest { digest, signed_at, receive_window_ms: 5_000 }, EvidenceGrade::Signed),
+        1 => (ReplayGuard::Session { signed_at, receive_window_ms: 5_000 }, EvidenceGrade::Delegated),
+        _ => (ReplayGuard::Nonce { nonce }, EvidenceGrade::Native),
+    };
+    if random.once_in(60) {
+        grade = EvidenceGrade::HeaderKeyed;
+    }
+    let valid_until = if random.once_in(40) { venue.now } else { Timestamp::ZERO };
+    let operation = match operation(random, venue, account) {
+        // The traders' first keys stay, or nobody could trade on.
+        Operation::RevokeKey if key.0 <= 3 => Operation::Logon,
+        operation => operation,
+    };
+    SignedCommand { account, key, grade, replay_guard, valid_until, operation }
+}
+
+fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operation {
+    let market = market(random);
+    match random.below(100) {
+        0..66 => Operation::PlaceOrder(place(random, market)),
+        66..82 => Operation::CancelOrder(CancelOrder { market, target: target(random, venue, (account, market)) }),
+        82..94 => Operation::AmendOrder(AmendOrder {
+            market,
+            target: target(random, venue, (account, market)),
+            new_quantity: Lots(random.below(25)),
+        }),
+        94..97 => Operation::CancelAll(CancelAll {
+            market: random.pick(&[None, Some(market)]),
+            side: random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]),
+        }),
+        97..99 => random.pick(&[Operation::Logon, Operation::ActivateKey]),
+        _ => Operation::RevokeKey,
+    }
+}
+
+/// An order of any kind around a price of 100, sometimes of no legal kind.
+pub(crate) fn place(random: &mut Random, market: MarketId) -> PlaceOrder {
+    let order_type = random.pick(&[OrderType::Limit, OrderType::Limit, OrderType::LimitMaker, OrderType::Market]);
+    let by_budget = order_type == OrderType::Market && random.once_in(2);
+    let time_in_force = match order_type {
+        OrderType::Market if random.once_in(4) => TimeInForce::FillOrKill,
+        OrderType::Market => TimeInForce::ImmediateOrCancel,
+        OrderType::Limit => random.pick(&[
+            TimeInForce::GoodTillCancel,
+            TimeInForce::GoodTillCancel,
+            TimeInForce::ImmediateOrCancel,
+            TimeInForce::FillOrKill,
+        ]),
+        OrderType::LimitMaker => TimeInForce::GoodTillCancel,
+    };
+    let price = match order_type {
+        OrderType::Market if random.once_in(2) => 0,
+        _ => 95 + random.below(11),
+    };
+    let mut order = PlaceOrder {
+        market,
+        side: random.pick(&[Side::Bid, Side::Ask]),
+        order_type,
+        time_in_force,
+        price: Ticks(price),
+        quantity: Lots(if by_budget { 0 } else { 1 + random.below(20) }),
+        quote_budget: Atoms(if by_budget { 1 + random.below(20_000) } else { 0 }),
+        self_trade_mode: random.pick(&[SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker]),
+        client_id: ClientId::new(random.pick(&CLIENT_IDS)).expect("short"),
+    };
+    match random.below(60) {
+        0 => order.price = Ticks(random.pick(&[0, 1, 100_000, 100_001, u64::MAX])),
+        1 => order.quantity = Lots(random.pick(&[0, 1, 10_000, 10_001, u64::MAX])),
+        2 => order.quote_budget = Atoms(random.pick(&[0, 1, 1 << 40, u64::MAX])),
+        3 => order.time_in_force = TimeInForce::GoodTillCancel,
+        _ => {}
+    }
+    order
+}
+
+/// A live order of the account, or whatever else.
+fn target(random: &mut Random, venue: &Venue, (account, market): (AccountId, MarketId)) -> OrderReference {
+    if random.once_in(5) {
+        return OrderReference::ClientId(ClientId::new(random.pick(&CLIENT_IDS)).expect("short"));
+    }
+    let live: Vec<OrderId> = match venue.engine.book(market) {
+        Some(book) => [Side::Bid, Side::Ask]
+            .into_iter()
+            .flat_map(|side| book.orders(side))
+            .filter(|order| order.account == account || random.0.is_multiple_of(7))
+            .map(|order| order.order)
+            .collect(),
+        None => Vec::new(),
+    };
+    match live.is_empty() || random.once_in(20) {
+        true => OrderReference::OrderId(OrderId(random.below(1_000) * 64)),
+        false => OrderReference::OrderId(random.pick(&live)),
+    }
+}
+
+fn deposit(random: &mut Random, venue: &Venue) -> Deposit {
+    let mut account = account(random);
+    let amount = match random.below(20) {
+        0 => 0,
+        1 => u64::MAX,
+        _ => random.below(50_000),
+    };
+    if random.once_in(20) {
+        account.0 = u32::try_from(random.below(9)).expect("small");
+    }
+    let owner = if random.once_in(20) { [0xee; 20] } else { owner(account) };
+    Deposit { account, owner, asset: asset(random), amount: Atoms(amount), source: source(random, venue) }
+}
+
+fn withdraw(random: &mut Random, venue: &Venue) -> Withdraw {
+    let mut account = account(random);
+    if random.once_in(10) {
+        account.0 = u32::try_from(random.below(9)).expect("small");
+    }
+    let most = if random.once_in(5) { 1 << 40 } else { 20_000 };
+    let amount = random.below(most);
+    Withdraw { account, asset: asset(random), amount: Atoms(amount), source: source(random, venue) }
+}
+
+/// The queue's next entry, or another.
+fn source(random: &mut Random, venue: &Venue) -> FundsSource {
+    match random.below(20) {
+        0 => FundsSource::Genesis,
+        1 => FundsSource::ChainQueue { queue_id: random.below(1_000) },
+        _ => FundsSource::ChainQueue { queue_id: venue.engine.last_queue_id() + 1 },
+    }
+}
+
+fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
+    let nonce = venue.engine.role_nonce(0).expect("there is a genesis") + u64::from(!random.once_in(8));
+    let authority = match random.below(12) {
+        0 => AdminAuthority::Genesis,
+        1 => AdminAuthority::Node,
+        2 => AdminAuthority::Role { role: 1, nonce },
+        _ => AdminAuthority::Role { role: 0, nonce },
+    };
+    let mut market = market(random);
+    // A market that is closed is looked at first, so that days do not go by without a trade.
+    if let Some(closed) = closed_market(venue) {
+        market = closed;
+    }
+    let action = match random.below(20) {
+        0..7 => AdminAction::SetFees {
+            market,
+            maker_fee: FeeRate(random.pick(&[-1_000, 0, 500, 10_000, 200_000])),
+            taker_fee: FeeRate(random.pick(&[0, 1_000, 1_500, 30_000])),
+        },
+        7..10 if closed_market(venue).is_some() => AdminAction::SetMarketState { market, state: MarketState::Open },
+        7..14 => AdminAction::SetMarketState {
+            market,
+            state: random.pick(&[
+                MarketState::Open,
+                MarketState::Open,
+                MarketState::Open,
+                MarketState::PostOnly,
+                MarketState::CancelOnly,
+                MarketState::Halt,
+            ]),
+        },
+        14..17 => AdminAction::SetAccountPolicy {
+            account: account(random),
+            minimum_grade: random.pick(&[EvidenceGrade::Delegated, EvidenceGrade::Signed]),
+        },
+        17 => AdminAction::RevokeKey { key: KeyId(4 + u32::try_from(random.below(4)).expect("small")) },
+        _ => AdminAction::RegisterKey(RegisterKey {
+            account: account(random),
+            public_key: public_key(10 + u32::try_from(random.below(10)).expect("small")),
+            epoch: 2 + u32::try_from(random.below(2)).expect("small"),
+            expires_at: Timestamp(venue.now.0 + random.below(1_000_000_000)),
+            digest_capacity: 2,
+        }),
+    };
+    AdminCommand { authority, action, reason: Reason::EMPTY }
+}
+
+/// The first market that is not open.
+fn closed_market(venue: &Venue) -> Option<MarketId> {
+    let is_open = |market: &MarketId| venue.engine.book(*market).is_some_and(|book| book.state() == MarketState::Open);
+    venue.engine.market_specs().map(|spec| spec.market).find(|market| !is_open(market))
+}

@@ -1,0 +1,431 @@
+//! The venue itself: set-up, sequence, time and nonces.
+
+use lakh_engine::Engine;
+use lakh_engine::command::{
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Capacities, Command, Deposit, Epoch,
+    EvidenceGrade, FundsSource, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+};
+use lakh_engine::event::Event;
+use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
+use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::reject::RejectCode;
+use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+
+use super::{BTC, BTCUSD, ETH, ETHUSD, USD};
+
+/// When every venue starts: far enough from 0 that windows can lie in the past.
+pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000_000);
+/// One second in nanoseconds.
+pub(crate) const SECOND: u64 = 1_000_000_000;
+/// The operator's key that every venue has, as role 0.
+pub(crate) const OPERATOR: [u8; 32] = [0xa0; 32];
+
+/// What a venue is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Traders, numbered from 1; each has the key of the same number.
+    pub(crate) traders: u32,
+    /// What each trader gets of each asset; 0 for nothing.
+    pub(crate) deposit: u64,
+    /// Room of each book.
+    pub(crate) max_orders: u32,
+    /// Room of each side of a book.
+    pub(crate) max_levels: u32,
+    /// Bounds of the tables.
+    pub(crate) capacities: Capacities,
+    /// Requests by digest that each trader's key may have outstanding.
+    pub(crate) digest_capacity: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            traders: 3,
+            deposit: 1_000_000_000,
+            max_orders: 64,
+            max_levels: 32,
+            capacities: Capacities { accounts: 8, assets: 4, markets: 3, keys: 12, digests: 256, agenda: 4 },
+            digest_capacity: 8,
+        }
+    }
+}
+
+/// See the module of the same name.
+#[derive(Debug)]
+pub(crate) struct Venue {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// The time of the next command.
+    pub(crate) now: Timestamp,
+    /// Everything that was applied, from sequence 1 on.
+    pub(crate) journal: Vec<(Timestamp, Command)>,
+    admin_nonce: u64,
+    queue_id: u64,
+    events: Vec<Event>,
+}
+
+/// The assets that every venue lists.
+pub(crate) fn assets() -> [AssetSpec; 3] {
+    [(BTC, "BTC"), (USD, "USD"), (ETH, "ETH")].map(|(asset, symbol)| AssetSpec {
+        asset,
+        symbol: Symbol::new(symbol).expect("short"),
+        decimals: 2,
+        chain_units_per_atom: 1,
+    })
+}
+
+/// The markets that every venue lists.
+pub(crate) fn markets(options: &Options) -> [MarketSpec; 2] {
+    let first = MarketSpec {
+        market: BTCUSD,
+        symbol: Symbol::new("BTCUSD").expect("short"),
+        base: BTC,
+        quote: USD,
+        tick_size_e8: 100_000_000,
+        base_atoms_per_lot: 1,
+        quote_atoms_per_tick_lot: 1,
+        max_price: Ticks(100_000),
+        min_quantity: Lots(1),
+        max_quantity: Lots(10_000),
+        min_notional: Atoms(10),
+        market_order_band: 50_000,
+        maker_fee: FeeRate(10_000),
+        taker_fee: FeeRate(20_000),
+        max_orders: options.max_orders,
+        max_levels: options.max_levels,
+    };
+    let second = MarketSpec {
+        market: ETHUSD,
+        symbol: Symbol::new("ETHUSD").expect("short"),
+        base: ETH,
+        tick_size_e8: 200_000_000,
+        base_atoms_per_lot: 5,
+        quote_atoms_per_tick_lot: 10,
+        min_quantity: Lots(2),
+        maker_fee: FeeRate(-1_000),
+        taker_fee: FeeRate(1_500),
+        ..first
+    };
+    [first, second]
+}
+
+/// The genesis of every venue.
+pub(crate) fn genesis(capacities: Capacities) -> Genesis {
+    let mut role_keys = [[0; 32]; Genesis::ROLES];
+    role_keys[0] = OPERATOR;
+    Genesis { exchange_id: [7; 16], venue_tag: [8; 16], mode: Mode::Dev, hash_seed: 0x5eed, capacities, role_keys }
+}
+
+impl Venue {
+    /// A venue with both markets open, its genesis phase over.
+    pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A venue with both markets open, its genesis phase over.
+    pub(crate) fn with(options: Options) -> Self {
+        let mut venue = Self::in_genesis(options);
+        for market in [BTCUSD, ETHUSD] {
+            venue.genesis_admin(AdminAction::SetMarketState { market, state: MarketState::Open });
+        }
+        venue.must(Command::Epoch(Epoch { epoch: 1, software: Reason::EMPTY }));
+        venue
+    }
+
+    /// A venue before its first epoch: assets, markets (not open), traders and their keys are there.
+    pub(crate) fn in_genesis(options: Options) -> Self {
+        let mut venue = Self::bare();
+        venue.must(Command::Genesis(genesis(options.capacities)));
+        assets().iter().for_each(|spec| venue.genesis_admin(AdminAction::ListAsset(*spec)));
+        markets(&options).iter().for_each(|spec| venue.genesis_admin(AdminAction::ListMarket(*spec)));
+        for trader in 1..=options.traders {
+            let account = AccountId(trader);
+            for asset in [BTC, USD, ETH] {
+                // One atom opens the account where the trader is to have nothing.
+                let amount = Atoms(if asset == ETH { options.deposit.max(1) } else { options.deposit });
+                if amount != Atoms::ZERO {
+                    let source = FundsSource::Genesis;
+                    venue.must(Command::Deposit(Deposit { account, owner: owner(account), asset, amount, source }));
+                }
+            }
+            venue.genesis_admin(AdminAction::RegisterKey(RegisterKey {
+                account,
+                public_key: public_key(trader),
+                epoch: 1,
+                expires_at: Timestamp::ZERO,
+                digest_capacity: options.digest_capacity,
+            }));
+        }
+        venue
+    }
+
+    /// An engine without a genesis.
+    pub(crate) fn bare() -> Self {
+        Self {
+            engine: Engine::new(),
+            now: START,
+            journal: Vec::new(),
+            admin_nonce: 0,
+            queue_id: 0,
+            events: Vec::with_capacity(Engine::MAX_EVENTS),
+        }
+    }
+
+    /// Applies a command now, whatever comes of it.
+    pub(crate) fn apply(&mut self, command: Command) -> Vec<Event> {
+        let sequence = Sequence(self.engine.sequence().0 + 1);
+        self.journal.push((self.now, command));
+        self.engine.apply(sequence, self.now, &command, &mut self.events);
+        self.events.clone()
+    }
+
+    /// What the last command caused.
+    pub(crate) fn last_events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Applies a command that must not be refused.
+    pub(crate) fn must(&mut self, command: Command) -> Vec<Event> {
+        let events = self.apply(command);
+        assert_eq!(rejection(&events), None, "{command:?}");
+        events
+    }
+
+    /// Continues until the agenda is empty.
+    pub(crate) fn drain(&mut self) -> Vec<Event> {
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            if !self.engine.agenda_pending() {
+                return all;
+            }
+            all.extend(self.must(Command::Continue));
+        }
+        panic!("an agenda comes to its end");
+    }
+
+    /// Lets time pass; nothing is told to the engine before the next command.
+    pub(crate) fn wait(&mut self, nanoseconds: u64) {
+        self.now.0 += nanoseconds;
+    }
+
+    /// An operator's decision in the genesis phase, which must be taken.
+    pub(crate) fn genesis_admin(&mut self, action: AdminAction) {
+        let reason = Reason::EMPTY;
+        self.must(Command::Admin(AdminCommand { authority: AdminAuthority::Genesis, action, reason }));
+    }
+
+    /// An operator's decision, signed by role 0 with its next nonce.
+    pub(crate) fn admin(&mut self, action: AdminAction) -> Vec<Event> {
+        self.admin_nonce += 1;
+        let authority = AdminAuthority::Role { role: 0, nonce: self.admin_nonce };
+        let reason = Reason::new("test").expect("short");
+        self.apply(Command::Admin(AdminCommand { authority, action, reason }))
+    }
+
+    /// Sets a market's state.
+    pub(crate) fn set_state(&mut self, market: MarketId, state: MarketState) {
+        let events = self.admin(AdminAction::SetMarketState { market, state });
+        assert_eq!(rejection(&events), None);
+    }
+
+    /// Sets a market's fees.
+    pub(crate) fn set_fees(&mut self, market: MarketId, maker_fee: i32, taker_fee: i32) -> Vec<Event> {
+        self.admin(AdminAction::SetFees { market, maker_fee: FeeRate(maker_fee), taker_fee: FeeRate(taker_fee) })
+    }
+
+    /// Registers one more key for the account and tells its number, if it was taken.
+    pub(crate) fn register_key(&mut self, registration: RegisterKey) -> Result<KeyId, RejectCode> {
+        let events = self.admin(AdminAction::RegisterKey(registration));
+        match events.first() {
+            Some(Event::KeyRegistered { key, .. }) => Ok(*key),
+            _ => Err(rejection(&events).expect("a registration is taken or refused")),
+        }
+    }
+
+    /// A request of the account's first key for the next sequence, whose number is its nonce.
+    pub(crate) fn signed(&self, account: AccountId, operation: Operation) -> SignedCommand {
+        SignedCommand {
+            account,
+            key: KeyId(account.0),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Nonce { nonce: self.engine.sequence().0 + 1 },
+            valid_until: Timestamp::ZERO,
+            operation,
+        }
+    }
+
+    /// Sends a request of the account's first key.
+    pub(crate) fn send(&mut self, account: AccountId, operation: Operation) -> Vec<Event> {
+        let signed = self.signed(account, operation);
+        self.apply(Command::Signed(signed))
+    }
+
+    /// Places an order.
+    pub(crate) fn place(&mut self, account: AccountId, order: Draft) -> Vec<Event> {
+        self.send(account, Operation::PlaceOrder(order.0))
+    }
+
+    /// Places an order that must be taken, and tells its id.
+    pub(crate) fn placed(&mut self, account: AccountId, order: Draft) -> OrderId {
+        let events = self.place(account, order);
+        match events.first() {
+            Some(Event::OrderAccepted(accepted)) => accepted.order,
+            other => panic!("{order:?} is not accepted: {other:?}"),
+        }
+    }
+
+    /// Cancels an order of the first market.
+    pub(crate) fn cancel(&mut self, account: AccountId, order: OrderId) -> Vec<Event> {
+        self.cancel_by(account, OrderReference::OrderId(order))
+    }
+
+    /// Cancels an order of the first market by either id.
+    pub(crate) fn cancel_by(&mut self, account: AccountId, target: OrderReference) -> Vec<Event> {
+        self.send(account, Operation::CancelOrder(CancelOrder { market: BTCUSD, target }))
+    }
+
+    /// Makes an order of the first market smaller.
+    pub(crate) fn amend(&mut self, account: AccountId, order: OrderId, new_quantity: u64) -> Vec<Event> {
+        let (target, new_quantity) = (OrderReference::OrderId(order), Lots(new_quantity));
+        self.send(account, Operation::AmendOrder(AmendOrder { market: BTCUSD, target, new_quantity }))
+    }
+
+    /// Asks for a mass cancel.
+    pub(crate) fn cancel_all(
+        &mut self,
+        account: AccountId,
+        market: Option<MarketId>,
+        side: Option<Side>,
+    ) -> Vec<Event> {
+        self.send(account, Operation::CancelAll(CancelAll { market, side }))
+    }
+
+    /// Credits an entry of the chain's queue.
+    pub(crate) fn deposit(&mut self, account: AccountId, asset: AssetId, amount: u64) -> Vec<Event> {
+        self.queue_id += 1;
+        let source = FundsSource::ChainQueue { queue_id: self.queue_id };
+        let amount = Atoms(amount);
+        self.apply(Command::Deposit(Deposit { account, owner: owner(account), asset, amount, source }))
+    }
+
+    /// Debits an entry of the chain's queue.
+    pub(crate) fn withdraw(&mut self, account: AccountId, asset: AssetId, amount: u64) -> Vec<Event> {
+        self.queue_id += 1;
+        let source = FundsSource::ChainQueue { queue_id: self.queue_id };
+        self.apply(Command::Withdraw(Withdraw { account, asset, amount: Atoms(amount), source }))
+    }
+
+    /// The queue's last number that this venue used.
+    pub(crate) fn queue_id(&self) -> u64 {
+        self.queue_id
+    }
+
+    /// What the account has available and held, in atoms.
+    pub(crate) fn funds(&self, account: AccountId, asset: AssetId) -> (u64, u64) {
+        let balance = self.engine.balance(account, asset).expect("known account and asset");
+        (balance.available.0, balance.held.0)
+    }
+}
+
+/// The owner's address of an account.
+pub(crate) fn owner(account: AccountId) -> [u8; 20] {
+    [u8::try_from(account.0).expect("tests have few accounts"); 20]
+}
+
+/// The public key of a key number.
+pub(crate) fn public_key(number: u32) -> [u8; 32] {
+    let mut key = [0x11; 32];
+    key[..4].copy_from_slice(&number.to_le_bytes());
+    key
+}
+
+/// The code with which a command was refused, if it was.
+pub(crate) fn rejection(events: &[Event]) -> Option<RejectCode> {
+    match events.first() {
+        Some(Event::Rejected(rejected)) => Some(rejected.code),
+        Some(Event::Duplicate(_)) => Some(RejectCode::Duplicate),
+        _ => None,
+    }
+}
+
+/// An order in the making.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft(pub(crate) PlaceOrder);
+
+/// A limit buy, good till cancelled, of the first market.
+pub(crate) fn bid(price: u64, quantity: u64) -> Draft {
+    Draft(PlaceOrder {
+        market: BTCUSD,
+        side: Side::Bid,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::GoodTillCancel,
+        price: Ticks(price),
+        quantity: Lots(quantity),
+        quote_budget: Atoms::ZERO,
+        self_trade_mode: SelfTradeMode::None,
+        client_id: ClientId::EMPTY,
+    })
+}
+
+/// A limit sell, good till cancelled, of the first market.
+pub(crate) fn ask(price: u64, quantity: u64) -> Draft {
+    Draft(PlaceOrder { side: Side::Ask, ..bid(price, quantity).0 })
+}
+
+/// A market buy by quantity, bounded by the market's band.
+pub(crate) fn market_buy(quantity: u64) -> Draft {
+    Draft(PlaceOrder { order_type: OrderType::Market, ..bid(0, quantity).ioc().0 })
+}
+
+/// A market sell by quantity, bounded by the market's band.
+pub(crate) fn market_sell(quantity: u64) -> Draft {
+    Draft(PlaceOrder { side: Side::Ask, ..market_buy(quantity).0 })
+}
+
+/// A market buy by quote budget.
+pub(crate) fn buy_for(budget: u64) -> Draft {
+    Draft(PlaceOrder { quote_budget: Atoms(budget), ..market_buy(0).0 })
+}
+
+/// A market sell by quote budget.
+pub(crate) fn sell_for(budget: u64) -> Draft {
+    Draft(PlaceOrder { side: Side::Ask, ..buy_for(budget).0 })
+}
+
+impl Draft {
+    /// Immediate or cancel.
+    pub(crate) fn ioc(self) -> Self {
+        Self(PlaceOrder { time_in_force: TimeInForce::ImmediateOrCancel, ..self.0 })
+    }
+
+    /// Fill or kill.
+    pub(crate) fn fok(self) -> Self {
+        Self(PlaceOrder { time_in_force: TimeInForce::FillOrKill, ..self.0 })
+    }
+
+    /// Post-only.
+    pub(crate) fn post_only(self) -> Self {
+        Self(PlaceOrder { order_type: OrderType::LimitMaker, ..self.0 })
+    }
+
+    /// With this self-trade mode.
+    pub(crate) fn on_self_trade(self, self_trade_mode: SelfTradeMode) -> Self {
+        Self(PlaceOrder { self_trade_mode, ..self.0 })
+    }
+
+    /// With this client id.
+    pub(crate) fn id(self, client_id: &str) -> Self {
+        Self(PlaceOrder { client_id: ClientId::new(client_id).expect("a legal client id"), ..self.0 })
+    }
+
+    /// With this price; for a market order its worst.
+    pub(crate) fn at(self, price: u64) -> Self {
+        Self(PlaceOrder { price: Ticks(price), ..self.0 })
+    }
+
+    /// In this market.
+    pub(crate) fn in_market(self, market: MarketId) -> Self {
+        Self(PlaceOrder { market, ..self.0 })
+    }
+}
