@@ -3,7 +3,7 @@
 //! Afterwards the journal is the authority: a change of the file changes nothing that these commands decided.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, Command, Deposit, FundsSource, Genesis, MarketState, RegisterKey,
+    AdminAction, AdminAuthority, AdminCommand, Command, Deposit, Genesis, MarketState, RegisterKey, SettlementBinding,
 };
 use lakh_engine::ids::Reason;
 use lakh_engine::units::Timestamp;
@@ -68,6 +68,7 @@ impl Config {
             hash_seed: seed.hash_seed,
             capacities: self.capacities,
             role_keys,
+            settlement: SettlementBinding::NONE,
         })
     }
 }
@@ -85,7 +86,6 @@ fn deposits(account: &GenesisAccount) -> impl Iterator<Item = Command> + '_ {
             owner: [0; 20],
             asset: *asset,
             amount: *amount,
-            source: FundsSource::Genesis,
         })
     })
 }

@@ -172,6 +172,9 @@ impl Default for CapacitiesText {
     }
 }
 
+/// Digests that a key reserves which is registered through the chain.
+const DIGESTS_PER_CHAIN_KEY: u32 = 1_024;
+
 impl CapacitiesText {
     pub(crate) fn resolve(&self) -> Result<Capacities, Fault> {
         let Self { accounts, assets, markets, keys, digests, agenda } = *self;
@@ -181,7 +184,10 @@ impl CapacitiesText {
         check_range("keys", keys, 1..=1 << 24)?;
         check_range("digests", digests, 1..=1 << 26)?;
         check_range("agenda", agenda, 1..=1 << 20)?;
-        Ok(Capacities { accounts, assets, markets, keys, digests, agenda })
+        // Enough for about 170 signed requests a second with a window of 5 s; as many keys can come through the chain as
+        // the store holds that often.
+        let digests_per_key = DIGESTS_PER_CHAIN_KEY.min(digests);
+        Ok(Capacities { accounts, assets, markets, keys, digests, agenda, digests_per_key })
     }
 }
 

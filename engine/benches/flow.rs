@@ -9,9 +9,9 @@
 
 use lakh_engine::Engine;
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, CancelOrder, Capacities, Command, Deposit, EvidenceGrade, FundsSource,
-    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
-    SelfTradeMode, Side, SignedCommand, TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, CancelOrder, Capacities, Command, Deposit, EvidenceGrade, Genesis,
+    MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode,
+    SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
@@ -160,9 +160,11 @@ fn admin(action: AdminAction) -> Command {
 
 /// Genesis, two assets, one open market, rich traders with a key each.
 fn set_up_commands(max_orders: u32) -> Vec<Command> {
-    let capacities = Capacities { accounts: 128, assets: 2, markets: 1, keys: 128, digests: 1, agenda: 1 };
+    let capacities =
+        Capacities { accounts: 128, assets: 2, markets: 1, keys: 128, digests: 1, agenda: 1, digests_per_key: 1 };
     let (exchange_id, venue_tag, role_keys) = ([0; 16], [0; 16], [[0; 32]; Genesis::ROLES]);
-    let genesis = Genesis { exchange_id, venue_tag, mode: Mode::Dev, hash_seed: 42, capacities, role_keys };
+    let (mode, hash_seed, settlement) = (Mode::Dev, 42, SettlementBinding::NONE);
+    let genesis = Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys, settlement };
     let mut commands = vec![Command::Genesis(genesis)];
     for (asset, symbol) in [(0, "BTC"), (1, "USD")] {
         let symbol = Symbol::new(symbol).expect("short");
@@ -191,8 +193,8 @@ fn set_up_commands(max_orders: u32) -> Vec<Command> {
     for trader in 1..=TRADERS {
         let account = AccountId(trader);
         for asset in [AssetId(0), AssetId(1)] {
-            let (owner, amount, source) = ([1; 20], Atoms(1 << 50), FundsSource::Genesis);
-            commands.push(Command::Deposit(Deposit { account, owner, asset, amount, source }));
+            let (owner, amount) = ([1; 20], Atoms(1 << 50));
+            commands.push(Command::Deposit(Deposit { account, owner, asset, amount }));
         }
         let mut public_key = [0; 32];
         public_key[..4].copy_from_slice(&trader.to_le_bytes());

@@ -99,6 +99,12 @@ impl Accounts {
         account.report_sequence
     }
 
+    /// The number of the key with these bytes, whatever has become of it.
+    pub(crate) fn key_id(&self, public_key: &[u8; 32]) -> Option<KeyId> {
+        let bound = |index: u32| self.keys[index as usize].public_key == *public_key;
+        self.by_public_key.find(self.hash(public_key), bound).map(|index| KeyId(index + 1))
+    }
+
     /// Whether a deposit for `account` is for one that exists (`Ok(false)`) or opens the next one (`Ok(true)`).
     pub(crate) fn opens(&self, account: AccountId, owner: [u8; 20]) -> Result<bool, RejectCode> {
         match self.account(account) {
@@ -138,9 +144,7 @@ impl Accounts {
         if self.keys.len() == self.key_capacity {
             return Err(RejectCode::TableFull);
         }
-        let hash = self.hash(&registration.public_key);
-        let bound = |index: u32| self.keys[index as usize].public_key == registration.public_key;
-        if self.by_public_key.find(hash, bound).is_some() {
+        if self.key_id(&registration.public_key).is_some() {
             return Err(RejectCode::KeyBoundBefore);
         }
         if registration.epoch != account.key_epoch + 1 {

@@ -1,21 +1,19 @@
-//! Operators' decisions and money from and to the outside.
+//! Operators' decisions, and the money and keys that they and the chain bring in.
 //!
 //! Genesis authority ends with the first epoch; a role proves itself by a signature that the node has checked and by a
-//! nonce that counts up; the node itself may only close markets. Every decision is in the journal with its reason.
+//! nonce that counts up; the node itself may only close markets further than they are. Every decision is in the journal
+//! with its reason.
 
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::balances::{SUPPLY_CAP, Totals};
-use crate::command::{
-    AdminAction, AdminAuthority, AdminCommand, Deposit, FundsSource, Genesis, MarketState, RegisterKey, Withdraw,
-};
+use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, MarketState, RegisterKey};
 use crate::engine::{GenesisPhase, Moment, Shard};
 use crate::event::Event;
-use crate::ids::{AssetId, MarketId};
+use crate::ids::{AccountId, AssetId, KeyId, MarketId};
 use crate::market::Market;
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::nonces::NonceWindow;
-use crate::reject::RejectCode;
-use crate::trading::VENUE;
+use crate::reject::{RejectCode, both};
 use crate::units::Atoms;
 
 impl Shard {
@@ -47,14 +45,8 @@ impl Shard {
             }
             AdminAction::RegisterKey(registration) => self.register_key(moment, registration, events),
             AdminAction::RevokeKey { key } => {
-                let known = self.accounts.key(*key).ok_or(RejectCode::KeyUnknown)?;
-                match known.status {
-                    KeyStatus::Revoked => return Err(RejectCode::KeyRevoked),
-                    KeyStatus::Expired => return Err(RejectCode::KeyExpired),
-                    KeyStatus::Pending | KeyStatus::Live => {}
-                }
-                let cause = self.accounts.revoke(*key);
-                events.push(Event::KeyEnded { key: *key, cause });
+                self.check_not_ended(*key)?;
+                self.end_key(*key, events);
                 Ok(())
             }
             AdminAction::SetAccountPolicy { account, minimum_grade } => {
@@ -72,7 +64,7 @@ impl Shard {
             AdminAuthority::Genesis if moment.genesis_phase == GenesisPhase::Open => Ok(()),
             AdminAuthority::Genesis => Err(RejectCode::GenesisOver),
             AdminAuthority::Node => match admin.action {
-                AdminAction::SetMarketState { state: MarketState::CancelOnly | MarketState::Halt, .. } => Ok(()),
+                AdminAction::SetMarketState { market, state } if closes(self.market(market)?.state, state) => Ok(()),
                 _ => Err(RejectCode::NotAuthorised),
             },
             AdminAuthority::Role { role, nonce } => {
@@ -138,19 +130,32 @@ impl Shard {
         registration: &RegisterKey,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectCode> {
-        let digests_reserved = self.digests_reserved.checked_add(registration.digest_capacity);
-        let digests_reserved = digests_reserved.filter(|all| *all <= self.digests.capacity());
-        let digests_reserved = digests_reserved.ok_or(RejectCode::TableFull);
-        match (self.accounts.check_registration(registration), digests_reserved) {
-            (Err(code), Err(no_room)) => return Err(code.min(no_room)),
-            (Err(code), Ok(_)) | (Ok(()), Err(code)) => return Err(code),
-            (Ok(()), Ok(all)) => self.digests_reserved = all,
-        }
-        let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
+        let digests_reserved = self.check_key_room(registration)?;
         let status = match moment.genesis_phase {
             GenesisPhase::Open => KeyStatus::Live,
             GenesisPhase::Over => KeyStatus::Pending,
         };
+        self.bind_key(registration, digests_reserved, status, events);
+        Ok(())
+    }
+
+    /// Whether the key may be bound; tells the digests that are reserved once it is.
+    pub(crate) fn check_key_room(&self, registration: &RegisterKey) -> Result<u32, RejectCode> {
+        let digests_reserved = self.digests_reserved.checked_add(registration.digest_capacity);
+        let digests_reserved = digests_reserved.filter(|all| *all <= self.digests.capacity());
+        both(digests_reserved.ok_or(RejectCode::TableFull), self.accounts.check_registration(registration))
+    }
+
+    /// Binds a key that [`Self::check_key_room`] has passed.
+    pub(crate) fn bind_key(
+        &mut self,
+        registration: &RegisterKey,
+        digests_reserved: u32,
+        status: KeyStatus,
+        events: &mut Vec<Event>,
+    ) {
+        self.digests_reserved = digests_reserved;
+        let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
         self.accounts.account_mut(account).key_epoch = epoch;
         let nonces = NonceWindow::EMPTY;
         let key =
@@ -159,76 +164,78 @@ impl Shard {
         if status == KeyStatus::Live {
             events.push(Event::KeyActivated { key });
         }
-        Ok(())
     }
 
-    /// Credits money that arrived; the next unused account number opens an account.
+    /// Whether the key can still be ended.
+    pub(crate) fn check_not_ended(&self, key: KeyId) -> Result<(), RejectCode> {
+        match self.accounts.key(key).ok_or(RejectCode::KeyUnknown)?.status {
+            KeyStatus::Revoked => Err(RejectCode::KeyRevoked),
+            KeyStatus::Expired => Err(RejectCode::KeyExpired),
+            KeyStatus::Pending | KeyStatus::Live => Ok(()),
+        }
+    }
+
+    /// Ends a key for ever.
+    pub(crate) fn end_key(&mut self, key: KeyId, events: &mut Vec<Event>) {
+        let cause = self.accounts.revoke(key);
+        events.push(Event::KeyEnded { key, cause });
+    }
+
+    /// Credits what an account starts with; the next unused account number opens an account.
     pub(crate) fn deposit(
         &mut self,
         moment: Moment,
         deposit: &Deposit,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectCode> {
-        if deposit.source == FundsSource::Genesis && moment.genesis_phase == GenesisPhase::Over {
+        if moment.genesis_phase == GenesisPhase::Over {
             return Err(RejectCode::GenesisOver);
         }
-        self.assets.get(usize::from(deposit.asset.0)).ok_or(RejectCode::AssetUnknown)?;
-        let opens = self.accounts.opens(deposit.account, deposit.owner)?;
-        let queue_id = self.next_queue_id(deposit.source)?;
-        let Totals { deposited, withdrawn } = self.balances.totals(deposit.asset);
-        let fits = deposited.checked_add(deposit.amount).is_some_and(|all| all - withdrawn <= SUPPLY_CAP);
-        if deposit.amount == Atoms::ZERO || !fits {
-            return Err(RejectCode::AmountOutOfRange);
-        }
-        self.last_queue_id = queue_id;
-        if opens {
-            self.accounts.open(Account { owner: deposit.owner, ..Account::default() });
-            events.push(Event::AccountOpened { account: deposit.account, owner: deposit.owner });
-        }
-        self.balances.deposit(deposit.account, deposit.asset, deposit.amount);
-        events.push(Event::DepositCredited {
-            account: deposit.account,
-            asset: deposit.asset,
-            amount: deposit.amount,
-            report_sequence: self.accounts.next_report(deposit.account),
-        });
+        let Deposit { account, owner, asset, amount } = *deposit;
+        both(self.accounts.opens(account, owner).map(drop), self.check_credit(asset, amount))?;
+        self.open_if_next(account, owner, events)?;
+        self.credit(account, asset, amount, events);
         Ok(())
     }
 
-    /// Debits money that leaves.
-    pub(crate) fn withdraw(&mut self, withdraw: &Withdraw, events: &mut Vec<Event>) -> Result<(), RejectCode> {
-        if withdraw.source == FundsSource::Genesis {
-            return Err(RejectCode::NotAuthorised);
+    /// Opens the account if it is the next one. Refused where there can be no such account of this owner.
+    pub(crate) fn open_if_next(
+        &mut self,
+        account: AccountId,
+        owner: [u8; 20],
+        events: &mut Vec<Event>,
+    ) -> Result<(), RejectCode> {
+        if self.accounts.opens(account, owner)? {
+            self.accounts.open(Account { owner, ..Account::default() });
+            events.push(Event::AccountOpened { account, owner });
         }
-        self.assets.get(usize::from(withdraw.asset.0)).ok_or(RejectCode::AssetUnknown)?;
-        if withdraw.account == VENUE || self.accounts.account(withdraw.account).is_none() {
-            return Err(RejectCode::WrongAccount);
-        }
-        let queue_id = self.next_queue_id(withdraw.source)?;
-        if withdraw.amount == Atoms::ZERO {
-            return Err(RejectCode::AmountOutOfRange);
-        }
-        // The entry is used up even where there is too little: the owner may ask again with another one.
-        self.last_queue_id = queue_id;
-        if self.balances.balance(withdraw.account, withdraw.asset).available < withdraw.amount {
-            return Err(RejectCode::InsufficientBalance);
-        }
-        self.balances.withdraw(withdraw.account, withdraw.asset, withdraw.amount);
-        events.push(Event::Withdrawn {
-            account: withdraw.account,
-            asset: withdraw.asset,
-            amount: withdraw.amount,
-            report_sequence: self.accounts.next_report(withdraw.account),
-        });
         Ok(())
     }
 
-    /// The queue's last id once this movement is done.
-    fn next_queue_id(&self, source: FundsSource) -> Result<u64, RejectCode> {
-        match source {
-            FundsSource::Genesis => Ok(self.last_queue_id),
-            FundsSource::ChainQueue { queue_id } if queue_id == self.last_queue_id + 1 => Ok(queue_id),
-            FundsSource::ChainQueue { .. } => Err(RejectCode::WrongQueueId),
+    /// Whether so much of the asset can come in.
+    pub(crate) fn check_credit(&self, asset: AssetId, amount: Atoms) -> Result<(), RejectCode> {
+        self.assets.get(usize::from(asset.0)).ok_or(RejectCode::AssetUnknown)?;
+        let Totals { deposited, withdrawn } = self.balances.totals(asset);
+        let fits = deposited.checked_add(amount).is_some_and(|all| all - withdrawn <= SUPPLY_CAP);
+        if amount == Atoms::ZERO || !fits { Err(RejectCode::AmountOutOfRange) } else { Ok(()) }
+    }
+
+    /// Credits money that [`Self::check_credit`] has passed to an account that there is.
+    pub(crate) fn credit(&mut self, account: AccountId, asset: AssetId, amount: Atoms, events: &mut Vec<Event>) {
+        self.balances.deposit(account, asset, amount);
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::DepositCredited { account, asset, amount, report_sequence });
+    }
+}
+
+/// Whether a market in state `from` is more closed in state `to`: all that the node may do by itself. A market that
+/// somebody halted is not for the node to open for cancels.
+const fn closes(from: MarketState, to: MarketState) -> bool {
+    match from {
+        MarketState::PreOpen | MarketState::PostOnly | MarketState::Open => {
+            matches!(to, MarketState::CancelOnly | MarketState::Halt)
         }
+        MarketState::CancelOnly => matches!(to, MarketState::Halt),
+        MarketState::Halt => false,
     }
 }

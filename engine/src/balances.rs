@@ -65,6 +65,11 @@ impl Balances {
         &self.touched
     }
 
+    /// Empties the list of changed balances: they have been told.
+    pub(crate) fn forget_touched(&mut self) {
+        self.touched.clear();
+    }
+
     pub(crate) fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.slots[self.index(account, asset)].balance
     }

@@ -7,9 +7,10 @@
 //! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
 
 use crate::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Capacities, Command, Deposit, Epoch,
-    EvidenceGrade, FundsSource, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
+    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
+    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -209,6 +210,7 @@ wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill });
 wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker });
 wire_byte_enum!(Completion { Pending, Finished });
 wire_byte_enum!(KeyEnd { Revoked, Expired });
+wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal });
 wire_byte_enum!(CancelReason { Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills });
 
 wire_struct!(AssetSpec { asset, symbol, decimals, chain_units_per_atom });
@@ -230,13 +232,15 @@ wire_struct!(MarketSpec {
     max_orders,
     max_levels,
 });
-wire_struct!(Capacities { accounts, assets, markets, keys, digests, agenda });
-wire_struct!(Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys });
+wire_struct!(Capacities { accounts, assets, markets, keys, digests, agenda, digests_per_key });
+wire_struct!(SettlementBinding { chain_id, contract });
+wire_struct!(Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys, settlement });
 wire_struct!(Epoch { epoch, software });
 wire_struct!(AdminCommand { authority, action, reason });
 wire_struct!(RegisterKey { account, public_key, epoch, expires_at, digest_capacity });
-wire_struct!(Deposit { account, owner, asset, amount, source });
-wire_struct!(Withdraw { account, asset, amount, source });
+wire_struct!(Deposit { account, owner, asset, amount });
+wire_struct!(ChainEntry { queue_id, kind, account, asset, amount, extra, time_seconds, prefix });
+wire_struct!(BatchSealed { batch_id, first_sequence, last_sequence, new_root, data_hash });
 wire_struct!(SignedCommand { account, key, grade, replay_guard, valid_until, operation });
 wire_struct!(PlaceOrder {
     market,
@@ -267,10 +271,6 @@ wire_enum!(AdminAction {
     5 => RevokeKey { key },
     6 => SetAccountPolicy { account, minimum_grade },
 });
-wire_enum!(FundsSource {
-    0 => Genesis,
-    1 => ChainQueue { queue_id },
-});
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
     1 => Nonce { nonce },
@@ -296,8 +296,9 @@ wire_enum!(Command {
     4 => Continue,
     5 => Admin(admin),
     6 => Deposit(deposit),
-    7 => Withdraw(withdraw),
+    7 => ChainEntry(entry),
     8 => Signed(signed),
+    9 => BatchSealed(batch),
 });
 
 wire_struct!(Rejected { account, report_sequence, code, market, client_id, order });
@@ -356,6 +357,9 @@ wire_enum!(Event {
     21 => LoggedOn { account, key },
     22 => AccountPolicyChanged { account, minimum_grade },
     23 => EpochStarted { epoch },
+    24 => DepositReturned { queue_id, account, asset, amount, code },
+    25 => ChainEntryConsumed { queue_id, refused },
+    26 => BatchSealed { batch_id, first_sequence, last_sequence, new_root },
 });
 
 impl Command {
@@ -368,8 +372,9 @@ impl Command {
             Self::Continue => 4,
             Self::Admin(_) => 5,
             Self::Deposit(_) => 6,
-            Self::Withdraw(_) => 7,
+            Self::ChainEntry(_) => 7,
             Self::Signed(_) => 8,
+            Self::BatchSealed(_) => 9,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A command's authority is part of it: who asks (`SignedCommand`, `AdminCommand`) and with what kind of evidence.
 //! The evidence itself, signed bytes and signatures, stands behind the command in the journal record and never gets here.
 
-use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason};
+use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
@@ -21,12 +21,14 @@ pub enum Command {
     Continue,
     /// An operator's decision.
     Admin(AdminCommand),
-    /// Money that arrived for an account.
+    /// Money that an account starts with; only before the first epoch.
     Deposit(Deposit),
-    /// Money that leaves an account.
-    Withdraw(Withdraw),
+    /// The next entry of the settlement contract's queue.
+    ChainEntry(ChainEntry),
     /// A trader's request.
     Signed(SignedCommand),
+    /// A settlement batch of records that is decided on.
+    BatchSealed(BatchSealed),
 }
 
 /// Whether the exchange is a demonstration or real.
@@ -54,11 +56,27 @@ pub struct Genesis {
     pub capacities: Capacities,
     /// Ed25519 keys of the operators, by role number; zeroes where there is none.
     pub role_keys: [[u8; 32]; Genesis::ROLES],
+    /// The contract that holds the traders' money. Where there is one, `venue_tag` follows from it.
+    pub settlement: SettlementBinding,
 }
 
 impl Genesis {
     /// Operators' keys that a genesis may name.
     pub const ROLES: usize = 4;
+}
+
+/// One contract on one chain. Its queue is the only one that the exchange takes entries from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettlementBinding {
+    /// The chain's id.
+    pub chain_id: u64,
+    /// The contract's address; zeroes where the exchange has no chain.
+    pub contract: [u8; 20],
+}
+
+impl SettlementBinding {
+    /// No chain: entries of a queue and batches are refused.
+    pub const NONE: Self = Self { chain_id: 0, contract: [0; 20] };
 }
 
 /// Bounds of the shard's tables. Memory is taken for all of it at the start and never more.
@@ -76,6 +94,9 @@ pub struct Capacities {
     pub digests: u32,
     /// Operations that stand in the agenda at once: 1 ..= 2^20.
     pub agenda: u32,
+    /// Digests that a key reserves which is registered through the chain, where nobody can name a number:
+    /// 1 ..= `digests`.
+    pub digests_per_key: u32,
 }
 
 /// A start of the node.
@@ -200,7 +221,7 @@ pub enum EvidenceGrade {
     Native = 3,
 }
 
-/// Money that arrived.
+/// Money that an account starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deposit {
     /// For whom. The next unused number opens an account.
@@ -211,33 +232,56 @@ pub struct Deposit {
     pub asset: AssetId,
     /// How much: at least 1.
     pub amount: Atoms,
-    /// Where it comes from.
-    pub source: FundsSource,
 }
 
-/// Money that leaves.
+/// One entry of the settlement contract's queue, as the contract hashed it. What it means: `chain_queue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Withdraw {
-    /// Whose.
+pub struct ChainEntry {
+    /// Its number: the last one that was used up + 1; the first is 1.
+    pub queue_id: u64,
+    /// What it asks for.
+    pub kind: ChainEntryKind,
+    /// Whose it is.
     pub account: AccountId,
-    /// Of what.
+    /// Of what; 0 for keys.
     pub asset: AssetId,
-    /// How much: at least 1, at most what is available.
+    /// How much; for [`ChainEntryKind::RegisterKey`] when the key ends, in seconds since the Unix epoch, 0 for never.
     pub amount: Atoms,
-    /// What asks for it.
-    pub source: FundsSource,
+    /// A deposit's owner behind 12 zeroes; a key's bytes; else zeroes.
+    pub extra: [u8; 32],
+    /// The block's time in seconds since the Unix epoch; only hashed.
+    pub time_seconds: u64,
+    /// The contract's hash of this entry and all before it.
+    pub prefix: [u8; 32],
 }
 
-/// What a movement of money into or out of the exchange rests on.
+/// What an entry of the queue asks for. The numbers are the contract's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FundsSource {
-    /// The configuration that the exchange starts with; only before the first epoch.
-    Genesis,
-    /// An entry of the settlement contract's queue.
-    ChainQueue {
-        /// The entry's number: the last one + 1.
-        queue_id: u64,
-    },
+#[repr(u8)]
+pub enum ChainEntryKind {
+    /// Money that arrived.
+    Deposit = 1,
+    /// A trading key to be bound once it has itself signed.
+    RegisterKey = 2,
+    /// A trading key to be ended.
+    RevokeKey = 3,
+    /// Money that its owner wants back.
+    Withdrawal = 4,
+}
+
+/// A settlement batch: from here on it is decided what the contract is told about these records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSealed {
+    /// Its number: the last one + 1; the first is 1.
+    pub batch_id: u64,
+    /// Its first record: the one behind the last batch; of the first batch 1.
+    pub first_sequence: Sequence,
+    /// Its last record: not before the first, and before this command's own.
+    pub last_sequence: Sequence,
+    /// Root of the balances behind `last_sequence`. The engine keeps it for the chain and does not check it.
+    pub new_root: [u8; 32],
+    /// Hash of the data that goes to the chain. The engine does not check it.
+    pub data_hash: [u8; 32],
 }
 
 /// A trader's request.
@@ -424,9 +468,14 @@ impl Command {
     pub const fn account(&self) -> AccountId {
         match self {
             Self::Deposit(deposit) => deposit.account,
-            Self::Withdraw(withdraw) => withdraw.account,
+            Self::ChainEntry(entry) => entry.account,
             Self::Signed(signed) => signed.account,
-            Self::Genesis(_) | Self::Epoch(_) | Self::AdvanceTime | Self::Continue | Self::Admin(_) => AccountId(0),
+            Self::Genesis(_)
+            | Self::Epoch(_)
+            | Self::AdvanceTime
+            | Self::Continue
+            | Self::Admin(_)
+            | Self::BatchSealed(_) => AccountId(0),
         }
     }
 

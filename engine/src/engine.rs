@@ -8,7 +8,8 @@ use crate::accounts::Accounts;
 use crate::agenda::Agenda;
 use crate::balances::{Balance, Balances};
 use crate::book_view::BookView;
-use crate::command::{Command, Epoch, Genesis, Mode};
+use crate::chain_queue::ChainPosition;
+use crate::command::{Command, Epoch, Genesis, Mode, SettlementBinding};
 use crate::digests::DigestStore;
 use crate::event::{Event, KeyEnd, Rejected};
 use crate::event_digest::EventDigest;
@@ -34,7 +35,7 @@ pub struct Engine {
 pub(crate) struct Shard {
     pub(crate) genesis: Genesis,
     pub(crate) role_nonces: [u64; Genesis::ROLES],
-    pub(crate) last_queue_id: u64,
+    pub(crate) chain: ChainPosition,
     pub(crate) assets: Vec<AssetSpec>,
     pub(crate) markets: Vec<Market>,
     pub(crate) accounts: Accounts,
@@ -116,7 +117,7 @@ impl Engine {
                 order: OrderId(0),
             }));
         }
-        if let Some(shard) = &self.shard {
+        if let Some(shard) = &mut self.shard {
             shard.report_balances(events);
         }
         assert!(events.len() <= Self::MAX_EVENTS, "one command does bounded work");
@@ -144,8 +145,9 @@ impl Engine {
             Command::Continue => shard.continue_agenda(events),
             Command::Admin(admin) => shard.administer(moment, admin, events),
             Command::Deposit(deposit) => shard.deposit(moment, deposit, events),
-            Command::Withdraw(withdraw) => shard.withdraw(withdraw, events),
+            Command::ChainEntry(entry) => shard.chain_entry(entry, events),
             Command::Signed(signed) => shard.trade(moment, signed, events),
+            Command::BatchSealed(batch) => shard.seal_batch(moment, batch, events),
         }
     }
 
@@ -253,7 +255,24 @@ impl Engine {
 
     /// The last entry of the settlement contract's queue that was used up; 0 before the first.
     pub fn last_queue_id(&self) -> u64 {
-        self.shard.as_ref().map_or(0, |shard| shard.last_queue_id)
+        self.shard.as_ref().map_or(0, |shard| shard.chain.last_queue_id)
+    }
+
+    /// The contract's hash of that entry and all before it, the queue's origin before the first; zeroes where the
+    /// exchange has no chain.
+    pub fn last_queue_prefix(&self) -> [u8; 32] {
+        self.shard.as_ref().map_or([0; 32], |shard| shard.chain.last_queue_prefix)
+    }
+
+    /// The number of the last settlement batch that was sealed and its last record; zeroes before the first.
+    pub fn last_batch(&self) -> (u64, Sequence) {
+        let chain = self.shard.as_ref().map(|shard| &shard.chain);
+        chain.map_or((0, Sequence(0)), |chain| (chain.last_batch_id, chain.last_sealed))
+    }
+
+    /// The contract that the exchange is bound to; `None` before the genesis and where there is no chain.
+    pub fn settlement(&self) -> Option<SettlementBinding> {
+        self.genesis().map(|genesis| genesis.settlement).filter(|settlement| !settlement.is_none())
     }
 
     /// The assets, by number.
@@ -281,14 +300,17 @@ impl Shard {
             && (1..=1_024).contains(&capacities.markets)
             && (1..=1 << 24).contains(&capacities.keys)
             && (1..=1 << 26).contains(&capacities.digests)
-            && (1..=1 << 20).contains(&capacities.agenda);
-        if !in_range {
+            && (1..=1 << 20).contains(&capacities.agenda)
+            && (1..=capacities.digests).contains(&capacities.digests_per_key);
+        // Whoever signs for this venue tag must mean the contract that pays.
+        let bound = genesis.settlement.is_none() || genesis.venue_tag == genesis.settlement.venue_tag();
+        if !in_range || !bound {
             return Err(RejectCode::BadSpecification);
         }
         Ok(Self {
             genesis: *genesis,
             role_nonces: [0; Genesis::ROLES],
-            last_queue_id: 0,
+            chain: ChainPosition::start(genesis.settlement),
             assets: Vec::with_capacity(usize::from(capacities.assets)),
             markets: Vec::with_capacity(usize::from(capacities.markets)),
             accounts: Accounts::new(capacities.accounts, capacities.keys, genesis.hash_seed),
@@ -299,12 +321,13 @@ impl Shard {
         })
     }
 
-    /// Tells the balances that the command changed, as they are now.
-    fn report_balances(&self, events: &mut Vec<Event>) {
+    /// Tells the balances that the command changed, as they are now, each once. Comes when no more of them change.
+    pub(crate) fn report_balances(&mut self, events: &mut Vec<Event>) {
         for &(account, asset) in self.balances.touched() {
             let Balance { available, held } = self.balances.balance(account, asset);
             events.push(Event::BalanceChanged { account, asset, available, held });
         }
+        self.balances.forget_touched();
     }
 
     /// Ends the keys whose time is over, as many as one command may.

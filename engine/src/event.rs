@@ -153,6 +153,38 @@ pub enum Event {
         /// Its number.
         epoch: u32,
     },
+    /// Money of a queue entry could not be credited and belongs to its owner again, outside of the exchange: it is in
+    /// no balance and no supply, and its batch has to pay it back.
+    DepositReturned {
+        /// The entry.
+        queue_id: u64,
+        /// For whom it was.
+        account: AccountId,
+        /// Of what.
+        asset: AssetId,
+        /// How much.
+        amount: Atoms,
+        /// Why.
+        code: RejectCode,
+    },
+    /// An entry of the settlement contract's queue is used up; the last event of its command.
+    ChainEntryConsumed {
+        /// Which.
+        queue_id: u64,
+        /// Why it came to nothing; `None` where it was carried out.
+        refused: Option<RejectCode>,
+    },
+    /// A settlement batch was sealed.
+    BatchSealed {
+        /// Its number.
+        batch_id: u64,
+        /// Its first record.
+        first_sequence: Sequence,
+        /// Its last record.
+        last_sequence: Sequence,
+        /// Root of the balances behind its last record.
+        new_root: [u8; 32],
+    },
 }
 
 /// Whether an operation has more to do.

@@ -13,6 +13,7 @@ mod book;
 mod book_side;
 mod book_view;
 mod cancel;
+mod chain_queue;
 pub mod codec;
 pub mod command;
 mod digests;

@@ -1,10 +1,14 @@
 //! Why a command is refused: stable numbers, in the order in which the reasons are looked for.
 //!
-//! When a command breaks several rules it is answered with the lowest number, with two exceptions: an operator's
-//! authority ([`RejectCode::NotAuthorised`], [`RejectCode::WrongAdminNonce`]) is looked at before anything that it asks
-//! for, and a withdrawal's [`RejectCode::InsufficientBalance`] comes last, since it alone uses the queue's entry up.
+//! When a command breaks several rules it is answered with the lowest number, with three exceptions. Who may ask is
+//! looked at before what is asked: an operator's authority ([`RejectCode::NotAuthorised`],
+//! [`RejectCode::WrongAdminNonce`]), and a queue entry's place ([`RejectCode::WrongQueueId`],
+//! [`RejectCode::WrongQueuePrefix`]). And a withdrawal's [`RejectCode::InsufficientBalance`] comes last.
+//!
 //! A rejected command changes no balance, order or book; it does use up its digest or nonce from
-//! [`RejectCode::AccountUnknown`] on, and a role's nonce behind [`RejectCode::WrongAdminNonce`].
+//! [`RejectCode::AccountUnknown`] on, and a role's nonce behind [`RejectCode::WrongAdminNonce`]. A queue entry that is in
+//! its place is used up whatever comes of it, and is no rejected command: its code stands in
+//! [`ChainEntryConsumed`](crate::event::Event::ChainEntryConsumed).
 
 /// Declares the codes once: enum, number, name, and the way back from a number.
 macro_rules! reject_codes {
@@ -138,6 +142,19 @@ reject_codes! {
     WrongQueueId = 79,
     /// The amount is zero or would not fit.
     AmountOutOfRange = 80,
+    /// A queue entry is not what the contract hashed, or follows on other ones.
+    WrongQueuePrefix = 81,
+    /// A batch's number or first record does not follow on the last batch, or its records are not all there yet.
+    WrongBatch = 82,
+}
+
+/// Two checks of one command: the lower code of both where both fail.
+pub(crate) fn both<T>(first: Result<T, RejectCode>, second: Result<(), RejectCode>) -> Result<T, RejectCode> {
+    match (first, second) {
+        (Err(code), Err(other)) => Err(code.min(other)),
+        (Err(code), Ok(())) | (Ok(_), Err(code)) => Err(code),
+        (Ok(value), Ok(())) => Ok(value),
+    }
 }
 
 #[cfg(test)]

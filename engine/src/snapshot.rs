@@ -3,7 +3,7 @@
 //! | section | holds |
 //! |---|---|
 //! | `LKST` | format, sequence, time, epoch, event digest and what it has not hashed yet |
-//! | 1 | genesis, role nonces, last queue id |
+//! | 1 | genesis, role nonces, last queue entry with its prefix hash, last batch with its last record |
 //! | 2 | assets with what came in and went out |
 //! | 3 | markets: specification, state, counters, each side's orders in price-time priority |
 //! | 4 | accounts with their balances that are not zero |
@@ -17,6 +17,7 @@
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::balances::{Balance, Totals};
+use crate::chain_queue::ChainPosition;
 use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_struct};
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
@@ -105,7 +106,7 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
     1_u8.encode(out);
     shard.genesis.encode(out);
     shard.role_nonces.iter().for_each(|nonce| nonce.encode(out));
-    shard.last_queue_id.encode(out);
+    shard.chain.encode(out);
     encode_section(2, shard.assets.iter(), out, |spec, out| {
         spec.encode(out);
         let Totals { deposited, withdrawn } = shard.balances.totals(spec.asset);
@@ -135,7 +136,10 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     for nonce in &mut shard.role_nonces {
         *nonce = Wire::decode(input)?;
     }
-    shard.last_queue_id = Wire::decode(input)?;
+    shard.chain = Wire::decode(input)?;
+    if !shard.chain.is_possible(genesis.settlement) {
+        return Err(DecodeError::BadValue);
+    }
     for index in 0..section_length(2, input)? {
         let spec = crate::market_spec::AssetSpec::decode(input)?;
         let listed_here = u32::from(spec.asset.0) == index && index < u32::from(genesis.capacities.assets);
@@ -263,6 +267,7 @@ fn decode_digests(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeErro
     Ok(())
 }
 
+wire_struct!(ChainPosition { last_queue_id, last_queue_prefix, last_batch_id, last_sealed });
 wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade });
 wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });

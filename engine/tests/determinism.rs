@@ -206,7 +206,7 @@ fn capacity_bytes(snapshot: &[u8]) -> Vec<std::ops::Range<usize>> {
         assert_eq!(snapshot[bounds..bounds + 4], 1_100_u32.to_le_bytes());
         bounds..bounds + 8
     });
-    std::iter::once(capacities..capacities + 20).chain(markets).collect()
+    std::iter::once(capacities..capacities + 24).chain(markets).collect()
 }
 
 #[test]

@@ -43,12 +43,20 @@ fn a_long_random_day_keeps_every_atom() {
         step(&mut venue, &mut auditor, &mut random);
         for event in venue.last_events() {
             *seen.entry(told(&[*event]).split(' ').next().unwrap_or_default().to_owned()).or_insert(0) += 1;
-            if let Event::Rejected(rejected) = event {
-                *codes.entry(rejected.code).or_insert(0) += 1;
+            let code = match event {
+                Event::Rejected(rejected) => Some(rejected.code),
+                Event::ChainEntryConsumed { refused, .. } => *refused,
+                _ => None,
+            };
+            if let Some(code) = code {
+                *codes.entry(code).or_insert(0) += 1;
             }
         }
     }
-    println!("{seen:?}\n{codes:?}");
+    println!("{seen:?}\n{codes:?}\n{} queue entries, {} to nothing", auditor.consumed, auditor.refused);
+    assert!(auditor.consumed > 1_000 && auditor.refused > 100, "the chain did too little");
+    assert!(seen["returned"] > 20 && seen["batch"] > 20 && seen["withdrawal"] > 100 && seen["deposit"] > 100);
+    assert!(codes[&RejectCode::WrongQueuePrefix] > 5 && codes[&RejectCode::WrongQueueId] > 5);
     for (kind, least) in [("trade", 2_000), ("rests", 2_000), ("canceled", 500), ("reduced", 100), ("fees", 20)] {
         assert!(seen[kind] > least, "only {} of {kind}: the mix proves little", seen[kind]);
     }

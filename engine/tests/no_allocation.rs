@@ -1,4 +1,5 @@
-//! After the start nothing on the matching thread allocates: not an order, a trade, a cancel, a digest or a mass cancel.
+//! After the start nothing on the matching thread allocates: not an order, a trade, a cancel, a digest, a mass cancel or
+//! an entry of the chain.
 //!
 //! A counting allocator stands in front of the system's; it counts per thread, since the test harness has its own.
 
@@ -16,7 +17,7 @@ use lakh_engine::ids::{AccountId, KeyId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
 use support::random::{self, Random};
-use support::venue::START;
+use support::venue::{START, deposit_entry, register_entry, revoke_entry, withdrawal_entry};
 use support::{BTCUSD, Options, Venue};
 
 thread_local! {
@@ -134,4 +135,33 @@ fn a_mass_cancel_and_a_sweep_do_not_allocate() {
         assert_eq!(allocations(), before, "{command:?} allocated");
     }
     assert!(!engine.agenda_pending());
+}
+
+#[test]
+fn what_comes_from_the_chain_does_not_allocate() {
+    let mut venue = Venue::new();
+    let mut events: Vec<Event> = Vec::with_capacity(lakh_engine::Engine::MAX_EVENTS);
+    let fourth = AccountId(4);
+    let entries = [
+        deposit_entry(fourth, support::USD, 500),
+        deposit_entry(fourth, lakh_engine::ids::AssetId(9), 500),
+        register_entry(fourth, 20, 1_800_000_000),
+        revoke_entry(fourth, 20),
+        withdrawal_entry(fourth, support::USD, 500),
+        withdrawal_entry(fourth, support::USD, 1),
+    ];
+    for entry in entries {
+        let commands = [
+            Command::ChainEntry(venue.next_entry(entry)),
+            Command::BatchSealed(venue.next_batch(venue.engine.sequence())),
+        ];
+        for command in commands {
+            let sequence = Sequence(venue.engine.sequence().0 + 1);
+            let before = allocations();
+            venue.engine.apply(sequence, venue.now, &command, &mut events);
+            assert_eq!(allocations(), before, "{command:?} allocated");
+            assert_eq!(support::venue::rejection(&events), None, "{command:?}");
+        }
+    }
+    assert_eq!((venue.engine.last_queue_id(), venue.engine.last_batch().0), (6, 6));
 }

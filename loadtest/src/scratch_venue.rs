@@ -33,6 +33,8 @@ pub struct VenueOptions {
     pub digest_capacity: u32,
     /// Keys, one an account.
     pub keys: u32,
+    /// Room for keys that are registered later.
+    pub spare_keys: u32,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
     /// An operator's public key in hexadecimal, for role 0.
@@ -50,6 +52,7 @@ impl VenueOptions {
             units: 1_000_000_000_000,
             digest_capacity: 1 << 20,
             keys: 1,
+            spare_keys: 0,
             segment_bytes: 64 << 20,
             operator_key: None,
         }
@@ -72,7 +75,8 @@ impl VenueOptions {
 
     /// The venue's configuration as TOML.
     pub fn configuration(&self) -> String {
-        let digests = u64::from(self.keys) * u64::from(self.digest_capacity);
+        let keys = self.keys + self.spare_keys;
+        let digests = u64::from(keys) * u64::from(self.digest_capacity);
         let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
@@ -88,7 +92,7 @@ impl VenueOptions {
             self.segment_bytes,
             self.control_socket(),
             self.keys + 1,
-            self.keys,
+            keys,
             (bases.len() + 1).max(2),
             self.markets.len(),
         );

@@ -4,8 +4,8 @@
 //! a process. The keys made here come from a seed that anybody may know: they are for tests only.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, Capacities, Command, Deposit, Epoch, FundsSource, Genesis, MarketState,
-    Mode, RegisterKey,
+    AdminAction, AdminAuthority, AdminCommand, Capacities, Command, Deposit, Epoch, Genesis, MarketState, Mode,
+    RegisterKey, SettlementBinding,
 };
 use lakh_engine::ids::{AccountId, AssetId, MarketId, Reason, Symbol};
 use lakh_engine::market_spec::{AssetSpec, MarketSpec};
@@ -40,8 +40,10 @@ pub fn flow_genesis(bounds: &FlowBounds) -> Vec<Command> {
             keys: FLOW_ACCOUNTS,
             digests: FLOW_ACCOUNTS,
             agenda: 64,
+            digests_per_key: 1,
         },
         role_keys: [[0; 32]; Genesis::ROLES],
+        settlement: SettlementBinding::NONE,
     })];
     commands.push(admin(AdminAction::ListAsset(asset(BASE, "UNIT"))));
     commands.push(admin(AdminAction::ListAsset(asset(QUOTE, "CASH"))));
@@ -53,7 +55,6 @@ pub fn flow_genesis(bounds: &FlowBounds) -> Vec<Command> {
                 owner: owner(account),
                 asset,
                 amount: FLOW_DEPOSIT,
-                source: FundsSource::Genesis,
             }));
         }
     }

@@ -34,6 +34,9 @@ pub(crate) struct CheckArguments {
     /// Durability of the venue that `--through gateway` starts: `sync` or `async`.
     #[arg(long, default_value = "async")]
     durability: String,
+    /// Keep the venue of `--through gateway` here; its journal is in `journal`.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -74,7 +77,10 @@ fn print(report: &FlowReport, json: bool) -> Result<()> {
 /// signature behind every command.
 fn through_gateway(arguments: &CheckArguments) -> Result<FlowReport> {
     let scratch = tempfile::Builder::new().prefix("lakh-flow-").tempdir()?;
-    let mut options = VenueOptions::new(&std::env::current_exe()?, scratch.path());
+    let directory = arguments.data.as_deref().unwrap_or_else(|| scratch.path());
+    std::fs::create_dir_all(directory)?;
+    ensure!(!directory.join("journal").exists(), "{} holds a journal already", directory.display());
+    let mut options = VenueOptions::new(&std::env::current_exe()?, directory);
     options.durability.clone_from(&arguments.durability);
     let traders = options.traders();
     let venue = options.start()?;

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use lakh_loadtest::scratch_venue::VenueOptions;
+use lakh_loadtest::client::{Trader, Value, connect, now_us, signed_request};
+use lakh_loadtest::scratch_venue::{VENUE_TAG, VenueOptions};
 use serde_json::Value as Json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
@@ -79,6 +80,66 @@ fn operators_decide_with_a_signature_that_the_audit_finds() {
     let journal = options.journal();
     let audited: Json = serde_json::from_str(&succeeded(&["audit", "--json", journal.to_str().unwrap()])).unwrap();
     assert_eq!((audited["operator"].as_u64(), audited["finding_count"].as_u64()), (Some(1), Some(0)), "{audited}");
+}
+
+#[test]
+fn a_key_lives_from_its_registration_to_its_end() {
+    let scratch = tempfile::tempdir().unwrap();
+    let operator = scratch.path().join("operator.pem");
+    let operator = operator.to_str().unwrap();
+    let made: Json = serde_json::from_str(&succeeded(&["keygen", "--json", "--out", operator])).unwrap();
+    let mut options = VenueOptions::new(Path::new(PROGRAM), scratch.path());
+    options.operator_key = Some(made["public_key"].as_str().unwrap().to_owned());
+    options.digest_capacity = 1_024;
+    options.spare_keys = 1;
+    let venue = options.start().unwrap();
+    let key = Trader::new(&[7; 32], Some(VENUE_TAG));
+    let public_key: String = key.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
+    let socket = options.control_socket();
+    let register = |epoch| {
+        let signer = ["--key", operator, "--reason", "second machine", "--digests", "1024"];
+        let mut arguments = vec!["ctl", "--socket", socket.to_str().unwrap(), "register-key"];
+        arguments.extend(signer);
+        arguments.extend(["1", &public_key, epoch]);
+        lakh(&arguments).status.success()
+    };
+    assert!(!register("5"), "epochs have no gaps");
+    assert!(register("2"));
+    let url = venue.websocket().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut outgoing, mut incoming) = connect(&url).await.unwrap();
+        let order = [
+            ("symbol", Value::Text("UNITCASH")),
+            ("side", Value::Text("BUY")),
+            ("type", Value::Text("LIMIT")),
+            ("timeInForce", Value::Text("GTC")),
+            ("price", Value::Text("1.00")),
+            ("quantity", Value::Text("1")),
+        ];
+        let activate = |account| [("method", Value::Text("key.activate")), ("account", Value::Text(account))];
+        let revoke = [("method", Value::Text("key.revoke"))];
+        let steps: [(&str, &[_], Option<i64>); 6] = [
+            ("order.place", &order, Some(-2015)),
+            ("key.activate", &activate("2"), Some(-1130)),
+            ("key.activate", &activate("1"), None),
+            ("order.place", &order, None),
+            ("key.revoke", &revoke, None),
+            ("order.place", &order, Some(-2015)),
+        ];
+        for (number, (method, params, refused)) in (0..).zip(steps) {
+            let mut params = params.to_vec();
+            params.push(("timestamp", Value::Number(now_us())));
+            outgoing.feed(signed_request(number, method, &key, &params).into()).await.unwrap();
+            outgoing.flush().await.unwrap();
+            let answer: Json = serde_json::from_str(&incoming.next().await.unwrap()).unwrap();
+            assert_eq!(answer["error"]["code"].as_i64(), refused, "step {number}: {answer}");
+        }
+    });
+    venue.stop().unwrap();
+    let journal = options.journal();
+    let audited: Json = serde_json::from_str(&succeeded(&["audit", "--json", journal.to_str().unwrap()])).unwrap();
+    assert_eq!((audited["signed"].as_u64(), audited["finding_count"].as_u64()), (Some(3), Some(0)), "{audited}");
 }
 
 #[test]

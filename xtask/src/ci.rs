@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", check: documentation },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
+    Step { name: "contracts", check: contracts },
     Step { name: "own order flow", check: own_flow },
     Step { name: "recorded order flow", check: recorded_flow },
 ];
@@ -128,6 +129,16 @@ fn documentation_tests(root: &Path) -> anyhow::Result<Outcome> {
     run(root, &["cargo", "test", "--locked", "--workspace", "--doc"]).map(|()| Outcome::Passed)
 }
 
+/// The contracts: their tests, that each check removed breaks one of them, and that what is committed is what they build.
+fn contracts(root: &Path) -> anyhow::Result<Outcome> {
+    let folder = root.join("settlement/contracts");
+    run(&folder, &["npm", "ci", "--no-audit", "--no-fund"])?;
+    run(&folder, &["node_modules/.bin/forge", "test"])?;
+    run(&folder, &["node", "check-artifacts.mjs"])?;
+    run(&folder, &["node", "mutate.mjs"])?;
+    Ok(Outcome::Passed)
+}
+
 fn own_flow(root: &Path) -> anyhow::Result<Outcome> {
     check_flow(root, OWN_FLOW).map(|()| Outcome::Passed)
 }
@@ -151,9 +162,12 @@ fn recorded_flow(root: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Has the engine match a recorded flow: every fill, reject, best price and depth in it has to come out the same.
+/// Has the engine match a recorded flow, then a whole venue over its socket: every fill, reject, best price and depth in
+/// it has to come out the same.
 fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
-    run(root, &["cargo", "run", "--locked", "--quiet", "--release", "--", "flow", "check", file])
+    let check = ["cargo", "run", "--locked", "--quiet", "--release", "--", "flow", "check", file];
+    run(root, &check)?;
+    run(root, &[&check[..], &["--through", "gateway"]].concat())
 }
 
 #[cfg(test)]

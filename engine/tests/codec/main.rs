@@ -44,7 +44,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::AdvanceTime => "command.advance_time",
         Command::Continue => "command.continue",
         Command::Deposit(_) => "command.deposit",
-        Command::Withdraw(_) => "command.withdraw",
+        Command::ChainEntry(_) => "command.chain_entry",
+        Command::BatchSealed(_) => "command.batch_sealed",
         Command::Admin(AdminCommand { action, .. }) => match action {
             AdminAction::ListAsset(_) => "command.admin.list_asset",
             AdminAction::ListMarket(_) => "command.admin.list_market",
@@ -92,6 +93,9 @@ fn event_name(event: &Event) -> &'static str {
         Event::LoggedOn { .. } => "event.logged_on",
         Event::AccountPolicyChanged { .. } => "event.account_policy_changed",
         Event::EpochStarted { .. } => "event.epoch_started",
+        Event::DepositReturned { .. } => "event.deposit_returned",
+        Event::ChainEntryConsumed { .. } => "event.chain_entry_consumed",
+        Event::BatchSealed { .. } => "event.batch_sealed",
     }
 }
 
@@ -259,9 +263,13 @@ fn golden_samples_keep_their_bytes() {
 
 #[test]
 fn numbers_of_enumerations_never_change() {
-    use lakh_engine::command::{EvidenceGrade, MarketState, Mode, OrderType, SelfTradeMode, Side, TimeInForce};
+    use lakh_engine::command::{
+        ChainEntryKind, EvidenceGrade, MarketState, Mode, OrderType, SelfTradeMode, Side, TimeInForce,
+    };
     use lakh_engine::event::{CancelReason, Completion, KeyEnd};
     assert_eq!([Mode::Dev, Mode::Run].map(|value| value as u8), [0, 1]);
+    use ChainEntryKind::{Deposit, RegisterKey, RevokeKey, Withdrawal};
+    assert_eq!([Deposit, RegisterKey, RevokeKey, Withdrawal].map(|value| value as u8), [1, 2, 3, 4]);
     assert_eq!([Side::Bid, Side::Ask].map(|value| value as u8), [0, 1]);
     assert_eq!([OrderType::Limit, OrderType::LimitMaker, OrderType::Market].map(|value| value as u8), [0, 1, 2]);
     assert_eq!([Completion::Pending, Completion::Finished].map(|value| value as u8), [0, 1]);

@@ -1,9 +1,10 @@
 //! Arbitrary values of every command and event, legal for the engine or not: any value has bytes.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Capacities, Command, Deposit, Epoch,
-    EvidenceGrade, FundsSource, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
+    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
+    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    TimeInForce,
 };
 use lakh_engine::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -17,11 +18,11 @@ use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use crate::support::random::Random;
 
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
-pub(crate) const COMMANDS: usize = 6 + ACTIONS + OPERATIONS;
+pub(crate) const COMMANDS: usize = 7 + ACTIONS + OPERATIONS;
 const ACTIONS: usize = 7;
 const OPERATIONS: usize = 7;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 23;
+pub(crate) const EVENTS: usize = 26;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -117,8 +118,9 @@ fn self_trade_mode(random: &mut Random) -> SelfTradeMode {
     random.pick(&[None, ExpireTaker, ExpireMaker])
 }
 
-fn source(random: &mut Random) -> FundsSource {
-    random.pick(&[FundsSource::Genesis, FundsSource::ChainQueue { queue_id: random.0 }])
+fn entry_kind(random: &mut Random) -> ChainEntryKind {
+    use ChainEntryKind::{Deposit, RegisterKey, RevokeKey, Withdrawal};
+    random.pick(&[Deposit, RegisterKey, RevokeKey, Withdrawal])
 }
 
 fn target(random: &mut Random) -> OrderReference {
@@ -171,8 +173,10 @@ fn genesis(random: &mut Random) -> Genesis {
             keys: small(random, 32),
             digests: small(random, 32),
             agenda: small(random, 32),
+            digests_per_key: small(random, 32),
         },
         role_keys: [bytes(random), bytes(random), bytes(random), bytes(random)],
+        settlement: SettlementBinding { chain_id: number(random), contract: bytes(random) },
     }
 }
 
@@ -244,13 +248,23 @@ pub(crate) fn command(kind: usize, random: &mut Random) -> Command {
             owner: bytes(random),
             asset: asset(random),
             amount: atoms(random),
-            source: source(random),
         }),
-        5 => Command::Withdraw(Withdraw {
+        5 => Command::ChainEntry(ChainEntry {
+            queue_id: number(random),
+            kind: entry_kind(random),
             account: account(random),
             asset: asset(random),
             amount: atoms(random),
-            source: source(random),
+            extra: bytes(random),
+            time_seconds: number(random),
+            prefix: bytes(random),
+        }),
+        20 => Command::BatchSealed(BatchSealed {
+            batch_id: number(random),
+            first_sequence: Sequence(number(random)),
+            last_sequence: Sequence(number(random)),
+            new_root: bytes(random),
+            data_hash: bytes(random),
         }),
         6..13 => Command::Admin(AdminCommand {
             authority: match random.below(3) {
@@ -335,7 +349,24 @@ pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
         19 => Event::KeyEnded { key: key(random), cause: random.pick(&[KeyEnd::Revoked, KeyEnd::Expired]) },
         20 => Event::LoggedOn { account: account(random), key: key(random) },
         21 => Event::AccountPolicyChanged { account: account(random), minimum_grade: grade(random) },
-        _ => Event::EpochStarted { epoch: small(random, 32) },
+        22 => Event::EpochStarted { epoch: small(random, 32) },
+        23 => Event::DepositReturned {
+            queue_id: number(random),
+            account: account(random),
+            asset: asset(random),
+            amount: atoms(random),
+            code: random.pick(RejectCode::ALL),
+        },
+        24 => Event::ChainEntryConsumed {
+            queue_id: number(random),
+            refused: random.pick(&[None, Some(RejectCode::AssetUnknown), Some(RejectCode::InsufficientBalance)]),
+        },
+        _ => Event::BatchSealed {
+            batch_id: number(random),
+            first_sequence: Sequence(number(random)),
+            last_sequence: Sequence(number(random)),
+            new_root: bytes(random),
+        },
     }
 }
 

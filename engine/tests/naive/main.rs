@@ -112,7 +112,8 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
 
 /// A venue that is quick to make and never out of room or money.
 fn venue() -> Venue {
-    let capacities = Capacities { accounts: 4, assets: 3, markets: 2, keys: 3, digests: 3, agenda: 1 };
+    let capacities =
+        Capacities { accounts: 4, assets: 3, markets: 2, keys: 3, digests: 3, agenda: 1, digests_per_key: 1 };
     Venue::with(Options { max_orders: 128, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() })
 }
 

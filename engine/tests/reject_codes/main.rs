@@ -6,15 +6,15 @@ mod support;
 mod precedence;
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, CancelOrder, Capacities, Command, Deposit, Epoch, EvidenceGrade,
-    FundsSource, MarketState, Operation, OrderReference, RegisterKey, ReplayGuard, SignedCommand, Withdraw,
+    AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, Capacities, ChainEntry, Command, Epoch,
+    EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplayGuard, SignedCommand,
 };
-use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason};
+use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Atoms, Lots, Timestamp};
+use lakh_engine::units::{Lots, Timestamp};
 
-use support::venue::{SECOND, START, assets, genesis, markets, owner, public_key, rejection};
+use support::venue::{SECOND, START, assets, deposit_entry, genesis, markets, public_key, refusal, rejection};
 use support::{A, B, BTC, BTCUSD, Options, USD, Venue, ask, bid, market_buy};
 
 /// A code, and what reaches it.
@@ -175,22 +175,28 @@ const ADMIN_CASES: &[Case] = &[
         let mut venue = Venue::new();
         let mut last = None;
         for account in 4..9 {
-            last = rejection(&venue.deposit(AccountId(account), USD, 1));
+            last = refusal(&venue.deposit(AccountId(account), USD, 1));
         }
         last
     }),
     (RejectCode::KeyBoundBefore, || Venue::new().register_key(registration(1, 2)).err()),
     (RejectCode::WrongKeyEpoch, || Venue::new().register_key(registration(20, 3)).err()),
-    (RejectCode::WrongAccount, || rejection(&Venue::new().withdraw(AccountId(0), USD, 1))),
+    (RejectCode::WrongAccount, || refusal(&Venue::new().withdraw(AccountId(0), USD, 1))),
     (RejectCode::WrongQueueId, || {
-        let source = FundsSource::ChainQueue { queue_id: 2 };
-        let deposit = Deposit { account: A, owner: owner(A), asset: BTC, amount: Atoms(1), source };
-        rejection(&Venue::new().apply(Command::Deposit(deposit)))
+        let mut venue = Venue::new();
+        let entry = ChainEntry { queue_id: 2, ..venue.next_entry(deposit_entry(A, BTC, 1)) };
+        rejection(&venue.apply(Command::ChainEntry(entry)))
     }),
-    (RejectCode::AmountOutOfRange, || {
-        let source = FundsSource::ChainQueue { queue_id: 1 };
-        let withdraw = Withdraw { account: A, asset: BTC, amount: Atoms(0), source };
-        rejection(&Venue::new().apply(Command::Withdraw(withdraw)))
+    (RejectCode::AmountOutOfRange, || refusal(&Venue::new().withdraw(A, BTC, 0))),
+    (RejectCode::WrongQueuePrefix, || {
+        let mut venue = Venue::new();
+        let entry = ChainEntry { prefix: [0; 32], ..venue.next_entry(deposit_entry(A, BTC, 1)) };
+        rejection(&venue.apply(Command::ChainEntry(entry)))
+    }),
+    (RejectCode::WrongBatch, || {
+        let mut venue = Venue::new();
+        let batch = BatchSealed { batch_id: 2, ..venue.next_batch(Sequence(1)) };
+        rejection(&venue.apply(Command::BatchSealed(batch)))
     }),
 ];
 

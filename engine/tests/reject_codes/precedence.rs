@@ -5,16 +5,18 @@
 //! book is full, and the market is closed last: see [`turn`].
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, Command, Deposit, EvidenceGrade, FundsSource,
-    MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard, SignedCommand,
-    TimeInForce, Withdraw,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, ChainEntry, Command, Deposit, EvidenceGrade,
+    Genesis, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
+    SettlementBinding, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Symbol};
 use lakh_engine::market_spec::MarketSpec;
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 
-use crate::support::venue::{OPERATOR, SECOND, START, markets, owner, public_key, rejection};
+use crate::support::venue::{
+    OPERATOR, SECOND, START, deposit_entry, genesis, markets, padded, public_key, refusal, rejection,
+};
 use crate::support::{A, B, BTC, BTCUSD, ETHUSD, Options, USD, Venue, ask, bid};
 
 /// A venue and a request that it would accept, until rules are broken.
@@ -249,56 +251,65 @@ fn cancels_and_amendments_look_for_the_market_its_state_and_the_order() {
     assert_eq!(rejection(&venue.amend(A, live, 5)), Some(RejectCode::AmendNotSmaller));
 }
 
-/// A deposit or withdrawal as a row: account, owner, asset, amount, source.
-type Movement = (u32, u8, u16, u64, FundsSource);
+/// A deposit or withdrawal as a row: account, owner, asset, amount.
+type Movement = (u32, u8, u16, u64);
 
-const NEXT: FundsSource = FundsSource::ChainQueue { queue_id: 1 };
-const LATER: FundsSource = FundsSource::ChainQueue { queue_id: 9 };
+/// The rows that a deposit is refused with where the account table is full, with 7 of 8 accounts' owners as usual.
+const DEPOSITS: [(Movement, RejectCode); 6] = [
+    ((1, 9, 9, 0), RejectCode::AssetUnknown),
+    ((8, 8, 9, 0), RejectCode::AssetUnknown),
+    ((9, 9, 1, 0), RejectCode::TableFull),
+    ((0, 0, 1, 0), RejectCode::WrongAccount),
+    ((1, 9, 1, 0), RejectCode::WrongAccount),
+    ((1, 1, 1, 0), RejectCode::AmountOutOfRange),
+];
 
 #[test]
 fn deposits_answer_the_lowest_number() {
-    let mut venue = Venue::new();
-    for account in 4..8 {
-        venue.open_account(AccountId(account));
-    }
-    let next = venue.engine.last_queue_id() + 1;
-    let at = |source| if source == NEXT { FundsSource::ChainQueue { queue_id: next } } else { source };
-    let rows: [(Movement, RejectCode); 9] = [
-        ((1, 9, 9, 0, FundsSource::Genesis), RejectCode::GenesisOver),
-        ((1, 9, 9, 0, LATER), RejectCode::AssetUnknown),
-        ((1, 9, 9, 0, NEXT), RejectCode::AssetUnknown),
-        ((8, 8, 1, 0, LATER), RejectCode::TableFull),
-        ((9, 9, 1, 0, LATER), RejectCode::TableFull),
-        ((0, 0, 1, 0, LATER), RejectCode::WrongAccount),
-        ((1, 9, 1, 0, LATER), RejectCode::WrongAccount),
-        ((1, 1, 1, 0, LATER), RejectCode::WrongQueueId),
-        ((1, 1, 1, 0, NEXT), RejectCode::AmountOutOfRange),
-    ];
-    for ((account, owner, asset, amount, source), code) in rows {
+    let mut venue = Venue::in_genesis(Options::default());
+    (4..8).for_each(|account| drop(venue.deposit(AccountId(account), BTC, 1)));
+    let mut over = Venue::new();
+    for ((account, owner, asset, amount), code) in DEPOSITS {
         let (account, owner, asset, amount) = (AccountId(account), [owner; 20], AssetId(asset), Atoms(amount));
-        let deposit = Deposit { account, owner, asset, amount, source: at(source) };
-        assert_eq!(rejection(&venue.apply(Command::Deposit(deposit))), Some(code), "{deposit:?}");
+        let entry = ChainEntry { extra: padded(owner), ..deposit_entry(account, asset, amount.0) };
+        assert_eq!(refusal(&venue.enter(entry)), Some(code), "{entry:?}");
+        let deposit = Command::Deposit(Deposit { account, owner, asset, amount });
+        assert_eq!(rejection(&venue.apply(deposit)), Some(code), "{deposit:?}");
+        assert_eq!(rejection(&over.apply(deposit)), Some(RejectCode::GenesisOver), "before anything else");
     }
 }
 
 #[test]
 fn withdrawals_answer_the_lowest_number_and_look_for_money_last() {
     let mut venue = Venue::new();
-    let rows: [(Movement, RejectCode); 6] = [
-        ((0, 0, 9, 0, FundsSource::Genesis), RejectCode::NotAuthorised),
-        ((0, 0, 9, 0, LATER), RejectCode::AssetUnknown),
-        ((0, 0, 1, 0, LATER), RejectCode::WrongAccount),
-        ((1, 1, 1, 0, LATER), RejectCode::WrongQueueId),
-        ((1, 1, 1, 0, NEXT), RejectCode::AmountOutOfRange),
-        // The only code that uses the entry up, so everything else about the entry has to be right first.
-        ((1, 1, 1, u64::MAX, NEXT), RejectCode::InsufficientBalance),
-    ];
-    for ((account, _, asset, amount, source), code) in rows {
-        let (account, asset, amount) = (AccountId(account), AssetId(asset), Atoms(amount));
-        let withdraw = Withdraw { account, asset, amount, source };
-        assert_eq!(rejection(&venue.apply(Command::Withdraw(withdraw))), Some(code), "{withdraw:?}");
+    for (account, asset, amount, code) in [
+        (0, 9, 0, RejectCode::AssetUnknown),
+        (0, 1, 0, RejectCode::WrongAccount),
+        (9, 1, u64::MAX, RejectCode::WrongAccount),
+        (1, 1, 0, RejectCode::AmountOutOfRange),
+        (1, 1, u64::MAX, RejectCode::InsufficientBalance),
+    ] {
+        let events = venue.withdraw(AccountId(account), AssetId(asset), amount);
+        assert_eq!(refusal(&events), Some(code), "{amount} of {asset} for {account}");
     }
-    assert_eq!(venue.engine.last_queue_id(), 1);
+}
+
+#[test]
+fn an_entrys_place_is_looked_at_before_what_it_asks_for() {
+    let mut venue = Venue::new();
+    let good = venue.next_entry(deposit_entry(AccountId(0), AssetId(9), 0));
+    for (entry, code) in [
+        (ChainEntry { queue_id: 2, prefix: [0; 32], ..good }, RejectCode::WrongQueueId),
+        (ChainEntry { prefix: [0; 32], ..good }, RejectCode::WrongQueuePrefix),
+    ] {
+        assert_eq!(rejection(&venue.apply(Command::ChainEntry(entry))), Some(code));
+    }
+    assert_eq!(refusal(&venue.enter(good)), Some(RejectCode::AssetUnknown));
+    let mut unbound = Venue::bare();
+    let settlement = SettlementBinding::NONE;
+    unbound.must(Command::Genesis(Genesis { settlement, ..genesis(Options::default().capacities) }));
+    let entry = Command::ChainEntry(ChainEntry { queue_id: 2, prefix: [0; 32], ..good });
+    assert_eq!(rejection(&unbound.apply(entry)), Some(RejectCode::NotAuthorised));
 }
 
 #[test]
@@ -356,14 +367,5 @@ fn an_operators_authority_is_looked_at_before_anything_else() {
     ] {
         let admin = AdminCommand { authority, action, reason: Reason::EMPTY };
         assert_eq!(rejection(&venue.apply(Command::Admin(admin))), Some(code), "{authority:?}");
-    }
-}
-
-impl Venue {
-    /// Opens an account by the next queue entry.
-    fn open_account(&mut self, account: AccountId) {
-        let source = FundsSource::ChainQueue { queue_id: self.engine.last_queue_id() + 1 };
-        let deposit = Deposit { account, owner: owner(account), asset: BTC, amount: Atoms(1), source };
-        self.must(Command::Deposit(deposit));
     }
 }

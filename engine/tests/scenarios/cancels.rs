@@ -6,7 +6,7 @@ use lakh_engine::ids::{ClientId, OrderId};
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::Lots;
 
-use crate::support::venue::rejection;
+use crate::support::venue::{deposit_entry, rejection};
 use crate::support::{A, B, BTC, BTCUSD, ETHUSD, Options, USD, Venue, ask, bid, check, told};
 
 fn by_client_id(client_id: &str) -> OrderReference {
@@ -125,7 +125,9 @@ fn a_large_mass_cancel_is_worked_off_by_continues() {
     assert!(told(&events).ends_with("progress 1024 Pending"));
     assert!(venue.engine.agenda_pending());
     assert_eq!(rejection(&venue.place(B, bid(100, 1))), Some(RejectCode::AgendaPending));
-    assert_eq!(rejection(&venue.deposit(B, USD, 1)), Some(RejectCode::AgendaPending));
+    let entry = Command::ChainEntry(venue.next_entry(deposit_entry(B, USD, 1)));
+    assert_eq!(rejection(&venue.apply(entry)), Some(RejectCode::AgendaPending));
+    assert_eq!(venue.engine.last_queue_id(), 0, "the entry waits");
     assert_eq!(rejection(&venue.apply(Command::AdvanceTime)), Some(RejectCode::AgendaPending));
     let events = venue.apply(Command::Continue);
     assert!(told(&events).ends_with("progress 1024 Pending"));

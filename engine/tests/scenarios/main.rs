@@ -4,6 +4,7 @@
 mod support;
 
 mod cancels;
+mod chain;
 mod fees;
 mod funds;
 mod keys;

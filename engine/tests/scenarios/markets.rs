@@ -108,16 +108,20 @@ fn node(venue: &mut Venue, market: MarketId, state: MarketState) -> Vec<Event> {
 
 #[test]
 fn the_node_may_only_close() {
+    use MarketState::{CancelOnly, Halt, Open, PostOnly, PreOpen};
     let mut venue = Venue::new();
-    for (state, expected) in [
-        (MarketState::CancelOnly, None),
-        (MarketState::Halt, None),
-        (MarketState::PreOpen, Some(NotAuthorised)),
-        (MarketState::PostOnly, Some(NotAuthorised)),
-        (MarketState::Open, Some(NotAuthorised)),
-    ] {
-        assert_eq!(rejection(&node(&mut venue, BTCUSD, state)), expected, "{state:?}");
+    for from in [PreOpen, PostOnly, Open, CancelOnly, Halt] {
+        for to in [PreOpen, PostOnly, Open, CancelOnly, Halt] {
+            venue.set_state(BTCUSD, from);
+            let closes = matches!((from, to), (PreOpen | PostOnly | Open, CancelOnly | Halt) | (CancelOnly, Halt));
+            let expected = if closes { None } else { Some(NotAuthorised) };
+            assert_eq!(rejection(&node(&mut venue, BTCUSD, to)), expected, "{from:?} to {to:?}");
+            let state = venue.engine.book(BTCUSD).expect("listed").state();
+            assert_eq!(state, if closes { to } else { from });
+        }
     }
+    assert_eq!(rejection(&node(&mut venue, MarketId(9), Halt)), Some(MarketUnknown));
+    venue.set_state(BTCUSD, Open);
     for action in every_action() {
         let is_state = matches!(action, AdminAction::SetMarketState { .. });
         let command = AdminCommand { authority: AdminAuthority::Node, action, reason: Reason::EMPTY };

@@ -50,8 +50,12 @@ pub(crate) struct Auditor {
     accepted_under: BTreeMap<OrderId, MarketSpec>,
     reports: BTreeMap<AccountId, u64>,
     feeds: BTreeMap<MarketId, u64>,
-    /// Deposits minus withdrawals, by the events.
+    /// Deposits minus withdrawals, by the events; money that was returned is in neither.
     flows: BTreeMap<AssetId, i128>,
+    /// Queue entries used up, and how many of them came to nothing.
+    pub(crate) consumed: u64,
+    pub(crate) refused: u64,
+    accounts_opened: usize,
 }
 
 impl Auditor {
@@ -64,6 +68,14 @@ impl Auditor {
             assert_eq!(events.len(), 1, "a refused command causes nothing else");
             assert_eq!(view, self.view, "a refused command changes no balance, order or book");
         }
+        if let Some(Event::ChainEntryConsumed { refused: Some(_), .. }) = events.last() {
+            self.refused += 1;
+            let mut without_new_accounts = view.clone();
+            without_new_accounts.balances.retain(|key, _| self.view.balances.contains_key(key));
+            assert_eq!(without_new_accounts, self.view, "an entry that came to nothing moves nothing");
+        }
+        assert_eq!(engine.last_queue_id(), self.consumed, "each entry that was used up is told");
+        assert_eq!(engine.account_count(), 1 + self.accounts_opened, "each account that was opened is told");
         self.check_conservation(&view);
         self.check_holds(engine, &view);
         check_books(engine, &view);
@@ -91,6 +103,11 @@ impl Auditor {
                 Event::Withdrawn { asset, amount, .. } => {
                     *self.flows.entry(asset).or_default() -= i128::from(amount.0);
                 }
+                Event::ChainEntryConsumed { queue_id, .. } => {
+                    self.consumed += 1;
+                    assert_eq!(queue_id, self.consumed, "entries are used up in order");
+                }
+                Event::AccountOpened { .. } => self.accounts_opened += 1,
                 Event::OrderRested(rested) => {
                     let spec = engine.market_specs().find(|spec| spec.market == rested.market).expect("listed");
                     self.accepted_under.insert(rested.order, *spec);

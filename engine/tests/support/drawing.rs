@@ -83,6 +83,12 @@ fn sentence(event: &Event) -> Option<String> {
         Event::DepositCredited { amount, .. } => format!("deposit {amount}"),
         Event::Withdrawn { amount, .. } => format!("withdrawal {amount}"),
         Event::AccountOpened { account, .. } => format!("account {account}"),
+        Event::DepositReturned { amount, code, .. } => format!("returned {amount} {code:?}"),
+        Event::ChainEntryConsumed { queue_id, refused: None } => format!("entry {queue_id}"),
+        Event::ChainEntryConsumed { queue_id, refused: Some(code) } => format!("entry {queue_id} refused {code:?}"),
+        Event::BatchSealed { batch_id, first_sequence, last_sequence, .. } => {
+            format!("batch {batch_id} of {first_sequence} to {last_sequence}")
+        }
         Event::EpochStarted { epoch } => format!("epoch {epoch}"),
         Event::MarketStateChanged { state, .. } => format!("state {state:?}"),
         Event::FeesChanged { .. } => "fees".to_owned(),

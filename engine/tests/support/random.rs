@@ -3,15 +3,15 @@
 //! Every randomised test takes its seed from [`seed`], which prints it; `LAKH_TEST_SEED` sets another one.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Command, Deposit, Epoch,
-    EvidenceGrade, FundsSource, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
-    ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, ChainEntry, Command,
+    Deposit, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
+    ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
-use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason};
+use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::venue::{Venue, owner, public_key};
+use super::venue::{Venue, deposit_entry, owner, padded, public_key, register_entry, revoke_entry, withdrawal_entry};
 
 /// SplitMix64.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +72,7 @@ pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
         0..82 => Command::Signed(signed(random, venue)),
         82..90 if closed_market(venue).is_some() => Command::Admin(admin(random, venue)),
         82..90 => Command::Signed(signed(random, venue)),
-        90..93 => Command::Deposit(deposit(random, venue)),
-        93..96 => Command::Withdraw(withdraw(random, venue)),
+        90..96 => chain_command(random, venue),
         96..98 => Command::Admin(admin(random, venue)),
         98 => random.pick(&[Command::AdvanceTime, Command::Continue]),
         _ => Command::Epoch(Epoch {
@@ -208,7 +207,29 @@ fn target(random: &mut Random, venue: &Venue, (account, market): (AccountId, Mar
     }
 }
 
-fn deposit(random: &mut Random, venue: &Venue) -> Deposit {
+/// What comes from the chain: mostly the queue's next entry, sometimes another or an altered one; and batches.
+fn chain_command(random: &mut Random, venue: &Venue) -> Command {
+    let plain = match random.below(20) {
+        0 => return Command::BatchSealed(batch(random, venue)),
+        1 => {
+            let ChainEntry { account, asset, amount, .. } = deposit(random);
+            return Command::Deposit(Deposit { account, owner: owner(account), asset, amount });
+        }
+        2 => key_entry(random, venue),
+        3..12 => deposit(random),
+        _ => withdrawal(random),
+    };
+    let mut entry = venue.next_entry(plain);
+    match random.below(40) {
+        0 => entry.queue_id = random.below(1_000),
+        1 => entry.prefix[0] ^= 1,
+        2 => entry.amount.0 ^= 1,
+        _ => {}
+    }
+    Command::ChainEntry(entry)
+}
+
+fn deposit(random: &mut Random) -> ChainEntry {
     let mut account = account(random);
     let amount = match random.below(20) {
         0 => 0,
@@ -218,27 +239,37 @@ fn deposit(random: &mut Random, venue: &Venue) -> Deposit {
     if random.once_in(20) {
         account.0 = u32::try_from(random.below(9)).expect("small");
     }
-    let owner = if random.once_in(20) { [0xee; 20] } else { owner(account) };
-    Deposit { account, owner, asset: asset(random), amount: Atoms(amount), source: source(random, venue) }
+    let entry = deposit_entry(account, asset(random), amount);
+    if random.once_in(20) { ChainEntry { extra: padded([0xee; 20]), ..entry } } else { entry }
 }
 
-fn withdraw(random: &mut Random, venue: &Venue) -> Withdraw {
+fn withdrawal(random: &mut Random) -> ChainEntry {
     let mut account = account(random);
     if random.once_in(10) {
         account.0 = u32::try_from(random.below(9)).expect("small");
     }
     let most = if random.once_in(5) { 1 << 40 } else { 20_000 };
-    let amount = random.below(most);
-    Withdraw { account, asset: asset(random), amount: Atoms(amount), source: source(random, venue) }
+    let asset = asset(random);
+    withdrawal_entry(account, asset, random.below(most))
 }
 
-/// The queue's next entry, or another.
-fn source(random: &mut Random, venue: &Venue) -> FundsSource {
-    match random.below(20) {
-        0 => FundsSource::Genesis,
-        1 => FundsSource::ChainQueue { queue_id: random.below(1_000) },
-        _ => FundsSource::ChainQueue { queue_id: venue.engine.last_queue_id() + 1 },
+/// A registration or a revocation; the traders' first keys stay, or nobody could trade on.
+fn key_entry(random: &mut Random, venue: &Venue) -> ChainEntry {
+    let (account, number) = (account(random), 10 + u32::try_from(random.below(10)).expect("small"));
+    let seconds = venue.now.0 / 1_000_000_000 + random.below(3);
+    if random.once_in(2) { register_entry(account, number, seconds) } else { revoke_entry(account, number) }
+}
+
+/// The next batch, or one that does not follow.
+fn batch(random: &mut Random, venue: &Venue) -> BatchSealed {
+    let last = venue.engine.sequence().0 + 1;
+    let mut batch = venue.next_batch(Sequence(last.saturating_sub(random.below(4))));
+    match random.below(10) {
+        0 => batch.batch_id += 1,
+        1 => batch.first_sequence.0 += 1,
+        _ => {}
     }
+    batch
 }
 
 fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {

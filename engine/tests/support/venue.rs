@@ -2,9 +2,10 @@
 
 use lakh_engine::Engine;
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelAll, CancelOrder, Capacities, Command, Deposit, Epoch,
-    EvidenceGrade, FundsSource, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce, Withdraw,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
+    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
+    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
@@ -20,6 +21,9 @@ pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000_000);
 pub(crate) const SECOND: u64 = 1_000_000_000;
 /// The operator's key that every venue has, as role 0.
 pub(crate) const OPERATOR: [u8; 32] = [0xa0; 32];
+
+/// The contract that every venue is bound to.
+pub(crate) const SETTLEMENT: SettlementBinding = SettlementBinding { chain_id: 31_337, contract: [0xc0; 20] };
 
 /// What a venue is made of.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +49,15 @@ impl Default for Options {
             deposit: 1_000_000_000,
             max_orders: 64,
             max_levels: 32,
-            capacities: Capacities { accounts: 8, assets: 4, markets: 3, keys: 12, digests: 256, agenda: 4 },
+            capacities: Capacities {
+                accounts: 8,
+                assets: 4,
+                markets: 3,
+                keys: 12,
+                digests: 256,
+                agenda: 4,
+                digests_per_key: 2,
+            },
             digest_capacity: 8,
         }
     }
@@ -61,7 +73,6 @@ pub(crate) struct Venue {
     /// Everything that was applied, from sequence 1 on.
     pub(crate) journal: Vec<(Timestamp, Command)>,
     admin_nonce: u64,
-    queue_id: u64,
     events: Vec<Event>,
 }
 
@@ -114,7 +125,15 @@ pub(crate) fn markets(options: &Options) -> [MarketSpec; 2] {
 pub(crate) fn genesis(capacities: Capacities) -> Genesis {
     let mut role_keys = [[0; 32]; Genesis::ROLES];
     role_keys[0] = OPERATOR;
-    Genesis { exchange_id: [7; 16], venue_tag: [8; 16], mode: Mode::Dev, hash_seed: 0x5eed, capacities, role_keys }
+    Genesis {
+        exchange_id: [7; 16],
+        venue_tag: SETTLEMENT.venue_tag(),
+        mode: Mode::Dev,
+        hash_seed: 0x5eed,
+        capacities,
+        role_keys,
+        settlement: SETTLEMENT,
+    }
 }
 
 impl Venue {
@@ -145,8 +164,7 @@ impl Venue {
                 // One atom opens the account where the trader is to have nothing.
                 let amount = Atoms(if asset == ETH { options.deposit.max(1) } else { options.deposit });
                 if amount != Atoms::ZERO {
-                    let source = FundsSource::Genesis;
-                    venue.must(Command::Deposit(Deposit { account, owner: owner(account), asset, amount, source }));
+                    venue.must(Command::Deposit(Deposit { account, owner: owner(account), asset, amount }));
                 }
             }
             venue.genesis_admin(AdminAction::RegisterKey(RegisterKey {
@@ -167,7 +185,6 @@ impl Venue {
             now: START,
             journal: Vec::new(),
             admin_nonce: 0,
-            queue_id: 0,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
         }
     }
@@ -301,24 +318,41 @@ impl Venue {
         self.send(account, Operation::CancelAll(CancelAll { market, side }))
     }
 
-    /// Credits an entry of the chain's queue.
+    /// The entry as the contract has it, if it comes next.
+    pub(crate) fn next_entry(&self, entry: ChainEntry) -> ChainEntry {
+        let queue_id = self.engine.last_queue_id() + 1;
+        ChainEntry { queue_id, prefix: entry.prefix_after(&self.engine.last_queue_prefix()), ..entry }
+    }
+
+    /// Takes the entry as the queue's next one; it must be used up.
+    pub(crate) fn enter(&mut self, entry: ChainEntry) -> Vec<Event> {
+        let entry = self.next_entry(entry);
+        let events = self.must(Command::ChainEntry(entry));
+        let last = events.last().copied();
+        assert_eq!(last, Some(Event::ChainEntryConsumed { queue_id: entry.queue_id, refused: refusal(&events) }));
+        events
+    }
+
+    /// A deposit of the account's owner on the chain.
     pub(crate) fn deposit(&mut self, account: AccountId, asset: AssetId, amount: u64) -> Vec<Event> {
-        self.queue_id += 1;
-        let source = FundsSource::ChainQueue { queue_id: self.queue_id };
-        let amount = Atoms(amount);
-        self.apply(Command::Deposit(Deposit { account, owner: owner(account), asset, amount, source }))
+        self.enter(deposit_entry(account, asset, amount))
     }
 
-    /// Debits an entry of the chain's queue.
+    /// A withdrawal that the account's owner asks for on the chain.
     pub(crate) fn withdraw(&mut self, account: AccountId, asset: AssetId, amount: u64) -> Vec<Event> {
-        self.queue_id += 1;
-        let source = FundsSource::ChainQueue { queue_id: self.queue_id };
-        self.apply(Command::Withdraw(Withdraw { account, asset, amount: Atoms(amount), source }))
+        self.enter(withdrawal_entry(account, asset, amount))
     }
 
-    /// The queue's last number that this venue used.
-    pub(crate) fn queue_id(&self) -> u64 {
-        self.queue_id
+    /// A batch of the records behind the last one, up to `last_sequence`.
+    pub(crate) fn next_batch(&self, last_sequence: Sequence) -> BatchSealed {
+        let (batch_id, sealed) = self.engine.last_batch();
+        BatchSealed {
+            batch_id: batch_id + 1,
+            first_sequence: Sequence(sealed.0 + 1),
+            last_sequence,
+            new_root: [1; 32],
+            data_hash: [2; 32],
+        }
     }
 
     /// What the account has available and held, in atoms.
@@ -338,6 +372,48 @@ pub(crate) fn public_key(number: u32) -> [u8; 32] {
     let mut key = [0x11; 32];
     key[..4].copy_from_slice(&number.to_le_bytes());
     key
+}
+
+/// An entry of the queue that nobody has hashed yet.
+fn entry(kind: ChainEntryKind, account: AccountId, asset: AssetId, amount: u64) -> ChainEntry {
+    let (extra, prefix) = ([0; 32], [0; 32]);
+    let time_seconds = 1_700_000_000;
+    ChainEntry { queue_id: 0, kind, account, asset, amount: Atoms(amount), extra, time_seconds, prefix }
+}
+
+/// A deposit by the account's owner.
+pub(crate) fn deposit_entry(account: AccountId, asset: AssetId, amount: u64) -> ChainEntry {
+    ChainEntry { extra: padded(owner(account)), ..entry(ChainEntryKind::Deposit, account, asset, amount) }
+}
+
+/// A withdrawal.
+pub(crate) fn withdrawal_entry(account: AccountId, asset: AssetId, amount: u64) -> ChainEntry {
+    entry(ChainEntryKind::Withdrawal, account, asset, amount)
+}
+
+/// A registration of key material `number` that ends at `seconds`.
+pub(crate) fn register_entry(account: AccountId, number: u32, seconds: u64) -> ChainEntry {
+    ChainEntry { extra: public_key(number), ..entry(ChainEntryKind::RegisterKey, account, AssetId(0), seconds) }
+}
+
+/// A revocation of key material `number`.
+pub(crate) fn revoke_entry(account: AccountId, number: u32) -> ChainEntry {
+    ChainEntry { extra: public_key(number), ..entry(ChainEntryKind::RevokeKey, account, AssetId(0), 0) }
+}
+
+/// An address as the queue has it.
+pub(crate) fn padded(address: [u8; 20]) -> [u8; 32] {
+    let mut extra = [0; 32];
+    extra[12..].copy_from_slice(&address);
+    extra
+}
+
+/// Why a queue entry that was used up came to nothing, if it did.
+pub(crate) fn refusal(events: &[Event]) -> Option<RejectCode> {
+    match events.last() {
+        Some(Event::ChainEntryConsumed { refused, .. }) => *refused,
+        other => panic!("no entry was used up: {other:?}"),
+    }
 }
 
 /// The code with which a command was refused, if it was.

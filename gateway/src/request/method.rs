@@ -80,6 +80,10 @@ methods! {
     UserDataStreamSubscribeSignature = "userDataStream.subscribe.signature", Signed;
     /// Ends private events.
     UserDataStreamUnsubscribe = "userDataStream.unsubscribe", Connection;
+    /// A registered key says itself that it trades for an account.
+    KeyActivate = "key.activate", Signed;
+    /// A key ends itself for ever.
+    KeyRevoke = "key.revoke", Signed;
     /// Whether anybody is there.
     Ping = "ping", Public;
     /// What time it is.

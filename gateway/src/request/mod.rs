@@ -6,6 +6,7 @@
 //! Bounds: work is linear in the parameters, of which the parser lets [`MAX_PARAMETERS`] through.
 
 mod fields;
+mod key;
 mod method;
 mod order;
 mod read;
@@ -86,6 +87,8 @@ impl Intent {
             Method::OrderAmendKeepPriority => order::amend(fields, directory),
             Method::OpenOrdersCancelAll => order::cancel_all(fields, directory),
             Method::SessionLogon => Ok(Self::operation(Operation::Logon, Timestamp::ZERO, AnswerShape::Empty)),
+            Method::KeyActivate => key::activate(fields, account),
+            Method::KeyRevoke => key::revoke(fields),
             Method::OrderStatus => read::order_status(fields, account, directory).map(Self::Read),
             Method::OpenOrdersStatus => read::open_orders(fields, account, directory).map(Self::Read),
             Method::AccountStatus => read::account_status(fields, account).map(Self::Read),

@@ -293,7 +293,10 @@ impl ApiSession {
         }
         let public_key =
             parse_api_key(api_key, directory.venue_tag(), directory.mode()).map_err(|_| refusal::api_key_format())?;
-        let key = self.live_key(&public_key, now)?;
+        let key = match method {
+            Method::KeyActivate => self.usable_key(&public_key, now)?,
+            _ => self.live_key(&public_key, now)?,
+        };
         let (asked, shape, purpose) = match method {
             Method::UserDataStreamSubscribeSignature => {
                 fields.check_method(method)?;
@@ -415,14 +418,17 @@ impl ApiSession {
         .encode()
     }
 
-    /// The key, if it may be used. Unknown ones are refused here, before any curve work.
+    /// The key, if it may trade.
     fn live_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
+        let key = self.usable_key(public_key, now)?;
+        if key.status == KeyStatus::Live { Ok(key) } else { Err(refusal::not_permitted()) }
+    }
+
+    /// The key, if it has not ended. Unknown ones are refused here, before any curve work.
+    fn usable_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
         let key = self.context.directory.key(public_key).ok_or_else(refusal::not_permitted)?;
         let expired = !key.expires_at.is_zero() && key.expires_at <= now;
-        if key.status != KeyStatus::Live || expired {
-            return Err(refusal::not_permitted());
-        }
-        Ok(key)
+        if key.status == KeyStatus::Ended || expired { Err(refusal::not_permitted()) } else { Ok(key) }
     }
 
     fn standing(&self) -> Standing {

@@ -1,0 +1,245 @@
+// Removes every check of the contracts in turn, and expects the test that is named for it to fail.
+//
+// All removals are compiled at once: each check gets a number and does nothing while the environment's MUTANT is that
+// number (a cheat code reads it), so that one build of the slow compiler serves them all. A check that the table below
+// does not name ends the run, so none can be added without its test. `node mutate.mjs [FILTER]`.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const SOURCES = ['Settlement.sol', 'SettlementStorage.sol', 'Vault.sol'];
+
+// function › check: contract of tests › test
+const TABLE = `
+constructor › setup.operator == address(0): ConstructorTest › test_RevertWhen_NoOperator
+constructor › setup.administrator == address(0): ConstructorTest › test_RevertWhen_NoAdministrator
+constructor › setup.venueOwner == address(0): ConstructorTest › test_RevertWhen_NoVenueOwner
+listAsset › onlyAdministrator: ListAssetTest › test_RevertWhen_NotAdministrator
+listAsset › asset >= MAX_ASSETS: ListAssetTest › test_RevertWhen_TooMany
+listAsset › _listed[address(token)]: ListAssetTest › test_RevertWhen_ListedTwice
+listAsset › address(token).code.length == 0: ListAssetTest › test_RevertWhen_NoToken
+setLimits › onlyAdministrator: SetLimitsTest › test_RevertWhen_NotAdministrator
+setLimits › _assetOf(asset): SetLimitsTest › test_RevertWhen_UnknownAsset
+_setLimits › minimum == 0: ListAssetTest › test_RevertWhen_NoMinimum
+_setLimits › minimum > cap: ListAssetTest › test_RevertWhen_MinimumAboveCap
+_setLimits › cap > SUPPLY_CAP: ListAssetTest › test_RevertWhen_CapAboveSupply
+_powerOfTen › power == 18: ListAssetTest › test_RevertWhen_ScaleIsNoPowerOfTen
+deposit › nonReentrant: ReentrancyTest › test_Guards_deposit
+deposit › _requireLive(): DepositTest › test_RevertWhen_Frozen
+deposit › !_isSolvent(kind): DepositTest › test_RevertWhen_Insolvent
+deposit › atoms < intake.minimum: DepositTest › test_RevertWhen_BelowMinimum
+deposit › owed > intake.cap: DepositTest › test_RevertWhen_AboveCap
+registerKey › nonReentrant: ReentrancyTest › test_Guards_registerKey
+registerKey › _requireLive(): RegisterKeyTest › test_RevertWhen_Frozen
+registerKey › key == 0: RegisterKeyTest › test_RevertWhen_ZeroKey
+revokeKey › nonReentrant: ReentrancyTest › test_Guards_revokeKey
+revokeKey › _requireLive(): RevokeKeyTest › test_RevertWhen_Frozen
+requestWithdrawal › nonReentrant: ReentrancyTest › test_Guards_requestWithdrawal
+requestWithdrawal › _requireLive(): RequestWithdrawalTest › test_RevertWhen_Frozen
+requestWithdrawal › atoms == 0: RequestWithdrawalTest › test_RevertWhen_Zero
+requestWithdrawal › atoms > SUPPLY_CAP: RequestWithdrawalTest › test_RevertWhen_MoreThanTheEngineCounts
+claim › nonReentrant: ReentrancyTest › test_Guards_claim
+claim › atoms == 0: ClaimTest › test_RevertWhen_NothingToClaim
+claimFromBatch › nonReentrant: ReentrancyTest › test_Guards_claimFromBatch
+claimFromBatch › batchId > _progress.finalBatch: ClaimFromBatchTest › test_RevertWhen_NotFinal
+claimFromBatch › _requireBatch(header, stamp): ClaimFromBatchTest › test_RevertWhen_UnknownBatch
+claimFromBatch › root != header.withdrawalsRoot: ClaimFromBatchTest › test_RevertWhen_WrongWithdrawals
+claimFromBatch › _requireWithdrawal(lines, withdrawal, path): ClaimFromBatchTest › test_RevertWhen_WrongProof_Content
+claimFromBatch › _markClaimed(batchId, withdrawal.asset, withdrawal.index): ClaimFromBatchTest › test_RevertWhen_AlreadyClaimed
+claimFromBatch › owner == address(0): ClaimFromBatchTest › test_RevertWhen_UnknownAccount
+commitBatch › nonReentrant: ReentrancyTest › test_Guards_commitBatch
+commitBatch › progress.frozen: CommitBatchTest › test_RevertWhen_Frozen
+commitBatch › msg.sender != operator: CommitBatchTest › test_RevertWhen_NotOperator
+commitBatch › _requireNext(progress, header): CommitBatchTest › test_RevertWhen_WrongBatch
+commitBatch › _requireQueue(progress, header): CommitBatchTest › test_RevertWhen_WrongQueue_Altered
+commitBatch › _requireData(header, data): CommitBatchTest › test_RevertWhen_WrongData
+commitBatch › lines.length < progress.lineCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooFew
+commitBatch › lines.length > progress.assetCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooMany
+commitBatch › _requireTotals(progress.lineCount, header, lines, changes, previousTrees): CommitBatchTest › test_RevertWhen_WrongSum
+commitBatch › _consumeDeposits(progress, header.queueUpTo, lines, changes): CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
+commitBatch › _requireWithdrawals(header, changes): CommitBatchTest › test_RevertWhen_WrongWithdrawals
+finalize › _requireLive(): FinalizeTest › test_RevertWhen_Frozen
+finalize › header.batchId <= _progress.finalBatch: FinalizeTest › test_RevertWhen_AlreadyFinal
+finalize › _requireBatch(header, stamp): FinalizeTest › test_RevertWhen_UnknownBatch
+finalize › block.timestamp < uint256(stamp.time) + windowSeconds: FinalizeTest › test_RevertWhen_WindowOpen_Seconds
+finalize › block.number < uint256(stamp.blockNumber) + windowBlocks: FinalizeTest › test_RevertWhen_WindowOpen_Blocks
+_requireNext › header.version != HEADER_VERSION: CommitBatchTest › test_RevertWhen_WrongVersion
+_requireNext › header.batchId != batchId: CommitBatchTest › test_RevertWhen_WrongBatch
+_requireNext › header.firstSequence != first: CommitBatchTest › test_RevertWhen_WrongSequence_Start
+_requireNext › header.lastSequence < first: CommitBatchTest › test_RevertWhen_WrongSequence_Empty
+_requireNext › header.prevRoot != root: CommitBatchTest › test_RevertWhen_WrongRoot
+_requireNext › header.firstTime < progress.lastTime: CommitBatchTest › test_RevertWhen_WrongTime_Backwards
+_requireNext › header.lastTime < header.firstTime: CommitBatchTest › test_RevertWhen_WrongTime_LastBeforeFirst
+_requireNext › header.lastTime > block.timestamp + CLOCK_TOLERANCE: CommitBatchTest › test_RevertWhen_WrongTime_Future
+_requireNext › header.stepsRoot != 0: CommitBatchTest › test_RevertWhen_WrongSteps
+_requireQueue › header.queueUpTo < progress.queueUpTo: CommitBatchTest › test_RevertWhen_WrongQueue_Backwards
+_requireQueue › prefix == 0: CommitBatchTest › test_RevertWhen_WrongQueue_BeyondTheEnd
+_requireQueue › prefix != header.queuePrefix: CommitBatchTest › test_RevertWhen_WrongQueue_Altered
+_requireData › header.dataHash != dataHash: CommitBatchTest › test_RevertWhen_WrongData
+_requireTotals › word != 0: CommitBatchTest › test_RevertWhen_WrongTotals_NewAssetWithMoney
+_requireTotals › next != changes.length: CommitBatchTest › test_RevertWhen_WrongChange
+_requireTotals › root != header.newRoot: CommitBatchTest › test_RevertWhen_WrongLines
+_requireTotals › root != header.prevRoot: CommitBatchTest › test_RevertWhen_WrongTotals_LyingAboutThePast
+_requireConserved › left != uint256(change.sum) + line.credited: CommitBatchTest › test_RevertWhen_WrongSum
+_requireConserved › (change.withdrawn == 0) != (change.withdrawalsHash == 0): CommitBatchTest › test_RevertWhen_WrongWithdrawn
+_consumeDeposits › !mayCredit && lines[change.asset].credited != change.credited: CommitBatchTest › test_RevertWhen_WrongCredit_NothingConsumed
+_requireCredit › credited != 0 && checkpoint.queueId == 0: CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
+_requireCredit › checkpoint.queueId > queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_AheadOfTheQueue
+_requireCredit › next != 0 && next <= queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_BehindTheQueue
+_requireWithdrawals › !_isSolvent(_assets[change.asset]): CommitBatchTest › test_RevertWhen_Insolvent
+_requireWithdrawals › root != header.withdrawalsRoot: CommitBatchTest › test_RevertWhen_WrongWithdrawals
+_requireLive › _progress.frozen: DepositTest › test_RevertWhen_Frozen
+_requireBatch › stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp): FinalizeTest › test_RevertWhen_UnknownBatch
+_requireWithdrawal › uint256(withdrawal.index) >> path.length != 0: ClaimFromBatchTest › test_RevertWhen_WrongProof_IndexBeyondTheTree
+_requireWithdrawal › always: ClaimFromBatchTest › test_RevertWhen_WrongProof_Content
+_markClaimed › bits & bit != 0: ClaimFromBatchTest › test_RevertWhen_AlreadyClaimed
+_toAtoms › amount % scale != 0: DepositTest › test_RevertWhen_NotAMultiple
+_requireAccount › account == 0: RegisterKeyTest › test_RevertWhen_NoAccount
+_assetOf › address(kind.token) == address(0): DepositTest › test_RevertWhen_UnknownAsset
+pull › onlySettlement: PullTest › test_RevertWhen_NotSettlement
+pay › onlySettlement: PayTest › test_RevertWhen_NotSettlement
+`;
+
+// Modifiers that can be switched off, in place of the real ones.
+const MODIFIERS = {
+  Settlement: `
+    bool private transient _mutantEntered;
+    modifier nonReentrantIf(uint256 n) {
+        if (Mutant.isOff(n)) { _; return; }
+        if (_mutantEntered) revert ReentrancyGuardReentrantCall();
+        _mutantEntered = true;
+        _;
+        _mutantEntered = false;
+    }
+    modifier onlyAdministratorIf(uint256 n) {
+        if (!Mutant.isOff(n) && msg.sender != administrator) revert NotAdministrator(msg.sender);
+        _;
+    }`,
+  Vault: `
+    modifier onlySettlementIf(uint256 n) {
+        if (!Mutant.isOff(n) && msg.sender != settlement) revert NotSettlement(msg.sender);
+        _;
+    }`,
+};
+
+const MUTANT = `// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+interface Environment {
+    function envOr(string calldata name, uint256 fallback_) external view returns (uint256);
+}
+
+library Mutant {
+    function isOff(uint256 n) internal view returns (bool) {
+        return Environment(address(uint160(uint256(keccak256("hevm cheat code"))))).envOr("MUTANT", 0) == n;
+    }
+}
+`;
+
+const expected = new Map();
+for (const row of TABLE.trim().split('\n')) {
+  const [check, test] = row.split(/: (?=\w+Test › )/);
+  if (expected.has(check)) throw new Error(`twice in the table: ${check}`);
+  expected.set(check, test.split(' › '));
+}
+
+const mutants = [];
+
+/** The number of a new mutant. */
+function mutant(where, check) {
+  const name = `${where} › ${check}`;
+  if (!expected.has(name)) throw new Error(`no test is named for the check: ${name}`);
+  mutants.push({ name, test: expected.get(name) });
+  return mutants.length;
+}
+
+/** The source with a switch at each check. */
+function transform(source) {
+  let where = '';
+  let isModifier = false;
+  let unreached = 0;
+  const lines = source.split('\n').map((line) => {
+    const head = line.match(/^    (?:function (\w+)|(constructor)|(modifier) \w+)/);
+    if (head) {
+      where = head[1] ?? head[2] ?? '';
+      isModifier = head[3] !== undefined;
+    }
+    if (isModifier) return line;
+    unreached += (line.match(/\brevert /g) ?? []).length;
+    let found = line.match(/^(\s*)(else )?if \((.*)\) revert (.*);$/);
+    if (found) {
+      unreached -= 1;
+      return `${found[1]}${found[2] ?? ''}if (!Mutant.isOff(${mutant(where, found[3])}) && (${found[3]})) revert ${found[4]};`;
+    }
+    found = line.match(/^(\s*)revert (.*);$/);
+    if (found) {
+      unreached -= 1;
+      return `${found[1]}if (!Mutant.isOff(${mutant(where, 'always')})) revert ${found[2]};`;
+    }
+    found = line.match(/^(\s*)(_(?:require\w+|assetOf|markClaimed|consumeDeposits)\(.*\));$/);
+    if (found) return `${found[1]}if (!Mutant.isOff(${mutant(where, found[2])})) ${found[2]};`;
+    return line.replace(/ (nonReentrant|onlyAdministrator|onlySettlement)(?= |$)/, (_, modifier) => {
+      return ` ${modifier}If(${mutant(where, modifier)})`;
+    });
+  });
+  if (unreached !== 0) throw new Error(`${unreached} reverts have a form that this script does not know`);
+  return lines.join('\n').replaceAll(' pure', ' view');
+}
+
+const work = mkdtempSync(join(tmpdir(), 'lakh-mutants-'));
+
+/** Copies the project with all switches in. */
+function prepare() {
+  for (const part of ['src', 'test', 'bin']) cpSync(join(here, part), join(work, part), { recursive: true });
+  for (const part of ['test/invariant', 'test/Gas.t.sol', 'test/Vectors.t.sol']) {
+    rmSync(join(work, part), { recursive: true });
+  }
+  symlinkSync(join(here, 'node_modules'), join(work, 'node_modules'));
+  const toml = readFileSync(join(here, 'foundry.toml'), 'utf8').replace(/^fs_permissions.*$/m, 'code_size_limit = 100000');
+  writeFileSync(join(work, 'foundry.toml'), toml.replace(/^runs = .*$/gm, 'runs = 16'));
+  writeFileSync(join(work, 'src/Mutant.sol'), MUTANT);
+  for (const file of SOURCES) {
+    let text = transform(readFileSync(join(here, 'src', file), 'utf8'));
+    text = text.replace(/^import /m, 'import {Mutant} from "./Mutant.sol";\nimport ');
+    for (const [contract, modifiers] of Object.entries(MODIFIERS)) {
+      text = text.replace(new RegExp(`^contract ${contract} [^{]*\\{`, 'm'), (open) => open + modifiers);
+    }
+    writeFileSync(join(work, 'src', file), text);
+  }
+  for (const file of readdirSync(join(here, 'src'), { recursive: true })) {
+    if (!file.endsWith('.sol') || SOURCES.includes(file)) continue;
+    if (/\brevert /.test(readFileSync(join(here, 'src', file), 'utf8'))) throw new Error(`${file} has checks too`);
+  }
+}
+
+/** Runs tests with one check off; 0 for none. */
+function forge(number, args) {
+  const env = { ...process.env, MUTANT: String(number) };
+  return spawnSync(join(work, 'node_modules/.bin/forge'), ['test', ...args], { cwd: work, env, encoding: 'utf8' });
+}
+
+let survivors = 0;
+try {
+  prepare();
+  const unused = [...expected.keys()].filter((name) => !mutants.some((one) => one.name === name));
+  if (unused.length !== 0) throw new Error(`the table names checks that are not there: ${unused.join('; ')}`);
+  execFileSync(join(work, 'node_modules/.bin/forge'), ['build'], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] });
+  const whole = forge(0, []);
+  if (whole.status !== 0) throw new Error(`with all checks on, a test fails:\n${whole.stdout}\n${whole.stderr}`);
+  const filter = process.argv[2] ?? '';
+  mutants.forEach(({ name, test: [contract, test] }, index) => {
+    if (!name.includes(filter)) return;
+    const { stdout } = forge(index + 1, ['--match-contract', `^${contract}$`, '--match-test', `^${test}\\(`]);
+    const failed = new RegExp(`^\\[FAIL.*\\] (${test}|setUp)\\(`, 'm').test(stdout);
+    if (!failed) survivors += 1;
+    console.log(`${failed ? 'caught  ' : 'SURVIVED'} ${name}: ${contract} › ${test}`);
+    if (!stdout.includes(test)) throw new Error(`the test did not run: ${contract} › ${test}\n${stdout}`);
+  });
+  console.log(`${mutants.length} checks, ${survivors} removed without a failing test`);
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+process.exit(survivors === 0 ? 0 : 1);

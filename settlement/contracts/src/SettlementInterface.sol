@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+/// @title What the settlement contract says when something happened
+interface SettlementEvents {
+    /// @notice An asset may be used from now on.
+    event AssetListed(uint16 indexed asset, address indexed token, uint64 scale);
+    /// @notice What may be deposited changed; in atoms.
+    event LimitsChanged(uint16 indexed asset, uint64 minimum, uint64 cap);
+    /// @notice An owner's first deposit opened an account.
+    event AccountOpened(uint32 indexed account, address indexed owner);
+    /// @notice An entry joined the queue. `prefix` is {Encoding.queueEntry} of the fields and the entry before.
+    event Queued(
+        uint64 indexed queueId,
+        uint32 indexed account,
+        uint8 kind,
+        uint16 asset,
+        uint64 amount,
+        bytes32 extra,
+        uint64 time,
+        bytes32 prefix
+    );
+    /// @notice A batch was committed. Header, lines and data stand in the transaction, its stamp is the block's.
+    event BatchCommitted(uint64 indexed batchId, bytes32 headerHash);
+    /// @notice This batch and all before it are final.
+    event BatchFinal(uint64 indexed batchId);
+    /// @notice A withdrawal was proved; it was paid, or waits in {withdrawable}.
+    event Claimed(uint64 indexed batchId, uint16 indexed asset, uint32 index, address indexed owner, uint128 amount);
+    /// @notice An owner was paid. In atoms.
+    event Paid(uint16 indexed asset, address indexed owner, uint256 amount);
+    /// @notice The token refused a payment; {claim} tries again. In atoms.
+    event PaymentDeferred(uint16 indexed asset, address indexed owner, uint256 amount);
+}
+
+/// @title Why the settlement contract refuses, one error a reason
+interface SettlementErrors {
+    /// @notice The venue has stopped for ever.
+    error Frozen();
+    /// @notice Only the operator commits batches.
+    error NotOperator(address caller);
+    /// @notice Only the administrator does this.
+    error NotAdministrator(address caller);
+    /// @notice The header has another format.
+    error WrongVersion(uint64 expected, uint64 got);
+    /// @notice The batch does not follow the last one.
+    error WrongBatch(uint64 expected, uint64 got);
+    /// @notice The journal range does not follow the last one, or is empty.
+    error WrongSequence(uint64 expected, uint64 first, uint64 last);
+    /// @notice The batch does not start from the current balances.
+    error WrongRoot(bytes32 expected, bytes32 got);
+    /// @notice The records' times run backwards or are in the future.
+    error WrongTime(uint64 first, uint64 last);
+    /// @notice The queue is not consumed in order and unaltered.
+    error WrongQueue(uint64 queueUpTo, bytes32 queuePrefix);
+    /// @notice The published data are not those of the header.
+    error WrongData(bytes32 expected, bytes32 got);
+    /// @notice Steps are not taken at this stage.
+    error WrongSteps(bytes32 got);
+    /// @notice The header's new root is not that of the lines.
+    error WrongLines(bytes32 expected, bytes32 got);
+    /// @notice What is owed is not what was owed, plus the deposits consumed, minus the withdrawals.
+    error WrongSum(uint256 asset);
+    /// @notice The totals before the batch are not those of the last one, or totals change without saying so.
+    error WrongTotals(bytes32 expected, bytes32 got);
+    /// @notice The changes are not in the order of the lines, or name an asset that has none.
+    error WrongChange(uint256 asset);
+    /// @notice Lines of the last batch are missing, or there are more lines than assets.
+    error WrongLineCount(uint256 lines);
+    /// @notice The deposits are not those of the consumed queue entries.
+    error WrongCredit(uint256 asset);
+    /// @notice The withdrawals have no tree, or there is a tree and no withdrawal.
+    error WrongWithdrawn(uint256 asset);
+    /// @notice The header's withdrawals root is not that of the lines, or a claim's lines are not the batch's.
+    error WrongWithdrawals(bytes32 expected, bytes32 got);
+    /// @notice The vault holds less than all claims to the asset.
+    error Insolvent(uint256 asset);
+    /// @notice No such asset.
+    error UnknownAsset(uint256 asset);
+    /// @notice The owner has no account: deposit first.
+    error NoAccount(address owner);
+    /// @notice The amount is no whole number of atoms.
+    error NotAMultiple(uint256 amount, uint64 scale);
+    /// @notice The amount is below the asset's minimum, is 0, or is more than the engine can count.
+    error AmountOutOfRange(uint256 atoms);
+    /// @notice The venue would hold more of the asset than it may.
+    error AboveCap(uint256 atoms, uint64 cap);
+    /// @notice A key of zeroes.
+    error ZeroKey();
+    /// @notice The listing or the limits make no sense.
+    error BadListing();
+    /// @notice The constructor's arguments make no sense.
+    error BadSetup();
+    /// @notice The header and stamp are of no batch that counts.
+    error UnknownBatch(uint64 batchId);
+    /// @notice The batch is final already.
+    error AlreadyFinal(uint64 batchId);
+    /// @notice The window is not over.
+    error WindowOpen(uint64 batchId);
+    /// @notice Claims have to wait until the batch is final.
+    error NotFinal(uint64 batchId);
+    /// @notice The withdrawal is not in the batch.
+    error WrongProof();
+    /// @notice The withdrawal was claimed before.
+    error AlreadyClaimed(uint64 batchId, uint16 asset, uint32 index);
+    /// @notice The account has no owner.
+    error UnknownAccount(uint32 account);
+    /// @notice Nothing waits for this owner.
+    error NothingToClaim(address owner);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SettlementErrors} from "./SettlementInterface.sol";
+import {Setup} from "./Types.sol";
+import {Vault} from "./Vault.sol";
+import {Encoding} from "./lib/Encoding.sol";
+
+/// @title What the settlement contract remembers, and how to look at it
+/// @notice Sized so that a batch touches as few slots as can be: its own hash, the root, and {Progress}.
+abstract contract SettlementStorage is SettlementErrors {
+    /// @notice Format of the headers that this contract takes.
+    uint64 public constant HEADER_VERSION = 1;
+    /// @notice Most assets.
+    uint256 public constant MAX_ASSETS = 64;
+    /// @notice Most atoms of one asset that the engine can hold.
+    uint64 public constant SUPPLY_CAP = 1 << 62;
+    /// @notice How far, in seconds, a batch's last record may be ahead of the block: the venue's clock and the chain's
+    /// differ, and a block carries the time of its slot's beginning.
+    uint64 public constant CLOCK_TOLERANCE = 60;
+
+    /// @dev The tip of the batches. One slot: a commit reads and writes it once.
+    struct Progress {
+        uint40 batchId;
+        uint64 lastSequence;
+        uint40 queueUpTo;
+        uint40 lastTime;
+        uint40 finalBatch;
+        uint8 assetCount;
+        uint8 lineCount;
+        bool frozen;
+    }
+
+    /// @dev What an asset is and what the vault owes of it, in atoms: balances, withdrawals not yet paid, and deposits
+    /// in the queue. One slot. `scalePower` is the power of ten of the token's units in one atom.
+    struct Asset {
+        IERC20 token;
+        uint8 scalePower;
+        uint80 owed;
+    }
+
+    /// @dev What came in since the beginning, and what may come in, in atoms. One slot.
+    struct Intake {
+        uint80 deposited;
+        uint64 minimum;
+        uint64 cap;
+    }
+
+    /// @dev Where in the queue an asset's running deposits reached a total. Stored under that total, so that a batch's
+    /// line (which names the total) finds it with one read: the deposit that reached it, and the next one.
+    struct Checkpoint {
+        uint64 queueId;
+        uint64 nextQueueId;
+    }
+
+    /// @dev The queue's end, and accounts so far. One slot.
+    struct Counts {
+        uint64 queueLength;
+        uint32 accounts;
+        /// A bit for each asset that may have deposits in the queue which no batch has consumed.
+        uint64 pendingAssets;
+    }
+
+    /// @notice Holds the tokens. Users approve it, not this contract.
+    Vault public immutable vault;
+    /// @notice Who may commit batches.
+    address public immutable operator;
+    /// @notice Who may list assets and change deposit limits.
+    address public immutable administrator;
+    /// @notice How long a batch waits until it can be final, in seconds.
+    uint64 public immutable windowSeconds;
+    /// @notice How many blocks a batch waits until it can be final.
+    uint64 public immutable windowBlocks;
+
+    /// @notice The balances root after the last batch.
+    bytes32 public tipRoot;
+    Progress internal _progress;
+    Counts internal _counts;
+
+    /// @notice A queue entry's prefix hash by its number; at 0 the origin, see {Encoding.queueOrigin}.
+    mapping(uint256 queueId => bytes32) public queuePrefix;
+    /// @notice What is stored of a batch: {Encoding.hashBatch} of its header and its stamp.
+    mapping(uint256 batchId => bytes32) public batchHash;
+    /// @notice An account's owner, the only address that is ever paid for it.
+    mapping(uint256 account => address) public ownerOf;
+    /// @notice An owner's account; 0 for none.
+    mapping(address owner => uint32) public accountOf;
+    /// @notice What was claimed but could not be paid out yet, in atoms.
+    mapping(uint256 asset => mapping(address owner => uint256)) public withdrawable;
+
+    mapping(uint256 asset => Asset) internal _assets;
+    mapping(uint256 asset => Intake) internal _intakes;
+    mapping(address token => bool) internal _listed;
+    mapping(uint256 asset => mapping(uint256 total => Checkpoint)) internal _checkpoints;
+    /// @dev Claimed withdrawals, a bit each, by batch × asset × (index / 256).
+    mapping(uint256 word => uint256 bits) internal _claimed;
+
+    /// @notice Deploys the vault too. Roles and windows can never change.
+    /// @param setup See {Setup}.
+    constructor(Setup memory setup) {
+        if (setup.operator == address(0)) revert BadSetup();
+        if (setup.administrator == address(0)) revert BadSetup();
+        if (setup.venueOwner == address(0)) revert BadSetup();
+        operator = setup.operator;
+        administrator = setup.administrator;
+        windowSeconds = setup.windowSeconds;
+        windowBlocks = setup.windowBlocks;
+        vault = new Vault();
+        ownerOf[0] = setup.venueOwner;
+        tipRoot = Encoding.balancesRoot(0, 0);
+        queuePrefix[0] = Encoding.queueOrigin(block.chainid, address(this));
+    }
+
+    /// @notice Where the batches stand.
+    /// @return batchId The last batch.
+    /// @return lastSequence The last journal record that is settled.
+    /// @return queueUpTo The last queue entry that is consumed.
+    /// @return lastTime Time of the last record, in seconds.
+    /// @return finalBatch The last batch that is final.
+    function tip()
+        external
+        view
+        returns (uint64 batchId, uint64 lastSequence, uint64 queueUpTo, uint64 lastTime, uint64 finalBatch)
+    {
+        Progress memory p = _progress;
+        return (p.batchId, p.lastSequence, p.queueUpTo, p.lastTime, p.finalBatch);
+    }
+
+    /// @notice Whether the venue has stopped for ever.
+    /// @return Whether it has.
+    function frozen() external view returns (bool) {
+        return _progress.frozen;
+    }
+
+    /// @notice How much there is of what is counted.
+    /// @return assets Listed assets.
+    /// @return accounts Accounts, the venue's not included.
+    /// @return queueLength Queue entries.
+    function counts() external view returns (uint64 assets, uint64 accounts, uint64 queueLength) {
+        return (_progress.assetCount, _counts.accounts, _counts.queueLength);
+    }
+
+    /// @notice What an asset is and what may be deposited.
+    /// @param asset Which.
+    /// @return token Its token.
+    /// @return scale Units of the token in one atom.
+    /// @return minimum Smallest deposit in atoms.
+    /// @return cap Most that the venue may hold in atoms.
+    function assetInfo(uint16 asset) external view returns (IERC20 token, uint64 scale, uint64 minimum, uint64 cap) {
+        Asset memory kind = _assetOf(asset);
+        return (kind.token, _scaleOf(kind), _intakes[asset].minimum, _intakes[asset].cap);
+    }
+
+    /// @notice What came into the vault and what it owes, in atoms.
+    /// @param asset Of which asset.
+    /// @return deposited All that arrived since the beginning.
+    /// @return owed Balances, withdrawals not yet paid, and deposits in the queue.
+    function holdings(uint16 asset) external view returns (uint128 deposited, uint128 owed) {
+        return (_intakes[asset].deposited, _assets[asset].owed);
+    }
+
+    /// @notice Whether the asset may have deposits in the queue that no batch has consumed.
+    /// @param asset Which.
+    /// @return Whether it may.
+    function hasPendingDeposits(uint16 asset) external view returns (bool) {
+        return asset < MAX_ASSETS && (_counts.pendingAssets >> asset) & 1 != 0;
+    }
+
+    /// @notice Whether a withdrawal was claimed.
+    /// @param batchId Of which batch.
+    /// @param asset Of which asset.
+    /// @param index Its place.
+    /// @return Whether it was.
+    function isClaimed(uint64 batchId, uint16 asset, uint32 index) external view returns (bool) {
+        uint256 word = (uint256(batchId) << 64) | (uint256(asset) << 48) | (index >> 8);
+        return _claimed[word] & (1 << (index & 0xff)) != 0;
+    }
+
+    function _assetOf(uint256 asset) internal view returns (Asset memory kind) {
+        kind = _assets[asset];
+        if (address(kind.token) == address(0)) revert UnknownAsset(asset);
+    }
+
+    /// @dev Units of the token in one atom.
+    function _scaleOf(Asset memory kind) internal pure returns (uint64) {
+        // At most 10^18, which listing makes sure of.
+        return uint64(10 ** uint256(kind.scalePower));
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+import {Header, Stamp, WithdrawalLine} from "../Types.sol";
+
+/// @title The hashes that bind operator, contract and journal
+/// @notice Each has its twin in the Rust crate; settlement/vectors/ holds them together.
+library Encoding {
+    /// @notice Queue entry: money that arrived. `extra` is the owner's address.
+    uint8 internal constant DEPOSIT = 1;
+    /// @notice Queue entry: a trading key to be bound. `extra` is the key, `amount` its expiry in seconds, 0 for never.
+    uint8 internal constant REGISTER_KEY = 2;
+    /// @notice Queue entry: a trading key to be ended. `extra` is the key.
+    uint8 internal constant REVOKE_KEY = 3;
+    /// @notice Queue entry: a withdrawal that the owner asks for.
+    uint8 internal constant WITHDRAWAL = 4;
+
+    /// @notice A header's hash.
+    /// @param header The header.
+    /// @return hash keccak256 of its 16 words.
+    function hashHeader(Header calldata header) internal pure returns (bytes32 hash) {
+        // abi.encode would check and move each word on its own, for the same 512 bytes.
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            calldatacopy(words, header, 512)
+            hash := keccak256(words, 512)
+        }
+    }
+
+    /// @notice What the contract stores of a batch.
+    /// @param headerHash The header's hash.
+    /// @param stamp When it was committed.
+    /// @return keccak256(headerHash ‖ time ‖ blockNumber), three words.
+    function hashBatch(bytes32 headerHash, Stamp memory stamp) internal pure returns (bytes32) {
+        return keccak256(abi.encode(headerHash, stamp.time, stamp.blockNumber));
+    }
+
+    /// @notice Adds a word to a running hash.
+    /// @param fold The hash of the words before it; 0 before the first.
+    /// @param word The word.
+    /// @return keccak256(fold ‖ word), 64 bytes.
+    function append(bytes32 fold, bytes32 word) internal pure returns (bytes32) {
+        return Hashes.efficientKeccak256(fold, word);
+    }
+
+    /// @notice An asset's totals as one word.
+    /// @param sum What the venue owes.
+    /// @param credited The deposits consumed.
+    /// @return sum ‖ credited, 16 bytes each.
+    function totalsWord(uint128 sum, uint128 credited) internal pure returns (bytes32) {
+        return bytes32((uint256(sum) << 128) | credited);
+    }
+
+    /// @notice The balances root.
+    /// @param trees Running hash of all assets' tree hashes, in the order of their numbers.
+    /// @param totals Running hash of all assets' totals, in the order of their numbers.
+    /// @return keccak256(trees ‖ totals), 64 bytes. Apart, because totals rarely change and trees always do.
+    function balancesRoot(bytes32 trees, bytes32 totals) internal pure returns (bytes32) {
+        return Hashes.efficientKeccak256(trees, totals);
+    }
+
+    /// @notice Adds an asset's withdrawals to the withdrawals root, which starts at 0.
+    /// @param root Over the assets before it.
+    /// @param asset The asset.
+    /// @param treeHash Root hash of its withdrawal tree.
+    /// @param sum Root sum of its withdrawal tree.
+    /// @return keccak256(root ‖ asset ‖ treeHash ‖ sum), four words.
+    function foldWithdrawals(bytes32 root, uint256 asset, bytes32 treeHash, uint128 sum)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(root, asset, treeHash, sum));
+    }
+
+    /// @notice The withdrawals root over all assets that have withdrawals.
+    /// @param lines They, in the order of asset numbers.
+    /// @return root The root; 0 for no line.
+    function withdrawalsRoot(WithdrawalLine[] calldata lines) internal pure returns (bytes32 root) {
+        for (uint256 i = 0; i < lines.length; ++i) {
+            root = foldWithdrawals(root, lines[i].asset, lines[i].treeHash, lines[i].sum);
+        }
+    }
+
+    /// @notice The queue's prefix hash before its first entry: binds everything to one contract on one chain.
+    /// @param chainId The chain.
+    /// @param settlement The contract.
+    /// @return keccak256(chainId ‖ settlement), 52 bytes. Its first 16 bytes are the venue tag.
+    function queueOrigin(uint256 chainId, address settlement) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(chainId, settlement));
+    }
+
+    /// @notice The queue's prefix hash with one more entry: 87 bytes hashed.
+    /// @param previous Prefix hash before the entry.
+    /// @param kind What it is.
+    /// @param account Whose.
+    /// @param asset Of what; 0 for keys.
+    /// @param amount How much in atoms, or what the kind says.
+    /// @param extra What the kind says, else 0.
+    /// @param time When, in seconds.
+    /// @return The prefix hash.
+    function queueEntry(
+        bytes32 previous,
+        uint8 kind,
+        uint32 account,
+        uint16 asset,
+        uint64 amount,
+        bytes32 extra,
+        uint64 time
+    ) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(previous, kind, account, asset, amount, extra, time));
+    }
+}

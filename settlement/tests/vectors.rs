@@ -1,0 +1,219 @@
+//! The vectors that hold Rust and Solidity to one encoding: `vectors/*.json`, read by the contracts' tests too.
+//!
+//! This test computes them and compares with the committed files. It writes them only where `LAKH_WRITE_VECTORS` is set,
+//! which belongs to a change of format and to no other.
+//!
+//! Amounts are strings, since JSON numbers above 2^53 are not safe; hashes and addresses are hex.
+
+use std::fs;
+use std::path::Path;
+
+use lakh_engine::ids::{AccountId, AssetId, Sequence};
+use lakh_engine::units::Atoms;
+use lakh_settlement::commitment::{AssetLine, Header, Stamp, balances_root, batch_hash, trees_hash};
+use lakh_settlement::diff::{self, LeafUpdate};
+use lakh_settlement::queue::{QueueEntry, QueueKind, queue_origin, venue_tag};
+use lakh_settlement::sum_tree::{BalanceProof, Node, SumTree};
+use lakh_settlement::withdrawals::{Withdrawal, WithdrawalTree, withdrawals_root};
+use lakh_settlement::{Hash, keccak256};
+use serde_json::{Value, json};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"))
+}
+
+fn hash(hash: Hash) -> String {
+    hash.to_string()
+}
+
+fn decimal(number: impl Into<u128>) -> String {
+    number.into().to_string()
+}
+
+fn hashes(nodes: &[Node]) -> Vec<String> {
+    nodes.iter().map(|node| hash(node.hash)).collect()
+}
+
+fn sums(nodes: &[Node]) -> Vec<String> {
+    nodes.iter().map(|node| decimal(node.sum)).collect()
+}
+
+/// Compares with the committed file, or writes it.
+fn check(name: &str, value: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
+    let text = format!("{value:#}\n");
+    if std::env::var_os("LAKH_WRITE_VECTORS").is_some() {
+        fs::write(&path, &text).expect("the folder is there");
+    }
+    let committed = fs::read_to_string(&path).expect("the file is committed");
+    assert_eq!(committed, text, "{name} differs from what the code computes");
+}
+
+#[test]
+fn sum_tree() {
+    let balances =
+        [(0, 1_u64), (1, 1_000_000), (2, 0), (3, u64::MAX), (4, 7), (1_000, 123_456_789), (65_536, u64::MAX)];
+    let mut tree = SumTree::new();
+    let empty = tree.root();
+    balances.iter().for_each(|(account, balance)| tree.set(AccountId(*account), Atoms(*balance)));
+    let root = tree.root();
+    let mut proofs = Vec::new();
+    for (account, _) in balances {
+        let BalanceProof { balance, path, .. } = tree.prove(AccountId(account));
+        let leaf = Node::balance(AccountId(account), balance);
+        proofs.push(json!({
+            "account": account, "balance": decimal(balance.raw()), "leaf": hash(leaf.hash),
+            "path_hashes": hashes(&path), "path_sums": sums(&path),
+        }));
+    }
+    let value = json!({
+        "empty_root": hash(empty.hash), "root": hash(root.hash), "sum": decimal(root.sum), "proofs": proofs,
+    });
+    check("sum_tree.json", &value);
+}
+
+#[test]
+fn withdrawals() {
+    let withdrawal = |account, amount| Withdrawal { account: AccountId(account), amount: Atoms(amount) };
+    let lists = [
+        (0_u16, vec![withdrawal(1, 5)]),
+        (2, vec![withdrawal(3, u64::MAX), withdrawal(3, u64::MAX), withdrawal(0, 1)]),
+        (63, (1..=6).map(|account| withdrawal(account, u64::from(account) * 1_000)).collect()),
+    ];
+    let (mut assets, mut roots) = (Vec::new(), Vec::new());
+    for (asset, list) in lists {
+        let tree = WithdrawalTree::new(list).expect("not empty");
+        roots.push((AssetId(asset), tree.root()));
+        let mut claims = Vec::new();
+        for (index, item) in (0_u32..).zip(tree.withdrawals()) {
+            let path = tree.prove(index).expect("it is there");
+            claims.push(json!({
+                "index": index, "account": item.account.0, "amount": decimal(item.amount.raw()),
+                "leaf": hash(item.leaf().hash), "path_hashes": hashes(&path), "path_sums": sums(&path),
+            }));
+        }
+        let root = tree.root();
+        assets.push(json!({
+            "asset": asset, "tree_hash": hash(root.hash), "sum": decimal(root.sum), "claims": claims,
+        }));
+    }
+    check("withdrawals.json", &json!({ "root": hash(withdrawals_root(&roots)), "assets": assets }));
+}
+
+#[test]
+fn commitment() {
+    let line =
+        |seed: &[u8], sum: u128, credited: u128| AssetLine { tree: Node { hash: keccak256(seed), sum }, credited };
+    let lines = [line(b"first", 999, 1_000), line(b"second", 0, 0), line(b"third", u128::MAX - 1, u128::MAX)];
+    let seeded = |name: &str| keccak256(name.as_bytes());
+    let header = Header {
+        batch_id: 1,
+        first_sequence: Sequence(1),
+        last_sequence: Sequence(u64::MAX),
+        first_time_seconds: 1_800_000_000,
+        last_time_seconds: 1_800_000_060,
+        queue_up_to: 3,
+        fills: 123_456,
+        previous_root: balances_root(&[]),
+        new_root: balances_root(&lines),
+        journal_hash: seeded("journal hash"),
+        journal_root: seeded("journal root"),
+        queue_prefix: seeded("queue prefix"),
+        data_hash: seeded("data"),
+        steps_root: Hash::ZERO,
+        withdrawals_root: seeded("withdrawals"),
+    };
+    let stamp = Stamp { time_seconds: 1_800_000_072, block_number: 20_000_000 };
+    let trees = lines.map(|line| line.tree);
+    let value = json!({
+        "lines": {
+            "tree_hash": hashes(&trees),
+            "sum": sums(&trees),
+            "credited": lines.map(|line| decimal(line.credited)),
+        },
+        "trees_hash": hash(trees_hash(&lines)),
+        "roots": (0..=lines.len()).map(|count| hash(balances_root(&lines[..count]))).collect::<Vec<_>>(),
+        "header": {
+            "bytes": hex(&header.encode()),
+            "batch_id": decimal(header.batch_id),
+            "first_sequence": decimal(header.first_sequence.0),
+            "last_sequence": decimal(header.last_sequence.0),
+            "first_time": decimal(header.first_time_seconds),
+            "last_time": decimal(header.last_time_seconds),
+            "queue_up_to": decimal(header.queue_up_to),
+            "fills": decimal(header.fills),
+            "prev_root": hash(header.previous_root),
+            "new_root": hash(header.new_root),
+            "journal_hash": hash(header.journal_hash),
+            "journal_root": hash(header.journal_root),
+            "queue_prefix": hash(header.queue_prefix),
+            "data_hash": hash(header.data_hash),
+            "steps_root": hash(header.steps_root),
+            "withdrawals_root": hash(header.withdrawals_root),
+        },
+        "header_hash": hash(header.hash()),
+        "stamp": { "time": decimal(stamp.time_seconds), "block_number": decimal(stamp.block_number) },
+        "batch_hash": hash(batch_hash(header.hash(), stamp)),
+    });
+    check("commitment.json", &value);
+}
+
+#[test]
+fn queue() {
+    let (chain_id, contract) = (31_337, [0x5e; 20]);
+    let entry = |kind, account, asset, amount, extra| QueueEntry {
+        kind,
+        account: AccountId(account),
+        asset: AssetId(asset),
+        amount,
+        extra,
+        time_seconds: 1_800_000_000 + u64::from(account),
+    };
+    let mut owner = [0; 32];
+    owner[12..].copy_from_slice(&[0xa1; 20]);
+    let entries = [
+        entry(QueueKind::Deposit, 1, 0, 1_000_000, owner),
+        entry(QueueKind::RegisterKey, 1, 0, 0, [0xed; 32]),
+        entry(QueueKind::Deposit, u32::MAX, 63, u64::MAX, owner),
+        entry(QueueKind::RevokeKey, 1, 0, 0, [0xed; 32]),
+        entry(QueueKind::Withdrawal, 1, 0, 999_999, [0; 32]),
+    ];
+    let origin = queue_origin(chain_id, contract);
+    let mut prefix = origin;
+    let mut rows = Vec::new();
+    for entry in entries {
+        prefix = entry.prefix(prefix);
+        rows.push(json!({
+            "kind": entry.kind as u8, "account": entry.account.0, "asset": entry.asset.0,
+            "amount": decimal(entry.amount), "extra": hex(&entry.extra), "time": decimal(entry.time_seconds),
+            "prefix": hash(prefix),
+        }));
+    }
+    let value = json!({
+        "chain_id": chain_id, "contract": hex(&contract), "origin": hash(origin),
+        "venue_tag": hex(&venue_tag(chain_id, contract)), "entries": rows,
+    });
+    check("queue.json", &value);
+}
+
+#[test]
+fn state_diff() {
+    let update = |account, asset, balance| LeafUpdate {
+        account: AccountId(account),
+        asset: AssetId(asset),
+        balance: Atoms(balance),
+    };
+    let updates = [
+        update(0, 1, 300),
+        update(1, 0, 0),
+        update(1, 1, 127),
+        update(1, 63, 128),
+        update(70_000, 0, u64::MAX),
+        update(u32::MAX, u16::MAX, 1),
+    ];
+    let bytes = diff::encode(&updates).expect("in order");
+    let rows: Vec<_> =
+        updates.iter().map(|item| json!([item.account.0, item.asset.0, decimal(item.balance.raw())])).collect();
+    let value = json!({ "updates": rows, "bytes": hex(&bytes), "data_hash": hash(keccak256(&bytes)) });
+    check("diff.json", &value);
+}
