@@ -47,10 +47,8 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         let asked = AskedToStop::listen()?;
         let node = Node::start(&config).await?;
         let ready = ready(&node, &config);
-        if arguments.json {
-            println!("{}", serde_json::to_string(&ready)?);
-        } else {
-            print_ready(&ready);
+        print_ready(&ready, arguments.json)?;
+        if !arguments.json {
             print_key(&config);
         }
         let traders = match arguments.no_traders {

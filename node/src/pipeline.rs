@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
-use lakh_engine::codec::{self, SCHEMA_VERSION};
+use lakh_engine::codec;
 use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
@@ -28,7 +28,7 @@ use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecordHeader};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
 
 use crate::control::ControlServer;
 use crate::health;
@@ -296,14 +296,7 @@ impl Boot {
         let timestamp = sequencer::now().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &[], &mut self.payload);
-        let header = RecordHeader {
-            sequence: sequence.0,
-            timestamp_ns: timestamp.0,
-            kind: command.kind(),
-            schema_version: SCHEMA_VERSION,
-            flags: 0,
-            account: command.account().0,
-        };
+        let header = sequencer::record_header(sequence, timestamp, command);
         match self.writer.append(header, &self.payload) {
             Err(AppendError::Full) => {
                 self.settle()?;

@@ -56,11 +56,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
         let asked = AskedToStop::listen()?;
         let node = Node::start(&config).await?;
         let ready = ready(&node, &config);
-        if arguments.json {
-            println!("{}", serde_json::to_string(&ready)?);
-        } else {
-            print_ready(&ready);
-        }
+        print_ready(&ready, arguments.json)?;
         wait_for_end(&node, asked, None).await?;
         let closed = node.stop().await?;
         print_closed(&closed, arguments.json)
@@ -88,14 +84,19 @@ pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
     }
 }
 
-/// Says it to people.
-pub(crate) fn print_ready(ready: &Ready) {
+/// Says it, to people or to a machine.
+pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(ready)?);
+        return Ok(());
+    }
     println!("websocket   {}", ready.websocket);
     println!("streams     {}", ready.streams);
     println!("rest        {}", ready.rest);
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
     println!("journal     {} ({}, {} records)", ready.journal.display(), ready.recovery, ready.sequence);
+    Ok(())
 }
 
 /// The signals that ask for the end. Listened to before the doors open, so that a stop is never a crash.

@@ -165,15 +165,7 @@ impl Sequencer {
         let timestamp = now().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &evidence, &mut self.payload);
-        let header = RecordHeader {
-            sequence: sequence.0,
-            timestamp_ns: timestamp.0,
-            kind: command.kind(),
-            schema_version: SCHEMA_VERSION,
-            flags: 0,
-            account: command.account().0,
-        };
-        if let Err(error) = self.writer.append(header, &self.payload) {
+        if let Err(error) = self.writer.append(record_header(sequence, timestamp, command), &self.payload) {
             return Err((refusal(&error), handle, evidence));
         }
         self.engine.apply(sequence, timestamp, command, &mut self.events);
@@ -215,6 +207,18 @@ impl Sequencer {
             std::thread::park_timeout(until_deadline.min(LONGEST_SLEEP));
         }
         self.signal.awake();
+    }
+}
+
+/// What stands in front of a command in the journal.
+pub(crate) fn record_header(sequence: Sequence, timestamp: Timestamp, command: &Command) -> RecordHeader {
+    RecordHeader {
+        sequence: sequence.0,
+        timestamp_ns: timestamp.0,
+        kind: command.kind(),
+        schema_version: SCHEMA_VERSION,
+        flags: 0,
+        account: command.account().0,
     }
 }
 
