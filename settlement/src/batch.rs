@@ -1,0 +1,212 @@
+//! A sealed batch: everything that the contract is told about a range of journal records, and what users prove later.
+//!
+//! The journal root is a Merkle tree over the batch's records, so that each record is bound to the chain:
+//!
+//! | hashed | bytes | made of |
+//! |---|---|---|
+//! | record | 32 + payload | the record's header as it stands in the journal ‖ its payload, without padding |
+//! | leaf | 40 | sequence, big-endian ‖ keccak256 of the record |
+//! | node | 64 | left ‖ right |
+//!
+//! A tree over n leaves has the largest power of two below n on its left (as in RFC 6962). Leaves and nodes have
+//! different lengths, so neither can be taken for the other.
+//!
+//! Bounds: hashing a tree keeps one hash for each bit of the number of records. A batch that has to fit a transaction
+//! has at most [`MAX_CALLDATA_BYTES`].
+
+use lakh_engine::command::BatchSealed;
+use lakh_engine::ids::{AccountId, AssetId, Sequence};
+use lakh_journal::{RECORD_HEADER_BYTES, Record};
+
+use crate::chain::MAX_TRANSACTION_BYTES;
+use crate::commitment::{AssetChange, AssetLine, Header};
+use crate::contract::{self, WithdrawalClaim};
+use crate::keccak::{Hash, keccak256};
+use crate::withdrawals::WithdrawalTree;
+
+/// Bytes of the longest call that a transaction has room for; the rest is for the transaction's own fields.
+pub const MAX_CALLDATA_BYTES: usize = MAX_TRANSACTION_BYTES - 1_024;
+
+/// Everything about a batch.
+#[derive(Clone, Debug)]
+pub struct SealedBatch {
+    /// What it claims.
+    pub header: Header,
+    /// All assets after it, in the order of their numbers.
+    pub lines: Vec<AssetLine>,
+    /// The assets whose totals changed, in the order of their numbers.
+    pub changes: Vec<AssetChange>,
+    /// Hash over the trees of the batch before it.
+    pub previous_trees: Hash,
+    /// The published differences, see [`crate::diff`].
+    pub data: Vec<u8>,
+    /// What it pays out, in the order of asset numbers.
+    pub withdrawals: Vec<(AssetId, WithdrawalTree)>,
+}
+
+impl SealedBatch {
+    /// The command that makes it a decision.
+    pub fn command(&self) -> BatchSealed {
+        BatchSealed {
+            batch_id: self.header.batch_id,
+            first_sequence: self.header.first_sequence,
+            last_sequence: self.header.last_sequence,
+            new_root: self.header.new_root.0,
+            data_hash: self.header.data_hash.0,
+        }
+    }
+
+    /// The call that commits it.
+    pub fn calldata(&self) -> Vec<u8> {
+        contract::commit_batch(&self.header, &self.lines, &self.changes, self.previous_trees, &self.data)
+    }
+
+    /// What proves withdrawal `index` of an asset; `None` where the batch has no such withdrawal.
+    pub fn claim(&self, asset: AssetId, index: u32) -> Option<WithdrawalClaim> {
+        let (_, tree) = self.withdrawals.iter().find(|(other, _)| *other == asset)?;
+        let withdrawal = tree.withdrawals().get(index as usize)?;
+        Some(WithdrawalClaim {
+            header: self.header,
+            trees: self.withdrawals.iter().map(|(asset, tree)| (*asset, tree.root())).collect(),
+            asset,
+            index,
+            account: withdrawal.account,
+            amount: withdrawal.amount.raw(),
+            path: tree.prove(index)?,
+        })
+    }
+
+    /// Where an account's withdrawals stand in it: asset and place, in that order.
+    pub fn withdrawals_of(&self, account: AccountId) -> Vec<(AssetId, u32)> {
+        let mut found = Vec::new();
+        for (asset, tree) in &self.withdrawals {
+            let places = (0_u32..).zip(tree.withdrawals());
+            found.extend(places.filter(|(_, item)| item.account == account).map(|(index, _)| (*asset, index)));
+        }
+        found
+    }
+}
+
+/// A record's hash: over the bytes that the journal holds of it, without padding.
+pub fn record_hash(record: &Record<'_>) -> Hash {
+    let header = &record.header;
+    let length = RECORD_HEADER_BYTES + record.payload.len();
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&u32::try_from(length).expect("a record has at most 16 KiB").to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&header.sequence.to_le_bytes());
+    bytes.extend_from_slice(&header.timestamp_ns.to_le_bytes());
+    bytes.extend_from_slice(&header.kind.to_le_bytes());
+    bytes.extend_from_slice(&[header.schema_version, header.flags]);
+    bytes.extend_from_slice(&header.account.to_le_bytes());
+    bytes.extend_from_slice(record.payload);
+    let crc = crc_fast::crc32_iscsi(&bytes[8..]);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    keccak256(&bytes)
+}
+
+/// The journal root while records come in.
+#[derive(Clone, Debug, Default)]
+pub struct JournalRoot {
+    leaves: u64,
+    /// The root of a full tree for each bit of `leaves` that is set, the largest first.
+    full: Vec<Hash>,
+}
+
+impl JournalRoot {
+    /// Adds the record at `sequence` by its hash, see [`record_hash`].
+    pub fn push(&mut self, sequence: Sequence, record: Hash) {
+        let mut leaf = [0; 40];
+        leaf[..8].copy_from_slice(&sequence.0.to_be_bytes());
+        leaf[8..].copy_from_slice(&record.0);
+        let mut node = keccak256(&leaf);
+        for _ in 0..self.leaves.trailing_ones() {
+            let left = self.full.pop().expect("there is a full tree for each bit that is set");
+            node = parent(left, node);
+        }
+        self.full.push(node);
+        self.leaves += 1;
+    }
+
+    /// The root over the records so far; 0 for none.
+    pub fn root(&self) -> Hash {
+        let mut trees = self.full.iter().rev();
+        let Some(last) = trees.next() else { return Hash::ZERO };
+        trees.fold(*last, |right, left| parent(*left, right))
+    }
+}
+
+fn parent(left: Hash, right: Hash) -> Hash {
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&left.0);
+    bytes[32..].copy_from_slice(&right.0);
+    keccak256(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use lakh_journal::{JournalOptions, JournalReader, RecordHeader};
+
+    use super::*;
+
+    /// By definition, from all leaves.
+    fn from_scratch(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => Hash::ZERO,
+            [leaf] => *leaf,
+            _ => {
+                let left = leaves.len().next_power_of_two() / 2;
+                parent(from_scratch(&leaves[..left]), from_scratch(&leaves[left..]))
+            }
+        }
+    }
+
+    #[test]
+    fn the_journal_root_is_the_tree_over_all_leaves() {
+        let (mut root, mut leaves) = (JournalRoot::default(), Vec::new());
+        assert_eq!(root.root(), Hash::ZERO);
+        for sequence in 5_u64..80 {
+            let record = keccak256(&sequence.to_le_bytes());
+            root.push(Sequence(sequence), record);
+            leaves.push(keccak256(&[&sequence.to_be_bytes()[..], &record.0].concat()));
+            assert_eq!(root.root(), from_scratch(&leaves), "{} leaves", leaves.len());
+        }
+        let other = |sequence, record| {
+            let mut root = root.clone();
+            root.push(Sequence(sequence), Hash([record; 32]));
+            root.root()
+        };
+        assert_ne!(other(80, 1), other(81, 1));
+        assert_ne!(other(80, 1), other(80, 2));
+    }
+
+    #[test]
+    fn a_records_hash_is_over_the_journals_own_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = JournalOptions {
+            segment_bytes: 64 * 1024,
+            ring_bytes: 64 * 1024,
+            ..JournalOptions::new(directory.path(), [1; 16])
+        };
+        let (mut writer, _) = lakh_journal::open(options).unwrap();
+        let header = RecordHeader {
+            sequence: 1,
+            timestamp_ns: 0x0102_0304_0506_0708,
+            kind: 0x0910,
+            schema_version: 3,
+            flags: 4,
+            account: 0x1112_1314,
+        };
+        writer.append(header, b"seven b").unwrap();
+        writer.close().unwrap();
+        let mut reader = JournalReader::open(directory.path()).unwrap();
+        let hash = record_hash(&reader.next().unwrap().unwrap());
+        // The record's 39 bytes as they stand in the segment.
+        let segments = std::fs::read_dir(directory.path()).unwrap();
+        let found = segments.filter_map(|entry| std::fs::read(entry.unwrap().path()).ok()).any(|bytes| {
+            let starts = 39_u32.to_le_bytes();
+            bytes.windows(39).any(|window| window.starts_with(&starts) && keccak256(window) == hash)
+        });
+        assert!(found, "no file of the journal holds the bytes that were hashed");
+    }
+}

@@ -1,0 +1,298 @@
+//! How the contracts are spoken to: the calls that the venue makes, as bytes.
+//!
+//! Written by hand over fixed layouts, since there are twenty of them and a code generator would bring a compiler's worth
+//! of dependencies; each selector is tested against what the Solidity compiler lists. What comes back is in [`answer`],
+//! and what brings the contracts onto a chain in [`deploy`].
+//!
+//! The layout is the EVM's: 4 bytes of selector (the first of the signature's keccak-256), then words of 32 bytes. A
+//! value of changing length stands behind the others; in its place stands its offset from the first word.
+//!
+//! Invariants: encoding never fails; a decoder takes any bytes and answers with a value or `None`.
+
+pub mod answer;
+pub mod deploy;
+
+use lakh_engine::ids::{AccountId, AssetId};
+
+use crate::chain::Address;
+use crate::commitment::{AssetChange, AssetLine, Header, Stamp};
+use crate::keccak::{Hash, keccak256};
+use crate::sum_tree::Node;
+use crate::words::{WORD, number};
+
+/// A header's type in signatures.
+macro_rules! header_type {
+    () => {
+        "(uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32)"
+    };
+}
+
+/// Signature of `commitBatch`.
+pub const COMMIT_BATCH: &str = concat!(
+    "commitBatch(",
+    header_type!(),
+    ",(bytes32,uint128,uint128)[],(uint16,uint128,uint128,uint128,bytes32)[],bytes32,bytes)"
+);
+/// Signature of `finalize`.
+pub const FINALIZE: &str = concat!("finalize(", header_type!(), ",(uint64,uint64))");
+/// Signature of `claimFromBatch`.
+pub const CLAIM_FROM_BATCH: &str = concat!(
+    "claimFromBatch(",
+    header_type!(),
+    ",(uint64,uint64),(uint16,bytes32,uint128)[],(uint16,uint32,uint32,uint128),(bytes32,uint128)[])"
+);
+
+/// Bytes of a selector.
+const SELECTOR: usize = 4;
+/// Words of a header.
+const HEADER_WORDS: usize = 16;
+
+/// The four bytes that choose a function or an error.
+pub fn selector(signature: &str) -> [u8; 4] {
+    let [a, b, c, d, ..] = keccak256(signature.as_bytes()).0;
+    [a, b, c, d]
+}
+
+/// A call's bytes while they come together: words in their places, and what changes in length behind them.
+struct Encoder {
+    bytes: Vec<u8>,
+    tail: Vec<u8>,
+    head_words: usize,
+}
+
+impl Encoder {
+    /// For a function with `head_words` words before the values of changing length.
+    fn new(signature: &str, head_words: usize) -> Self {
+        Self { bytes: selector(signature).to_vec(), tail: Vec::new(), head_words }
+    }
+
+    fn word(mut self, word: [u8; WORD]) -> Self {
+        self.bytes.extend_from_slice(&word);
+        self
+    }
+
+    fn number(self, value: impl Into<u128>) -> Self {
+        self.word(number(value.into()))
+    }
+
+    fn hash(self, hash: Hash) -> Self {
+        self.word(hash.0)
+    }
+
+    fn address(self, address: Address) -> Self {
+        self.word(address_word(address))
+    }
+
+    fn header(mut self, header: &Header) -> Self {
+        self.bytes.extend_from_slice(&header.encode());
+        self
+    }
+
+    fn stamp(self, stamp: Stamp) -> Self {
+        self.number(stamp.time_seconds).number(stamp.block_number)
+    }
+
+    /// The offset of what the tail gets next.
+    fn offset(self) -> Self {
+        let offset = self.head_words * WORD + self.tail.len();
+        self.number(offset as u128)
+    }
+
+    /// A list whose elements have a fixed number of words.
+    fn list(self, length: usize, elements: impl IntoIterator<Item = [u8; WORD]>) -> Self {
+        let mut encoder = self.offset();
+        encoder.tail.extend_from_slice(&number(length as u128));
+        encoder.tail.extend(elements.into_iter().flatten());
+        encoder
+    }
+
+    /// Bytes, filled up with zeroes to whole words.
+    fn bytes(self, bytes: &[u8]) -> Self {
+        let mut encoder = self.offset();
+        encoder.tail.extend_from_slice(&number(bytes.len() as u128));
+        encoder.tail.extend_from_slice(bytes);
+        let padding = bytes.len().next_multiple_of(WORD) - bytes.len();
+        encoder.tail.extend_from_slice(&[0; WORD][..padding]);
+        encoder
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        debug_assert_eq!(self.bytes.len() % WORD, SELECTOR % WORD, "heads are whole words");
+        self.bytes.append(&mut self.tail);
+        self.bytes
+    }
+}
+
+/// An address' word.
+pub(crate) fn address_word(address: Address) -> [u8; WORD] {
+    let mut word = [0; WORD];
+    word[12..].copy_from_slice(&address.0);
+    word
+}
+
+/// `commitBatch`: the operator's next batch, with the hash over the last batch's trees
+/// ([`crate::commitment::trees_hash`]) and the published differences.
+pub fn commit_batch(
+    header: &Header,
+    lines: &[AssetLine],
+    changes: &[AssetChange],
+    previous_trees: Hash,
+    data: &[u8],
+) -> Vec<u8> {
+    let line = |line: &AssetLine| [line.tree.hash.0, number(line.tree.sum), number(line.credited)];
+    let change = |change: &AssetChange| {
+        [
+            number(change.asset.0.into()),
+            number(change.sum),
+            number(change.credited),
+            number(change.withdrawals.sum),
+            change.withdrawals.hash.0,
+        ]
+    };
+    Encoder::new(COMMIT_BATCH, HEADER_WORDS + 4)
+        .header(header)
+        .list(lines.len(), lines.iter().flat_map(line))
+        .list(changes.len(), changes.iter().flat_map(change))
+        .hash(previous_trees)
+        .bytes(data)
+        .finish()
+}
+
+/// `finalize`: the batch and all before it become final.
+pub fn finalize(header: &Header, stamp: Stamp) -> Vec<u8> {
+    Encoder::new(FINALIZE, HEADER_WORDS + 2).header(header).stamp(stamp).finish()
+}
+
+/// What proves one withdrawal of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithdrawalClaim {
+    /// The batch's header.
+    pub header: Header,
+    /// The roots of the batch's withdrawal trees, in the order of their assets.
+    pub trees: Vec<(AssetId, Node)>,
+    /// Of what.
+    pub asset: AssetId,
+    /// Its place among the asset's withdrawals in the batch.
+    pub index: u32,
+    /// Whose.
+    pub account: AccountId,
+    /// How much, in atoms.
+    pub amount: u64,
+    /// The siblings from the leaf upwards.
+    pub path: Vec<Node>,
+}
+
+/// `claimFromBatch`: pays a withdrawal of a final batch, which was committed at `stamp`.
+pub fn claim_from_batch(claim: &WithdrawalClaim, stamp: Stamp) -> Vec<u8> {
+    let line = |(asset, tree): &(AssetId, Node)| [number(asset.0.into()), tree.hash.0, number(tree.sum)];
+    let step = |node: &Node| [node.hash.0, number(node.sum)];
+    Encoder::new(CLAIM_FROM_BATCH, HEADER_WORDS + 8)
+        .header(&claim.header)
+        .stamp(stamp)
+        .list(claim.trees.len(), claim.trees.iter().flat_map(line))
+        .number(claim.asset.0)
+        .number(claim.index)
+        .number(claim.account.0)
+        .number(claim.amount)
+        .list(claim.path.len(), claim.path.iter().flat_map(step))
+        .finish()
+}
+
+/// A function without arguments.
+fn plain(signature: &str) -> Vec<u8> {
+    Encoder::new(signature, 0).finish()
+}
+
+/// `tip`: where the batches stand; the answer is [`answer::Tip`].
+pub fn tip() -> Vec<u8> {
+    plain("tip()")
+}
+
+/// `counts`: how much there is of what is counted; the answer is [`answer::Counts`].
+pub fn counts() -> Vec<u8> {
+    plain("counts()")
+}
+
+/// `windowSeconds`: how long a batch waits until it can be final.
+pub fn window_seconds() -> Vec<u8> {
+    plain("windowSeconds()")
+}
+
+/// `windowBlocks`: how many blocks a batch waits until it can be final.
+pub fn window_blocks() -> Vec<u8> {
+    plain("windowBlocks()")
+}
+
+/// `operator`: who may commit batches.
+pub fn operator() -> Vec<u8> {
+    plain("operator()")
+}
+
+/// `vault`: the contract that holds the tokens and that depositors approve.
+pub fn vault() -> Vec<u8> {
+    plain("vault()")
+}
+
+/// `queuePrefix`: the prefix hash of a queue entry, at 0 the origin.
+pub fn queue_prefix(queue_id: u64) -> Vec<u8> {
+    Encoder::new("queuePrefix(uint256)", 1).number(queue_id).finish()
+}
+
+/// `batchHash`: what is stored of a batch; see [`crate::commitment::batch_hash`].
+pub fn batch_hash(batch_id: u64) -> Vec<u8> {
+    Encoder::new("batchHash(uint256)", 1).number(batch_id).finish()
+}
+
+/// `assetInfo`: what an asset is; the answer is [`answer::AssetInfo`].
+pub fn asset_info(asset: AssetId) -> Vec<u8> {
+    Encoder::new("assetInfo(uint16)", 1).number(asset.0).finish()
+}
+
+/// `accountOf`: an owner's account; 0 for none.
+pub fn account_of(owner: Address) -> Vec<u8> {
+    Encoder::new("accountOf(address)", 1).address(owner).finish()
+}
+
+/// `listAsset`: a token, its units in an atom, the smallest deposit and the most held, both in atoms.
+pub fn list_asset(token: Address, scale: u64, minimum: u64, cap: u64) -> Vec<u8> {
+    let encoder = Encoder::new("listAsset(address,uint64,uint64,uint64)", 4);
+    encoder.address(token).number(scale).number(minimum).number(cap).finish()
+}
+
+/// `deposit`: `amount` in the token's units.
+pub fn deposit(asset: AssetId, amount: u128) -> Vec<u8> {
+    Encoder::new("deposit(uint16,uint256)", 2).number(asset.0).number(amount).finish()
+}
+
+/// `registerKey`: an Ed25519 public key.
+pub fn register_key(key: [u8; 32]) -> Vec<u8> {
+    Encoder::new("registerKey(bytes32)", 1).word(key).finish()
+}
+
+/// `revokeKey`: an Ed25519 public key.
+pub fn revoke_key(key: [u8; 32]) -> Vec<u8> {
+    Encoder::new("revokeKey(bytes32)", 1).word(key).finish()
+}
+
+/// `requestWithdrawal`: `amount` in the token's units.
+pub fn request_withdrawal(asset: AssetId, amount: u128) -> Vec<u8> {
+    Encoder::new("requestWithdrawal(uint16,uint256)", 2).number(asset.0).number(amount).finish()
+}
+
+/// A token's `approve`: `spender` may take `amount` of the caller's.
+pub fn approve(spender: Address, amount: u128) -> Vec<u8> {
+    Encoder::new("approve(address,uint256)", 2).address(spender).number(amount).finish()
+}
+
+/// A token's `balanceOf`.
+pub fn balance_of(owner: Address) -> Vec<u8> {
+    Encoder::new("balanceOf(address)", 1).address(owner).finish()
+}
+
+/// A demo token's `mint`.
+pub fn mint(to: Address, amount: u128) -> Vec<u8> {
+    Encoder::new("mint(address,uint256)", 2).address(to).number(amount).finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! What the ledger refuses.
+
+use lakh_engine::command::Deposit;
+
+use super::*;
+
+fn apply(ledger: &mut Ledger, command: &Command, events: &[Event]) -> Result<(), LedgerError> {
+    let sequence = Sequence(ledger.sequence().0 + 1);
+    let (timestamp, record_hash, block_hash) = (Timestamp(5_000_000_000), Hash([1; 32]), Some([2; 32]));
+    ledger.apply(&Step { sequence, timestamp, record_hash, block_hash, command, events })
+}
+
+fn balance(account: u32, asset: u16, available: u64) -> Event {
+    Event::BalanceChanged {
+        account: AccountId(account),
+        asset: AssetId(asset),
+        available: Atoms(available),
+        held: Atoms(1),
+    }
+}
+
+fn credited(asset: u16, amount: u64) -> Event {
+    Event::DepositCredited { account: AccountId(1), asset: AssetId(asset), amount: Atoms(amount), report_sequence: 1 }
+}
+
+#[test]
+fn money_from_the_configuration_is_never_settled() {
+    let mut ledger = Ledger::new(Hash::ZERO);
+    let deposit = Deposit { account: AccountId(1), owner: [1; 20], asset: AssetId(0), amount: Atoms(5) };
+    apply(&mut ledger, &Command::Deposit(deposit), &[credited(0, 5), balance(1, 0, 4)]).unwrap();
+    assert_eq!(ledger.seal(1).unwrap_err(), LedgerError::UnbackedDeposit { sequence: 1 });
+}
+
+#[test]
+fn balances_that_do_not_add_up_are_never_settled() {
+    let mut ledger = Ledger::new(Hash::ZERO);
+    apply(&mut ledger, &Command::AdvanceTime, &[balance(1, 1, 4)]).unwrap();
+    assert_eq!(ledger.seal(1).unwrap_err(), LedgerError::NotConserved { last: 1, asset: 1 });
+}
+
+#[test]
+fn gaps_strange_assets_and_empty_batches_are_refused() {
+    let mut ledger = Ledger::new(Hash::ZERO);
+    assert_eq!(ledger.seal(1).unwrap_err(), LedgerError::Empty { last: 0 });
+    let error = apply(&mut ledger, &Command::AdvanceTime, &[balance(1, 64, 4)]).unwrap_err();
+    assert_eq!(error, LedgerError::AssetOutOfRange { sequence: 1, asset: 64 });
+    let consumed = Event::ChainEntryConsumed { queue_id: 1, refused: None };
+    let error = apply(&mut ledger, &Command::AdvanceTime, &[consumed]).unwrap_err();
+    assert_eq!(error, LedgerError::WrongQueue { sequence: 2, last: 0, got: 1 });
+    let step = Step {
+        sequence: Sequence(9),
+        timestamp: Timestamp(0),
+        record_hash: Hash::ZERO,
+        block_hash: None,
+        command: &Command::AdvanceTime,
+        events: &[],
+    };
+    assert_eq!(ledger.apply(&step), Err(LedgerError::WrongSequence { last: 2, got: 9 }));
+    let step = Step { sequence: Sequence(3), ..step };
+    ledger.apply(&step).unwrap();
+    assert_eq!(ledger.seal(1).unwrap_err(), LedgerError::InsideBlock { last: 3 });
+}

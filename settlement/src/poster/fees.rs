@@ -1,0 +1,69 @@
+//! What the poster pays for gas: enough for two doublings of the base fee at first, more when nobody takes it.
+
+use crate::chain::Fees;
+use crate::chain::transaction::Transaction;
+
+/// How many times the first fee a replacement may pay.
+pub const FEE_CAP: u128 = 5;
+
+/// The first attempt's fee and the part of it for the block's maker, in wei for a unit of gas.
+pub(super) fn first(fees: Fees) -> (u128, u128) {
+    let priority = fees.priority_fee_wei.max(1);
+    (fees.base_fee_wei.saturating_mul(2).saturating_add(priority), priority)
+}
+
+/// The same payload for a fee that nodes take as a replacement: both parts at least 10 % higher than the newest
+/// attempt's. `None` once that would be more than [`FEE_CAP`] times the first.
+pub(super) fn bumped(attempt: &Transaction, newest: &Transaction, fees: Fees) -> Option<Transaction> {
+    let (fresh, fresh_priority) = first(fees);
+    let raised = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
+    let cap = attempt.max_fee_per_gas_wei.saturating_mul(FEE_CAP);
+    let least = newest.max_fee_per_gas_wei.saturating_add(newest.max_fee_per_gas_wei / 10).saturating_add(1);
+    if least > cap {
+        return None;
+    }
+    let max_fee_per_gas_wei = raised(newest.max_fee_per_gas_wei).max(fresh).min(cap);
+    let priority = raised(newest.max_priority_fee_per_gas_wei).max(fresh_priority);
+    let max_priority_fee_per_gas_wei = priority.min(max_fee_per_gas_wei);
+    Some(Transaction { max_fee_per_gas_wei, max_priority_fee_per_gas_wei, ..newest.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transaction(max_fee: u128, priority: u128) -> Transaction {
+        Transaction {
+            chain_id: 1,
+            nonce: 0,
+            max_priority_fee_per_gas_wei: priority,
+            max_fee_per_gas_wei: max_fee,
+            gas_limit: 21_000,
+            to: None,
+            value_wei: 0,
+            data: vec![7],
+        }
+    }
+
+    #[test]
+    fn each_replacement_pays_a_tenth_more_until_the_cap() {
+        let fees = Fees { base_fee_wei: 1_000, priority_fee_wei: 10 };
+        let (max_fee, priority) = first(fees);
+        assert_eq!((max_fee, priority), (2_010, 10));
+        let attempt = transaction(max_fee, priority);
+        let mut newest = attempt.clone();
+        let mut count = 0;
+        while let Some(next) = bumped(&attempt, &newest, fees) {
+            assert!(next.max_fee_per_gas_wei * 10 >= newest.max_fee_per_gas_wei * 11);
+            assert!(next.max_priority_fee_per_gas_wei * 10 >= newest.max_priority_fee_per_gas_wei * 11);
+            assert!(next.max_fee_per_gas_wei <= FEE_CAP * max_fee);
+            assert_eq!(next.data, attempt.data);
+            newest = next;
+            count += 1;
+        }
+        assert!(newest.max_fee_per_gas_wei * 11 > FEE_CAP * max_fee * 10, "it stops near the cap only");
+        assert!((10..20).contains(&count), "{count}");
+        let dear = Fees { base_fee_wei: 1_000_000, priority_fee_wei: 10 };
+        assert_eq!(bumped(&attempt, &attempt, dear).unwrap().max_fee_per_gas_wei, FEE_CAP * max_fee);
+    }
+}

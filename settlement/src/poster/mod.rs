@@ -1,0 +1,542 @@
+//! Brings decided batches onto the chain, each exactly once, and makes them final.
+//!
+//! A state machine that is stepped: each step asks the chain a handful of questions and sends at most one transaction.
+//! The contract's tip is the truth: what it has is not sent, what follows it is. On top of that stands the order of
+//! nonces: one transaction at a time, one payload a nonce, every attempt kept until it is final.
+//!
+//! | what is found | what is done |
+//! |---|---|
+//! | the tip is behind the journal | try the next batch by `eth_call`, then send it |
+//! | a transaction is in no block | send the same bytes again every [`RESEND_SECONDS`]; after [`BUMP_SECONDS`] the same payload with a fee at least 10 % higher, up to [`FEE_CAP`] times the first |
+//! | its block was reorganised away | the same: its bytes are kept until enough blocks stand on it |
+//! | it reverted in a block | stop: the trial had promised otherwise |
+//! | the window of a batch is over | make it final |
+//! | the tip is ahead of the journal, or has another header | stop for ever: [`Contradiction`] |
+//! | no answer | [`PosterStatus::Waiting`]; everything waits |
+//!
+//! Invariants: nothing is sent that is not on stable storage here; no batch is sent whose predecessor is not the tip; a
+//! stop is final for this run. Bounds: calls of batches that the chain does not have yet, see [`Poster::waiting`];
+//! [`SEARCH_RANGES`] ranges of blocks looked through a step.
+
+mod attempts;
+mod fees;
+mod status;
+
+use core::fmt;
+use std::collections::{BTreeMap, VecDeque};
+
+use lakh_engine::units::Timestamp;
+
+use self::attempts::{Attempt, AttemptStore, Outgoing};
+pub use self::attempts::{AttemptsError, Purpose};
+pub use self::fees::FEE_CAP;
+pub use self::status::{Contradiction, PosterOptions, PosterStatus, PosterStop};
+use crate::batch::{MAX_CALLDATA_BYTES, SealedBatch};
+use crate::chain::transaction::{Transaction, TransactionSigner};
+use crate::chain::{Address, Block, BlockTag, Call, Chain, ChainError, LogFilter, NonceAt, TransactionStatus};
+use crate::commitment::{Header, Stamp, batch_hash};
+use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, Tip};
+use crate::contract::{self, answer::indexed};
+
+/// Seconds after which the same bytes are sent again.
+pub const RESEND_SECONDS: u64 = 12;
+/// Seconds after which a transaction that is in no block gets a higher fee.
+pub const BUMP_SECONDS: u64 = 48;
+/// Ranges of blocks that a step looks through for batches.
+pub const SEARCH_RANGES: usize = 8;
+/// Blocks of such a range.
+const SEARCH_BLOCKS: u64 = 2_000;
+/// Batches looked for at once.
+const SEARCH_BATCHES: usize = 64;
+/// Gas for `finalize`, where it cannot be estimated: about three times what it uses.
+const FINALIZE_GAS: u64 = 150_000;
+/// Seconds after a window's end from which a trial that still sees it open is not believed: nodes try calls at the
+/// time of their newest block, which on an idle chain is long ago.
+const WINDOW_GRACE_SECONDS: u64 = 12;
+/// Most gas of a transaction (EIP-7825).
+const MAX_GAS: u64 = 1 << 24;
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// What interrupts a step.
+enum Trouble {
+    Chain(ChainError),
+    Stop(PosterStop),
+}
+
+impl From<ChainError> for Trouble {
+    fn from(error: ChainError) -> Self {
+        Self::Chain(error)
+    }
+}
+
+impl From<PosterStop> for Trouble {
+    fn from(stop: PosterStop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<Contradiction> for Trouble {
+    fn from(contradiction: Contradiction) -> Self {
+        Self::Stop(contradiction.into())
+    }
+}
+
+impl From<AttemptsError> for Trouble {
+    fn from(error: AttemptsError) -> Self {
+        Self::Stop(PosterStop::Storage(error.to_string()))
+    }
+}
+
+/// A batch that still matters.
+#[derive(Debug)]
+struct Held {
+    header: Header,
+    /// The call that commits it; `None` once that is final.
+    calldata: Option<Vec<u8>>,
+    /// When it came to the chain, where that is known and its header was compared.
+    stamp: Option<Stamp>,
+}
+
+/// The chain as a step sees it.
+struct View {
+    head: Block,
+    tip: Tip,
+    /// The tip as of the last block that has its confirmations.
+    confirmed: Tip,
+    nonce: u64,
+}
+
+/// See the module.
+pub struct Poster {
+    options: PosterOptions,
+    signer: TransactionSigner,
+    store: AttemptStore,
+    outgoing: VecDeque<Outgoing>,
+    /// When the first transaction that is in no block was sent last, and when it got its newest fee.
+    sent_at: Option<Timestamp>,
+    bumped_at: Option<Timestamp>,
+    batches: BTreeMap<u64, Held>,
+    /// The last batch that the journal decided on, as far as it was read.
+    journaled: u64,
+    journal_read: JournalRead,
+    confirmed: Tip,
+    tip: Option<Tip>,
+    chain_checked: bool,
+    windows: Option<(u64, u64)>,
+    /// Below this block batches are still to be looked for; `None` to begin at the head.
+    search_below: Option<u64>,
+    silent_since: Option<Timestamp>,
+    stopped: Option<PosterStop>,
+}
+
+/// How much of the journal the poster was told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JournalRead {
+    Partly,
+    Wholly,
+}
+
+impl fmt::Debug for Poster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poster")
+            .field("signer", &self.signer)
+            .field("journaled", &self.journaled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Poster {
+    /// A poster that has sent what an earlier run left in the attempts' file.
+    ///
+    /// # Errors
+    /// See [`AttemptsError`].
+    pub fn open(options: PosterOptions, signer: TransactionSigner) -> Result<Self, AttemptsError> {
+        let (store, outgoing) = AttemptStore::open(options.attempts_file.clone(), signer.address())?;
+        Ok(Self {
+            options,
+            signer,
+            store,
+            outgoing: outgoing.into(),
+            sent_at: None,
+            bumped_at: None,
+            batches: BTreeMap::new(),
+            journaled: 0,
+            journal_read: JournalRead::Partly,
+            confirmed: Tip::default(),
+            tip: None,
+            chain_checked: false,
+            windows: None,
+            search_below: None,
+            silent_since: None,
+            stopped: None,
+        })
+    }
+
+    /// Takes a batch that the journal decided on; in order, again after a replay began anew.
+    pub fn add(&mut self, batch: &SealedBatch) {
+        let batch_id = batch.header.batch_id;
+        self.journaled = self.journaled.max(batch_id);
+        if batch_id < self.confirmed.final_batch || self.batches.contains_key(&batch_id) {
+            return;
+        }
+        let calldata = (batch_id > self.confirmed.batch_id).then(|| batch.calldata());
+        self.batches.insert(batch_id, Held { header: batch.header, calldata, stamp: None });
+    }
+
+    /// Says that every batch in the journal was added, so that a tip ahead of them is a contradiction.
+    pub const fn journal_is_read(&mut self) {
+        self.journal_read = JournalRead::Wholly;
+    }
+
+    /// Batches whose commit is not final yet: their calls are kept in memory.
+    pub fn waiting(&self) -> usize {
+        self.batches.values().filter(|held| held.calldata.is_some()).count()
+    }
+
+    /// The chain's tip as last seen.
+    pub const fn tip(&self) -> Option<Tip> {
+        self.tip
+    }
+
+    /// When a batch came to the chain, while it is not long final.
+    pub fn stamp(&self, batch_id: u64) -> Option<Stamp> {
+        self.batches.get(&batch_id)?.stamp
+    }
+
+    /// Does what can be done now. `now` is the wall clock.
+    pub fn step(&mut self, chain: &dyn Chain, now: Timestamp) -> PosterStatus {
+        if let Some(stop) = &self.stopped {
+            return PosterStatus::Stopped(stop.clone());
+        }
+        match self.try_step(chain, now) {
+            Ok(status) => {
+                self.silent_since = None;
+                status
+            }
+            Err(Trouble::Chain(error)) => {
+                let since = *self.silent_since.get_or_insert(now);
+                PosterStatus::Waiting { since, reason: error.to_string() }
+            }
+            Err(Trouble::Stop(stop)) => {
+                self.stopped = Some(stop.clone());
+                PosterStatus::Stopped(stop)
+            }
+        }
+    }
+
+    fn try_step(&mut self, chain: &dyn Chain, now: Timestamp) -> Result<PosterStatus, Trouble> {
+        let view = self.look(chain)?;
+        self.forget(&view);
+        self.compare(chain, &view)?;
+        if self.batches.get(&view.tip.batch_id).is_some_and(|held| held.stamp.is_none()) {
+            // Nothing follows a tip that was not compared.
+            return Ok(PosterStatus::Idle);
+        }
+        if let Some(status) = self.follow_up(chain, &view, now)? {
+            return Ok(status);
+        }
+        let next = view.tip.batch_id + 1;
+        if next <= self.journaled {
+            return self.commit(chain, &view, now);
+        }
+        self.finalize(chain, &view, now)
+    }
+
+    fn look(&mut self, chain: &dyn Chain) -> Result<View, Trouble> {
+        if !self.chain_checked {
+            let (found, expected) = (chain.chain_id()?, self.options.venue.chain_id);
+            if found != expected {
+                return Err(PosterStop::OtherChain { found, expected }.into());
+            }
+            self.chain_checked = true;
+        }
+        let head = chain.block(BlockTag::Latest)?.ok_or_else(|| malformed("no newest block"))?;
+        let tip = self.ask(chain, contract::tip(), BlockTag::Latest)?;
+        let tip = Tip::decode(&tip).ok_or_else(|| malformed("no settlement contract answers there"))?;
+        let confirmed = match head.number.checked_sub(self.options.confirmations) {
+            _ if self.options.confirmations == 0 => tip,
+            // Before the contract was there, nothing answers.
+            Some(number) => {
+                let at = BlockTag::Number(number);
+                Tip::decode(&self.ask(chain, contract::tip(), at)?).unwrap_or_default()
+            }
+            None => Tip::default(),
+        };
+        let nonce = chain.nonce(self.signer.address(), NonceAt::Latest)?;
+        self.tip = Some(tip);
+        Ok(View { head, tip, confirmed, nonce })
+    }
+
+    /// Lets go of what can never be needed again.
+    fn forget(&mut self, view: &View) {
+        self.confirmed.batch_id = self.confirmed.batch_id.max(view.confirmed.batch_id);
+        self.confirmed.final_batch = self.confirmed.final_batch.max(view.confirmed.final_batch);
+        let confirmed = self.confirmed;
+        self.batches.retain(|batch_id, _| *batch_id >= confirmed.final_batch);
+        for (batch_id, held) in &mut self.batches {
+            if *batch_id <= confirmed.batch_id {
+                held.calldata = None;
+            }
+            if *batch_id > view.tip.batch_id {
+                held.stamp = None;
+            }
+        }
+    }
+
+    /// Compares the chain's batches with the journal's.
+    fn compare(&mut self, chain: &dyn Chain, view: &View) -> Result<(), Trouble> {
+        let tip = view.tip.batch_id;
+        if self.journal_read == JournalRead::Wholly && tip > self.journaled {
+            return Err(Contradiction::TipAhead { chain: tip, journal: self.journaled }.into());
+        }
+        if tip < self.confirmed.batch_id {
+            return Err(Contradiction::Rewound { batch_id: tip + 1 }.into());
+        }
+        let unseen = |(batch_id, held): (&u64, &Held)| held.stamp.is_none().then_some(*batch_id);
+        let wanted: Vec<u64> = self.batches.range(..=tip).rev().filter_map(unseen).take(SEARCH_BATCHES).collect();
+        if wanted.is_empty() {
+            self.search_below = None;
+            return Ok(());
+        }
+        let (mut below, is_resumed) = (self.search_below.unwrap_or(view.head.number + 1), self.search_below.is_some());
+        for _ in 0..SEARCH_RANGES {
+            let from_block = below.saturating_sub(SEARCH_BLOCKS).max(self.options.first_block);
+            if below <= from_block {
+                self.search_below = None;
+                // What came while others were looked for is looked for from the head.
+                return if is_resumed { Ok(()) } else { Err(malformed("the tip's batch is in no block").into()) };
+            }
+            self.search(chain, &wanted, from_block, below - 1)?;
+            if wanted.iter().all(|batch_id| self.stamp(*batch_id).is_some()) {
+                self.search_below = None;
+                return Ok(());
+            }
+            below = from_block;
+            self.search_below = Some(below);
+        }
+        Ok(())
+    }
+
+    /// Looks for batches in a range of blocks and notes their stamps.
+    fn search(&mut self, chain: &dyn Chain, wanted: &[u64], from_block: u64, to_block: u64) -> Result<(), Trouble> {
+        let ids = wanted.iter().map(|batch_id| indexed(*batch_id)).collect();
+        let topics = vec![vec![answer::topic(BATCH_COMMITTED)], ids];
+        let address = self.options.venue.contract;
+        let logs = chain.logs(&LogFilter { address, from_block, to_block, topics })?;
+        for log in &logs {
+            let committed = BatchCommitted::decode(log).ok_or_else(|| malformed("a strange event of a batch"))?;
+            let batch_id = committed.batch_id;
+            let Some(held) = self.batches.get(&batch_id) else { continue };
+            let journal = held.header.hash();
+            if committed.header_hash != journal {
+                return Err(Contradiction::HeaderDiffers { batch_id, chain: committed.header_hash, journal }.into());
+            }
+            let block =
+                chain.block(BlockTag::Number(log.block_number))?.ok_or_else(|| malformed("a block is missing"))?;
+            let stamp = Stamp { time_seconds: block.timestamp_s, block_number: block.number };
+            let stored = self.ask(chain, contract::batch_hash(batch_id), BlockTag::Latest)?;
+            if answer::hash(&stored) != Some(batch_hash(journal, stamp)) {
+                return Err(malformed("a batch is stored otherwise than its event says").into());
+            }
+            self.batches.entry(batch_id).and_modify(|held| held.stamp = Some(stamp));
+        }
+        Ok(())
+    }
+
+    /// Sees what became of what was sent; `None` once all of it is in blocks.
+    fn follow_up(&mut self, chain: &dyn Chain, view: &View, now: Timestamp) -> Result<Option<PosterStatus>, Trouble> {
+        let mut index = 0;
+        while let Some(outgoing) = self.outgoing.get(index) {
+            let purpose = outgoing.purpose;
+            let receipts = outgoing.attempts.iter().rev().map(|attempt| chain.receipt(attempt.hash));
+            let receipt = receipts.into_iter().find_map(Result::transpose).transpose()?;
+            let is_over = match (&receipt, purpose) {
+                (Some(receipt), Purpose::Commit(batch_id)) if receipt.status == TransactionStatus::Reverted => {
+                    // Its nonce is used up: whoever starts again begins with a trial.
+                    self.outgoing.remove(index);
+                    self.store.save(self.outgoing.iter())?;
+                    return Err(PosterStop::Reverted { batch_id, transaction: receipt.transaction_hash }.into());
+                }
+                (Some(receipt), _) => view.head.number >= receipt.block_number + self.options.confirmations,
+                (None, _) if outgoing.nonce >= view.nonce => return self.push_on(chain, index, now).map(Some),
+                // The nonce is used and the node knows none of the attempts: it is behind, or others use the key.
+                (None, Purpose::Commit(batch_id)) if view.tip.batch_id >= batch_id => true,
+                (None, Purpose::Finalize(batch_id)) if view.tip.final_batch >= batch_id => true,
+                (None, _) => {
+                    let since = *self.sent_at.get_or_insert(now);
+                    if now.0.saturating_sub(since.0) < BUMP_SECONDS * NANOSECONDS {
+                        return Ok(Some(PosterStatus::Pending(purpose)));
+                    }
+                    self.sent_at = None;
+                    true
+                }
+            };
+            if is_over {
+                self.outgoing.remove(index);
+                self.store.save(self.outgoing.iter())?;
+            } else {
+                index += 1;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends a transaction that is in no block again, with a higher fee when it has waited for long.
+    fn push_on(&mut self, chain: &dyn Chain, index: usize, now: Timestamp) -> Result<PosterStatus, Trouble> {
+        let passed =
+            |since: Option<Timestamp>| since.map_or(u64::MAX, |since| now.0.saturating_sub(since.0) / NANOSECONDS);
+        let purpose = self.outgoing[index].purpose;
+        let bumped_at = *self.bumped_at.get_or_insert(now);
+        if passed(Some(bumped_at)) >= BUMP_SECONDS {
+            self.bumped_at = Some(now);
+            let first = &self.outgoing[index].attempts[0].transaction;
+            let newest = &self.outgoing[index].newest().transaction;
+            if let Some(transaction) = fees::bumped(first, newest, chain.fees()?) {
+                let attempt = self.sign(transaction);
+                self.outgoing[index].attempts.push(attempt);
+                self.store.save(self.outgoing.iter())?;
+                return self.send(chain, index, now);
+            }
+        }
+        if passed(self.sent_at) >= RESEND_SECONDS {
+            return self.send(chain, index, now);
+        }
+        Ok(PosterStatus::Pending(purpose))
+    }
+
+    fn commit(&mut self, chain: &dyn Chain, view: &View, now: Timestamp) -> Result<PosterStatus, Trouble> {
+        let batch_id = view.tip.batch_id + 1;
+        let purpose = Purpose::Commit(batch_id);
+        let Some(held) = self.batches.get(&batch_id) else { return Ok(PosterStatus::Idle) };
+        let Some(data) = held.calldata.clone() else { return Err(Contradiction::Rewound { batch_id }.into()) };
+        if data.len() > MAX_CALLDATA_BYTES {
+            return Err(PosterStop::TooLarge { batch_id, bytes: data.len() }.into());
+        }
+        let call = self.call(data);
+        if let Err(error) = chain.call(&call, BlockTag::Latest) {
+            return refused(purpose, error);
+        }
+        match chain.estimate_gas(&call) {
+            Ok(gas) => self.begin(chain, view, (purpose, call.data, (gas + gas / 4).min(MAX_GAS)), now),
+            Err(error) => refused(purpose, error),
+        }
+    }
+
+    fn finalize(&mut self, chain: &dyn Chain, view: &View, now: Timestamp) -> Result<PosterStatus, Trouble> {
+        let (seconds, blocks) = self.windows(chain)?;
+        let now_s = (now.0 / NANOSECONDS).max(view.head.timestamp_s);
+        let over = |stamp: &Stamp| {
+            stamp.time_seconds.saturating_add(seconds) <= now_s
+                && stamp.block_number.saturating_add(blocks) <= view.head.number + 1
+        };
+        let open = self.batches.range(view.tip.final_batch + 1..=view.tip.batch_id.max(view.tip.final_batch + 1)).rev();
+        let ready = open.filter_map(|(batch_id, held)| Some((*batch_id, held.header, held.stamp?)));
+        let Some((batch_id, header, stamp)) = ready.into_iter().find(|(_, _, stamp)| over(stamp)) else {
+            return Ok(PosterStatus::Idle);
+        };
+        let purpose = Purpose::Finalize(batch_id);
+        let call = self.call(contract::finalize(&header, stamp));
+        match chain.call(&call, BlockTag::Latest) {
+            Ok(_) => {}
+            Err(error) => {
+                let data = error.revert_data().unwrap_or_default();
+                if answer::is_error(data, "UnknownBatch(uint64)") {
+                    // Its block was reorganised away and it stands in another one now.
+                    self.batches.entry(batch_id).and_modify(|held| held.stamp = None);
+                    return Ok(PosterStatus::Idle);
+                }
+                if !answer::is_error(data, "WindowOpen(uint64)") {
+                    return refused(purpose, error);
+                }
+                if now_s < stamp.time_seconds.saturating_add(seconds).saturating_add(WINDOW_GRACE_SECONDS) {
+                    return Ok(PosterStatus::Idle);
+                }
+            }
+        }
+        self.begin(chain, view, (purpose, call.data, FINALIZE_GAS), now)
+    }
+
+    fn windows(&mut self, chain: &dyn Chain) -> Result<(u64, u64), Trouble> {
+        if let Some(windows) = self.windows {
+            return Ok(windows);
+        }
+        let read = |call| -> Result<u64, Trouble> {
+            let bytes = self.ask(chain, call, BlockTag::Latest)?;
+            Ok(answer::number(&bytes).ok_or_else(|| malformed("a window that is no number"))?)
+        };
+        let windows = (read(contract::window_seconds())?, read(contract::window_blocks())?);
+        self.windows = Some(windows);
+        Ok(windows)
+    }
+
+    /// Signs, keeps and sends a new payload at the next nonce.
+    fn begin(
+        &mut self,
+        chain: &dyn Chain,
+        view: &View,
+        (purpose, data, gas_limit): (Purpose, Vec<u8>, u64),
+        now: Timestamp,
+    ) -> Result<PosterStatus, Trouble> {
+        let (max_fee_per_gas_wei, max_priority_fee_per_gas_wei) = fees::first(chain.fees()?);
+        let transaction = Transaction {
+            chain_id: self.options.venue.chain_id,
+            nonce: view.nonce,
+            max_priority_fee_per_gas_wei,
+            max_fee_per_gas_wei,
+            gas_limit,
+            to: Some(self.options.venue.contract),
+            value_wei: 0,
+            data,
+        };
+        let attempt = self.sign(transaction);
+        self.outgoing.push_back(Outgoing { nonce: view.nonce, purpose, attempts: vec![attempt] });
+        self.store.save(self.outgoing.iter())?;
+        self.bumped_at = Some(now);
+        self.send(chain, self.outgoing.len() - 1, now)
+    }
+
+    fn send(&mut self, chain: &dyn Chain, index: usize, now: Timestamp) -> Result<PosterStatus, Trouble> {
+        self.sent_at = Some(now);
+        let outgoing = &self.outgoing[index];
+        let purpose = outgoing.purpose;
+        match chain.send_raw_transaction(&outgoing.newest().raw) {
+            Ok(_) => Ok(PosterStatus::Pending(purpose)),
+            Err(ChainError::Refused { message, .. }) if is_known(&message) => Ok(PosterStatus::Pending(purpose)),
+            Err(error @ ChainError::Refused { .. }) => Ok(PosterStatus::Refused { purpose, reason: error.to_string() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sign(&self, transaction: Transaction) -> Attempt {
+        let signed = self.signer.sign(&transaction);
+        Attempt { raw: signed.raw, hash: signed.hash, transaction }
+    }
+
+    fn call(&self, data: Vec<u8>) -> Call {
+        Call { from: self.signer.address(), to: Some(self.options.venue.contract), data, value_wei: 0 }
+    }
+
+    fn ask(&self, chain: &dyn Chain, data: Vec<u8>, at: BlockTag) -> Result<Vec<u8>, ChainError> {
+        chain.call(&Call { from: Address::default(), ..self.call(data) }, at)
+    }
+}
+
+/// A trial that went wrong: a refusal is told, anything else is no answer.
+fn refused(purpose: Purpose, error: ChainError) -> Result<PosterStatus, Trouble> {
+    match error.revert_data() {
+        Some(data) => Ok(PosterStatus::Refused { purpose, reason: answer::reason(data) }),
+        None => Err(error.into()),
+    }
+}
+
+/// Whether a refusal only says that the transaction is there already.
+fn is_known(message: &str) -> bool {
+    ["already known", "already imported", "nonce too low"].iter().any(|words| message.contains(words))
+}
+
+fn malformed(reason: &str) -> ChainError {
+    ChainError::Malformed { method: "the settlement contract", reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! The poster against the real contract on an embedded chain, with everything between them going wrong in turn.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lakh_engine::command::Command;
+
+use super::*;
+use crate::chain::embedded::EmbeddedChain;
+use crate::chain::{Fees, Log, Receipt};
+use crate::follower::Replica;
+use crate::keccak::Hash;
+use crate::test_venue::{TestChain, TestVenue, WINDOW_SECONDS, operator};
+
+/// How a transaction fares on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mail {
+    /// It arrives and the answer too.
+    Delivered,
+    /// It is taken and lies in a pool.
+    Pooled,
+    /// It arrives, the answer does not.
+    AnswerLost,
+}
+
+/// A chain that dies at a given question and whose pool can hold things back.
+struct Weather {
+    chain: EmbeddedChain,
+    questions: AtomicU64,
+    dies_at: u64,
+    mail: Mutex<Mail>,
+    pool: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Weather {
+    fn new(chain: &TestChain, dies_at: u64) -> Self {
+        let (questions, mail) = (AtomicU64::new(0), Mutex::new(Mail::Delivered));
+        Self { chain: chain.chain.clone(), questions, dies_at, mail, pool: Mutex::new(Vec::new()) }
+    }
+
+    fn ask(&self) -> Result<&EmbeddedChain, ChainError> {
+        let number = self.questions.fetch_add(1, Ordering::SeqCst);
+        if number >= self.dies_at { Err(dead()) } else { Ok(&self.chain) }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.questions.load(Ordering::SeqCst) > self.dies_at
+    }
+}
+
+fn dead() -> ChainError {
+    ChainError::NoAnswer { reason: "dead".to_owned() }
+}
+
+impl Chain for Weather {
+    fn chain_id(&self) -> Result<u64, ChainError> {
+        self.ask()?.chain_id()
+    }
+    fn block(&self, at: BlockTag) -> Result<Option<Block>, ChainError> {
+        self.ask()?.block(at)
+    }
+    fn logs(&self, filter: &LogFilter) -> Result<Vec<Log>, ChainError> {
+        self.ask()?.logs(filter)
+    }
+    fn call(&self, call: &Call, at: BlockTag) -> Result<Vec<u8>, ChainError> {
+        self.ask()?.call(call, at)
+    }
+    fn estimate_gas(&self, call: &Call) -> Result<u64, ChainError> {
+        self.ask()?.estimate_gas(call)
+    }
+    fn nonce(&self, address: Address, at: NonceAt) -> Result<u64, ChainError> {
+        self.ask()?.nonce(address, at)
+    }
+    fn send_raw_transaction(&self, raw: &[u8]) -> Result<Hash, ChainError> {
+        let chain = self.ask()?;
+        match *self.mail.lock().unwrap() {
+            Mail::Delivered => chain.send_raw_transaction(raw),
+            Mail::Pooled => {
+                self.pool.lock().unwrap().push(raw.to_vec());
+                Ok(crate::keccak::keccak256(raw))
+            }
+            Mail::AnswerLost => {
+                chain.send_raw_transaction(raw)?;
+                Err(dead())
+            }
+        }
+    }
+    fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
+        self.ask()?.receipt(hash)
+    }
+    fn fees(&self) -> Result<Fees, ChainError> {
+        self.ask()?.fees()
+    }
+    fn balance(&self, address: Address) -> Result<u128, ChainError> {
+        self.ask()?.balance(address)
+    }
+    fn code(&self, address: Address) -> Result<Vec<u8>, ChainError> {
+        self.ask()?.code(address)
+    }
+}
+
+/// A chain, and batches that a venue decided on.
+struct World {
+    chain: TestChain,
+    directory: tempfile::TempDir,
+    batches: Vec<SealedBatch>,
+    seconds: Cell<u64>,
+}
+
+impl World {
+    fn new(count: usize) -> Self {
+        let chain = TestChain::new();
+        let mut venue = TestVenue::new(chain.venue, chain.now());
+        let mut batches = Vec::new();
+        let mut replica = Replica::open(venue.directory.path(), chain.venue).unwrap();
+        for _ in 0..count {
+            venue.submit(&Command::AdvanceTime, chain.now());
+            replica.advance(1_000, &mut batches).unwrap();
+            let decision = replica.seal().unwrap().command();
+            venue.submit(&Command::BatchSealed(decision), chain.now());
+            replica.advance(1_000, &mut batches).unwrap();
+        }
+        assert_eq!(batches.len(), count);
+        Self::with_batches(chain, batches)
+    }
+
+    /// Every new chain has its contract at the same address, so batches made for one fit another.
+    fn with_batches(chain: TestChain, batches: Vec<SealedBatch>) -> Self {
+        Self { chain, directory: tempfile::tempdir().unwrap(), batches, seconds: Cell::new(0) }
+    }
+
+    fn open_at(&self, directory: &Path) -> Poster {
+        let mut poster = Poster::open(self.chain.poster_options(directory), operator()).unwrap();
+        self.batches.iter().for_each(|batch| poster.add(batch));
+        poster.journal_is_read();
+        poster
+    }
+
+    fn open(&self) -> Poster {
+        self.open_at(self.directory.path())
+    }
+
+    fn step(&self, poster: &mut Poster, chain: &dyn Chain) -> PosterStatus {
+        self.pass(1);
+        poster.step(chain, self.chain.now())
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.chain.pass(seconds);
+        self.seconds.set(self.seconds.get() + seconds);
+    }
+
+    /// Until everything is final.
+    fn finish(&self, poster: &mut Poster, chain: &dyn Chain) {
+        let last = self.batches.len() as u64;
+        for _ in 0..200 {
+            let status = self.step(poster, chain);
+            assert!(!matches!(status, PosterStatus::Stopped(_)), "{status:?}");
+            if self.chain.tip().final_batch == last && poster.outgoing.is_empty() {
+                return;
+            }
+        }
+        panic!("not final: {:?}", self.chain.tip());
+    }
+
+    /// How often each batch was committed, by the contract's events.
+    fn commits(&self) -> Vec<u64> {
+        let topics = vec![vec![answer::topic(BATCH_COMMITTED)]];
+        let to_block = self.chain.chain.block_number(BlockTag::Latest).unwrap();
+        let filter = LogFilter { address: self.chain.venue.contract, from_block: 0, to_block, topics };
+        let logs = self.chain.chain.logs(&filter).unwrap();
+        logs.iter().map(|log| BatchCommitted::decode(log).unwrap().batch_id).collect()
+    }
+
+    fn sent(&self) -> u64 {
+        self.chain.chain.nonce(operator().address(), NonceAt::Latest).unwrap()
+    }
+}
+
+#[test]
+fn batches_are_committed_in_order_and_made_final() {
+    let world = World::new(3);
+    let mut poster = world.open();
+    world.finish(&mut poster, &world.chain.chain);
+    assert_eq!(world.commits(), [1, 2, 3]);
+    assert!(world.seconds.get() >= WINDOW_SECONDS);
+    assert_eq!(poster.waiting(), 0);
+    assert!(world.sent() <= 6, "{}", world.sent());
+}
+
+#[test]
+fn killed_at_any_question_it_posts_exactly_once() {
+    let mut dies_at = 0;
+    let batches = World::new(2).batches;
+    loop {
+        let world = World::with_batches(TestChain::new(), batches.clone());
+        let weather = Weather::new(&world.chain, dies_at);
+        let mut poster = world.open();
+        for _ in 0..60 {
+            if matches!(world.step(&mut poster, &weather), PosterStatus::Waiting { .. }) {
+                break;
+            }
+        }
+        let died = weather.is_dead();
+        drop(poster);
+        let mut poster = world.open();
+        world.finish(&mut poster, &world.chain.chain);
+        assert_eq!(world.commits(), [1, 2], "died at question {dies_at}");
+        assert!(world.sent() <= 4, "{} transactions, died at question {dies_at}", world.sent());
+        if !died {
+            break;
+        }
+        dies_at += 1;
+    }
+    assert!(dies_at > 20, "it asked only {dies_at} questions");
+}
+
+#[test]
+fn a_lost_answer_is_no_second_transaction() {
+    let world = World::new(2);
+    let weather = Weather::new(&world.chain, u64::MAX);
+    *weather.mail.lock().unwrap() = Mail::AnswerLost;
+    let mut poster = world.open();
+    world.finish(&mut poster, &weather);
+    assert_eq!(world.commits(), [1, 2]);
+    assert!(world.sent() <= 4);
+}
+
+#[test]
+fn what_nobody_mines_is_sent_again_and_then_costs_more() {
+    let world = World::new(1);
+    let weather = Weather::new(&world.chain, u64::MAX);
+    *weather.mail.lock().unwrap() = Mail::Pooled;
+    let mut poster = world.open();
+    for _ in 0..2_000 {
+        let status = world.step(&mut poster, &weather);
+        assert_eq!(status, PosterStatus::Pending(Purpose::Commit(1)));
+    }
+    let pool = weather.pool.lock().unwrap().clone();
+    let sent: Vec<Transaction> = pool.iter().map(|raw| Transaction::decode(raw).unwrap().0).collect();
+    assert!(sent.len() > 2_000 / RESEND_SECONDS as usize - 5);
+    assert_eq!(pool[0], pool[1], "first the same bytes");
+    assert!(sent.iter().all(|one| one.nonce == 0 && one.data == sent[0].data), "one payload a nonce");
+    let (first, last) = (sent[0].max_fee_per_gas_wei, sent.last().unwrap().max_fee_per_gas_wei);
+    assert!(last > first * 4 && last <= first * FEE_CAP, "{first} {last}");
+    let mut fees: Vec<u128> = sent.iter().map(|one| one.max_fee_per_gas_wei).collect();
+    assert!(fees.is_sorted());
+    fees.dedup();
+    assert!(fees.windows(2).all(|pair| pair[1] * 10 >= pair[0] * 11), "{fees:?}");
+    // An early attempt is mined after all, in a later life.
+    drop(poster);
+    world.chain.chain.send_raw_transaction(&pool[0]).unwrap();
+    *weather.mail.lock().unwrap() = Mail::Delivered;
+    let mut poster = world.open();
+    world.finish(&mut poster, &weather);
+    assert_eq!(world.commits(), [1]);
+    assert_eq!(world.sent(), 2);
+}
+
+#[test]
+fn a_tip_ahead_or_another_header_is_a_contradiction() {
+    let world = World::new(2);
+    world.finish(&mut world.open(), &world.chain.chain);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut shorter = Poster::open(world.chain.poster_options(elsewhere.path()), operator()).unwrap();
+    shorter.add(&world.batches[0]);
+    assert!(!matches!(world.step(&mut shorter, &world.chain.chain), PosterStatus::Stopped(_)), "more may come");
+    shorter.journal_is_read();
+    let ahead = PosterStatus::Stopped(Contradiction::TipAhead { chain: 2, journal: 1 }.into());
+    assert_eq!(world.step(&mut shorter, &world.chain.chain), ahead);
+    shorter.add(&world.batches[1]);
+    assert_eq!(world.step(&mut shorter, &world.chain.chain), ahead, "for good");
+
+    let mut other = Poster::open(world.chain.poster_options(elsewhere.path()), operator()).unwrap();
+    let mut changed = world.batches[1].clone();
+    changed.header.fills += 1;
+    other.add(&world.batches[0]);
+    other.add(&changed);
+    other.journal_is_read();
+    let status = world.step(&mut other, &world.chain.chain);
+    let expected = Contradiction::HeaderDiffers {
+        batch_id: 2,
+        chain: world.batches[1].header.hash(),
+        journal: changed.header.hash(),
+    };
+    assert_eq!(status, PosterStatus::Stopped(expected.into()));
+}
+
+#[test]
+fn refusals_are_told_and_nothing_is_sent() {
+    let world = World::new(1);
+    let mut lie = world.batches[0].clone();
+    lie.header.previous_root = Hash([9; 32]);
+    let mut poster = Poster::open(world.chain.poster_options(world.directory.path()), operator()).unwrap();
+    poster.add(&lie);
+    let status = world.step(&mut poster, &world.chain.chain);
+    let PosterStatus::Refused { purpose: Purpose::Commit(1), reason } = status else { panic!("{status:?}") };
+    assert!(reason.starts_with("WrongRoot("), "{reason}");
+    assert_eq!(world.sent(), 0);
+    let other = PosterOptions {
+        venue: crate::follower::Venue { chain_id: 1, ..world.chain.venue },
+        ..world.chain.poster_options(world.directory.path())
+    };
+    let mut poster = Poster::open(other, operator()).unwrap();
+    let stop = PosterStop::OtherChain { found: world.chain.venue.chain_id, expected: 1 };
+    assert_eq!(world.step(&mut poster, &world.chain.chain), PosterStatus::Stopped(stop));
+}
+
+#[test]
+fn damaged_or_foreign_attempts_are_refused() {
+    let world = World::new(1);
+    let weather = Weather::new(&world.chain, u64::MAX);
+    *weather.mail.lock().unwrap() = Mail::Pooled;
+    world.step(&mut world.open(), &weather);
+    let options = world.chain.poster_options(world.directory.path());
+    let path = options.attempts_file.clone().unwrap();
+    let error = Poster::open(options.clone(), crate::test_venue::user(1)).unwrap_err();
+    assert!(matches!(error, AttemptsError::OtherSender { .. }), "{error}");
+    let good = std::fs::read(&path).unwrap();
+    for place in (0..good.len()).step_by(37) {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        std::fs::write(&path, bad).unwrap();
+        let error = Poster::open(options.clone(), operator()).unwrap_err();
+        assert!(matches!(error, AttemptsError::Damaged { .. }), "byte {place}: {error}");
+    }
+    std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+    assert!(Poster::open(options, operator()).is_err());
+}

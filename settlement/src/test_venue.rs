@@ -1,0 +1,328 @@
+//! What the tests of replay, poster, watcher and service share: an embedded chain with the real contracts, and a venue of
+//! journal and engine whose sequencer is the test itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lakh_engine::Engine;
+use lakh_engine::codec;
+use lakh_engine::command::{
+    AdminAction, AdminAuthority, AdminCommand, Capacities, ChainEntry, ChainEntryKind, Command, Epoch, EvidenceGrade,
+    Genesis, MarketState, Mode, Operation, OrderType, PlaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side,
+    SignedCommand, TimeInForce,
+};
+use lakh_engine::event::Event;
+use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, Reason, Symbol};
+use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use lakh_journal::{Durability, JournalOptions, JournalWriter, RecordHeader};
+
+use crate::chain::embedded::{self, BlockClock, EmbeddedChain};
+use crate::chain::transaction::{Transaction, TransactionSigner};
+use crate::chain::{Address, BlockTag, Call, Chain, NonceAt, TransactionStatus};
+use crate::contract::{self, answer, deploy};
+use crate::follower::Venue;
+use crate::keccak::Hash;
+use crate::poster::PosterOptions;
+use crate::queue::{QueueEntry, QueueKind, venue_tag};
+
+pub(crate) const CHAIN_ID: u64 = 31_337;
+pub(crate) const START_SECONDS: u64 = 1_800_000_000;
+/// Both assets' tokens have this many units in an atom.
+pub(crate) const SCALE: u64 = 10;
+pub(crate) const WINDOW_SECONDS: u64 = 30;
+
+/// The poster's key.
+pub(crate) fn operator() -> TransactionSigner {
+    TransactionSigner::from_secret(&[1; 32]).unwrap()
+}
+
+/// A trader's key on the chain.
+pub(crate) fn user(number: u8) -> TransactionSigner {
+    TransactionSigner::from_secret(&[10 + number; 32]).unwrap()
+}
+
+/// An embedded chain with the contracts and two tokens.
+pub(crate) struct TestChain {
+    pub(crate) chain: EmbeddedChain,
+    pub(crate) clock: Arc<AtomicU64>,
+    pub(crate) venue: Venue,
+    pub(crate) tokens: [Address; 2],
+    vault: Address,
+}
+
+impl TestChain {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(AtomicU64::new(START_SECONDS));
+        let ether = 1_000_000_000_000_000_000_000;
+        let mut accounts = vec![(operator().address(), ether)];
+        accounts.extend((0..5).map(|number| (user(number).address(), ether)));
+        let genesis = embedded::Genesis { chain_id: CHAIN_ID, accounts };
+        let chain = EmbeddedChain::open(None, &genesis, BlockClock::Manual(Arc::clone(&clock))).unwrap();
+        let administrator = user(0);
+        let setup = deploy::Setup {
+            operator: operator().address(),
+            administrator: administrator.address(),
+            venue_owner: administrator.address(),
+            window_seconds: WINDOW_SECONDS,
+            window_blocks: 0,
+        };
+        let contract = create(&chain, &administrator, deploy::settlement(&setup));
+        let tokens = ["BTC", "USD"].map(|name| create(&chain, &administrator, deploy::demo_token(name, name, 8)));
+        let venue = Venue { chain_id: CHAIN_ID, contract };
+        let mut test = Self { chain, clock, venue, tokens, vault: Address::default() };
+        test.vault = answer::address(&test.ask(contract, contract::vault())).unwrap();
+        for token in tokens {
+            test.send(&administrator, contract, contract::list_asset(token, SCALE, 1, 1 << 60));
+        }
+        test
+    }
+
+    pub(crate) fn ask(&self, to: Address, data: Vec<u8>) -> Vec<u8> {
+        let call = Call { from: Address::default(), to: Some(to), data, value_wei: 0 };
+        self.chain.call(&call, BlockTag::Latest).unwrap()
+    }
+
+    /// Sends and gives whether it did what it was to do.
+    pub(crate) fn try_send(&self, signer: &TransactionSigner, to: Address, data: Vec<u8>) -> TransactionStatus {
+        let hash = send(&self.chain, signer, Some(to), data);
+        self.chain.receipt(hash).unwrap().unwrap().status
+    }
+
+    pub(crate) fn send(&self, signer: &TransactionSigner, to: Address, data: Vec<u8>) {
+        assert_eq!(self.try_send(signer, to, data), TransactionStatus::Succeeded);
+    }
+
+    /// Mints, approves and deposits atoms.
+    pub(crate) fn deposit(&self, number: u8, asset: u16, atoms: u64) {
+        let (signer, units) = (user(number), u128::from(atoms) * u128::from(SCALE));
+        let token = self.tokens[usize::from(asset)];
+        self.send(&signer, token, contract::mint(signer.address(), units));
+        self.send(&signer, token, contract::approve(self.vault, units));
+        self.send(&signer, self.venue.contract, contract::deposit(AssetId(asset), units));
+    }
+
+    pub(crate) fn token_balance(&self, number: u8, asset: u16) -> u128 {
+        let owner = user(number).address();
+        answer::large_number(&self.ask(self.tokens[usize::from(asset)], contract::balance_of(owner))).unwrap()
+    }
+
+    pub(crate) fn tip(&self) -> answer::Tip {
+        answer::Tip::decode(&self.ask(self.venue.contract, contract::tip())).unwrap()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(self.clock.load(Ordering::SeqCst) * 1_000_000_000)
+    }
+
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn poster_options(&self, directory: &std::path::Path) -> PosterOptions {
+        PosterOptions {
+            venue: self.venue,
+            first_block: 0,
+            confirmations: 0,
+            attempts_file: Some(directory.join("attempts")),
+        }
+    }
+}
+
+fn send(chain: &EmbeddedChain, signer: &TransactionSigner, to: Option<Address>, data: Vec<u8>) -> Hash {
+    let transaction = Transaction {
+        chain_id: CHAIN_ID,
+        nonce: chain.nonce(signer.address(), NonceAt::Latest).unwrap(),
+        max_priority_fee_per_gas_wei: 1,
+        max_fee_per_gas_wei: 2_000_000_000,
+        gas_limit: 8_000_000,
+        to,
+        value_wei: 0,
+        data,
+    };
+    chain.send_raw_transaction(&signer.sign(&transaction).raw).unwrap()
+}
+
+fn create(chain: &EmbeddedChain, signer: &TransactionSigner, code: Vec<u8>) -> Address {
+    let nonce = chain.nonce(signer.address(), NonceAt::Latest).unwrap();
+    let hash = send(chain, signer, None, code);
+    let receipt = chain.receipt(hash).unwrap().unwrap();
+    assert_eq!(receipt.status, TransactionStatus::Succeeded);
+    assert_eq!(receipt.contract_address, Some(deploy::created_address(signer.address(), nonce)));
+    receipt.contract_address.unwrap()
+}
+
+/// Journal and engine, sequenced by hand.
+pub(crate) struct TestVenue {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) engine: Engine,
+    writer: Option<JournalWriter>,
+    venue: Venue,
+    nonce: u64,
+}
+
+impl TestVenue {
+    /// A venue with two assets and an open market, bound to a contract, before its first deposit.
+    pub(crate) fn new(venue: Venue, now: Timestamp) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut test = Self { writer: None, directory, engine: Engine::new(), venue, nonce: 0 };
+        test.open_journal();
+        test.submit(&test.genesis(), now);
+        for (asset, symbol) in [(AssetId(0), "BTC"), (AssetId(1), "USD")] {
+            let symbol = Symbol::new(symbol).unwrap();
+            test.admin(
+                AdminAction::ListAsset(AssetSpec { asset, symbol, decimals: 2, chain_units_per_atom: SCALE }),
+                now,
+            );
+        }
+        test.admin(AdminAction::ListMarket(market()), now);
+        test.admin(AdminAction::SetMarketState { market: MarketId(0), state: MarketState::Open }, now);
+        test.submit(&Command::Epoch(Epoch { epoch: 1, software: Reason::EMPTY }), now);
+        test
+    }
+
+    fn genesis(&self) -> Command {
+        let Venue { chain_id, contract } = self.venue;
+        Command::Genesis(Genesis {
+            exchange_id: [7; 16],
+            venue_tag: venue_tag(chain_id, contract.0),
+            mode: Mode::Dev,
+            hash_seed: 1,
+            capacities: Capacities {
+                accounts: 8,
+                assets: 4,
+                markets: 2,
+                keys: 16,
+                digests: 64,
+                agenda: 4,
+                digests_per_key: 2,
+            },
+            role_keys: [[0; 32]; Genesis::ROLES],
+            settlement: SettlementBinding { chain_id, contract: contract.0 },
+        })
+    }
+
+    fn open_journal(&mut self) {
+        self.writer = None;
+        let options = JournalOptions {
+            durability: Durability::Async,
+            segment_bytes: 1 << 20,
+            ring_bytes: 64 * 1024,
+            ..JournalOptions::new(self.directory.path(), [7; 16])
+        };
+        self.writer = Some(lakh_journal::open(options).unwrap().0);
+    }
+
+    /// Ends the journal's epoch and begins another, as a start of the node does.
+    pub(crate) fn restart(&mut self) {
+        self.open_journal();
+    }
+
+    pub(crate) fn admin(&mut self, action: AdminAction, now: Timestamp) {
+        let command = AdminCommand { authority: AdminAuthority::Genesis, action, reason: Reason::EMPTY };
+        self.submit(&Command::Admin(command), now);
+    }
+
+    /// Journals and applies a command; durable when it returns.
+    pub(crate) fn submit(&mut self, command: &Command, now: Timestamp) -> Vec<Event> {
+        let sequence = lakh_engine::ids::Sequence(self.engine.sequence().0 + 1);
+        let timestamp = now.max(self.engine.now());
+        let mut payload = Vec::new();
+        codec::encode_payload(command, &[], &mut payload);
+        let header = RecordHeader {
+            sequence: sequence.0,
+            timestamp_ns: timestamp.0,
+            kind: command.kind(),
+            schema_version: codec::SCHEMA_VERSION,
+            flags: 0,
+            account: command.account().0,
+        };
+        let writer = self.writer.as_mut().unwrap();
+        writer.append(header, &payload).unwrap();
+        writer.publish();
+        assert!(writer.watch().wait_for(sequence.0, Duration::from_secs(20)));
+        let mut events = Vec::new();
+        self.engine.apply(sequence, timestamp, command, &mut events);
+        events
+    }
+
+    /// The next entry of a queue that no chain holds.
+    pub(crate) fn entry(&self, kind: ChainEntryKind, account: u32, asset: u16, amount: u64) -> ChainEntry {
+        let queue_kind = QueueKind::from_number(kind as u8).unwrap();
+        let mut extra = [0; 32];
+        match kind {
+            ChainEntryKind::Deposit => extra[31] = u8::try_from(account).unwrap(),
+            ChainEntryKind::RegisterKey | ChainEntryKind::RevokeKey => extra = [u8::try_from(account).unwrap(); 32],
+            ChainEntryKind::Withdrawal => {}
+        }
+        let entry = QueueEntry {
+            kind: queue_kind,
+            account: AccountId(account),
+            asset: AssetId(asset),
+            amount,
+            extra,
+            time_seconds: START_SECONDS,
+        };
+        ChainEntry {
+            queue_id: self.engine.last_queue_id() + 1,
+            kind,
+            account: entry.account,
+            asset: entry.asset,
+            amount: Atoms(amount),
+            extra,
+            time_seconds: entry.time_seconds,
+            prefix: entry.prefix(Hash(self.engine.last_queue_prefix())).0,
+        }
+    }
+
+    /// A trader's request, with the next nonce.
+    pub(crate) fn sign(&mut self, account: u32, key: u32, operation: Operation, now: Timestamp) -> Vec<Event> {
+        self.nonce += 1;
+        let command = SignedCommand {
+            account: AccountId(account),
+            key: KeyId(key),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Nonce { nonce: self.nonce },
+            valid_until: Timestamp::ZERO,
+            operation,
+        };
+        self.submit(&Command::Signed(command), now)
+    }
+}
+
+/// An order of the test market, where a lot at a tick is one atom of each asset.
+pub(crate) fn order(side: Side, price: u64, quantity: u64) -> Operation {
+    Operation::PlaceOrder(PlaceOrder {
+        market: MarketId(0),
+        side,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::GoodTillCancel,
+        price: Ticks(price),
+        quantity: Lots(quantity),
+        quote_budget: Atoms(0),
+        self_trade_mode: SelfTradeMode::None,
+        client_id: ClientId::EMPTY,
+    })
+}
+
+fn market() -> MarketSpec {
+    MarketSpec {
+        market: MarketId(0),
+        symbol: Symbol::new("BTCUSD").unwrap(),
+        base: AssetId(0),
+        quote: AssetId(1),
+        tick_size_e8: 100_000_000,
+        base_atoms_per_lot: 1,
+        quote_atoms_per_tick_lot: 1,
+        max_price: Ticks(100_000),
+        min_quantity: Lots(1),
+        max_quantity: Lots(10_000),
+        min_notional: Atoms(1),
+        market_order_band: 50_000,
+        maker_fee: FeeRate(1_000),
+        taker_fee: FeeRate(2_000),
+        max_orders: 64,
+        max_levels: 32,
+    }
+}
