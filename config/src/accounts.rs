@@ -11,9 +11,6 @@ use crate::sections::check_range;
 use crate::text::{AccountText, OperatorKeyText};
 use crate::{hex, well_known};
 
-/// What all genesis accounts together may hold of one asset: the engine's supply cap.
-const SUPPLY_CAP: u64 = 1 << 62;
-
 /// An account of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GenesisAccount {
@@ -140,7 +137,7 @@ fn check_totals(accounts: &[GenesisAccount], assets: &[AssetSpec], capacities: &
     }
     for asset in assets {
         let held = accounts.iter().flat_map(|account| &account.balances).filter(|(id, _)| *id == asset.asset);
-        if held.map(|(_, atoms)| u128::from(atoms.0)).sum::<u128>() > u128::from(SUPPLY_CAP) {
+        if held.map(|(_, atoms)| u128::from(atoms.0)).sum::<u128>() > u128::from(lakh_engine::SUPPLY_CAP.raw()) {
             let reason = format!("holds more {} in all than the engine's supply cap of 2^62 atoms", asset.symbol);
             return Err(Fault::new("genesis.account", reason));
         }

@@ -16,7 +16,7 @@ pub struct Balance {
 }
 
 /// The most of one asset that may be in the exchange, so that no sum of balances can overflow.
-pub(crate) const SUPPLY_CAP: Atoms = Atoms(1 << 62);
+pub const SUPPLY_CAP: Atoms = Atoms(1 << 62);
 
 /// See the module.
 #[derive(Debug)]

@@ -36,7 +36,7 @@ pub mod units;
 mod validate;
 
 pub use agenda::MAX_TOUCHED_ORDERS;
-pub use balances::Balance;
+pub use balances::{Balance, SUPPLY_CAP};
 pub use book_view::{BookView, LevelView, OrderView};
 pub use engine::Engine;
 pub use trading::MAX_RECEIVE_WINDOW_MS;

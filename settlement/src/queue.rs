@@ -17,10 +17,10 @@
 //! Entries are numbered from 1. Before the first stands the origin, keccak256(chain id as 32 bytes ‖ contract's 20 bytes),
 //! which binds every later hash to one contract on one chain; its first 16 bytes are the venue tag.
 
+use lakh_engine::command::SettlementBinding;
 use lakh_engine::ids::{AccountId, AssetId};
 
 use crate::keccak::{Hash, keccak256};
-use crate::words;
 
 /// Bytes hashed for an entry.
 pub const ENTRY_BYTES: usize = 87;
@@ -99,17 +99,12 @@ impl QueueEntry {
 
 /// The prefix hash before the first entry.
 pub fn queue_origin(chain_id: u64, settlement: [u8; 20]) -> Hash {
-    let mut bytes = [0; 52];
-    bytes[..32].copy_from_slice(&words::number(u128::from(chain_id)));
-    bytes[32..].copy_from_slice(&settlement);
-    keccak256(&bytes)
+    Hash(SettlementBinding { chain_id, contract: settlement }.origin())
 }
 
 /// What stands in front of each api key of the venue and in its genesis: the origin's first 16 bytes.
 pub fn venue_tag(chain_id: u64, settlement: [u8; 20]) -> [u8; 16] {
-    let mut tag = [0; 16];
-    tag.copy_from_slice(&queue_origin(chain_id, settlement).0[..16]);
-    tag
+    SettlementBinding { chain_id, contract: settlement }.venue_tag()
 }
 
 #[cfg(test)]
