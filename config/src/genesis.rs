@@ -68,7 +68,7 @@ impl Config {
             hash_seed: seed.hash_seed,
             capacities: self.capacities,
             role_keys,
-            settlement: SettlementBinding::NONE,
+            settlement: self.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding),
         })
     }
 }

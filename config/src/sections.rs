@@ -164,29 +164,37 @@ pub(crate) struct CapacitiesText {
     digests: u32,
     /// Operations that stand in the agenda at once: 1 ..= 2^20. Default 65,536.
     agenda: u32,
+    /// Payload digests that a key reserves which is registered through the chain: 1 ..= 2^26, cut to `digests`. Default 1,024:
+    /// enough for about 170 signed requests a second with a window of 5 s.
+    digests_per_key: u32,
 }
 
 impl Default for CapacitiesText {
     fn default() -> Self {
-        Self { accounts: 16_384, assets: 16, markets: 16, keys: 65_536, digests: 1 << 20, agenda: 65_536 }
+        Self {
+            accounts: 16_384,
+            assets: 16,
+            markets: 16,
+            keys: 65_536,
+            digests: 1 << 20,
+            agenda: 65_536,
+            digests_per_key: 1_024,
+        }
     }
 }
 
-/// Digests that a key reserves which is registered through the chain.
-const DIGESTS_PER_CHAIN_KEY: u32 = 1_024;
-
 impl CapacitiesText {
     pub(crate) fn resolve(&self) -> Result<Capacities, Fault> {
-        let Self { accounts, assets, markets, keys, digests, agenda } = *self;
+        let Self { accounts, assets, markets, keys, digests, agenda, digests_per_key } = *self;
         check_range("accounts", accounts, 2..=1 << 24)?;
         check_range("assets", assets, 2..=64)?;
         check_range("markets", markets, 1..=1_024)?;
         check_range("keys", keys, 1..=1 << 24)?;
         check_range("digests", digests, 1..=1 << 26)?;
         check_range("agenda", agenda, 1..=1 << 20)?;
-        // Enough for about 170 signed requests a second with a window of 5 s; as many keys can come through the chain as
-        // the store holds that often.
-        let digests_per_key = DIGESTS_PER_CHAIN_KEY.min(digests);
+        check_range("digests_per_key", digests_per_key, 1..=1 << 26)?;
+        // A small store with the default for each key still lets one key in.
+        let digests_per_key = digests_per_key.min(digests);
         Ok(Capacities { accounts, assets, markets, keys, digests, agenda, digests_per_key })
     }
 }

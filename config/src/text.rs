@@ -9,6 +9,7 @@ use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
 use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::settlement::SettlementText;
 
 /// A whole file. Each section but `[exchange]` may be left out.
 #[derive(Debug, Deserialize)]
@@ -21,6 +22,7 @@ pub(crate) struct DocumentText {
     pub(crate) gateway: GatewayConfig,
     #[serde(default)]
     pub(crate) operators: OperatorsConfig,
+    pub(crate) settlement: Option<SettlementText>,
     #[serde(default)]
     pub(crate) capacities: CapacitiesText,
     #[serde(default)]
@@ -42,8 +44,8 @@ pub(crate) struct ExchangeText {
     pub(crate) mode: Mode,
     /// 32 hexadecimal digits. Default: made at random when the journal is made.
     pub(crate) id: Option<String>,
-    /// 32 hexadecimal digits, in front of each api key.
-    pub(crate) venue_tag: String,
+    /// 32 hexadecimal digits, in front of each api key. Without a contract there must be one.
+    pub(crate) venue_tag: Option<String>,
     /// Default 0.
     #[serde(default)]
     pub(crate) shard: u16,

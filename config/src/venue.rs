@@ -13,6 +13,7 @@ use crate::hex;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
 use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
 
 /// The longest file that is read: room for ten thousand genesis accounts.
@@ -38,6 +39,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// What only the people who run the venue reach.
     pub operators: OperatorsConfig,
+    /// The contract that holds the money; `None` for a venue that starts with money of its own making.
+    pub settlement: Option<SettlementConfig>,
     /// Bounds of the shard's tables.
     pub capacities: Capacities,
     /// What has balances, by number from 0.
@@ -98,7 +101,10 @@ impl Config {
     }
 
     fn resolve(document: DocumentText, name: &str) -> Result<Self, Fault> {
-        let exchange = resolve_exchange(&document.exchange).map_err(|fault| fault.inside("exchange"))?;
+        let settlement = document.settlement.as_ref().map(SettlementText::resolve).transpose();
+        let settlement = settlement.map_err(|fault| fault.inside("settlement"))?;
+        let exchange = resolve_exchange(&document.exchange, settlement.as_ref());
+        let exchange = exchange.map_err(|fault| fault.inside("exchange"))?;
         document.journal.check().map_err(|fault| fault.inside("journal"))?;
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
@@ -110,12 +116,19 @@ impl Config {
         let markets = resolve_markets(&document.market, &assets, &capacities)?;
         let mut ring = KeyRing::new(exchange.mode);
         let accounts = resolve_accounts(&document.genesis.account, &assets, &capacities, &mut ring)?;
+        if settlement.is_some() && !accounts.is_empty() {
+            return Err(Fault::new(
+                "genesis.account",
+                "stands beside [settlement], where money comes from the chain only",
+            ));
+        }
         let operator_keys = resolve_operator_keys(&document.operator_key, &mut ring)?;
         Ok(Self {
             exchange,
             journal: document.journal,
             gateway: document.gateway,
             operators: document.operators,
+            settlement,
             capacities,
             assets,
             markets,
@@ -136,13 +149,26 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn resolve_exchange(text: &ExchangeText) -> Result<ExchangeConfig, Fault> {
+fn resolve_exchange(text: &ExchangeText, settlement: Option<&SettlementConfig>) -> Result<ExchangeConfig, Fault> {
     let bytes = |key: &str, text: &str| match hex::parse::<16>(text) {
         Ok([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => Err(Fault::new(key, "is all zeroes")),
         parsed => parsed.map_err(|reason| Fault::new(key, reason)),
     };
     let id = text.id.as_deref().map(|id| bytes("id", id)).transpose()?;
-    let venue_tag = bytes("venue_tag", &text.venue_tag)?;
+    let venue_tag = text.venue_tag.as_deref().map(|tag| bytes("venue_tag", tag)).transpose()?;
+    let venue_tag = match (venue_tag, settlement.map(|settlement| settlement.binding.venue_tag())) {
+        (Some(tag), None) => tag,
+        (None, Some(derived)) => derived,
+        (Some(tag), Some(derived)) if tag == derived => derived,
+        (Some(_), Some(derived)) => {
+            let derived: String = derived.iter().map(|byte| format!("{byte:02x}")).collect();
+            let reason = format!("is not that of [settlement]'s contract and chain, {derived}: leave it out");
+            return Err(Fault::new("venue_tag", reason));
+        }
+        (None, None) => {
+            return Err(Fault::new("venue_tag", "is missing, and there is no [settlement] to derive it from"));
+        }
+    };
     if text.mode == Mode::Run && venue_tag == DEV_VENUE_TAG {
         let reason = "is the demonstration's: orders signed for a demonstration would be valid here";
         return Err(Fault::new("venue_tag", reason));

@@ -96,7 +96,7 @@ fn the_shape() {
         (
             "[journal]",
             "[journals]",
-            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
+            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
         ),
         ("accounts = 3", "accounts = -3", ":16:12: capacities.accounts: invalid value: integer `-3`, expected u32"),
         ("accounts = 3", "accounts = \"3\"", ":16:12: capacities.accounts: invalid type: string \"3\", expected u32"),
@@ -362,6 +362,58 @@ fn accounts_and_keys() {
     let second_role = format!("{GOOD}[[operator_key]]\nname = \"n\"\npublic_key = \"{}\"\nrole = 3\n", "5".repeat(64));
     let message = Config::from_toml(&second_role, "venue.toml").unwrap_err().to_string();
     assert_eq!(message, "venue.toml: operator_key[1].role: 3 has a key already");
+}
+
+/// [`GOOD`] with its money on a chain.
+fn settled() -> String {
+    let find = |header| GOOD.find(header).expect("it stands in the text");
+    let accounts = find("[[genesis.account]]")..find("[[operator_key]]");
+    let mut text = GOOD.replacen("venue_tag = \"93c1f2a4d07b4e6885a21c3fb6e95d10\"\n", "", 1);
+    text = text.replacen(&GOOD[accounts], "", 1);
+    text + "[settlement]\nchain_url = \"http://127.0.0.1:8545\"\nchain_id = 1\nposter_key_file = \"key\"\n\
+            contract = \"0x1111111111111111111111111111111111111111\"\n"
+}
+
+#[test]
+fn a_contract_decides_the_venue_tag_and_brings_the_money() {
+    let good = Config::from_toml(&settled(), "venue.toml").unwrap_or_else(|error| panic!("{error}"));
+    let binding = good.settlement.unwrap().binding;
+    assert_eq!((good.exchange.venue_tag, binding.chain_id), (binding.venue_tag(), 1));
+    let account = &GOOD[GOOD.find("[[genesis.account]]").unwrap()..GOOD.find("[[operator_key]]").unwrap()];
+    let cases: [(&str, &str, &str); 8] = [
+        (
+            "mode = \"run\"",
+            "mode = \"run\"\nvenue_tag = \"93c1f2a4d07b4e6885a21c3fb6e95d10\"",
+            ": exchange.venue_tag: is not that of [settlement]'s contract and chain, f3a32c19d9d554e98004558d3580c449: leave it out",
+        ),
+        (
+            "[settlement]",
+            &format!("{account}[settlement]"),
+            ": genesis.account: stands beside [settlement], where money comes from the chain only",
+        ),
+        ("chain_id = 1", "chain_id = 0", ": settlement.chain_id: is 0, outside of 1 ..= 18446744073709551615"),
+        ("\"0x11", "\"11", ": settlement.contract: does not begin with 0x"),
+        ("\"0x11", "\"0x", ": settlement.contract: behind 0x is not 40 hexadecimal digits"),
+        (&"1".repeat(40), &"0".repeat(40), ": settlement.contract: is all zeroes"),
+        (
+            "chain_id = 1",
+            "chain_id = 1\nconfirmations = 257",
+            ": settlement.confirmations: is 257, outside of 0 ..= 256",
+        ),
+        (
+            "http://127.0.0.1",
+            "http://192.0.2.1",
+            ": settlement.chain_url: names no loopback address, and plain text leaves this machine in no mode",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let text = settled().replacen(from, to, 1);
+        let message = Config::from_toml(&text, "venue.toml").unwrap_err().to_string();
+        assert_eq!(message, format!("venue.toml{expected}"), "{from} -> {to}");
+    }
+    let neither = settled().split("[settlement]").next().unwrap().to_owned();
+    let message = Config::from_toml(&neither, "venue.toml").unwrap_err().to_string();
+    assert_eq!(message, "venue.toml: exchange.venue_tag: is missing, and there is no [settlement] to derive it from");
 }
 
 #[test]

@@ -14,15 +14,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ed25519_dalek::Signer as _;
+use ed25519_dalek::{Signer as _, SigningKey};
 use lakh_engine::command::{AdminAuthority, Command, Genesis};
 use lakh_gateway::auth::evidence::{Evidence, SignedText};
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{AnswerShape, Input, RequestHandle, SessionHandle, Signal, ToSession};
 use lakh_journal::DurabilityWatch;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{hex, read_key, unhex};
+use crate::settlement::SettlementStatus;
 use crate::{admin, audit};
 
 const LINE_BYTES: u64 = 4_096;
@@ -49,6 +51,9 @@ pub(crate) struct Status {
     /// Last used nonce of each role.
     pub(crate) role_nonces: Vec<u64>,
     pub(crate) markets: Vec<(String, String)>,
+    /// How settlement stands; nothing where there is no contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settlement: Option<SettlementStatus>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,6 +72,7 @@ pub(crate) struct ControlServer {
     pub(crate) watch: DurabilityWatch,
     pub(crate) input: rtrb::Producer<Input>,
     pub(crate) signal: Arc<Signal>,
+    pub(crate) settlement: Option<Arc<Mutex<SettlementStatus>>>,
 }
 
 impl ControlServer {
@@ -116,6 +122,7 @@ impl ControlServer {
                 .iter()
                 .map(|entry| (entry.spec.symbol.to_string(), format!("{:?}", entry.state)))
                 .collect(),
+            settlement: self.settlement.as_ref().map(|status| status.lock().clone()),
         }
     }
 
@@ -240,11 +247,10 @@ struct SignerArguments {
 
 /// `lakh ctl`.
 pub(crate) fn run(arguments: &CtlArguments) -> Result<()> {
-    let Answer::Status(status) = ask(&arguments.socket, &Request::Status)? else { bail!("the node gave no status") };
     let pair = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
     let (signer, parameters) = match &arguments.action {
         Action::Status => {
-            println!("{}", serde_json::to_string_pretty(&status)?);
+            println!("{}", serde_json::to_string_pretty(&status(&arguments.socket)?)?);
             return Ok(());
         }
         Action::MarketState { signer, market, state } => {
@@ -269,18 +275,34 @@ pub(crate) fn run(arguments: &CtlArguments) -> Result<()> {
             (signer, vec![pair("action", &"account-policy"), pair("account", account), pair("evidence", evidence)])
         }
     };
+    let role = RoleKey { role: signer.role, key: read_key(&signer.key)? };
+    println!("done: {}", decide(&arguments.socket, &role, &parameters, &signer.reason)?);
+    Ok(())
+}
+
+/// Who decides.
+pub(crate) struct RoleKey {
+    pub(crate) role: u8,
+    pub(crate) key: SigningKey,
+}
+
+/// Has a node take a decision and gives the text that was signed.
+pub(crate) fn decide(socket: &Path, role: &RoleKey, parameters: &[(String, String)], reason: &str) -> Result<String> {
+    let status = status(socket)?;
     let venue_tag = unhex(&status.venue_tag).context("the node's venue tag is no tag")?;
-    let nonce = status.role_nonces.get(usize::from(signer.role)).context("there is no such role")? + 1;
-    let text = admin::text(venue_tag, signer.role, nonce, &parameters, &signer.reason);
-    let signature = BASE64.encode(read_key(&signer.key)?.sign(text.as_bytes()).to_bytes());
-    match ask(&arguments.socket, &Request::Decide { text: text.clone(), signature })? {
-        Answer::Done => {
-            println!("done: {text}");
-            Ok(())
-        }
+    let nonce = status.role_nonces.get(usize::from(role.role)).context("there is no such role")? + 1;
+    let text = admin::text(venue_tag, role.role, nonce, parameters, reason);
+    let signature = BASE64.encode(role.key.sign(text.as_bytes()).to_bytes());
+    match ask(socket, &Request::Decide { text: text.clone(), signature })? {
+        Answer::Done => Ok(text),
         Answer::Error(error) => bail!(error),
         Answer::Status(_) => bail!("the node answered something else"),
     }
+}
+
+fn status(socket: &Path) -> Result<Status> {
+    let Answer::Status(status) = ask(socket, &Request::Status)? else { bail!("the node gave no status") };
+    Ok(status)
 }
 
 fn ask(socket: &Path, request: &Request) -> Result<Answer> {

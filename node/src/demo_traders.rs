@@ -40,11 +40,11 @@ const DEMOS: [Demo; 2] = [
 ];
 
 /// The traders' keys: a maker and a taker for each market.
-fn traders(venue_tag: [u8; 16]) -> Vec<Trader> {
+pub(crate) fn traders(venue_tag: [u8; 16]) -> Vec<Trader> {
     Trader::from_seed(KEY_SEED, 2 * DEMOS.len() as u32, Some(venue_tag))
 }
 
-/// Gives each trader an account with money in the genesis of a new demonstration.
+/// Gives each trader an account with money.
 pub(crate) fn add_accounts(config: &mut Config) {
     let first = config.accounts.len();
     for (index, trader) in traders(config.exchange.venue_tag).iter().enumerate() {
@@ -131,7 +131,7 @@ struct DemoOrder {
 }
 
 /// One connection that asks and waits.
-struct Session {
+pub(crate) struct Session {
     outgoing: Outgoing,
     incoming: Incoming,
     trader: Trader,
@@ -139,7 +139,8 @@ struct Session {
 }
 
 impl Session {
-    async fn open(url: &str, trader: Trader) -> Result<Self> {
+    /// Connects with a trader's key.
+    pub(crate) async fn open(url: &str, trader: Trader) -> Result<Self> {
         let (outgoing, incoming) = client::connect(url).await?;
         Ok(Self { outgoing, incoming, trader, last_id: 0 })
     }
@@ -162,7 +163,8 @@ impl Session {
         self.call("order.place", &params).await
     }
 
-    async fn call(&mut self, method: &str, params: &[(&str, Value<'_>)]) -> Result<()> {
+    /// Sends a signed request and waits for its answer.
+    pub(crate) async fn call(&mut self, method: &str, params: &[(&str, Value<'_>)]) -> Result<()> {
         self.last_id += 1;
         let mut params = params.to_vec();
         params.push(("timestamp", Value::Number(client::now_us() / 1_000)));

@@ -1,16 +1,23 @@
-//! `lakh dev`: a whole exchange on this machine with nothing else running: markets, makers, takers, funded keys.
+//! `lakh dev`: a whole exchange on this machine with nothing else running: chain, contracts, markets, makers, takers,
+//! keys funded by real deposits.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use lakh_config::{Config, well_known};
+use serde::Serialize;
 
+use crate::dev_chain::{ChainReady, DevChain};
 use crate::keys::hex;
 use crate::pipeline::Node;
-use crate::run::{AskedToStop, print_closed, print_ready, ready, runtime, wait_for_end};
-use crate::{demo_traders, keys};
+use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, runtime, wait_for_end};
+use crate::settlement::SettlementPlan;
+use crate::{demo_traders, dev_accounts, dev_chain, keys};
+
+/// Where the chain listens unless the gateway was told where to.
+const CHAIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_082);
 
 /// Runs a demonstration.
 #[derive(Debug, clap::Args)]
@@ -43,36 +50,70 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         config.operators.listen.set_port(0);
     }
     demo_traders::add_accounts(&mut config);
+    let chain_listen = match arguments.listen {
+        Some(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
+        None => CHAIN_LISTEN,
+    };
     runtime()?.block_on(async {
         let asked = AskedToStop::listen()?;
-        let node = Node::start(&config).await?;
-        let ready = ready(&node, &config);
-        print_ready(&ready, arguments.json)?;
-        if !arguments.json {
-            print_key(&config);
-        }
+        let chain = DevChain::start(&config, &config.journal.directory.join("chain"), chain_listen).await?;
+        let accounts = std::mem::take(&mut config.accounts);
+        chain.fund(&config, &accounts)?;
+        let settlement = chain.settlement_config();
+        config.exchange.venue_tag = settlement.binding.venue_tag();
+        let embedded = Box::new(chain.chain.clone());
+        let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::operator());
+        config.settlement = Some(settlement);
+        let node = Node::start(&config, Some(plan)).await?;
+        let url = ready(&node, &config).websocket;
+        dev_accounts::activate(&node, &config.operators.control_socket, &url, &accounts).await?;
+        let ready = DevReady { node: ready(&node, &config), chain: chain.ready(&config)? };
+        print_dev_ready(&ready, &config, arguments.json)?;
         let traders = match arguments.no_traders {
             true => None,
-            false => Some(demo_traders::start(&ready.websocket, config.exchange.venue_tag)),
+            false => Some(demo_traders::start(&ready.node.websocket, config.exchange.venue_tag)),
         };
         let ended = wait_for_end(&node, asked, arguments.time).await;
         if let Some(mut traders) = traders {
             traders.shutdown().await;
         }
         let closed = node.stop().await?;
+        chain.stop().await?;
         ended?;
         print_closed(&closed, arguments.json)
     })
 }
 
-/// Says with which key a visitor may trade at once.
-fn print_key(config: &Config) {
+/// What is printed once everybody can trade.
+#[derive(Serialize)]
+struct DevReady {
+    #[serde(flatten)]
+    node: Ready,
+    chain: ChainReady,
+}
+
+/// Says where everything is and with which key a visitor may trade at once.
+fn print_dev_ready(ready: &DevReady, config: &Config, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(ready)?);
+        return Ok(());
+    }
+    print_ready(&ready.node, false)?;
+    let chain = &ready.chain;
+    println!("chain       {} (id {})", chain.url, chain.chain_id);
+    println!("settlement  {}", chain.settlement);
+    println!("vault       {}", chain.vault);
+    for (symbol, token) in &chain.tokens {
+        println!("{symbol:<11} {token}");
+    }
     let key = well_known::KEYS[0];
     let seed = keys::unhex(key.secret_key_hex).expect("the table's secrets are 32 bytes");
     println!("api key     {}{}", hex(&config.exchange.venue_tag), key.public_key_hex);
     println!("secret      {} ({}; everybody has it)", key.secret_key_hex, key.name);
     print!("{}", keys::to_pem(&seed));
+    println!("owner       {} (account 1's key on the chain)", chain.owner_secret);
     println!("demo makers and takers trade BTCUSDT and ETHUSDT; Ctrl-C stops");
+    Ok(())
 }
 
 /// A whole number with its unit: `ms`, `s`, `m` or `h`.

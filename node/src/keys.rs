@@ -3,10 +3,10 @@
 //! The file is PKCS #8 in PEM, which stock clients read as it is. A secret is never printed unless asked for.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::SigningKey;
@@ -66,6 +66,14 @@ pub(crate) fn read_key(path: &Path) -> Result<SigningKey> {
     }
 }
 
+/// Reads a file that holds a secret and that nobody but its owner may read.
+pub(crate) fn read_private(path: &Path) -> Result<String> {
+    let cannot = || format!("{} cannot be read", path.display());
+    let mode = std::fs::metadata(path).with_context(cannot)?.permissions().mode();
+    ensure!(mode & 0o077 == 0, "{} holds a secret and may be read by others: chmod 600", path.display());
+    std::fs::read_to_string(path).with_context(cannot)
+}
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -89,13 +97,15 @@ mod tests {
 
     #[test]
     fn a_key_file_reads_back_and_is_private() {
-        use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("key.pem");
         keygen(&KeygenArguments { out: out.clone(), json: true }).unwrap();
         assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
         let key = read_key(&out).unwrap();
         assert_eq!(to_pem(&key.to_bytes()), std::fs::read_to_string(&out).unwrap());
+        assert!(read_private(&out).is_ok());
+        std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(read_private(&out).unwrap_err().to_string().contains("may be read by others"));
         assert!(keygen(&KeygenArguments { out, json: true }).is_err(), "a key is never overwritten");
     }
 

@@ -8,6 +8,8 @@ mod audit;
 mod control;
 mod demo_traders;
 mod dev;
+mod dev_accounts;
+mod dev_chain;
 mod flow;
 mod health;
 mod history;
@@ -18,6 +20,7 @@ mod progress;
 mod replay;
 mod run;
 mod sequencer;
+mod settlement;
 
 use std::process::ExitCode;
 

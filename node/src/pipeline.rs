@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
 use lakh_gateway::auth::signature::VerifyingKey;
@@ -35,6 +35,7 @@ use crate::health;
 use crate::history;
 use crate::keys::hex;
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
+use crate::settlement::{self, SettlementPlan, SettlementThread};
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
@@ -49,6 +50,7 @@ pub(crate) struct Node {
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: String,
+    pub(crate) settlement: Option<SettlementThread>,
     sequencer: JoinHandle<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
@@ -67,7 +69,8 @@ pub(crate) struct Closed {
 
 impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
-    pub(crate) async fn start(config: &Config) -> Result<Self> {
+    /// Without a `plan` nothing is settled.
+    pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
         let started = Boot::start(config)?;
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
@@ -81,6 +84,8 @@ impl Node {
             (0..verifiers).map(|_| rtrb::RingBuffer::new(INPUT_CAPACITY)).unzip();
         let (control, control_input) = rtrb::RingBuffer::new(64);
         inputs.push(control_input);
+        let (from_settlement, settlement_input) = settlement::ring();
+        inputs.push(settlement_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output);
@@ -94,6 +99,13 @@ impl Node {
         let stop = Arc::clone(&stop_sequencer);
         let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?;
 
+        let begin = |plan| {
+            let (directory, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
+            SettlementThread::start(plan, directory, from_settlement, signal)
+        };
+        let settlement = plan.map(begin).transpose()?;
+        let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
+
         let server = ControlServer {
             genesis,
             role_nonces,
@@ -101,18 +113,20 @@ impl Node {
             watch: watch.clone(),
             input: control,
             signal: Arc::clone(&sequencer_signal),
+            settlement: settlement_status.clone(),
         };
         server.start(&config.operators.control_socket)?;
         let wiring =
             Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let health = health::start(config.operators.listen, watch.clone()).await?;
+        let health = health::start(config.operators.listen, watch.clone(), settlement_status).await?;
         Ok(Self {
             gateway,
             health,
             directory,
             watch,
             recovery,
+            settlement,
             sequencer,
             sequencer_signal,
             stop_sequencer,
@@ -136,12 +150,18 @@ impl Node {
         if self.sequencer.is_finished() {
             return died("sequencer");
         }
+        if self.settlement.as_ref().is_some_and(SettlementThread::has_died) {
+            return died("settlement thread");
+        }
         if self.publisher.is_finished() { died("publisher") } else { None }
     }
 
     /// Closes the entrance, drains everything, closes the journal.
     pub(crate) async fn stop(self) -> Result<Closed> {
         self.gateway.shutdown().await;
+        if let Some(settlement) = self.settlement {
+            tokio::task::spawn_blocking(move || settlement.stop()).await?;
+        }
         self.stop_sequencer.store(true, Ordering::SeqCst);
         self.sequencer_signal.notify();
         let sequencer = self.sequencer;
@@ -261,6 +281,9 @@ impl Boot {
                 genesis.mode,
                 config.exchange.mode
             );
+            let settlement =
+                config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
+            ensure!(genesis.settlement == settlement, "the journal is of another contract, or of none");
             ensure!(genesis.venue_tag == config.exchange.venue_tag, "the journal is of another venue tag");
         }
         if self.engine.epoch() > 0 {

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::keys::hex;
 use crate::pipeline::{Closed, Node};
+use crate::settlement::SettlementPlan;
 
 /// Runs an exchange.
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     }
     runtime()?.block_on(async {
         let asked = AskedToStop::listen()?;
-        let node = Node::start(&config).await?;
+        let plan = config
+            .settlement
+            .as_ref()
+            .map(|settlement| SettlementPlan::over_rpc(settlement, &config.journal.directory));
+        let node = Node::start(&config, plan.transpose()?).await?;
         let ready = ready(&node, &config);
         print_ready(&ready, arguments.json)?;
         wait_for_end(&node, asked, None).await?;

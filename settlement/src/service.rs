@@ -194,6 +194,12 @@ impl SettlementService {
         self.running == Running::Stopped
     }
 
+    /// What keeps settlement from going on, if anything does.
+    pub fn news(&self) -> Option<String> {
+        let news: Vec<&str> = self.told.iter().flatten().map(String::as_str).collect();
+        if news.is_empty() { None } else { Some(news.join("; ")) }
+    }
+
     /// The poster.
     pub const fn poster(&self) -> &Poster {
         &self.poster
@@ -397,13 +403,19 @@ impl SettlementService {
     }
 
     fn stop(&mut self, reason: String, actions: &mut Vec<ServiceAction>) {
-        self.running = Running::Stopped;
+        self.end(&reason);
         actions.push(ServiceAction::Warn(reason));
     }
 
     fn close_markets(&mut self, error: &dyn core::error::Error, actions: &mut Vec<ServiceAction>) {
-        actions.push(ServiceAction::CancelOnly(format!("settlement has stopped: {error}")));
+        let reason = format!("settlement has stopped: {error}");
+        self.end(&reason);
+        actions.push(ServiceAction::CancelOnly(reason));
+    }
+
+    fn end(&mut self, reason: &str) {
         self.running = Running::Stopped;
+        self.told = [Some(reason.to_owned()), None];
     }
 }
 

@@ -1,0 +1,259 @@
+//! The settlement thread: what `lakh-settlement` decides becomes journaled commands, and what it says reaches operators.
+//!
+//! One thread of the lowest priority, which shares nothing with the venue: it reads the journal as any follower does, and
+//! its commands take a ring of their own into the sequencer. A chain that does not answer holds up this thread alone. A
+//! chain that contradicts the journal ends settlement and closes every market but for cancels, with the reason journaled.
+//!
+//! Bounds: the ring holds [`RING_CAPACITY`] commands; what finds no room waits here, and nothing new is asked for before
+//! it has gone.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use lakh_config::SettlementConfig;
+use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, Command, MarketState};
+use lakh_engine::ids::Reason;
+use lakh_gateway::directory::Directory;
+use lakh_gateway::hand_over::{Input, Signal};
+use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
+use lakh_settlement::chain::transaction::TransactionSigner;
+use lakh_settlement::chain::{Address, Chain};
+use lakh_settlement::follower::Venue;
+use lakh_settlement::poster::PosterOptions;
+use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::{read_private, unhex};
+use crate::sequencer::now;
+
+/// Places in the ring into the sequencer.
+const RING_CAPACITY: usize = 256;
+/// Between two looks at the journal once its end is reached.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a question to the chain may take.
+const CHAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a stop waits for a chain that does not answer. What is under way then is found again at the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// The nicest that a thread can be.
+const LOWEST_PRIORITY: i32 = 19;
+
+/// How settlement stands, for operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SettlementStatus {
+    /// `running`, `waiting` while the chain does not do what it should, or `stopped` for good.
+    pub(crate) state: String,
+    /// What is wrong, if anything.
+    pub(crate) news: Option<String>,
+    /// The last batch that the journal decided on.
+    pub(crate) journal_batch: u64,
+    /// The last batch that the chain has, as far as it was asked.
+    pub(crate) chain_batch: u64,
+    /// The last batch that is final.
+    pub(crate) final_batch: u64,
+    /// Batches that wait for the chain.
+    pub(crate) waiting_batches: usize,
+    /// The last entry of the chain's queue that the journal has.
+    pub(crate) queue_id: u64,
+}
+
+/// What the settlement of a venue needs.
+pub(crate) struct SettlementPlan {
+    options: ServiceOptions,
+    chain: Box<dyn Chain>,
+    signer: TransactionSigner,
+}
+
+impl SettlementPlan {
+    /// Over a node of the chain, as the configuration says.
+    pub(crate) fn over_rpc(config: &SettlementConfig, journal: &Path) -> Result<Self> {
+        let chain = RpcChain::new(&RpcOptions { url: config.chain_url.clone(), timeout: CHAIN_PATIENCE })?;
+        let path = &config.poster_key_file;
+        let text = read_private(path)?;
+        let secret = unhex(text.trim().trim_start_matches("0x"));
+        let secret = secret.with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))?;
+        let signer = TransactionSigner::from_secret(&secret).with_context(|| format!("{}", path.display()))?;
+        Ok(Self::over(config, journal, Box::new(chain), signer))
+    }
+
+    /// Over a chain that is at hand.
+    pub(crate) fn over(
+        config: &SettlementConfig,
+        journal: &Path,
+        chain: Box<dyn Chain>,
+        signer: TransactionSigner,
+    ) -> Self {
+        let poster = PosterOptions {
+            venue: venue(config),
+            first_block: config.first_block,
+            confirmations: config.confirmations,
+            attempts_file: Some(journal.join("attempts")),
+        };
+        let options = ServiceOptions {
+            batch_interval: Duration::from_millis(config.batch_interval_ms),
+            withdrawal_interval: Duration::from_millis(config.withdrawal_interval_ms),
+            chain_interval: Duration::from_millis(config.chain_interval_ms),
+            ..ServiceOptions::new(journal, poster)
+        };
+        Self { options, chain, signer }
+    }
+}
+
+/// The contract of a configuration.
+pub(crate) fn venue(config: &SettlementConfig) -> Venue {
+    Venue { chain_id: config.binding.chain_id, contract: Address(config.binding.contract) }
+}
+
+/// A running settlement.
+pub(crate) struct SettlementThread {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+    pub(crate) status: Arc<Mutex<SettlementStatus>>,
+}
+
+/// The thread's own things.
+struct Worker {
+    service: SettlementService,
+    directory: Arc<Directory>,
+    input: rtrb::Producer<Input>,
+    signal: Arc<Signal>,
+    stop: Arc<AtomicBool>,
+    status: Arc<Mutex<SettlementStatus>>,
+    /// Commands that the ring had no room for.
+    waiting: VecDeque<Command>,
+}
+
+/// The ring from settlement into the sequencer.
+pub(crate) fn ring() -> (rtrb::Producer<Input>, rtrb::Consumer<Input>) {
+    rtrb::RingBuffer::new(RING_CAPACITY)
+}
+
+impl SettlementThread {
+    /// Begins. The journal must be open; the chain need not answer.
+    pub(crate) fn start(
+        plan: SettlementPlan,
+        directory: Arc<Directory>,
+        input: rtrb::Producer<Input>,
+        signal: Arc<Signal>,
+    ) -> Result<Self> {
+        let service = SettlementService::open(plan.options, plan.chain, plan.signer);
+        let service = service.context("settlement cannot begin")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let running = SettlementStatus { state: "running".to_owned(), ..SettlementStatus::default() };
+        let status = Arc::new(Mutex::new(running));
+        let mut worker = Worker {
+            service,
+            directory,
+            input,
+            signal,
+            stop: Arc::clone(&stop),
+            status: Arc::clone(&status),
+            waiting: VecDeque::new(),
+        };
+        let run = move || worker.run();
+        let thread = std::thread::Builder::new().name("settlement".to_owned()).spawn(run)?;
+        Ok(Self { thread, stop, status })
+    }
+
+    /// Whether the thread has ended without being asked to.
+    pub(crate) fn has_died(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Asks the thread to end and waits a little: it may hang on a chain that does not answer, and leaves nothing open
+    /// that the next start does not find.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
+        let asked = Instant::now();
+        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Worker {
+    fn run(&mut self) {
+        // Without it settlement costs the venue a little more of a core, which is no reason not to run.
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
+            tracing::warn!("settlement runs at the priority of the rest: {error}");
+        }
+        while !self.stop.load(Ordering::SeqCst) {
+            if self.waiting.is_empty() {
+                let actions = self.service.poll(now());
+                actions.into_iter().for_each(|action| self.take(action));
+                self.report();
+            }
+            self.hand_over();
+            if self.service.is_caught_up() || self.service.is_stopped() || !self.waiting.is_empty() {
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+    }
+
+    fn take(&mut self, action: ServiceAction) {
+        match action {
+            ServiceAction::Submit(command) => self.waiting.push_back(command),
+            ServiceAction::Warn(news) => tracing::warn!("settlement: {news}"),
+            ServiceAction::CancelOnly(why) => {
+                tracing::error!("settlement: {why}; every market is closed but for cancels");
+                self.close_markets(&why);
+            }
+        }
+    }
+
+    fn close_markets(&mut self, why: &str) {
+        let printable: String = why.chars().filter(|character| matches!(character, ' '..='~')).take(96).collect();
+        let reason = Reason::new(&printable).expect("at most 96 printable ASCII characters");
+        for entry in self.directory.markets() {
+            if matches!(entry.state, MarketState::CancelOnly | MarketState::Halt) {
+                continue;
+            }
+            let action = AdminAction::SetMarketState { market: entry.spec.market, state: MarketState::CancelOnly };
+            let command = AdminCommand { authority: AdminAuthority::Node, action, reason };
+            self.waiting.push_back(Command::Admin(command));
+        }
+    }
+
+    /// Puts what waits into the ring, as far as there is room.
+    fn hand_over(&mut self) {
+        let before = self.waiting.len();
+        while self.input.slots() > 0
+            && let Some(command) = self.waiting.pop_front()
+        {
+            let input = Input::Command { command, evidence: Bytes::new(), handle: None };
+            assert!(self.input.push(input).is_ok(), "this thread alone fills the ring, and it had room");
+        }
+        if self.waiting.len() < before {
+            self.signal.notify();
+        }
+    }
+
+    fn report(&self) {
+        let engine = self.service.replica().engine();
+        let poster = self.service.poster();
+        let tip = poster.tip();
+        let news = self.service.news();
+        let state = match (self.service.is_stopped(), &news) {
+            (true, _) => "stopped",
+            (false, Some(_)) => "waiting",
+            (false, None) => "running",
+        };
+        *self.status.lock() = SettlementStatus {
+            state: state.to_owned(),
+            news,
+            journal_batch: engine.last_batch().0,
+            chain_batch: tip.map_or(0, |tip| tip.batch_id),
+            final_batch: tip.map_or(0, |tip| tip.final_batch),
+            waiting_batches: poster.waiting(),
+            queue_id: engine.last_queue_id(),
+        };
+    }
+}
