@@ -86,6 +86,19 @@ impl SettlementBinding {
     }
 }
 
+impl ChainEntryKind {
+    /// By its number; `None` for a number that no kind has.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Deposit),
+            2 => Some(Self::RegisterKey),
+            3 => Some(Self::RevokeKey),
+            4 => Some(Self::Withdrawal),
+            _ => None,
+        }
+    }
+}
+
 impl ChainEntry {
     /// The queue's hash with this entry, given the one before it. Takes no account of `queue_id` and `prefix`.
     pub fn prefix_after(&self, previous: &[u8; 32]) -> [u8; 32] {
@@ -261,6 +274,46 @@ mod tests {
         let expected =
             "03".to_owned() + "01020304" + "0506" + "0708090a0b0c0d0e" + &"ee".repeat(32) + "1112131415161718";
         assert_eq!(hex(&bytes), "aa".repeat(32) + &expected);
+    }
+
+    #[test]
+    fn each_field_and_the_order_change_the_hash() {
+        let start = |chain_id, contract| SettlementBinding { chain_id, contract }.origin();
+        let (origin, plain) = (start(1, [1; 20]), entry());
+        let variants = [
+            ChainEntry { kind: ChainEntryKind::Deposit, ..plain },
+            ChainEntry { account: AccountId(1), ..plain },
+            ChainEntry { asset: AssetId(1), ..plain },
+            ChainEntry { amount: Atoms(1), ..plain },
+            ChainEntry { extra: [1; 32], ..plain },
+            ChainEntry { time_seconds: 1, ..plain },
+        ];
+        for other in variants {
+            assert_ne!(other.prefix_after(&origin), plain.prefix_after(&origin), "{other:?}");
+            let (first, second) = (plain.prefix_after(&origin), other.prefix_after(&origin));
+            assert_ne!(other.prefix_after(&first), plain.prefix_after(&second), "{other:?}");
+        }
+        for other in [start(2, [1; 20]), start(1, [2; 20])] {
+            assert_ne!(plain.prefix_after(&origin), plain.prefix_after(&other));
+        }
+    }
+
+    #[test]
+    fn kinds_go_there_and_back_and_unknown_ones_are_refused() {
+        for number in 0..=u8::MAX {
+            let kind = ChainEntryKind::from_number(number);
+            assert_eq!(kind.is_some(), (1..=4).contains(&number), "kind {number}");
+            assert!(kind.is_none_or(|kind| kind as u8 == number));
+        }
+    }
+
+    #[test]
+    fn an_owner_stands_behind_twelve_zeroes() {
+        let mut extra = [0; 32];
+        extra[12..].fill(7);
+        assert_eq!(ChainEntry { extra, ..entry() }.owner(), Some([7; 20]));
+        extra[0] = 1;
+        assert_eq!(ChainEntry { extra, ..entry() }.owner(), None);
     }
 
     /// The same five entries stand in the settlement's vectors, which its contract is tested with too.

@@ -9,7 +9,6 @@
 //! | [`sum_tree`] | who has how much of one asset: a Merkle tree whose nodes carry sums |
 //! | [`commitment`] | all assets after a batch, and the batch's header |
 //! | [`diff`] | the balances that a batch changed, as published |
-//! | [`queue`] | what users told the venue through the contract |
 //! | [`withdrawals`] | what a batch pays out |
 //! | [`batch`] | all of a batch in one, and the journal's Merkle root |
 //! | [`contract`] | calls, answers and events of the contracts |
@@ -34,7 +33,6 @@ pub mod diff;
 pub mod follower;
 mod keccak;
 pub mod poster;
-pub mod queue;
 pub mod service;
 pub mod sum_tree;
 #[cfg(test)]

@@ -9,8 +9,8 @@ use lakh_engine::Engine;
 use lakh_engine::codec;
 use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, Capacities, ChainEntry, ChainEntryKind, Command, Epoch, EvidenceGrade,
-    Genesis, MarketState, Mode, Operation, OrderType, PlaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side,
-    SignedCommand, TimeInForce,
+    Genesis, MarketState, Mode, Operation, OrderType, PlaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand,
+    TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, Reason, Symbol};
@@ -25,7 +25,6 @@ use crate::contract::{self, answer, deploy};
 use crate::follower::Venue;
 use crate::keccak::Hash;
 use crate::poster::PosterOptions;
-use crate::queue::{QueueEntry, QueueKind, venue_tag};
 
 pub(crate) const CHAIN_ID: u64 = 31_337;
 pub(crate) const START_SECONDS: u64 = 1_800_000_000;
@@ -183,10 +182,10 @@ impl TestVenue {
     }
 
     fn genesis(&self) -> Command {
-        let Venue { chain_id, contract } = self.venue;
+        let settlement = self.venue.binding();
         Command::Genesis(Genesis {
             exchange_id: [7; 16],
-            venue_tag: venue_tag(chain_id, contract.0),
+            venue_tag: settlement.venue_tag(),
             mode: Mode::Dev,
             hash_seed: 1,
             capacities: Capacities {
@@ -199,7 +198,7 @@ impl TestVenue {
                 digests_per_key: 2,
             },
             role_keys: [[0; 32]; Genesis::ROLES],
-            settlement: SettlementBinding { chain_id, contract: contract.0 },
+            settlement,
         })
     }
 
@@ -249,31 +248,23 @@ impl TestVenue {
 
     /// The next entry of a queue that no chain holds.
     pub(crate) fn entry(&self, kind: ChainEntryKind, account: u32, asset: u16, amount: u64) -> ChainEntry {
-        let queue_kind = QueueKind::from_number(kind as u8).unwrap();
         let mut extra = [0; 32];
         match kind {
             ChainEntryKind::Deposit => extra[31] = u8::try_from(account).unwrap(),
             ChainEntryKind::RegisterKey | ChainEntryKind::RevokeKey => extra = [u8::try_from(account).unwrap(); 32],
             ChainEntryKind::Withdrawal => {}
         }
-        let entry = QueueEntry {
-            kind: queue_kind,
-            account: AccountId(account),
-            asset: AssetId(asset),
-            amount,
-            extra,
-            time_seconds: START_SECONDS,
-        };
-        ChainEntry {
+        let entry = ChainEntry {
             queue_id: self.engine.last_queue_id() + 1,
             kind,
-            account: entry.account,
-            asset: entry.asset,
+            account: AccountId(account),
+            asset: AssetId(asset),
             amount: Atoms(amount),
             extra,
-            time_seconds: entry.time_seconds,
-            prefix: entry.prefix(Hash(self.engine.last_queue_prefix())).0,
-        }
+            time_seconds: START_SECONDS,
+            prefix: [0; 32],
+        };
+        ChainEntry { prefix: entry.prefix_after(&self.engine.last_queue_prefix()), ..entry }
     }
 
     /// A trader's request, with the next nonce.

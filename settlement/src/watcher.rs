@@ -16,14 +16,12 @@
 
 use std::collections::VecDeque;
 
-use lakh_engine::command::{ChainEntry, ChainEntryKind};
-use lakh_engine::units::Atoms;
+use lakh_engine::command::ChainEntry;
 
 use crate::chain::{Address, BlockTag, Call, Chain, ChainError, LogFilter};
-use crate::contract::answer::{QUEUED, Queued, hash, topic};
+use crate::contract::answer::{QUEUED, decode_queued, hash, topic};
 use crate::contract::queue_prefix;
 use crate::keccak::Hash;
-use crate::queue::QueueKind;
 
 /// Blocks of the widest range that is asked for at once.
 pub const MAX_RANGE_BLOCKS: u64 = 2_000;
@@ -123,13 +121,13 @@ impl Watcher {
         let mut last = self.last;
         for log in &logs {
             let malformed = || WatchError::Malformed { detail: format!("an event in block {}", log.block_number) };
-            let queued = Queued::decode(log).ok_or_else(malformed)?;
-            if queued.queue_id <= last.0 {
+            let entry = decode_queued(log).ok_or_else(malformed)?;
+            if entry.queue_id <= last.0 {
                 // The first block that is read again after a start holds entries from before it.
                 continue;
             }
-            last = follow(last, &queued)?;
-            read.push(chain_entry(&queued));
+            last = follow(last, &entry)?;
+            read.push(entry);
         }
         self.waiting.extend(read);
         self.last = last;
@@ -197,34 +195,16 @@ impl Watcher {
 }
 
 /// The place behind this entry, if it is the next one and hashes to what it should.
-fn follow(last: (u64, Hash), queued: &Queued) -> Result<(u64, Hash), WatchError> {
-    if queued.queue_id != last.0 + 1 {
-        let detail = format!("entry {} follows entry {}", queued.queue_id, last.0);
+fn follow(last: (u64, Hash), entry: &ChainEntry) -> Result<(u64, Hash), WatchError> {
+    if entry.queue_id != last.0 + 1 {
+        let detail = format!("entry {} follows entry {}", entry.queue_id, last.0);
         return Err(WatchError::Malformed { detail });
     }
-    if queued.entry.prefix(last.1) != queued.prefix {
-        let detail = format!("entry {} does not hash to its prefix", queued.queue_id);
+    if entry.prefix_after(&last.1.0) != entry.prefix {
+        let detail = format!("entry {} does not hash to its prefix", entry.queue_id);
         return Err(WatchError::Malformed { detail });
     }
-    Ok((queued.queue_id, queued.prefix))
-}
-
-fn chain_entry(queued: &Queued) -> ChainEntry {
-    ChainEntry {
-        queue_id: queued.queue_id,
-        kind: match queued.entry.kind {
-            QueueKind::Deposit => ChainEntryKind::Deposit,
-            QueueKind::RegisterKey => ChainEntryKind::RegisterKey,
-            QueueKind::RevokeKey => ChainEntryKind::RevokeKey,
-            QueueKind::Withdrawal => ChainEntryKind::Withdrawal,
-        },
-        account: queued.entry.account,
-        asset: queued.entry.asset,
-        amount: Atoms(queued.entry.amount),
-        extra: queued.entry.extra,
-        time_seconds: queued.entry.time_seconds,
-        prefix: queued.prefix.0,
-    }
+    Ok((entry.queue_id, Hash(entry.prefix)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The watcher against the real contract, and against nodes that forget, repeat and alter.
 
+use lakh_engine::command::ChainEntryKind;
+use lakh_engine::units::Atoms;
+
 use super::*;
 use crate::chain::{Block, Fees, Log, NonceAt, Receipt};
 use crate::contract;
-use crate::queue::queue_origin;
-use crate::test_venue::{CHAIN_ID, TestChain, user};
+use crate::test_venue::{TestChain, user};
 
 /// A node that changes what the chain says.
 struct Liar<'a> {
@@ -64,7 +66,7 @@ fn busy() -> TestChain {
 }
 
 fn start(test: &TestChain) -> QueuePosition {
-    QueuePosition { queue_id: 0, prefix: queue_origin(CHAIN_ID, test.venue.contract.0), time_seconds: 0 }
+    QueuePosition { queue_id: 0, prefix: test.venue.queue_origin(), time_seconds: 0 }
 }
 
 fn read(test: &TestChain, position: QueuePosition) -> Vec<ChainEntry> {

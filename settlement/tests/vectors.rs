@@ -8,11 +8,11 @@
 use std::fs;
 use std::path::Path;
 
+use lakh_engine::command::{ChainEntry, ChainEntryKind, SettlementBinding};
 use lakh_engine::ids::{AccountId, AssetId, Sequence};
 use lakh_engine::units::Atoms;
 use lakh_settlement::commitment::{AssetLine, Header, Stamp, balances_root, batch_hash, trees_hash};
 use lakh_settlement::diff::{self, LeafUpdate};
-use lakh_settlement::queue::{QueueEntry, QueueKind, queue_origin, venue_tag};
 use lakh_settlement::sum_tree::{BalanceProof, Node, SumTree};
 use lakh_settlement::withdrawals::{Withdrawal, WithdrawalTree, withdrawals_root};
 use lakh_settlement::{Hash, keccak256};
@@ -161,37 +161,40 @@ fn commitment() {
 #[test]
 fn queue() {
     let (chain_id, contract) = (31_337, [0x5e; 20]);
-    let entry = |kind, account, asset, amount, extra| QueueEntry {
+    let entry = |kind, account, asset, amount, extra| ChainEntry {
+        queue_id: 0,
         kind,
         account: AccountId(account),
         asset: AssetId(asset),
-        amount,
+        amount: Atoms(amount),
         extra,
         time_seconds: 1_800_000_000 + u64::from(account),
+        prefix: [0; 32],
     };
     let mut owner = [0; 32];
     owner[12..].copy_from_slice(&[0xa1; 20]);
     let entries = [
-        entry(QueueKind::Deposit, 1, 0, 1_000_000, owner),
-        entry(QueueKind::RegisterKey, 1, 0, 0, [0xed; 32]),
-        entry(QueueKind::Deposit, u32::MAX, 63, u64::MAX, owner),
-        entry(QueueKind::RevokeKey, 1, 0, 0, [0xed; 32]),
-        entry(QueueKind::Withdrawal, 1, 0, 999_999, [0; 32]),
+        entry(ChainEntryKind::Deposit, 1, 0, 1_000_000, owner),
+        entry(ChainEntryKind::RegisterKey, 1, 0, 0, [0xed; 32]),
+        entry(ChainEntryKind::Deposit, u32::MAX, 63, u64::MAX, owner),
+        entry(ChainEntryKind::RevokeKey, 1, 0, 0, [0xed; 32]),
+        entry(ChainEntryKind::Withdrawal, 1, 0, 999_999, [0; 32]),
     ];
-    let origin = queue_origin(chain_id, contract);
+    let settlement = SettlementBinding { chain_id, contract };
+    let origin = settlement.origin();
     let mut prefix = origin;
     let mut rows = Vec::new();
     for entry in entries {
-        prefix = entry.prefix(prefix);
+        prefix = entry.prefix_after(&prefix);
         rows.push(json!({
             "kind": entry.kind as u8, "account": entry.account.0, "asset": entry.asset.0,
-            "amount": decimal(entry.amount), "extra": hex(&entry.extra), "time": decimal(entry.time_seconds),
-            "prefix": hash(prefix),
+            "amount": decimal(entry.amount.raw()), "extra": hex(&entry.extra), "time": decimal(entry.time_seconds),
+            "prefix": hex(&prefix),
         }));
     }
     let value = json!({
-        "chain_id": chain_id, "contract": hex(&contract), "origin": hash(origin),
-        "venue_tag": hex(&venue_tag(chain_id, contract)), "entries": rows,
+        "chain_id": chain_id, "contract": hex(&contract), "origin": hex(&origin),
+        "venue_tag": hex(&settlement.venue_tag()), "entries": rows,
     });
     check("queue.json", &value);
 }

@@ -2,11 +2,12 @@
 //!
 //! Every decoder is total: bytes of another length, a number that does not fit or a padding that is not zero give `None`.
 
+use lakh_engine::command::{ChainEntry, ChainEntryKind};
 use lakh_engine::ids::{AccountId, AssetId};
+use lakh_engine::units::Atoms;
 
 use crate::chain::{Address, Log};
 use crate::keccak::{Hash, keccak256};
-use crate::queue::{QueueEntry, QueueKind};
 use crate::words::{WORD, read_u64};
 
 use super::{SELECTOR, selector};
@@ -197,35 +198,24 @@ impl AssetInfo {
     }
 }
 
-/// A queue entry as the contract tells of it. That the prefix is the entry's has still to be checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
-    /// Its number.
-    pub queue_id: u64,
-    /// What it says.
-    pub entry: QueueEntry,
-    /// The prefix hash that the contract stores.
-    pub prefix: Hash,
-}
-
-impl Queued {
-    /// From a log; `None` for another event, or for one that this contract cannot have made.
-    pub fn decode(log: &Log) -> Option<Self> {
-        let [signature, queue_id, account] = log.topics.as_slice() else { return None };
-        if *signature != topic(QUEUED) {
-            return None;
-        }
-        let [kind, asset, amount, extra, time, prefix] = words::<6>(&log.data)?;
-        let entry = QueueEntry {
-            kind: QueueKind::from_number(u8::try_from(read_u64(&kind)?).ok()?)?,
-            account: AccountId(read_u32(&account.0)?),
-            asset: AssetId(read_u16(&asset)?),
-            amount: read_u64(&amount)?,
-            extra,
-            time_seconds: read_u64(&time)?,
-        };
-        Some(Self { queue_id: read_u64(&queue_id.0)?, entry, prefix: Hash(prefix) })
+/// A queue entry as the contract tells of it; `None` for another event, or for one that this contract cannot have made.
+/// That its prefix hash is the entry's has still to be checked ([`ChainEntry::prefix_after`]).
+pub fn decode_queued(log: &Log) -> Option<ChainEntry> {
+    let [signature, queue_id, account] = log.topics.as_slice() else { return None };
+    if *signature != topic(QUEUED) {
+        return None;
     }
+    let [kind, asset, amount, extra, time, prefix] = words::<6>(&log.data)?;
+    Some(ChainEntry {
+        queue_id: read_u64(&queue_id.0)?,
+        kind: ChainEntryKind::from_number(u8::try_from(read_u64(&kind)?).ok()?)?,
+        account: AccountId(read_u32(&account.0)?),
+        asset: AssetId(read_u16(&asset)?),
+        amount: Atoms(read_u64(&amount)?),
+        extra,
+        time_seconds: read_u64(&time)?,
+        prefix,
+    })
 }
 
 /// That a batch was committed.

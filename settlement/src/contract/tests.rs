@@ -1,13 +1,14 @@
 //! Selectors against the compiler's ABI, layouts against the words that Solidity would read.
 
+use lakh_engine::command::{ChainEntry, ChainEntryKind};
 use lakh_engine::ids::{AccountId, Sequence};
+use lakh_engine::units::Atoms;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::answer::{AssetInfo, BATCH_COMMITTED, BATCH_FINAL, BatchCommitted, Counts, QUEUED, Queued, Tip};
+use super::answer::{AssetInfo, BATCH_COMMITTED, BATCH_FINAL, BatchCommitted, Counts, QUEUED, Tip, decode_queued};
 use super::*;
 use crate::chain::Log;
-use crate::queue::{QueueEntry, QueueKind};
 
 fn header() -> Header {
     Header {
@@ -175,15 +176,17 @@ fn queued() -> Log {
 
 #[test]
 fn a_queue_entry_is_read_and_a_strange_one_refused() {
-    let entry = QueueEntry {
-        kind: QueueKind::Deposit,
+    let entry = ChainEntry {
+        queue_id: 7,
+        kind: ChainEntryKind::Deposit,
         account: AccountId(3),
         asset: AssetId(2),
-        amount: 300,
+        amount: Atoms(300),
         extra: [0xee; 32],
         time_seconds: 1_800_000_000,
+        prefix: [0xaa; 32],
     };
-    assert_eq!(Queued::decode(&queued()), Some(Queued { queue_id: 7, entry, prefix: Hash([0xaa; 32]) }));
+    assert_eq!(decode_queued(&queued()), Some(entry));
     let changed = |place: usize, byte: u8| {
         let mut log = queued();
         log.data[place] = byte;
@@ -208,7 +211,7 @@ fn a_queue_entry_is_read_and_a_strange_one_refused() {
     let mut topics = queued();
     topics.topics.pop();
     strange.push(topics);
-    assert!(strange.iter().all(|log| Queued::decode(log).is_none()));
+    assert!(strange.iter().all(|log| decode_queued(log).is_none()));
 }
 
 #[test]
@@ -263,7 +266,7 @@ proptest! {
         let mut all: Vec<Hash> = signatures.iter().map(|signature| answer::topic(signature)).collect();
         all.push(Hash([0xff; 32]));
         let log = log(all.into_iter().take(topics).collect(), data.clone());
-        let _ = (Queued::decode(&log), BatchCommitted::decode(&log), answer::decode_batch_final(&log));
+        let _ = (decode_queued(&log), BatchCommitted::decode(&log), answer::decode_batch_final(&log));
         let _ = (Tip::decode(&data), Counts::decode(&data), AssetInfo::decode(&data), answer::reason(&data));
     }
 }

@@ -156,7 +156,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Before the first record of an exchange whose queue begins at `queue_origin`, see [`crate::queue::queue_origin`].
+    /// Before the first record of an exchange whose queue begins at `queue_origin`, see [`crate::follower::Venue::queue_origin`].
     pub fn new(queue_origin: Hash) -> Self {
         Self {
             sequence: Sequence(0),

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use lakh_engine::Engine;
 use lakh_engine::codec::{self, DecodeError};
-use lakh_engine::command::{BatchSealed, Command};
+use lakh_engine::command::{BatchSealed, Command, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
@@ -26,7 +26,7 @@ use lakh_journal::{Follower, JournalError, JournalReader, Record};
 pub use self::ledger::{Ledger, LedgerError, MAX_ASSETS, Step};
 use crate::batch::{SealedBatch, record_hash};
 use crate::chain::Address;
-use crate::queue::queue_origin;
+use crate::keccak::Hash;
 
 /// Which contract on which chain a venue is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,18 @@ pub struct Venue {
     pub chain_id: u64,
     /// The settlement contract.
     pub contract: Address,
+}
+
+impl Venue {
+    /// The same as the engine's genesis has it.
+    pub const fn binding(self) -> SettlementBinding {
+        SettlementBinding { chain_id: self.chain_id, contract: self.contract.0 }
+    }
+
+    /// The queue's prefix hash before its first entry.
+    pub fn queue_origin(self) -> Hash {
+        Hash(self.binding().origin())
+    }
 }
 
 /// Why the journal cannot be followed.
@@ -128,7 +140,7 @@ impl Replica {
             venue,
             follower: Follower::open(directory)?,
             engine: Engine::new(),
-            ledger: Ledger::new(queue_origin(venue.chain_id, venue.contract.0)),
+            ledger: Ledger::new(venue.queue_origin()),
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             decided,
             pending: VecDeque::new(),
