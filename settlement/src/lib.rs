@@ -28,10 +28,12 @@
 pub mod batch;
 pub mod chain;
 pub mod commitment;
+mod commits;
 pub mod contract;
 pub mod diff;
 pub mod follower;
 mod keccak;
+mod log_ranges;
 pub mod poster;
 pub mod service;
 pub mod sum_tree;

@@ -30,6 +30,7 @@ use crate::batch::SealedBatch;
 use crate::chain::Chain;
 use crate::chain::transaction::TransactionSigner;
 use crate::commitment::Stamp;
+use crate::commits::{CommitStamps, MAX_WANTED};
 use crate::contract::WithdrawalClaim;
 use crate::follower::{FollowError, Progress, Replica};
 use crate::keccak::Hash;
@@ -45,7 +46,7 @@ pub const SUBMIT_WINDOW: u64 = 64;
 /// Balances touched after which a batch is sealed early, so that it fits a transaction.
 pub const MAX_TOUCHED_BALANCES: usize = 4_000;
 /// Batches with withdrawals whose proofs are kept in memory; those of older ones come from a replay.
-pub const MAX_CLAIM_BATCHES: usize = 1_024;
+pub const MAX_CLAIM_BATCHES: usize = MAX_WANTED;
 
 /// How a venue is settled.
 #[derive(Clone, Debug)]
@@ -132,8 +133,10 @@ pub struct SettlementService {
     chain_asked_at: Option<Timestamp>,
     /// Batches with withdrawals, for their proofs.
     claims: BTreeMap<u64, SealedBatch>,
-    /// The last news of the poster and of the watcher.
-    told: [Option<String>; 2],
+    /// When those came to the chain, once they are final.
+    stamps: CommitStamps,
+    /// The last news of each teller.
+    told: [Option<String>; TELLERS],
     batches: Vec<SealedBatch>,
 }
 
@@ -152,7 +155,11 @@ impl fmt::Debug for SettlementService {
 enum Teller {
     Poster = 0,
     Watcher = 1,
+    Claims = 2,
 }
+
+/// How many tellers there are.
+const TELLERS: usize = 3;
 
 impl SettlementService {
     /// Opens the journal and what an earlier run left. The replay happens in [`Self::poll`].
@@ -166,6 +173,7 @@ impl SettlementService {
     ) -> Result<Self, ServiceError> {
         let replica = Replica::open(&options.journal_directory, options.poster.venue)?;
         let poster = Poster::open(options.poster.clone(), signer)?;
+        let PosterOptions { venue, first_block, .. } = options.poster;
         Ok(Self {
             options,
             chain,
@@ -179,7 +187,8 @@ impl SettlementService {
             sealed_at: None,
             chain_asked_at: None,
             claims: BTreeMap::new(),
-            told: [None, None],
+            stamps: CommitStamps::new(venue.contract, first_block),
+            told: [const { None }; TELLERS],
             batches: Vec::new(),
         })
     }
@@ -210,14 +219,16 @@ impl SettlementService {
         &self.replica
     }
 
-    /// What proves an account's withdrawals in the batches that are in memory, with the batches' stamps where the poster
-    /// still has them.
+    /// What proves an account's withdrawals in the batches that are in memory, the oldest first. The stamp is there as
+    /// soon as the batch is on the chain; after a restart, as soon as its event was found again. Only with a final
+    /// batch ([`crate::contract::answer::Tip::final_batch`]) can it be claimed.
     pub fn claims_of(&self, account: AccountId) -> Vec<(WithdrawalClaim, Option<Stamp>)> {
         let mut found = Vec::new();
         for (batch_id, batch) in &self.claims {
             let places = batch.withdrawals_of(account).into_iter();
             let claims = places.filter_map(|(asset, index)| batch.claim(asset, index));
-            found.extend(claims.map(|claim| (claim, self.poster.stamp(*batch_id))));
+            let stamp = self.stamps.stamp(*batch_id).or_else(|| self.poster.stamp(*batch_id));
+            found.extend(claims.map(|claim| (claim, stamp)));
         }
         found
     }
@@ -233,6 +244,7 @@ impl SettlementService {
             self.chain_asked_at = Some(now);
             self.watch(now, &mut actions);
             self.post(now, &mut actions);
+            self.find_stamps(&mut actions);
         }
         if self.running == Running::Yes {
             self.seal(now, &mut actions);
@@ -258,6 +270,7 @@ impl SettlementService {
             if !batch.withdrawals.is_empty() {
                 // No proof needs the differences.
                 batch.data = Vec::new();
+                self.stamps.want(batch.header.batch_id, batch.header.hash());
                 self.claims.insert(batch.header.batch_id, batch);
             }
         }
@@ -344,6 +357,13 @@ impl SettlementService {
                 self.close_markets(&contradiction, actions);
             }
             PosterStatus::Stopped(stop) => self.stop(format!("settlement has stopped: {stop}"), actions),
+        }
+    }
+
+    fn find_stamps(&mut self, actions: &mut Vec<ServiceAction>) {
+        match self.stamps.step(&*self.chain, self.poster.confirmed().final_batch) {
+            Ok(()) => self.told[Teller::Claims as usize] = None,
+            Err(error) => self.tell(Teller::Claims, format!("claims wait: {error}"), actions),
         }
     }
 

@@ -20,7 +20,9 @@ use lakh_journal::{Durability, JournalOptions, JournalWriter, RecordHeader};
 
 use crate::chain::embedded::{self, BlockClock, EmbeddedChain};
 use crate::chain::transaction::{Transaction, TransactionSigner};
-use crate::chain::{Address, BlockTag, Call, Chain, NonceAt, TransactionStatus};
+use crate::chain::{
+    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, TransactionStatus,
+};
 use crate::contract::{self, answer, deploy};
 use crate::follower::Venue;
 use crate::keccak::Hash;
@@ -150,6 +152,53 @@ fn create(chain: &EmbeddedChain, signer: &TransactionSigner, code: Vec<u8>) -> A
     assert_eq!(receipt.status, TransactionStatus::Succeeded);
     assert_eq!(receipt.contract_address, Some(deploy::created_address(signer.address(), nonce)));
     receipt.contract_address.unwrap()
+}
+
+/// What becomes of logs on their way.
+pub(crate) type ChangeLogs = dyn Fn(&mut Vec<Log>) + Send + Sync;
+
+/// A node that changes what the chain says.
+pub(crate) struct Liar<'a> {
+    pub(crate) chain: &'a dyn Chain,
+    pub(crate) change: Box<ChangeLogs>,
+}
+
+impl Chain for Liar<'_> {
+    fn chain_id(&self) -> Result<u64, ChainError> {
+        self.chain.chain_id()
+    }
+    fn block(&self, at: BlockTag) -> Result<Option<Block>, ChainError> {
+        self.chain.block(at)
+    }
+    fn logs(&self, filter: &LogFilter) -> Result<Vec<Log>, ChainError> {
+        let mut logs = self.chain.logs(filter)?;
+        (self.change)(&mut logs);
+        Ok(logs)
+    }
+    fn call(&self, call: &Call, at: BlockTag) -> Result<Vec<u8>, ChainError> {
+        self.chain.call(call, at)
+    }
+    fn estimate_gas(&self, call: &Call) -> Result<u64, ChainError> {
+        self.chain.estimate_gas(call)
+    }
+    fn nonce(&self, address: Address, at: NonceAt) -> Result<u64, ChainError> {
+        self.chain.nonce(address, at)
+    }
+    fn send_raw_transaction(&self, raw: &[u8]) -> Result<Hash, ChainError> {
+        self.chain.send_raw_transaction(raw)
+    }
+    fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
+        self.chain.receipt(hash)
+    }
+    fn fees(&self) -> Result<Fees, ChainError> {
+        self.chain.fees()
+    }
+    fn balance(&self, address: Address) -> Result<u128, ChainError> {
+        self.chain.balance(address)
+    }
+    fn code(&self, address: Address) -> Result<Vec<u8>, ChainError> {
+        self.chain.code(address)
+    }
 }
 
 /// Journal and engine, sequenced by hand.

@@ -4,53 +4,9 @@ use lakh_engine::command::ChainEntryKind;
 use lakh_engine::units::Atoms;
 
 use super::*;
-use crate::chain::{Block, Fees, Log, NonceAt, Receipt};
+use crate::chain::Log;
 use crate::contract;
-use crate::test_venue::{TestChain, user};
-
-/// A node that changes what the chain says.
-struct Liar<'a> {
-    chain: &'a dyn Chain,
-    change: fn(&mut Vec<Log>),
-}
-
-impl Chain for Liar<'_> {
-    fn chain_id(&self) -> Result<u64, ChainError> {
-        self.chain.chain_id()
-    }
-    fn block(&self, at: BlockTag) -> Result<Option<Block>, ChainError> {
-        self.chain.block(at)
-    }
-    fn logs(&self, filter: &LogFilter) -> Result<Vec<Log>, ChainError> {
-        let mut logs = self.chain.logs(filter)?;
-        (self.change)(&mut logs);
-        Ok(logs)
-    }
-    fn call(&self, call: &Call, at: BlockTag) -> Result<Vec<u8>, ChainError> {
-        self.chain.call(call, at)
-    }
-    fn estimate_gas(&self, call: &Call) -> Result<u64, ChainError> {
-        self.chain.estimate_gas(call)
-    }
-    fn nonce(&self, address: Address, at: NonceAt) -> Result<u64, ChainError> {
-        self.chain.nonce(address, at)
-    }
-    fn send_raw_transaction(&self, raw: &[u8]) -> Result<Hash, ChainError> {
-        self.chain.send_raw_transaction(raw)
-    }
-    fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
-        self.chain.receipt(hash)
-    }
-    fn fees(&self) -> Result<Fees, ChainError> {
-        self.chain.fees()
-    }
-    fn balance(&self, address: Address) -> Result<u128, ChainError> {
-        self.chain.balance(address)
-    }
-    fn code(&self, address: Address) -> Result<Vec<u8>, ChainError> {
-        self.chain.code(address)
-    }
-}
+use crate::test_venue::{Liar, TestChain, user};
 
 fn busy() -> TestChain {
     let test = TestChain::new();
@@ -114,7 +70,7 @@ fn nodes_that_forget_repeat_or_alter_are_found_out() {
     ];
     for (index, change) in lies.into_iter().enumerate() {
         let mut watcher = Watcher::new(test.venue.contract, 0, start(&test));
-        let error = watcher.poll(&Liar { chain: &test.chain, change }, start(&test)).unwrap_err();
+        let error = watcher.poll(&Liar { chain: &test.chain, change: Box::new(change) }, start(&test)).unwrap_err();
         assert!(matches!(error, WatchError::Malformed { .. }), "lie {index}: {error}");
         assert_eq!(watcher.waiting().count(), 0, "lie {index}");
         // An honest answer heals it.

@@ -243,6 +243,16 @@ pub fn batch_hash(batch_id: u64) -> Vec<u8> {
     Encoder::new("batchHash(uint256)", 1).number(batch_id).finish()
 }
 
+/// `tipRoot`: the balances root of the last batch.
+pub fn tip_root() -> Vec<u8> {
+    plain("tipRoot()")
+}
+
+/// `isClaimed`: whether a withdrawal was claimed; the answer is 1 or 0.
+pub fn is_claimed(batch_id: u64, asset: AssetId, index: u32) -> Vec<u8> {
+    Encoder::new("isClaimed(uint64,uint16,uint32)", 3).number(batch_id).number(asset.0).number(index).finish()
+}
+
 /// `assetInfo`: what an asset is; the answer is [`answer::AssetInfo`].
 pub fn asset_info(asset: AssetId) -> Vec<u8> {
     Encoder::new("assetInfo(uint16)", 1).number(asset.0).finish()

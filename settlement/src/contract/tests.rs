@@ -84,6 +84,8 @@ fn every_call_event_and_error_is_in_the_compilers_list() {
         vault(),
         queue_prefix(1),
         batch_hash(1),
+        tip_root(),
+        is_claimed(1, AssetId(1), 1),
         asset_info(AssetId(1)),
         account_of(address),
         list_asset(address, 1, 1, 1),

@@ -43,6 +43,11 @@ impl Venue {
         SettlementBinding { chain_id: self.chain_id, contract: self.contract.0 }
     }
 
+    /// From the genesis; `None` where the venue is bound to no contract.
+    pub fn of_binding(binding: SettlementBinding) -> Option<Self> {
+        (!binding.is_none()).then_some(Self { chain_id: binding.chain_id, contract: Address(binding.contract) })
+    }
+
     /// The queue's prefix hash before its first entry.
     pub fn queue_origin(self) -> Hash {
         Hash(self.binding().origin())

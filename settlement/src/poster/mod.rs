@@ -34,7 +34,8 @@ pub use self::status::{Contradiction, PosterOptions, PosterStatus, PosterStop};
 use crate::batch::{MAX_CALLDATA_BYTES, SealedBatch};
 use crate::chain::transaction::{Transaction, TransactionSigner};
 use crate::chain::{Address, Block, BlockTag, Call, Chain, ChainError, LogFilter, NonceAt, TransactionStatus};
-use crate::commitment::{Header, Stamp, batch_hash};
+use crate::commitment::{Header, Stamp};
+use crate::commits::stamp_of;
 use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, Tip};
 use crate::contract::{self, answer::indexed};
 
@@ -198,6 +199,11 @@ impl Poster {
         self.tip
     }
 
+    /// The chain's tip as of the last block that had its confirmations when it was looked at; zeroes before.
+    pub const fn confirmed(&self) -> Tip {
+        self.confirmed
+    }
+
     /// When a batch came to the chain, while it is not long final.
     pub fn stamp(&self, batch_id: u64) -> Option<Stamp> {
         self.batches.get(&batch_id)?.stamp
@@ -331,13 +337,8 @@ impl Poster {
             if committed.header_hash != journal {
                 return Err(Contradiction::HeaderDiffers { batch_id, chain: committed.header_hash, journal }.into());
             }
-            let block =
-                chain.block(BlockTag::Number(log.block_number))?.ok_or_else(|| malformed("a block is missing"))?;
-            let stamp = Stamp { time_seconds: block.timestamp_s, block_number: block.number };
-            let stored = self.ask(chain, contract::batch_hash(batch_id), BlockTag::Latest)?;
-            if answer::hash(&stored) != Some(batch_hash(journal, stamp)) {
-                return Err(malformed("a batch is stored otherwise than its event says").into());
-            }
+            let stamp = stamp_of(chain, address, log, &committed)?;
+            let stamp = stamp.ok_or_else(|| malformed("a batch is stored otherwise than its event says"))?;
             self.batches.entry(batch_id).and_modify(|held| held.stamp = Some(stamp));
         }
         Ok(())

@@ -124,6 +124,32 @@ fn from_deposit_to_claim() {
 }
 
 #[test]
+fn claims_outlive_later_batches_and_restarts() {
+    let mut world = World::new();
+    world.fund();
+    let contract = world.chain.venue.contract;
+    // A batch for each, all final, and the last one without any withdrawal.
+    for (number, asset) in [(1, 0), (2, 1), (1, 0)] {
+        let amount = 3 * u128::from(SCALE);
+        world.chain.send(&user(number), contract, contract::request_withdrawal(AssetId(asset), amount));
+        world.run(70);
+    }
+    world.chain.deposit(3, 0, 77);
+    world.run(70 + WINDOW_SECONDS);
+    let tip = world.chain.tip();
+    assert!(tip.batch_id >= 4 && tip.final_batch == tip.batch_id, "{tip:?}");
+    assert_eq!(world.claim_everything(1), 2, "both, though later batches are final");
+    world.restart();
+    world.run(10);
+    assert_eq!(world.service.claims_of(AccountId(1)).len(), 2);
+    assert!(world.service.claims_of(AccountId(1)).iter().all(|(_, stamp)| stamp.is_some()));
+    assert_eq!(world.claim_everything(1), 0, "once");
+    assert_eq!(world.claim_everything(2), 1, "after the restart");
+    assert_eq!(world.chain.token_balance(2, 1), 3 * u128::from(SCALE));
+    assert_eq!((world.warnings, world.closed), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn an_idle_venue_posts_nothing() {
     let mut world = World::new();
     world.run(200);

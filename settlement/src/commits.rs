@@ -1,0 +1,145 @@
+//! When batches came to the chain: the contract's `BatchCommitted` events, and the stamps that claims need.
+//!
+//! The contract stores of a batch one hash over its header and its stamp. Whoever finalizes or claims has to name both,
+//! and the stamp stands nowhere but in the block of the event; so it is read from there and checked against the hash.
+//!
+//! [`CommitStamps`] keeps the stamps of final batches for as long as somebody may claim from them. It needs no file: what
+//! it does not know, a restart asks the chain for.
+//!
+//! Invariants: a stamp is given only if the contract's hash confirms it together with the journal's own header; only final
+//! batches are looked for, so that no reorganisation can make a stamp wrong.
+//!
+//! Bounds: [`MAX_WANTED`] batches, of which [`SEARCH_BATCHES`] are looked for at once, through [`SEARCH_RANGES`] ranges of blocks a step.
+
+use std::collections::BTreeMap;
+
+use crate::chain::{Address, BlockTag, Call, Chain, ChainError, Log};
+use crate::commitment::{Stamp, batch_hash};
+use crate::contract;
+use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, indexed};
+use crate::keccak::Hash;
+use crate::log_ranges::LogRanges;
+
+/// Batches whose stamps are wanted; the oldest are forgotten first.
+pub(crate) const MAX_WANTED: usize = 1_024;
+/// Batches looked for at once.
+const SEARCH_BATCHES: usize = 64;
+/// Ranges of blocks that a step looks through.
+const SEARCH_RANGES: usize = 8;
+
+/// The stamp of a batch that an event tells of: its block's number and time. `None` where the contract stores something
+/// else of the batch than this header with this stamp.
+///
+/// # Errors
+/// See [`ChainError`].
+pub(crate) fn stamp_of(
+    chain: &dyn Chain,
+    contract: Address,
+    log: &Log,
+    committed: &BatchCommitted,
+) -> Result<Option<Stamp>, ChainError> {
+    let malformed =
+        || ChainError::Malformed { method: "the settlement contract", reason: "a block is missing".to_owned() };
+    let block = chain.block(BlockTag::Number(log.block_number))?.ok_or_else(malformed)?;
+    let stamp = Stamp { time_seconds: block.timestamp_s, block_number: block.number };
+    let data = contract::batch_hash(committed.batch_id);
+    let call = Call { from: Address::default(), to: Some(contract), data, value_wei: 0 };
+    let stored = answer::hash(&chain.call(&call, BlockTag::Latest)?);
+    Ok((stored == Some(batch_hash(committed.header_hash, stamp))).then_some(stamp))
+}
+
+/// A batch whose stamp somebody may need.
+#[derive(Debug)]
+struct Wanted {
+    header_hash: Hash,
+    stamp: Option<Stamp>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct CommitStamps {
+    contract: Address,
+    first_block: u64,
+    batches: BTreeMap<u64, Wanted>,
+    search: Option<Search>,
+}
+
+/// A walk through the blocks.
+struct Search {
+    ranges: LogRanges,
+    /// Batches up to this one are looked for.
+    up_to: u64,
+}
+
+impl core::fmt::Debug for Search {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Search").field("next_block", &self.ranges.next_block()).finish_non_exhaustive()
+    }
+}
+
+impl CommitStamps {
+    /// For a contract that was created in `first_block` or later.
+    pub(crate) const fn new(contract: Address, first_block: u64) -> Self {
+        Self { contract, first_block, batches: BTreeMap::new(), search: None }
+    }
+
+    /// From now on this batch's stamp is wanted. Again after a replay began anew, with the same header.
+    pub(crate) fn want(&mut self, batch_id: u64, header_hash: Hash) {
+        self.batches.entry(batch_id).or_insert(Wanted { header_hash, stamp: None });
+        while self.batches.len() > MAX_WANTED {
+            self.batches.pop_first();
+        }
+    }
+
+    /// When a batch came to the chain, once that is known for good.
+    pub(crate) fn stamp(&self, batch_id: u64) -> Option<Stamp> {
+        self.batches.get(&batch_id)?.stamp
+    }
+
+    /// Looks on. `final_batch` is the last batch that can never change any more.
+    ///
+    /// # Errors
+    /// See [`ChainError`]; the same range is looked through again next time.
+    pub(crate) fn step(&mut self, chain: &dyn Chain, final_batch: u64) -> Result<(), ChainError> {
+        if self.search.is_none() {
+            let missing = |(batch_id, wanted): (&u64, &Wanted)| wanted.stamp.is_none().then_some(*batch_id);
+            let ids: Vec<u64> = self.batches.range(..=final_batch).filter_map(missing).take(SEARCH_BATCHES).collect();
+            let Some(up_to) = ids.last().copied() else { return Ok(()) };
+            // Batches come to the chain in their order: what is missing is behind what is known.
+            let before = self.batches.range(..ids[0]).next_back().and_then(|(_, wanted)| wanted.stamp);
+            let from = before.map_or(self.first_block, |stamp| stamp.block_number.max(self.first_block));
+            let topics = vec![vec![answer::topic(BATCH_COMMITTED)], ids.iter().map(|id| indexed(*id)).collect()];
+            let head = chain.block_number(BlockTag::Latest)?;
+            self.search = Some(Search { ranges: LogRanges::new(self.contract, topics, (from, head)), up_to });
+        }
+        for _ in 0..SEARCH_RANGES {
+            let Some(search) = &mut self.search else { break };
+            let (logs, up_to) = (search.ranges.next(chain)?, search.up_to);
+            let Some(logs) = logs else {
+                // The node knows fewer events than batches. The next walk begins where the stamps end.
+                self.search = None;
+                break;
+            };
+            let noted = self.note(chain, &logs);
+            let is_over = self.batches.range(..=up_to).all(|(_, wanted)| wanted.stamp.is_some());
+            // A range that was not noted to its end must be walked through again.
+            if is_over || noted.is_err() {
+                self.search = None;
+            }
+            noted?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, chain: &dyn Chain, logs: &[Log]) -> Result<(), ChainError> {
+        for log in logs {
+            let Some(committed) = BatchCommitted::decode(log) else { continue };
+            let Some(wanted) = self.batches.get_mut(&committed.batch_id) else { continue };
+            // Another header is the poster's to tell of; here it only gives no stamp.
+            if wanted.header_hash == committed.header_hash {
+                wanted.stamp = stamp_of(chain, self.contract, log, &committed)?;
+            }
+        }
+        Ok(())
+    }
+}
