@@ -20,6 +20,7 @@
 //! | [`poster`] | brings batches to the chain, each once |
 //! | [`watcher`] | reads the contract's queue |
 //! | [`service`] | all of it as one object that is polled |
+//! | [`comparison`] | whether journal and chain say the same |
 //!
 //! Invariants: nothing that encodes reads a clock, a file or a socket; equal input gives equal bytes on every machine; a
 //! decoder takes any bytes and answers with a value or an error, never a panic, and accepts one encoding of a value only.
@@ -29,6 +30,7 @@ pub mod batch;
 pub mod chain;
 pub mod commitment;
 mod commits;
+pub mod comparison;
 pub mod contract;
 pub mod diff;
 pub mod follower;
