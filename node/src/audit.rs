@@ -3,15 +3,22 @@
 //! The reader has checked checksums and the hash chain. Here each record that needs evidence must have it, the evidence
 //! must parse, with the gateway's own parser, to the identical command bytes, and its signature must hold for a key
 //! that the journal itself had registered by then. The replay beside it shows what that comes to.
+//!
+//! With `--chain` the settlement contract's queue and batches are held against the journal's; without it the report says
+//! that they were not.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use lakh_engine::codec;
 use lakh_engine::command::{AdminAuthority, Command, Genesis, ReplayGuard};
 use lakh_gateway::auth::evidence::{Evidence, SignedText, command_from_evidence};
 use lakh_gateway::auth::signature::{Verdict, verify_bytes};
 use lakh_gateway::directory::Directory;
+use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
+use lakh_settlement::comparison::{self, Comparison, ComparisonOptions};
+use lakh_settlement::follower::Venue;
 use serde::Serialize;
 
 use crate::admin;
@@ -24,6 +31,12 @@ use crate::progress;
 pub(crate) struct AuditArguments {
     /// The journal's directory.
     directory: PathBuf,
+    /// Compare with the settlement contract that the journal's genesis names: the JSON-RPC address of a node, http://…
+    #[arg(long, value_name = "URL")]
+    chain: Option<String>,
+    /// The contract was created in this block or later: earlier ones are not looked through.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "chain")]
+    first_block: u64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -48,14 +61,23 @@ pub(crate) struct Report {
     /// The first findings, each with its sequence; empty when all is well.
     pub(crate) findings: Vec<String>,
     pub(crate) finding_count: u64,
+    /// What the comparison with the chain came to; nothing where it was not asked for.
+    pub(crate) chain: Option<Comparison>,
 }
+
+/// How long a node may take for one answer.
+const NODE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Findings that are spelled out.
 const FINDINGS_SHOWN: usize = 20;
 
 /// `lakh audit`. Fails when there is a finding.
 pub(crate) fn run(arguments: &AuditArguments) -> Result<()> {
-    let report = audit(&arguments.directory, arguments.json)?;
+    let (mut report, venue) = replayed(&arguments.directory, arguments.json)?;
+    if let Some(url) = &arguments.chain {
+        let venue = venue.context("the journal's genesis names no contract: there is no chain to compare with")?;
+        report.chain = Some(compare(arguments, venue, url)?);
+    }
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -63,6 +85,10 @@ pub(crate) fn run(arguments: &AuditArguments) -> Result<()> {
     }
     if report.finding_count > 0 {
         bail!("the audit found {} record(s) that nobody can be held to", report.finding_count);
+    }
+    let contradictions = report.chain.as_ref().map_or(0, |chain| chain.finding_count);
+    if contradictions > 0 {
+        bail!("journal and chain contradict each other in {contradictions} point(s)");
     }
     Ok(())
 }
@@ -74,16 +100,36 @@ pub(crate) fn print_report(report: &Report) {
     println!("in sessions         {}", report.delegated);
     println!("operators' acts     {}", report.operator);
     println!("genesis deposits    {} (unsigned, from the configuration)", report.genesis_deposits);
-    println!("chain queue entries {} (not compared with the chain)", report.chain_entries);
+    println!("chain queue entries {}", report.chain_entries);
     println!("state hash          {}", report.state_hash);
     println!("findings            {}", report.finding_count);
     for finding in &report.findings {
         println!("  {finding}");
     }
+    match &report.chain {
+        Some(chain) => println!("{chain}"),
+        None => println!("chain               not compared (--chain URL does)"),
+    }
 }
 
-/// Goes through the whole journal.
+/// Compares with the chain, from the journal's first record on.
+fn compare(arguments: &AuditArguments, venue: Venue, url: &str) -> Result<Comparison> {
+    let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), timeout: NODE_TIMEOUT })?;
+    let options =
+        ComparisonOptions { journal_directory: arguments.directory.clone(), venue, first_block: arguments.first_block };
+    let progress = progress::counter("comparing with the chain", arguments.json);
+    let comparison = comparison::compare(&options, &chain, &mut |records| progress.set_position(records));
+    progress.finish_and_clear();
+    comparison.context("journal and chain cannot be compared")
+}
+
+/// Goes through the whole journal; asks no chain.
 pub(crate) fn audit(directory: &Path, quiet: bool) -> Result<Report> {
+    replayed(directory, quiet).map(|(report, _)| report)
+}
+
+/// Goes through the whole journal, and says to which contract it is bound.
+fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
     let progress = progress::counter("auditing", quiet);
     let mut report = Report::default();
     let mut venue: Option<(Genesis, Directory)> = None;
@@ -107,7 +153,7 @@ pub(crate) fn audit(directory: &Path, quiet: bool) -> Result<Report> {
     progress.finish_and_clear();
     report.records = engine.sequence().0;
     report.state_hash = hex(&engine.state_hash());
-    Ok(report)
+    Ok((report, engine.settlement().and_then(Venue::of_binding)))
 }
 
 /// Whether one record has the evidence that it needs; counts it.
