@@ -40,6 +40,8 @@ pub mod poster;
 pub mod service;
 pub mod sum_tree;
 #[cfg(test)]
+mod test_anvil;
+#[cfg(test)]
 mod test_venue;
 #[cfg(test)]
 mod testing;

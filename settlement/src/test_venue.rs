@@ -18,13 +18,14 @@ use lakh_engine::market_spec::{AssetSpec, MarketSpec};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use lakh_journal::{Durability, JournalOptions, JournalWriter, RecordHeader};
 
+use crate::batch::SealedBatch;
 use crate::chain::embedded::{self, BlockClock, EmbeddedChain};
 use crate::chain::transaction::{Transaction, TransactionSigner};
 use crate::chain::{
     Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, TransactionStatus,
 };
 use crate::contract::{self, answer, deploy};
-use crate::follower::Venue;
+use crate::follower::{Replica, Venue};
 use crate::keccak::Hash;
 use crate::poster::PosterOptions;
 
@@ -329,6 +330,23 @@ impl TestVenue {
         };
         self.submit(&Command::Signed(command), now)
     }
+}
+
+/// Batches of a venue in which nothing happens but that time passes, each decided on.
+pub(crate) fn sealed_batches(venue: Venue, count: usize) -> Vec<SealedBatch> {
+    let now = Timestamp(START_SECONDS * 1_000_000_000);
+    let mut test = TestVenue::new(venue, now);
+    let mut batches = Vec::new();
+    let mut replica = Replica::open(test.directory.path(), venue).unwrap();
+    for _ in 0..count {
+        test.submit(&Command::AdvanceTime, now);
+        replica.advance(1_000, &mut batches).unwrap();
+        let decision = replica.seal().unwrap().command();
+        test.submit(&Command::BatchSealed(decision), now);
+        replica.advance(1_000, &mut batches).unwrap();
+    }
+    assert_eq!(batches.len(), count);
+    batches
 }
 
 /// An order of the test market, where a lot at a tick is one atom of each asset.

@@ -17,6 +17,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use lakh_engine::units::Timestamp;
+
 use crate::chain::Address;
 use crate::chain::transaction::Transaction;
 use crate::contract::{COMMIT_BATCH, FINALIZE, selector};
@@ -63,9 +65,16 @@ pub(super) struct Outgoing {
     pub(super) purpose: Purpose,
     /// Not empty; the newest last.
     pub(super) attempts: Vec<Attempt>,
+    /// When it was sent last and when it got its newest fee, while it is in no block. Not kept in the file.
+    pub(super) sent_at: Option<Timestamp>,
+    pub(super) bumped_at: Option<Timestamp>,
 }
 
 impl Outgoing {
+    pub(super) const fn new(nonce: u64, purpose: Purpose, attempts: Vec<Attempt>) -> Self {
+        Self { nonce, purpose, attempts, sent_at: None, bumped_at: None }
+    }
+
     pub(super) fn newest(&self) -> &Attempt {
         self.attempts.last().expect("made with its first attempt, and attempts are only added")
     }
@@ -127,7 +136,7 @@ impl AttemptStore {
             let nonce = attempt.transaction.nonce;
             match outgoing.last_mut().filter(|last| last.nonce == nonce) {
                 Some(last) => last.attempts.push(attempt),
-                None => outgoing.push(Outgoing { nonce, purpose, attempts: vec![attempt] }),
+                None => outgoing.push(Outgoing::new(nonce, purpose, vec![attempt])),
             }
         }
         Ok((Self { path }, outgoing))

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | the tip is behind the journal | try the next batch by `eth_call`, then send it |
 //! | a transaction is in no block | send the same bytes again every [`RESEND_SECONDS`]; after [`BUMP_SECONDS`] the same payload with a fee at least 10 % higher, up to [`FEE_CAP`] times the first |
-//! | its block was reorganised away | the same: its bytes are kept until enough blocks stand on it |
+//! | its block was reorganised away | the same from the beginning: its bytes are kept until enough blocks stand on it |
+//! | a batch stands in another block than before | its stamp is looked for again |
 //! | it reverted in a block | stop: the trial had promised otherwise |
 //! | the window of a batch is over | make it final |
 //! | the tip is ahead of the journal, or has another header | stop for ever: [`Contradiction`] |
@@ -34,7 +35,7 @@ pub use self::status::{Contradiction, PosterOptions, PosterStatus, PosterStop};
 use crate::batch::{MAX_CALLDATA_BYTES, SealedBatch};
 use crate::chain::transaction::{Transaction, TransactionSigner};
 use crate::chain::{Address, Block, BlockTag, Call, Chain, ChainError, LogFilter, NonceAt, TransactionStatus};
-use crate::commitment::{Header, Stamp};
+use crate::commitment::{Header, Stamp, batch_hash};
 use crate::commits::stamp_of;
 use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, Tip};
 use crate::contract::{self, answer::indexed};
@@ -113,9 +114,6 @@ pub struct Poster {
     signer: TransactionSigner,
     store: AttemptStore,
     outgoing: VecDeque<Outgoing>,
-    /// When the first transaction that is in no block was sent last, and when it got its newest fee.
-    sent_at: Option<Timestamp>,
-    bumped_at: Option<Timestamp>,
     batches: BTreeMap<u64, Held>,
     /// The last batch that the journal decided on, as far as it was read.
     journaled: u64,
@@ -158,8 +156,6 @@ impl Poster {
             signer,
             store,
             outgoing: outgoing.into(),
-            sent_at: None,
-            bumped_at: None,
             batches: BTreeMap::new(),
             journaled: 0,
             journal_read: JournalRead::Partly,
@@ -298,6 +294,7 @@ impl Poster {
         if tip < self.confirmed.batch_id {
             return Err(Contradiction::Rewound { batch_id: tip + 1 }.into());
         }
+        self.check_tip_stamp(chain, tip)?;
         let unseen = |(batch_id, held): (&u64, &Held)| held.stamp.is_none().then_some(*batch_id);
         let wanted: Vec<u64> = self.batches.range(..=tip).rev().filter_map(unseen).take(SEARCH_BATCHES).collect();
         if wanted.is_empty() {
@@ -319,6 +316,23 @@ impl Poster {
             }
             below = from_block;
             self.search_below = Some(below);
+        }
+        Ok(())
+    }
+
+    /// Forgets stamps that a reorganisation may have changed. It takes away blocks from the newest on, so while the tip's
+    /// batch is in its block, those before it are too.
+    fn check_tip_stamp(&mut self, chain: &dyn Chain, tip: u64) -> Result<(), Trouble> {
+        let confirmed = self.confirmed.batch_id;
+        let Some((header, stamp)) = self.batches.get(&tip).and_then(|held| Some((held.header, held.stamp?))) else {
+            return Ok(());
+        };
+        if tip <= confirmed {
+            return Ok(());
+        }
+        let stored = self.ask(chain, contract::batch_hash(tip), BlockTag::Latest)?;
+        if answer::hash(&stored) != Some(batch_hash(header.hash(), stamp)) {
+            self.batches.range_mut(confirmed + 1..).for_each(|(_, held)| held.stamp = None);
         }
         Ok(())
     }
@@ -347,7 +361,7 @@ impl Poster {
     /// Sees what became of what was sent; `None` once all of it is in blocks.
     fn follow_up(&mut self, chain: &dyn Chain, view: &View, now: Timestamp) -> Result<Option<PosterStatus>, Trouble> {
         let mut index = 0;
-        while let Some(outgoing) = self.outgoing.get(index) {
+        while let Some(outgoing) = self.outgoing.get_mut(index) {
             let purpose = outgoing.purpose;
             let receipts = outgoing.attempts.iter().rev().map(|attempt| chain.receipt(attempt.hash));
             let receipt = receipts.into_iter().find_map(Result::transpose).transpose()?;
@@ -358,17 +372,20 @@ impl Poster {
                     self.store.save(self.outgoing.iter())?;
                     return Err(PosterStop::Reverted { batch_id, transaction: receipt.transaction_hash }.into());
                 }
-                (Some(receipt), _) => view.head.number >= receipt.block_number + self.options.confirmations,
+                (Some(receipt), _) => {
+                    // Should its block go, it is new to whoever has not seen it yet.
+                    (outgoing.sent_at, outgoing.bumped_at) = (None, None);
+                    view.head.number >= receipt.block_number + self.options.confirmations
+                }
                 (None, _) if outgoing.nonce >= view.nonce => return self.push_on(chain, index, now).map(Some),
                 // The nonce is used and the node knows none of the attempts: it is behind, or others use the key.
                 (None, Purpose::Commit(batch_id)) if view.tip.batch_id >= batch_id => true,
                 (None, Purpose::Finalize(batch_id)) if view.tip.final_batch >= batch_id => true,
                 (None, _) => {
-                    let since = *self.sent_at.get_or_insert(now);
+                    let since = *outgoing.sent_at.get_or_insert(now);
                     if now.0.saturating_sub(since.0) < BUMP_SECONDS * NANOSECONDS {
                         return Ok(Some(PosterStatus::Pending(purpose)));
                     }
-                    self.sent_at = None;
                     true
                 }
             };
@@ -386,12 +403,13 @@ impl Poster {
     fn push_on(&mut self, chain: &dyn Chain, index: usize, now: Timestamp) -> Result<PosterStatus, Trouble> {
         let passed =
             |since: Option<Timestamp>| since.map_or(u64::MAX, |since| now.0.saturating_sub(since.0) / NANOSECONDS);
-        let purpose = self.outgoing[index].purpose;
-        let bumped_at = *self.bumped_at.get_or_insert(now);
+        let outgoing = &mut self.outgoing[index];
+        let bumped_at = *outgoing.bumped_at.get_or_insert(now);
+        let (purpose, sent_at) = (outgoing.purpose, outgoing.sent_at);
         if passed(Some(bumped_at)) >= BUMP_SECONDS {
-            self.bumped_at = Some(now);
-            let first = &self.outgoing[index].attempts[0].transaction;
-            let newest = &self.outgoing[index].newest().transaction;
+            outgoing.bumped_at = Some(now);
+            let first = &outgoing.attempts[0].transaction;
+            let newest = &outgoing.newest().transaction;
             if let Some(transaction) = fees::bumped(first, newest, chain.fees()?) {
                 let attempt = self.sign(transaction);
                 self.outgoing[index].attempts.push(attempt);
@@ -399,7 +417,7 @@ impl Poster {
                 return self.send(chain, index, now);
             }
         }
-        if passed(self.sent_at) >= RESEND_SECONDS {
+        if passed(sent_at) >= RESEND_SECONDS {
             return self.send(chain, index, now);
         }
         Ok(PosterStatus::Pending(purpose))
@@ -490,15 +508,15 @@ impl Poster {
             data,
         };
         let attempt = self.sign(transaction);
-        self.outgoing.push_back(Outgoing { nonce: view.nonce, purpose, attempts: vec![attempt] });
+        let bumped_at = Some(now);
+        self.outgoing.push_back(Outgoing { bumped_at, ..Outgoing::new(view.nonce, purpose, vec![attempt]) });
         self.store.save(self.outgoing.iter())?;
-        self.bumped_at = Some(now);
         self.send(chain, self.outgoing.len() - 1, now)
     }
 
     fn send(&mut self, chain: &dyn Chain, index: usize, now: Timestamp) -> Result<PosterStatus, Trouble> {
-        self.sent_at = Some(now);
-        let outgoing = &self.outgoing[index];
+        let outgoing = &mut self.outgoing[index];
+        outgoing.sent_at = Some(now);
         let purpose = outgoing.purpose;
         match chain.send_raw_transaction(&outgoing.newest().raw) {
             Ok(_) => Ok(PosterStatus::Pending(purpose)),
@@ -539,5 +557,7 @@ fn malformed(reason: &str) -> ChainError {
     ChainError::Malformed { method: "the settlement contract", reason: reason.to_owned() }
 }
 
+#[cfg(test)]
+mod anvil_tests;
 #[cfg(test)]
 mod tests;

@@ -5,14 +5,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lakh_engine::command::Command;
-
 use super::*;
 use crate::chain::embedded::EmbeddedChain;
 use crate::chain::{Fees, Log, Receipt};
-use crate::follower::Replica;
 use crate::keccak::Hash;
-use crate::test_venue::{TestChain, TestVenue, WINDOW_SECONDS, operator};
+use crate::test_venue::{TestChain, WINDOW_SECONDS, operator, sealed_batches};
 
 /// How a transaction fares on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,17 +109,7 @@ struct World {
 impl World {
     fn new(count: usize) -> Self {
         let chain = TestChain::new();
-        let mut venue = TestVenue::new(chain.venue, chain.now());
-        let mut batches = Vec::new();
-        let mut replica = Replica::open(venue.directory.path(), chain.venue).unwrap();
-        for _ in 0..count {
-            venue.submit(&Command::AdvanceTime, chain.now());
-            replica.advance(1_000, &mut batches).unwrap();
-            let decision = replica.seal().unwrap().command();
-            venue.submit(&Command::BatchSealed(decision), chain.now());
-            replica.advance(1_000, &mut batches).unwrap();
-        }
-        assert_eq!(batches.len(), count);
+        let batches = sealed_batches(chain.venue, count);
         Self::with_batches(chain, batches)
     }
 

@@ -1,0 +1,331 @@
+//! Poster and watcher on a chain that reorganises, drops and replaces: anvil, whose every block the test commands.
+
+use std::cell::Cell;
+
+use lakh_engine::ids::AssetId;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::chain::rpc::RpcChain;
+use crate::contract::deploy;
+use crate::follower::Venue;
+use crate::keccak::Hash;
+use crate::test_anvil::Anvil;
+use crate::test_venue::{CHAIN_ID, SCALE, START_SECONDS, WINDOW_SECONDS, operator, sealed_batches, user};
+use crate::watcher::{QueuePosition, Watcher};
+
+const CONFIRMATIONS: u64 = 3;
+
+/// Anvil with the contracts, batches to be posted, and the poster's clock.
+struct World {
+    anvil: Anvil,
+    chain: RpcChain,
+    venue: Venue,
+    directory: tempfile::TempDir,
+    batches: Vec<SealedBatch>,
+    seconds: Cell<u64>,
+}
+
+impl World {
+    /// `None` where there is no anvil.
+    fn new(batch_count: usize) -> Option<Self> {
+        let anvil = Anvil::start(&["--no-mining", "--timestamp", &START_SECONDS.to_string()])?;
+        let chain = anvil.chain();
+        let administrator = user(0).address();
+        for address in [operator().address(), administrator, user(1).address()] {
+            anvil.command("anvil_setBalance", &json!([address.to_string(), "0x3635c9adc5dea00000"]));
+        }
+        let venue = Venue { chain_id: CHAIN_ID, contract: deploy::created_address(administrator, 0) };
+        let (batches, directory) = (sealed_batches(venue, batch_count), tempfile::tempdir().unwrap());
+        let world = Self { anvil, chain, venue, directory, batches, seconds: Cell::new(START_SECONDS) };
+        let setup = deploy::Setup {
+            operator: operator().address(),
+            administrator,
+            venue_owner: administrator,
+            window_seconds: WINDOW_SECONDS,
+            window_blocks: 0,
+        };
+        world.send(&user(0), None, deploy::settlement(&setup));
+        world.mine(1);
+        Some(world)
+    }
+
+    fn send(&self, signer: &TransactionSigner, to: Option<Address>, data: Vec<u8>) -> Hash {
+        let nonce = self.chain.nonce(signer.address(), NonceAt::Pending).unwrap();
+        let transaction = Transaction {
+            chain_id: CHAIN_ID,
+            nonce,
+            max_priority_fee_per_gas_wei: 2_000_000_000,
+            max_fee_per_gas_wei: 100_000_000_000,
+            gas_limit: 8_000_000,
+            to,
+            value_wei: 0,
+            data,
+        };
+        self.chain.send_raw_transaction(&signer.sign(&transaction).raw).unwrap()
+    }
+
+    fn mine(&self, blocks: u64) {
+        for _ in 0..blocks {
+            self.anvil.command("evm_mine", &json!([]));
+        }
+    }
+
+    /// The newest blocks are replaced by empty ones.
+    fn reorganise(&self, depth: u64) {
+        self.anvil.command("anvil_reorg", &json!([depth, []]));
+    }
+
+    /// Raw hashes of what waits in the pool.
+    fn pool(&self) -> Vec<Value> {
+        let content = self.anvil.command("txpool_content", &json!([]));
+        let senders = content["pending"].as_object().unwrap().values();
+        senders.flat_map(|sender| sender.as_object().unwrap().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    fn options(&self) -> PosterOptions {
+        PosterOptions {
+            venue: self.venue,
+            first_block: 0,
+            confirmations: CONFIRMATIONS,
+            attempts_file: Some(self.directory.path().join("attempts")),
+        }
+    }
+
+    fn open(&self) -> Poster {
+        let mut poster = Poster::open(self.options(), operator()).unwrap();
+        self.batches.iter().for_each(|batch| poster.add(batch));
+        poster.journal_is_read();
+        poster
+    }
+
+    fn step(&self, poster: &mut Poster) -> PosterStatus {
+        poster.step(&self.chain, self.later(1))
+    }
+
+    /// The poster's clock, which is not the chain's.
+    fn later(&self, seconds: u64) -> Timestamp {
+        self.seconds.set(self.seconds.get() + seconds);
+        Timestamp(self.seconds.get() * NANOSECONDS)
+    }
+
+    /// Commits by the events of the blocks that count now: batch and block.
+    fn commits(&self) -> Vec<(u64, u64)> {
+        let topics = vec![vec![answer::topic(BATCH_COMMITTED)]];
+        let to_block = self.chain.block_number(BlockTag::Latest).unwrap();
+        let filter = LogFilter { address: self.venue.contract, from_block: 0, to_block, topics };
+        let logs = self.chain.logs(&filter).unwrap();
+        logs.iter().map(|log| (BatchCommitted::decode(log).unwrap().batch_id, log.block_number)).collect()
+    }
+
+    fn batch_ids(&self) -> Vec<u64> {
+        self.commits().iter().map(|(batch_id, _)| *batch_id).collect()
+    }
+
+    fn used_nonces(&self) -> u64 {
+        self.chain.nonce(operator().address(), NonceAt::Latest).unwrap()
+    }
+
+    /// Steps and mines until everything is final.
+    fn finish(&self, poster: &mut Poster) {
+        let last = self.batches.len() as u64;
+        for _ in 0..40 {
+            let status = self.step(poster);
+            assert!(!matches!(status, PosterStatus::Stopped(_)), "{status:?}");
+            if poster.confirmed().final_batch == last && poster.outgoing.is_empty() {
+                return;
+            }
+            self.anvil.command("evm_increaseTime", &json!([10]));
+            self.later(9);
+            self.mine(1);
+        }
+        panic!("not final: {:?}", poster.tip());
+    }
+}
+
+#[test]
+fn confirmations_are_waited_for() {
+    let Some(world) = World::new(2) else { return };
+    let mut poster = world.open();
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
+    for mined in 0..=CONFIRMATIONS + 1 {
+        assert_eq!(poster.waiting(), 2, "after {mined} blocks");
+        assert_eq!(poster.confirmed().batch_id, 0, "after {mined} blocks");
+        world.mine(1);
+        world.step(&mut poster);
+        if poster.confirmed().batch_id > 0 {
+            assert_eq!(mined, CONFIRMATIONS, "the block itself and so many on it");
+            break;
+        }
+    }
+    assert_eq!((poster.confirmed().batch_id, poster.waiting()), (1, 1));
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1, 2]);
+    assert_eq!(poster.waiting(), 0);
+    assert!(world.used_nonces() <= 4, "{}", world.used_nonces());
+}
+
+#[test]
+fn a_batch_that_is_reorganised_away_is_posted_again_exactly_once() {
+    let Some(world) = World::new(2) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    let first = world.pool()[0]["hash"].clone();
+    world.mine(1);
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(2)));
+    world.mine(1);
+    world.step(&mut poster);
+    assert_eq!(world.batch_ids(), [1, 2]);
+    // Long after the last transaction was sent.
+    world.later(10 * BUMP_SECONDS);
+    world.reorganise(2);
+    world.anvil.command("evm_increaseTime", &json!([10 * BUMP_SECONDS]));
+    assert_eq!(world.batch_ids(), [0_u64; 0]);
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
+    let pool = world.pool();
+    assert_eq!(pool[0]["hash"], first, "the same bytes, since no node has had the time to refuse them");
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1, 2]);
+    assert!(world.used_nonces() <= 4, "two commits and one or two finalizations, not {}", world.used_nonces());
+}
+
+#[test]
+fn a_reorganisation_is_survived_by_a_restart() {
+    let Some(world) = World::new(2) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    let first = world.pool()[0]["hash"].clone();
+    world.mine(1);
+    world.step(&mut poster);
+    world.mine(1);
+    drop(poster);
+    world.reorganise(2);
+    let mut poster = world.open();
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
+    assert_eq!(world.pool()[0]["hash"], first, "kept in the attempts' file");
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1, 2]);
+}
+
+#[test]
+fn a_batch_that_moves_to_another_block_is_finalized_with_its_new_stamp() {
+    let Some(world) = World::new(1) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    world.mine(1);
+    world.step(&mut poster);
+    let (before, raw) = (poster.stamp(1).unwrap(), poster.outgoing[0].newest().raw.clone());
+    // The poster sees nothing of it: between two of its looks the batch has moved.
+    world.reorganise(1);
+    world.anvil.command("evm_increaseTime", &json!([5]));
+    world.chain.send_raw_transaction(&raw).unwrap();
+    world.mine(1);
+    assert_ne!(world.commits()[0].1, before.block_number);
+    world.step(&mut poster);
+    let stamp = poster.stamp(1).unwrap();
+    assert_eq!(stamp.block_number, world.commits()[0].1, "whoever claims needs the stamp that counts");
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1]);
+}
+
+#[test]
+fn a_dropped_transaction_is_sent_again_under_its_nonce() {
+    let Some(world) = World::new(1) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    let hash = world.pool()[0]["hash"].clone();
+    world.anvil.command("anvil_dropTransaction", &json!([hash]));
+    assert_eq!(world.pool().len(), 0);
+    world.step(&mut poster);
+    assert_eq!(world.pool().len(), 0, "not at once");
+    poster.step(&world.chain, world.later(RESEND_SECONDS));
+    let pool = world.pool();
+    assert_eq!((pool.len(), &pool[0]["hash"], &pool[0]["nonce"]), (1, &hash, &json!("0x0")));
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1]);
+}
+
+#[test]
+fn what_is_not_mined_costs_more_after_48_seconds() {
+    let Some(world) = World::new(1) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    let fee = |transaction: &Value| {
+        u128::from_str_radix(transaction["maxFeePerGas"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    };
+    let first = world.pool();
+    poster.step(&world.chain, world.later(BUMP_SECONDS - 1));
+    assert_eq!(world.pool(), first, "47 seconds are not enough");
+    poster.step(&world.chain, world.later(1));
+    let second = world.pool();
+    assert_eq!(second.len(), 1, "a replacement");
+    assert_eq!((&second[0]["nonce"], &second[0]["input"]), (&first[0]["nonce"], &first[0]["input"]));
+    assert!(fee(&second[0]) * 10 >= fee(&first[0]) * 11, "{} {}", fee(&first[0]), fee(&second[0]));
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1]);
+}
+
+#[test]
+fn a_nonce_that_somebody_else_used_costs_time_and_no_batch() {
+    let Some(world) = World::new(1) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    let own = world.pool()[0]["hash"].clone();
+    world.anvil.command("anvil_dropTransaction", &json!([own]));
+    world.send(&operator(), Some(user(1).address()), Vec::new());
+    world.mine(1);
+    assert_eq!((world.used_nonces(), world.batch_ids().len()), (1, 0));
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)), "the node may be behind");
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1]);
+}
+
+#[test]
+fn a_chain_that_loses_a_confirmed_batch_stops_the_poster() {
+    let Some(world) = World::new(1) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    world.mine(CONFIRMATIONS + 1);
+    world.step(&mut poster);
+    assert_eq!(poster.confirmed().batch_id, 1);
+    world.reorganise(CONFIRMATIONS + 1);
+    let stop = PosterStatus::Stopped(Contradiction::Rewound { batch_id: 1 }.into());
+    assert_eq!(world.step(&mut poster), stop);
+}
+
+#[test]
+fn deposits_are_read_up_to_the_final_block_and_no_further() {
+    let Some(world) = World::new(0) else { return };
+    let contract = world.venue.contract;
+    let vault = Call { from: Address::default(), to: Some(contract), data: contract::vault(), value_wei: 0 };
+    let vault = answer::address(&world.chain.call(&vault, BlockTag::Latest).unwrap()).unwrap();
+    let token = deploy::created_address(user(0).address(), 1);
+    world.send(&user(0), None, deploy::demo_token("BTC", "BTC", 8));
+    world.send(&user(0), Some(contract), contract::list_asset(token, SCALE, 1, 1 << 60));
+    let units = 1_000 * u128::from(SCALE);
+    world.send(&user(1), Some(token), contract::mint(user(1).address(), units));
+    world.send(&user(1), Some(token), contract::approve(vault, units));
+    // The contract itself has to be final before its queue can be read.
+    world.anvil.command("anvil_mine", &json!(["0x50"]));
+    let deposit = |atoms: u64| {
+        world.send(&user(1), Some(contract), contract::deposit(AssetId(0), u128::from(atoms) * u128::from(SCALE)));
+        world.mine(1);
+    };
+    let start = QueuePosition { queue_id: 0, prefix: world.venue.queue_origin(), time_seconds: 0 };
+    let mut watcher = Watcher::new(contract, 0, start);
+    let mut read = |world: &World| {
+        watcher.poll(&world.chain, start).unwrap();
+        watcher.waiting().map(|entry| entry.amount.raw()).collect::<Vec<_>>()
+    };
+    deposit(5);
+    let block = world.chain.block_number(BlockTag::Latest).unwrap();
+    assert_eq!(read(&world), [0_u64; 0], "it is in a block, and that is not enough");
+    world.reorganise(1);
+    deposit(7);
+    while world.chain.block_number(BlockTag::Finalized).unwrap() < block {
+        assert_eq!(read(&world), [0_u64; 0]);
+        world.mine(8);
+    }
+    world.mine(2);
+    assert_eq!(read(&world), [7], "what was reorganised away was never seen");
+}
