@@ -48,6 +48,38 @@ pub(crate) fn stamp_of(
     Ok((stored == Some(batch_hash(committed.header_hash, stamp))).then_some(stamp))
 }
 
+/// The stamps of batches, by the hashes of their headers. Those that the chain does not have so are missing.
+///
+/// # Errors
+/// See [`ChainError`].
+pub(crate) fn stamps_of(
+    chain: &dyn Chain,
+    contract: Address,
+    first_block: u64,
+    wanted: &BTreeMap<u64, Hash>,
+) -> Result<BTreeMap<u64, Stamp>, ChainError> {
+    let mut found = BTreeMap::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let head = chain.block_number(BlockTag::Latest)?;
+    let topics = vec![vec![answer::topic(BATCH_COMMITTED)]];
+    let mut ranges = LogRanges::new(contract, topics, (first_block, head));
+    while found.len() < wanted.len()
+        && let Some(logs) = ranges.next(chain)?
+    {
+        for log in &logs {
+            let Some(committed) = BatchCommitted::decode(log) else { continue };
+            if wanted.get(&committed.batch_id) == Some(&committed.header_hash)
+                && let Some(stamp) = stamp_of(chain, contract, log, &committed)?
+            {
+                found.insert(committed.batch_id, stamp);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// A batch whose stamp somebody may need.
 #[derive(Debug)]
 struct Wanted {

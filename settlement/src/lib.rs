@@ -20,6 +20,7 @@
 //! | [`poster`] | brings batches to the chain, each once |
 //! | [`watcher`] | reads the contract's queue |
 //! | [`service`] | all of it as one object that is polled |
+//! | [`claims`] | what somebody needs to be paid |
 //! | [`comparison`] | whether journal and chain say the same |
 //!
 //! Invariants: nothing that encodes reads a clock, a file or a socket; equal input gives equal bytes on every machine; a
@@ -28,6 +29,7 @@
 
 pub mod batch;
 pub mod chain;
+pub mod claims;
 pub mod commitment;
 mod commits;
 pub mod comparison;

@@ -29,6 +29,7 @@ use lakh_engine::units::Timestamp;
 use crate::batch::SealedBatch;
 use crate::chain::Chain;
 use crate::chain::transaction::TransactionSigner;
+use crate::claims::{ClaimData, claim_data};
 use crate::commitment::Stamp;
 use crate::commits::{CommitStamps, MAX_WANTED};
 use crate::contract::WithdrawalClaim;
@@ -231,6 +232,13 @@ impl SettlementService {
             found.extend(claims.map(|claim| (claim, stamp)));
         }
         found
+    }
+
+    /// The same as data for wallets, see [`crate::claims`]. Which of them were claimed already, only the chain knows:
+    /// [`crate::claims::mark_claimed`].
+    pub fn claims_data(&self, account: AccountId) -> Vec<ClaimData> {
+        let (venue, tip) = (self.options.poster.venue, self.poster.tip().unwrap_or_default());
+        self.claims_of(account).iter().map(|(claim, stamp)| claim_data(venue, claim, *stamp, tip)).collect()
     }
 
     /// Works for about a millisecond, or for as long as the chain takes to answer. `now` is the wall clock.

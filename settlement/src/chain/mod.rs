@@ -35,6 +35,16 @@ const WRONG_PARAMETERS: i64 = -32_602;
 /// Characters kept of a message that another program wrote.
 const MAX_MESSAGE_CHARACTERS: usize = 512;
 
+/// Bytes as `0x` and two hexadecimal digits each.
+pub fn encode_hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// Bytes from `0x` and two hexadecimal digits each; `None` for anything else.
+pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text)
+}
+
 /// An account or a contract: the last 20 bytes of a keccak-256 hash.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(pub [u8; 20]);

@@ -238,6 +238,16 @@ pub fn queue_prefix(queue_id: u64) -> Vec<u8> {
     Encoder::new("queuePrefix(uint256)", 1).number(queue_id).finish()
 }
 
+/// `withdrawable`: what waits for an owner because a token had refused to pay it, in atoms.
+pub fn withdrawable(asset: AssetId, owner: Address) -> Vec<u8> {
+    Encoder::new("withdrawable(uint256,address)", 2).number(asset.0).address(owner).finish()
+}
+
+/// `claim`: pays what is [`withdrawable`].
+pub fn claim(asset: AssetId, owner: Address) -> Vec<u8> {
+    Encoder::new("claim(uint16,address)", 2).number(asset.0).address(owner).finish()
+}
+
 /// `batchHash`: what is stored of a batch; see [`crate::commitment::batch_hash`].
 pub fn batch_hash(batch_id: u64) -> Vec<u8> {
     Encoder::new("batchHash(uint256)", 1).number(batch_id).finish()

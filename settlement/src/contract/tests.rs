@@ -85,6 +85,8 @@ fn every_call_event_and_error_is_in_the_compilers_list() {
         queue_prefix(1),
         batch_hash(1),
         tip_root(),
+        withdrawable(AssetId(1), address),
+        super::claim(AssetId(1), address),
         is_claimed(1, AssetId(1), 1),
         asset_info(AssetId(1)),
         account_of(address),
