@@ -9,7 +9,7 @@ use crate::chain::{Address, Chain, ChainError, Log, LogFilter};
 use crate::keccak::Hash;
 
 /// Blocks of the widest range that is asked for at once.
-pub(crate) const MAX_RANGE_BLOCKS: u64 = 2_000;
+pub const MAX_RANGE_BLOCKS: u64 = 2_000;
 
 /// See the module.
 pub(crate) struct LogRanges {

@@ -22,9 +22,7 @@ use crate::chain::{Address, BlockTag, Call, Chain, ChainError, LogFilter};
 use crate::contract::answer::{QUEUED, decode_queued, hash, topic};
 use crate::contract::queue_prefix;
 use crate::keccak::Hash;
-
-/// Blocks of the widest range that is asked for at once.
-pub const MAX_RANGE_BLOCKS: u64 = 2_000;
+pub use crate::log_ranges::MAX_RANGE_BLOCKS;
 
 /// Entries that wait for the journal before reading stops.
 pub const MAX_WAITING: usize = 1_024;
@@ -167,7 +165,8 @@ impl Watcher {
             value_wei: 0,
         };
         let answer = chain.call(&call, BlockTag::Finalized)?;
-        let malformed = || WatchError::Malformed { detail: "no contract answers there".to_owned() };
+        let malformed =
+            || WatchError::Malformed { detail: "no contract answers there as of the final block".to_owned() };
         let found = hash(&answer).ok_or_else(malformed)?;
         if found == Hash::ZERO {
             let detail = format!("it has no final entry {} yet, which the journal has", position.queue_id);

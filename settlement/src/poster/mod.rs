@@ -39,6 +39,7 @@ use crate::commitment::{Header, Stamp, batch_hash};
 use crate::commits::stamp_of;
 use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, Tip};
 use crate::contract::{self, answer::indexed};
+use crate::log_ranges::MAX_RANGE_BLOCKS;
 
 /// Seconds after which the same bytes are sent again.
 pub const RESEND_SECONDS: u64 = 12;
@@ -46,8 +47,8 @@ pub const RESEND_SECONDS: u64 = 12;
 pub const BUMP_SECONDS: u64 = 48;
 /// Ranges of blocks that a step looks through for batches.
 pub const SEARCH_RANGES: usize = 8;
-/// Blocks of such a range.
-const SEARCH_BLOCKS: u64 = 2_000;
+/// Blocks of the narrowest range: a node that refuses even that refuses for another reason.
+const MIN_SEARCH_BLOCKS: u64 = 16;
 /// Batches looked for at once.
 const SEARCH_BATCHES: usize = 64;
 /// Gas for `finalize`, where it cannot be estimated: about three times what it uses.
@@ -124,8 +125,18 @@ pub struct Poster {
     windows: Option<(u64, u64)>,
     /// Below this block batches are still to be looked for; `None` to begin at the head.
     search_below: Option<u64>,
+    /// Blocks that the node looks through at once.
+    search_blocks: u64,
     silent_since: Option<Timestamp>,
     stopped: Option<PosterStop>,
+}
+
+/// What became of a range of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Searched {
+    Through,
+    /// It was too wide; the next one is narrower.
+    Refused,
 }
 
 /// How much of the journal the poster was told of.
@@ -164,6 +175,7 @@ impl Poster {
             chain_checked: false,
             windows: None,
             search_below: None,
+            search_blocks: MAX_RANGE_BLOCKS,
             silent_since: None,
             stopped: None,
         })
@@ -303,13 +315,15 @@ impl Poster {
         }
         let (mut below, is_resumed) = (self.search_below.unwrap_or(view.head.number + 1), self.search_below.is_some());
         for _ in 0..SEARCH_RANGES {
-            let from_block = below.saturating_sub(SEARCH_BLOCKS).max(self.options.first_block);
+            let from_block = below.saturating_sub(self.search_blocks).max(self.options.first_block);
             if below <= from_block {
                 self.search_below = None;
                 // What came while others were looked for is looked for from the head.
                 return if is_resumed { Ok(()) } else { Err(malformed("the tip's batch is in no block").into()) };
             }
-            self.search(chain, &wanted, from_block, below - 1)?;
+            if self.search(chain, &wanted, from_block, below - 1)? == Searched::Refused {
+                continue;
+            }
             if wanted.iter().all(|batch_id| self.stamp(*batch_id).is_some()) {
                 self.search_below = None;
                 return Ok(());
@@ -338,11 +352,27 @@ impl Poster {
     }
 
     /// Looks for batches in a range of blocks and notes their stamps.
-    fn search(&mut self, chain: &dyn Chain, wanted: &[u64], from_block: u64, to_block: u64) -> Result<(), Trouble> {
+    fn search(
+        &mut self,
+        chain: &dyn Chain,
+        wanted: &[u64],
+        from_block: u64,
+        to_block: u64,
+    ) -> Result<Searched, Trouble> {
         let ids = wanted.iter().map(|batch_id| indexed(*batch_id)).collect();
         let topics = vec![vec![answer::topic(BATCH_COMMITTED)], ids];
         let address = self.options.venue.contract;
-        let logs = chain.logs(&LogFilter { address, from_block, to_block, topics })?;
+        let logs = match chain.logs(&LogFilter { address, from_block, to_block, topics }) {
+            Ok(logs) => logs,
+            // Nodes bound ranges differently and say so differently; what one refused once, it will always refuse.
+            Err(ChainError::Refused { .. } | ChainError::Malformed { .. })
+                if self.search_blocks > MIN_SEARCH_BLOCKS =>
+            {
+                self.search_blocks = (self.search_blocks / 2).max(MIN_SEARCH_BLOCKS);
+                return Ok(Searched::Refused);
+            }
+            Err(error) => return Err(error.into()),
+        };
         for log in &logs {
             let committed = BatchCommitted::decode(log).ok_or_else(|| malformed("a strange event of a batch"))?;
             let batch_id = committed.batch_id;
@@ -355,7 +385,7 @@ impl Poster {
             let stamp = stamp.ok_or_else(|| malformed("a batch is stored otherwise than its event says"))?;
             self.batches.entry(batch_id).and_modify(|held| held.stamp = Some(stamp));
         }
-        Ok(())
+        Ok(Searched::Through)
     }
 
     /// Sees what became of what was sent; `None` once all of it is in blocks.

@@ -27,6 +27,8 @@ struct Weather {
     chain: EmbeddedChain,
     questions: AtomicU64,
     dies_at: u64,
+    /// Most blocks that it looks through for logs at once.
+    most_blocks: u64,
     mail: Mutex<Mail>,
     pool: Mutex<Vec<Vec<u8>>>,
 }
@@ -34,7 +36,8 @@ struct Weather {
 impl Weather {
     fn new(chain: &TestChain, dies_at: u64) -> Self {
         let (questions, mail) = (AtomicU64::new(0), Mutex::new(Mail::Delivered));
-        Self { chain: chain.chain.clone(), questions, dies_at, mail, pool: Mutex::new(Vec::new()) }
+        let (most_blocks, pool) = (u64::MAX, Mutex::new(Vec::new()));
+        Self { chain: chain.chain.clone(), questions, dies_at, most_blocks, mail, pool }
     }
 
     fn ask(&self) -> Result<&EmbeddedChain, ChainError> {
@@ -59,6 +62,9 @@ impl Chain for Weather {
         self.ask()?.block(at)
     }
     fn logs(&self, filter: &LogFilter) -> Result<Vec<Log>, ChainError> {
+        if filter.to_block - filter.from_block >= self.most_blocks {
+            return Err(ChainError::Refused { code: -32_005, message: "too many blocks".to_owned(), data: Vec::new() });
+        }
         self.ask()?.logs(filter)
     }
     fn call(&self, call: &Call, at: BlockTag) -> Result<Vec<u8>, ChainError> {
@@ -213,6 +219,28 @@ fn a_lost_answer_is_no_second_transaction() {
     world.finish(&mut poster, &weather);
     assert_eq!(world.commits(), [1, 2]);
     assert!(world.sent() <= 4);
+}
+
+#[test]
+fn a_node_that_looks_through_few_blocks_at_once_is_enough() {
+    let world = World::new(2);
+    for _ in 0..40 {
+        world.chain.deposit(1, 0, 5);
+    }
+    let weather = Weather { most_blocks: 32, ..Weather::new(&world.chain, u64::MAX) };
+    let mut poster = world.open();
+    world.finish(&mut poster, &weather);
+    assert_eq!(world.commits(), [1, 2]);
+    // After a restart they stand far back.
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..40 {
+        world.chain.deposit(1, 0, 5);
+    }
+    let mut poster = world.open_at(directory.path());
+    for _ in 0..20 {
+        world.step(&mut poster, &weather);
+    }
+    assert!(poster.stamp(2).is_some());
 }
 
 #[test]
