@@ -223,3 +223,7 @@ fn bytes_of(command: &Command) -> Vec<u8> {
     codec::encode_command(command, &mut bytes);
     bytes
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

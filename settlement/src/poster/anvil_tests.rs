@@ -6,7 +6,9 @@ use lakh_engine::ids::AssetId;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::chain::LogFilter;
 use crate::chain::rpc::RpcChain;
+use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::contract::deploy;
 use crate::follower::Venue;
 use crate::keccak::Hash;
@@ -205,6 +207,28 @@ fn a_reorganisation_is_survived_by_a_restart() {
     assert_eq!(world.pool()[0]["hash"], first, "kept in the attempts' file");
     world.finish(&mut poster);
     assert_eq!(world.batch_ids(), [1, 2]);
+}
+
+#[test]
+fn a_finalization_that_is_reorganised_away_is_sent_again() {
+    let Some(world) = World::new(1) else { return };
+    let mut poster = world.open();
+    world.step(&mut poster);
+    world.mine(CONFIRMATIONS + 1);
+    world.anvil.command("evm_increaseTime", &json!([WINDOW_SECONDS]));
+    world.mine(1);
+    let sent = world.chain.block(BlockTag::Latest).unwrap().unwrap().timestamp_s;
+    world.seconds.set(sent);
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Finalize(1)));
+    let hash = world.pool()[0]["hash"].clone();
+    world.mine(1);
+    world.step(&mut poster);
+    assert_eq!((poster.tip().unwrap().final_batch, poster.confirmed().final_batch), (1, 0));
+    world.reorganise(1);
+    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Finalize(1)));
+    assert_eq!((poster.tip().unwrap().final_batch, &world.pool()[0]["hash"]), (0, &hash));
+    world.finish(&mut poster);
+    assert_eq!((world.batch_ids(), world.used_nonces()), (vec![1], 2));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::chain::embedded::EmbeddedChain;
-use crate::chain::{Fees, Log, Receipt};
+use crate::chain::{Fees, Log, LogFilter, Receipt};
+use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::keccak::Hash;
 use crate::test_venue::{TestChain, WINDOW_SECONDS, operator, sealed_batches};
 
