@@ -443,7 +443,7 @@ impl SettlementService {
 
     fn end(&mut self, reason: &str) {
         self.running = Running::Stopped;
-        self.told = [Some(reason.to_owned()), None];
+        self.told = [Some(reason.to_owned()), None, None];
     }
 }
 
