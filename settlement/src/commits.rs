@@ -175,3 +175,62 @@ impl CommitStamps {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poster::Poster;
+    use crate::test_venue::{Liar, TestChain, operator, sealed_batches};
+
+    /// A chain with three committed batches, and the hashes of their headers.
+    fn committed() -> (TestChain, Vec<Hash>) {
+        let test = TestChain::new();
+        let directory = tempfile::tempdir().unwrap();
+        let batches = sealed_batches(test.venue, 3);
+        let mut poster = Poster::open(test.poster_options(directory.path()), operator()).unwrap();
+        batches.iter().for_each(|batch| poster.add(batch));
+        while test.tip().batch_id < 3 {
+            test.pass(7);
+            poster.step(&test.chain, test.now());
+        }
+        (test, batches.iter().map(|batch| batch.header.hash()).collect())
+    }
+
+    #[test]
+    fn stamps_of_final_batches_are_found_and_no_others() {
+        let (test, hashes) = committed();
+        let mut stamps = CommitStamps::new(test.venue.contract, 0);
+        (1..).zip(&hashes).for_each(|(batch_id, hash)| stamps.want(batch_id, *hash));
+        stamps.step(&test.chain, 2).unwrap();
+        let found = [1, 2, 3].map(|batch_id| stamps.stamp(batch_id).map(|stamp| stamp.time_seconds));
+        assert!(found[0] < found[1] && found[0].is_some() && found[2].is_none(), "{found:?}");
+        stamps.step(&test.chain, 3).unwrap();
+        assert!(stamps.stamp(3).is_some());
+        let wanted = (1..).zip(hashes).collect();
+        let all = stamps_of(&test.chain, test.venue.contract, 0, &wanted).unwrap();
+        assert_eq!(
+            [1, 2, 3].map(|batch_id| stamps.stamp(batch_id)),
+            [1, 2, 3].map(|batch_id| all.get(&batch_id).copied())
+        );
+    }
+
+    #[test]
+    fn a_lying_node_gives_no_stamp_and_an_honest_one_heals_it() {
+        let (test, hashes) = committed();
+        let mut stamps = CommitStamps::new(test.venue.contract, 0);
+        stamps.want(1, Hash([9; 32]));
+        stamps.want(2, hashes[1]);
+        let lies: [fn(&mut Vec<Log>); 2] = [Vec::clear, |logs| logs.iter_mut().for_each(|log| log.block_number -= 1)];
+        for change in lies {
+            for _ in 0..3 {
+                stamps.step(&Liar { chain: &test.chain, change: Box::new(change) }, 3).unwrap();
+            }
+            assert_eq!(stamps.stamp(2), None);
+        }
+        for _ in 0..3 {
+            stamps.step(&test.chain, 3).unwrap();
+        }
+        assert!(stamps.stamp(2).is_some());
+        assert_eq!(stamps.stamp(1), None, "another header than the journal's");
+    }
+}
