@@ -135,14 +135,7 @@ impl VenueOptions {
         let config = self.directory.join("lakh.toml");
         let io = |source| LoadtestError::Io { path: config.clone(), source };
         std::fs::write(&config, self.configuration()).map_err(io)?;
-        let mut command = Command::new(&self.program);
-        command.arg("run").arg("--json").arg("--config").arg(&config);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| LoadtestError::Io { path: self.program.clone(), source })?;
-        let stdout = child.stdout.take().expect("standard output was asked for");
-        let mut venue = ScratchVenue { child, stdout: BufReader::new(stdout), ready: Value::Null };
-        venue.ready = venue.line()?;
-        Ok(venue)
+        ScratchVenue::launch(&self.program, &config)
     }
 }
 
@@ -155,6 +148,21 @@ pub struct ScratchVenue {
 }
 
 impl ScratchVenue {
+    /// Has `program` run a venue from a configuration file and waits until its doors are open.
+    ///
+    /// # Errors
+    /// [`LoadtestError::Venue`] when it does not start; its own words go to standard error.
+    pub fn launch(program: &Path, config: &Path) -> Result<Self, LoadtestError> {
+        let mut command = Command::new(program);
+        command.arg("run").arg("--json").arg("--config").arg(config);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|source| LoadtestError::Io { path: program.to_owned(), source })?;
+        let stdout = child.stdout.take().expect("standard output was asked for");
+        let mut venue = Self { child, stdout: BufReader::new(stdout), ready: Value::Null };
+        venue.ready = venue.line()?;
+        Ok(venue)
+    }
+
     /// The venue's WebSocket API.
     pub fn websocket(&self) -> &str {
         self.ready["websocket"].as_str().unwrap_or_default()

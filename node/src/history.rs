@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::Command;
+use lakh_engine::command::{Command, Genesis};
 use lakh_engine::event::Event;
 use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
 use lakh_journal::JournalReader;
+use lakh_settlement::follower::Venue;
 
 /// One record of the journal and what the engine made of it.
 pub(crate) struct Step<'a> {
@@ -30,8 +31,7 @@ pub(crate) struct Step<'a> {
 /// # Errors
 /// When the journal cannot be read or is not what it should be, with the sequence; and what `look` returns.
 pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Engine, &Step<'_>) -> Result<()>) -> Result<Engine> {
-    let mut reader = JournalReader::open(directory)
-        .with_context(|| format!("the journal in {} cannot be opened", directory.display()))?;
+    let mut reader = open(directory)?;
     let mut engine = Engine::new();
     let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
     while let Some(record) = reader.next()? {
@@ -51,4 +51,21 @@ pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Engine, &Step<'_>) 
         look(&engine, &Step { sequence, timestamp, command: &command, evidence, events: &events })?;
     }
     Ok(engine)
+}
+
+/// The contract that a journal's genesis names; `None` where it names none.
+///
+/// # Errors
+/// When the journal cannot be read or does not begin with a genesis.
+pub(crate) fn venue(directory: &Path) -> Result<Option<Venue>> {
+    let mut reader = open(directory)?;
+    let first = reader.next()?.map(|record| codec::split_payload(record.payload).map(|(command, _)| command));
+    match first {
+        Some(Ok(Command::Genesis(Genesis { settlement, .. }))) => Ok(Venue::of_binding(settlement)),
+        _ => bail!("the journal in {} does not begin with a genesis", directory.display()),
+    }
+}
+
+fn open(directory: &Path) -> Result<JournalReader> {
+    JournalReader::open(directory).with_context(|| format!("the journal in {} cannot be opened", directory.display()))
 }

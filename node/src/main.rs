@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod claims;
 mod control;
 mod demo_traders;
 mod dev;
@@ -45,6 +46,8 @@ enum Command {
     Replay(replay::ReplayArguments),
     /// Checks every signature of a journal and that it says what was journaled.
     Audit(audit::AuditArguments),
+    /// Prints the withdrawals of an account and how each is claimed on the chain.
+    Claims(claims::ClaimsArguments),
     /// Checks the engine against recorded order flow.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -76,6 +79,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Claims(arguments) => claims::run(&arguments),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Keygen(arguments) => keys::keygen(&arguments),

@@ -1,5 +1,6 @@
 //! `lakh run`: the exchange from a configuration file, until it is told to stop.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -141,14 +142,15 @@ pub(crate) async fn wait_for_end(node: &Node, mut asked: AskedToStop, most: Opti
     }
 }
 
-/// Says where the journal ends.
+/// Says where the journal ends. Who listened may be gone by now, which is an error and no panic.
 pub(crate) fn print_closed(closed: &Closed, json: bool) -> Result<()> {
     let Closed { sequence, state_hash, event_digest } = closed.clone();
+    let mut out = std::io::stdout();
     if json {
-        println!("{}", serde_json::to_string(&StoppedAt { sequence, state_hash, event_digest })?);
+        writeln!(out, "{}", serde_json::to_string(&StoppedAt { sequence, state_hash, event_digest })?)?;
     } else {
-        println!("stopped     at sequence {sequence}, everything durable");
-        println!("state hash  {state_hash}");
+        writeln!(out, "stopped     at sequence {sequence}, everything durable")?;
+        writeln!(out, "state hash  {state_hash}")?;
     }
     Ok(())
 }
