@@ -36,9 +36,9 @@ const STEPS: &[Step] = &[
     Step { name: "format", check: format },
     Step { name: "clippy", check: clippy },
     Step { name: "documentation", check: documentation },
+    Step { name: "contracts", check: contracts },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
-    Step { name: "contracts", check: contracts },
     Step { name: "own order flow", check: own_flow },
     Step { name: "recorded order flow", check: recorded_flow },
 ];
@@ -130,6 +130,7 @@ fn documentation_tests(root: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// The contracts: their tests, that each check removed breaks one of them, and that what is committed is what they build.
+/// It comes before the other tests, some of which run on the anvil that it installs.
 fn contracts(root: &Path) -> anyhow::Result<Outcome> {
     let folder = root.join("settlement/contracts");
     run(&folder, &["npm", "ci", "--no-audit", "--no-fund"])?;
