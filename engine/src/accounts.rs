@@ -188,7 +188,7 @@ impl Accounts {
         KeyEnd::Revoked
     }
 
-    fn hash(&self, public_key: &[u8; 32]) -> u64 {
+    fn hash(&self, public_key: &[u8; 32]) -> u32 {
         hash_bytes(self.hash_seed, 0, public_key)
     }
 }

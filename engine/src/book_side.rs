@@ -1,109 +1,103 @@
-//! The price levels of one side, best last, in one sorted array of (rank, level).
+//! One side of a book: its ladder of price levels, in which a higher rank is a better price.
 //!
-//! The best price is the array's end, so the matching loop and the usual cancel near the top move nothing; a new level
-//! deep in the book shifts the array's tail, 16 bytes a level. No allocation after start; at most `capacity` levels.
+//! A bid's rank is its price, an ask's the complement of its price. With that both sides are the same code, and nothing
+//! behind here branches on the side: which side an order is on is a coin toss to the processor, and a wrong guess costs
+//! as much as a third of a command. Measured against a side that is a type's parameter, whose one branch is that guess.
+//!
+//! Bounds: the ladder's.
 
 use crate::command::Side;
+use crate::ladder::Ladder;
+use crate::order_arena::OrderArena;
 use crate::price_level::PriceLevel;
-use crate::units::Ticks;
+use crate::units::{Lots, Ticks};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct BookSide {
-    side: Side,
-    /// Ascending by rank, so that the best is last.
-    ladder: Vec<Rung>,
-    levels: Vec<PriceLevel>,
-    free: Vec<u32>,
-    capacity: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Rung {
-    rank: u64,
-    level: u32,
+    /// Exclusive-or'ed with a price gives its rank.
+    mask: u64,
+    ladder: Ladder,
 }
 
 impl BookSide {
-    pub(crate) fn new(side: Side, capacity: u32) -> Self {
-        let room = capacity as usize;
-        Self {
-            side,
-            ladder: Vec::with_capacity(room),
-            levels: Vec::with_capacity(room),
-            free: Vec::with_capacity(room),
-            capacity,
-        }
+    pub(crate) fn new(side: Side, max_levels: u32, max_orders: u32) -> Self {
+        Self::with_ladder(side, Ladder::new(max_levels, max_orders))
     }
 
-    /// Higher is better: the price for bids, its complement for asks.
+    fn with_ladder(side: Side, ladder: Ladder) -> Self {
+        let mask = match side {
+            Side::Bid => 0,
+            Side::Ask => u64::MAX,
+        };
+        Self { mask, ladder }
+    }
+
+    #[inline]
     const fn rank(&self, price: Ticks) -> u64 {
-        match self.side {
-            Side::Bid => price.0,
-            Side::Ask => u64::MAX - price.0,
+        price.0 ^ self.mask
+    }
+
+    /// The best price.
+    #[inline]
+    pub(crate) fn best_price(&self) -> Option<Ticks> {
+        let best = self.ladder.best();
+        (best != 0).then_some(Ticks(best ^ self.mask))
+    }
+
+    /// The first order of the best level, if that level's price is `limit` or better.
+    #[inline]
+    pub(crate) fn first_within(&self, limit: Ticks) -> Option<u32> {
+        let best = self.ladder.best();
+        if best < self.rank(limit) {
+            return None;
         }
+        self.ladder.level(best).filter(|level| !level.is_empty()).map(|level| level.head)
     }
 
-    /// The best level's number.
-    pub(crate) fn best(&self) -> Option<u32> {
-        self.ladder.last().map(|rung| rung.level)
-    }
-
-    pub(crate) fn level(&self, level: u32) -> &PriceLevel {
-        &self.levels[level as usize]
-    }
-
-    pub(crate) fn level_mut(&mut self, level: u32) -> &mut PriceLevel {
-        &mut self.levels[level as usize]
-    }
-
-    /// Levels from the best on.
-    pub(crate) fn levels(&self) -> impl Iterator<Item = &PriceLevel> {
-        self.ladder.iter().rev().map(|rung| self.level(rung.level))
+    /// Levels from the best on, with their prices.
+    pub(crate) fn levels(&self) -> impl Iterator<Item = (Ticks, &PriceLevel)> {
+        self.ladder.ranks().map(|rank| {
+            let level = self.ladder.level(rank).expect("a rank that is listed has a level");
+            (Ticks(rank ^ self.mask), level)
+        })
     }
 
     /// Levels that there are.
-    pub(crate) fn count(&self) -> usize {
-        self.ladder.len()
+    pub(crate) const fn count(&self) -> u32 {
+        self.ladder.count()
     }
 
     /// True when an order at `price` would need a level for which there is no room.
+    #[inline]
     pub(crate) fn lacks_room_for(&self, price: Ticks) -> bool {
-        self.ladder.len() == self.capacity as usize && self.find(price).is_err()
+        self.ladder.lacks_room_for(self.rank(price))
     }
 
-    /// The number of the level at `price`, which is made if there is none. The caller has checked for room.
-    pub(crate) fn level_at(&mut self, price: Ticks) -> u32 {
-        let at = match self.find(price) {
-            Ok(at) => return self.ladder[at].level,
-            Err(at) => at,
-        };
-        let level = match self.free.pop() {
-            Some(level) => {
-                self.levels[level as usize] = PriceLevel::new(price);
-                level
-            }
-            None => {
-                assert!(self.levels.len() < self.capacity as usize, "validation checks for room first");
-                self.levels.push(PriceLevel::new(price));
-                u32::try_from(self.levels.len() - 1).expect("below `capacity`, a u32")
-            }
-        };
-        self.ladder.insert(at, Rung { rank: self.rank(price), level });
-        level
+    /// Puts the order in `slot` behind all others of its price. The caller has checked for room.
+    #[inline]
+    pub(crate) fn push_back(&mut self, arena: &mut OrderArena, slot: u32) {
+        let rank = self.rank(arena.order(slot).price());
+        self.ladder.level_to_join(rank).push_back(arena, slot);
     }
 
-    /// Drops the level, which must be empty.
-    pub(crate) fn remove_level(&mut self, level: u32) {
-        let price = self.level(level).price;
-        let at = self.find(price).expect("a level in use is on the ladder");
-        self.ladder.remove(at);
-        self.free.push(level);
+    /// Takes the order in `slot` out of its level.
+    #[inline]
+    pub(crate) fn unlink(&mut self, arena: &mut OrderArena, slot: u32) {
+        let rank = self.rank(arena.order(slot).price());
+        let level = self.ladder.level_mut(rank);
+        level.unlink(arena, slot);
+        if level.is_empty() {
+            self.ladder.close(rank);
+        }
     }
 
-    /// Where the price is on the ladder, or where it belongs.
-    fn find(&self, price: Ticks) -> Result<usize, usize> {
-        let rank = self.rank(price);
-        self.ladder.binary_search_by_key(&rank, |rung| rung.rank)
+    /// Takes `quantity`, less than what remains, off the order in `slot`, which keeps its place.
+    #[inline]
+    pub(crate) fn reduce(&mut self, arena: &mut OrderArena, slot: u32, quantity: Lots) {
+        let order = arena.order_mut(slot);
+        order.remaining -= quantity;
+        let rank = self.rank(order.price());
+        self.ladder.level_mut(rank).total -= quantity;
     }
 }

@@ -61,13 +61,13 @@ impl<'a> BookView<'a> {
 
     /// Price levels of a side.
     pub fn level_count(&self, side: Side) -> usize {
-        self.market.book.side(side).count()
+        self.market.book.resting().side(side).count() as usize
     }
 
     /// A side's price levels from the best on.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = LevelView> + use<'a> {
-        let levels = self.market.book.side(side).levels();
-        levels.map(|level| LevelView { price: level.price, total: level.total, orders: level.count })
+        let levels = self.market.book.resting().side(side).levels();
+        levels.map(|(price, level)| LevelView { price, total: level.total, orders: level.count })
     }
 
     /// A side's orders in price-time priority.

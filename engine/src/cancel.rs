@@ -37,7 +37,7 @@ impl Shard {
             return Err(RejectCode::MarketClosed.into());
         }
         let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
-        let before = *market.book.order(slot);
+        let before = market.book.order(slot);
         let filled = before.quantity - before.remaining;
         if amend.new_quantity <= filled || amend.new_quantity >= before.quantity {
             return Err(RejectCode::AmendNotSmaller.into());

@@ -73,15 +73,15 @@ macro_rules! wire_newtype {
     )*};
 }
 
-/// A struct: its fields in order; what follows behind the braces is set when decoding and has no bytes.
+/// A struct: its fields in order.
 macro_rules! wire_struct {
-    ($name:ident { $($field:ident),* $(,)? } $($unstored:tt)*) => {
+    ($name:ident { $($field:ident),* $(,)? }) => {
         impl Wire for $name {
             fn encode(&self, out: &mut Vec<u8>) {
                 $(self.$field.encode(out);)*
             }
             fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
-                Ok(Self { $($field: Wire::decode(input)?,)* $($unstored)* })
+                Ok(Self { $($field: Wire::decode(input)?,)* })
             }
         }
     };

@@ -159,7 +159,7 @@ impl DigestStore {
         self.entries.len() - self.free.len()
     }
 
-    fn hash(&self, key: KeyId, digest: &[u8; 16]) -> u64 {
+    fn hash(&self, key: KeyId, digest: &[u8; 16]) -> u32 {
         let (low, high) = digest.split_first_chunk::<8>().expect("16 bytes");
         let mut last = [0; 8];
         last.copy_from_slice(high);

@@ -7,7 +7,8 @@ use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
 use crate::ids::{AccountId, MarketId};
-use crate::order_arena::{Links, Order};
+use crate::order::Order;
+use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, Lots};
@@ -70,32 +71,29 @@ impl Shard {
         }
     }
 
-    /// The slot of the order that trades next with the taker, if one is within its limit. Only the slot, since an order
-    /// is 160 bytes, of which matching reads a third.
+    /// The slot of the order that trades next with the taker, if one is within its limit.
     fn next_maker(&self, taker: &Taker) -> Option<u32> {
-        let book = &self.markets[usize::from(taker.market.0)].book;
-        let slot = book.best_order(taker.side.opposite())?;
-        taker.reaches(book.order(slot).price).then_some(slot)
+        self.markets[usize::from(taker.market.0)].book.first_within(taker.side.opposite(), taker.limit)
     }
 
     /// The resting order in a slot of the taker's market.
-    fn maker(&self, taker: &Taker, slot: u32) -> &Order {
-        self.markets[usize::from(taker.market.0)].book.order(slot)
+    fn maker(&self, taker: &Taker, slot: u32) -> &RestingOrder {
+        self.markets[usize::from(taker.market.0)].book.resting_order(slot)
     }
 
     /// What the taker's mode says of this maker; `None` when they are not of one group.
-    fn self_trade(&self, taker: &Taker, maker: &Order) -> SelfTradeMode {
-        if maker.account == taker.account { taker.self_trade_mode } else { SelfTradeMode::None }
+    fn self_trade(&self, taker: &Taker, maker: &RestingOrder) -> SelfTradeMode {
+        if maker.owner() == taker.account { taker.self_trade_mode } else { SelfTradeMode::None }
     }
 
     /// How much trades: what both have, and for a budget what it reaches for.
-    fn fill_quantity(&self, taker: &Taker, maker: &Order) -> Lots {
+    fn fill_quantity(&self, taker: &Taker, maker: &RestingOrder) -> Lots {
         let budget = match taker.wanted {
-            Wanted::Quantity(quantity) => return quantity.min(maker.remaining),
+            Wanted::Quantity(quantity) => return quantity.min(maker.remaining()),
             Wanted::QuoteBudget(budget) => budget,
         };
         let spec = &self.markets[usize::from(taker.market.0)].spec;
-        let price_of_lot = spec.notional(maker.price, Lots(1));
+        let price_of_lot = spec.notional(maker.price(), Lots(1));
         let affordable = match taker.side {
             Side::Bid => {
                 let available = self.balances.balance(taker.account, spec.quote).available;
@@ -103,13 +101,13 @@ impl Shard {
             }
             Side::Ask => self.balances.balance(taker.account, spec.base).available.0 / spec.base_atoms_per_lot,
         };
-        Lots(affordable).min(Lots(budget.0 / price_of_lot.0)).min(maker.remaining)
+        Lots(affordable).min(Lots(budget.0 / price_of_lot.0)).min(maker.remaining())
     }
 
     /// One fill: money, book, events.
     fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
-        let Order { id, account, price, hold_per_lot, maker_fee, remaining, .. } = *market.book.order(slot);
+        let Order { id, account, price, hold_per_lot, maker_fee, remaining, .. } = market.book.order(slot);
         let remaining = remaining - quantity;
         if remaining.is_zero() {
             market.book.remove(slot);
@@ -176,10 +174,11 @@ impl Shard {
     fn can_fill(&self, taker: &Taker) -> bool {
         let book = &self.markets[usize::from(taker.market.0)].book;
         let mut left = taker.remaining();
-        let in_reach = book.orders(taker.side.opposite()).take_while(|maker| taker.reaches(maker.price));
+        let makers = book.resting().slots(taker.side.opposite()).map(|slot| book.resting_order(slot));
+        let in_reach = makers.take_while(|maker| taker.reaches(maker.price()));
         for maker in in_reach.take(MAX_TOUCHED_ORDERS as usize) {
             match self.self_trade(taker, maker) {
-                SelfTradeMode::None => left -= left.min(maker.remaining),
+                SelfTradeMode::None => left -= left.min(maker.remaining()),
                 SelfTradeMode::ExpireTaker => return false,
                 SelfTradeMode::ExpireMaker => {}
             }
@@ -199,7 +198,7 @@ impl Shard {
             Side::Ask => market.spec.base,
         };
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
-        market.book.insert(resting(taker));
+        market.book.insert(&resting(taker));
         events.push(Event::OrderRested(OrderRested {
             account: taker.account,
             market: taker.market,
@@ -229,7 +228,8 @@ impl Shard {
     /// Takes a resting order off the book, frees what it held and says so.
     pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
         let entry = &mut self.markets[usize::from(market.0)];
-        let order = entry.book.remove(slot);
+        let order = entry.book.order(slot);
+        entry.book.remove(slot);
         let asset = match order.side {
             Side::Bid => entry.spec.quote,
             Side::Ask => entry.spec.base,
@@ -289,9 +289,6 @@ fn resting(taker: &Taker) -> Order {
         hold_per_lot: taker.hold_per_lot,
         account: taker.account,
         maker_fee: taker.maker_fee,
-        level: 0,
-        level_links: Links::ALONE,
-        account_links: Links::ALONE,
         side: taker.side,
         order_type: taker.order_type,
         time_in_force: taker.time_in_force,

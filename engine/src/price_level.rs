@@ -1,50 +1,57 @@
 //! One price of one side: a first-in first-out list of orders and its total, so that depth needs no walk.
+//!
+//! 24 bytes. A level without orders is [`PriceLevel::EMPTY`]; the ends of its list mean nothing then.
 
 use crate::index_table::NONE;
-use crate::order_arena::{Links, OrderArena};
-use crate::units::{Lots, Ticks};
+use crate::order_arena::OrderArena;
+use crate::units::Lots;
 
-/// See the module. Never empty while the book side lists it.
+/// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PriceLevel {
-    pub(crate) price: Ticks,
     pub(crate) total: Lots,
-    pub(crate) count: u32,
     pub(crate) head: u32,
     tail: u32,
+    pub(crate) count: u32,
 }
 
 impl PriceLevel {
-    pub(crate) const fn new(price: Ticks) -> Self {
-        Self { price, total: Lots::ZERO, count: 0, head: NONE, tail: NONE }
+    pub(crate) const EMPTY: Self = Self { total: Lots::ZERO, head: NONE, tail: NONE, count: 0 };
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Adds the order in `slot` behind all others.
+    #[inline]
     pub(crate) fn push_back(&mut self, arena: &mut OrderArena, slot: u32) {
         let order = arena.order_mut(slot);
-        order.level_links = Links { previous: self.tail, next: NONE };
         self.total += order.remaining;
         self.count += 1;
-        match self.tail {
-            NONE => self.head = slot,
-            tail => arena.order_mut(tail).level_links.next = slot,
+        if self.count == 1 {
+            (order.previous, order.next) = (NONE, NONE);
+            self.head = slot;
+        } else {
+            (order.previous, order.next) = (self.tail, NONE);
+            arena.order_mut(self.tail).next = slot;
         }
         self.tail = slot;
     }
 
     /// Takes the order in `slot` out, wherever it stands.
+    #[inline]
     pub(crate) fn unlink(&mut self, arena: &mut OrderArena, slot: u32) {
         let order = arena.order(slot);
-        let Links { previous, next } = order.level_links;
+        let (previous, next) = (order.previous, order.next);
         self.total -= order.remaining;
         self.count -= 1;
         match previous {
             NONE => self.head = next,
-            previous => arena.order_mut(previous).level_links.next = next,
+            previous => arena.order_mut(previous).next = next,
         }
         match next {
             NONE => self.tail = previous,
-            next => arena.order_mut(next).level_links.previous = previous,
+            next => arena.order_mut(next).previous = previous,
         }
     }
 }

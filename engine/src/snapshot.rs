@@ -24,10 +24,9 @@ use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
 use crate::event_digest::BLOCK_BYTES;
 use crate::ids::{AccountId, AssetId};
-use crate::index_table::NONE;
 use crate::market::Market;
 use crate::nonces::NonceWindow;
-use crate::order_arena::{Links, Order};
+use crate::order::Order;
 use crate::units::{Lots, Ticks};
 
 const MAGIC: [u8; 4] = *b"LKST";
@@ -272,22 +271,20 @@ wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade });
 wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
-wire_struct!(
-    Order {
-        id,
-        price,
-        remaining,
-        quantity,
-        hold_per_lot,
-        account,
-        maker_fee,
-        side,
-        order_type,
-        time_in_force,
-        self_trade_mode,
-        client_id,
-    } level: NONE, level_links: Links::ALONE, account_links: Links::ALONE
-);
+wire_struct!(Order {
+    id,
+    price,
+    remaining,
+    quantity,
+    hold_per_lot,
+    account,
+    maker_fee,
+    side,
+    order_type,
+    time_in_force,
+    self_trade_mode,
+    client_id,
+});
 
 wire_byte_enum!(KeyStatus { Pending, Live, Revoked, Expired });
 

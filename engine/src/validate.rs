@@ -7,7 +7,7 @@ use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Reject, Shard};
 use crate::ids::{AccountId, MarketId, OrderId};
 use crate::market::Market;
-use crate::order_arena::Order;
+use crate::order::Order;
 use crate::reject::RejectCode;
 use crate::taker::{Taker, Wanted};
 use crate::units::{Atoms, Lots, Ticks};
@@ -111,7 +111,7 @@ fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) ->
             && order.price == request.price
             && order.quantity == request.quantity
     };
-    let code = if same(live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
+    let code = if same(&live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
     Err(Reject { code, order: live.id })
 }
 
@@ -126,7 +126,7 @@ fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Resu
     if market.book.is_full() {
         return Err(RejectCode::BookFull);
     }
-    if market.book.side(request.side).lacks_room_for(request.price) {
+    if market.book.lacks_level_for(request.side, request.price) {
         return Err(RejectCode::LevelsFull);
     }
     Ok(())

@@ -1,0 +1,148 @@
+//! The bare order book: both sides in price-time priority, and nothing that matching does not need.
+//!
+//! It knows prices, quantities, sides and owners; it knows no ids, no money and no rules, and emits nothing. Who uses it
+//! decides what trades with what and keeps whatever else belongs to an order by the order's slot, which is below the
+//! book's capacity and its own for as long as the order rests. So matching needs no hash, and neither does a cancel by
+//! [`OrderHandle`].
+//!
+//! | memory | bytes |
+//! |---|---|
+//! | an order | 32 |
+//! | a tick of the window, on either side | 24 and a fifth of a bit |
+//! | a level, on either side | 64 more, for when it is outside of the window |
+//!
+//! The window's ticks are `max_levels`, rounded up to a power of two, 4,096 at least and 262,144 at most. All memory is
+//! taken and touched by [`PriceTimeBook::new`].
+
+use crate::book_side::BookSide;
+use crate::command::Side;
+use crate::ids::AccountId;
+use crate::index_table::NONE;
+use crate::order_arena::{OrderArena, OrderHandle, RestingOrder};
+use crate::price_level::PriceLevel;
+use crate::units::{Lots, Ticks};
+
+/// See the module.
+#[derive(Debug)]
+pub struct PriceTimeBook {
+    sides: [BookSide; 2],
+    arena: OrderArena,
+}
+
+impl PriceTimeBook {
+    /// An empty book for at most `max_orders` orders at `max_levels` prices of each side.
+    pub fn new(max_orders: u32, max_levels: u32) -> Self {
+        let sides = [Side::Bid, Side::Ask].map(|side| BookSide::new(side, max_levels, max_orders));
+        Self { sides, arena: OrderArena::new(max_orders) }
+    }
+
+    pub(crate) const fn side(&self, side: Side) -> &BookSide {
+        &self.sides[side as usize]
+    }
+
+    /// Resting orders.
+    pub const fn order_count(&self) -> u32 {
+        self.arena.count()
+    }
+
+    /// True when no further order has room.
+    pub const fn is_full(&self) -> bool {
+        self.arena.is_full()
+    }
+
+    /// True when an order at `price` would need a price level for which there is no room.
+    #[inline]
+    pub fn lacks_level_for(&self, side: Side, price: Ticks) -> bool {
+        self.side(side).lacks_room_for(price)
+    }
+
+    /// The best price of a side.
+    #[inline]
+    pub fn best_price(&self, side: Side) -> Option<Ticks> {
+        self.side(side).best_price()
+    }
+
+    /// The slot of the order that trades next on a side, if its price is `limit` or better.
+    #[inline]
+    pub fn first_within(&self, side: Side, limit: Ticks) -> Option<u32> {
+        self.side(side).first_within(limit)
+    }
+
+    /// The order in a slot.
+    ///
+    /// # Panics
+    /// When the slot is not below the book's capacity. What a slot without an order holds means nothing.
+    #[inline]
+    pub fn order(&self, slot: u32) -> &RestingOrder {
+        self.arena.order(slot)
+    }
+
+    /// A handle for the order in a slot.
+    #[inline]
+    pub fn handle(&self, slot: u32) -> OrderHandle {
+        self.arena.handle(slot)
+    }
+
+    /// The slot of the order that the handle names; `None` when that order rests no more.
+    #[inline]
+    pub fn slot(&self, handle: OrderHandle) -> Option<u32> {
+        self.arena.slot(handle)
+    }
+
+    /// Puts an order behind all others of its price and tells its slot.
+    ///
+    /// # Panics
+    /// When there is no room (see [`Self::is_full`] and [`Self::lacks_level_for`]), for a quantity of 0, for the prices
+    /// 0 and `u64::MAX`, and for an owner of 2^31 or more.
+    #[inline]
+    pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
+        assert!(!quantity.is_zero(), "an order has something to trade");
+        let slot = self.arena.insert(side, price, quantity, owner);
+        self.sides[side as usize].push_back(&mut self.arena, slot);
+        slot
+    }
+
+    /// Takes an order off the book.
+    ///
+    /// # Panics
+    /// When there is no order in the slot.
+    #[inline]
+    pub fn remove(&mut self, slot: u32) {
+        let order = self.arena.order(slot);
+        assert!(!order.remaining.is_zero(), "only an order that rests can be removed");
+        let side = order.side();
+        self.sides[side as usize].unlink(&mut self.arena, slot);
+        self.arena.remove(slot);
+    }
+
+    /// Takes `quantity` off an order that keeps its place.
+    ///
+    /// # Panics
+    /// When it is not less than what remains of the order.
+    #[inline]
+    pub fn reduce(&mut self, slot: u32, quantity: Lots) {
+        let order = self.arena.order(slot);
+        assert!(quantity < order.remaining, "an order without a rest is removed");
+        let side = order.side();
+        self.sides[side as usize].reduce(&mut self.arena, slot, quantity);
+    }
+
+    /// Puts an order behind all others of its price.
+    pub(crate) fn move_to_back(&mut self, slot: u32) {
+        let side = &mut self.sides[self.arena.order(slot).side() as usize];
+        side.unlink(&mut self.arena, slot);
+        side.push_back(&mut self.arena, slot);
+    }
+
+    /// The slots of a side's orders in price-time priority.
+    pub fn slots(&self, side: Side) -> impl Iterator<Item = u32> + use<'_> {
+        self.side(side).levels().flat_map(|(_, level)| self.slots_of(level))
+    }
+
+    fn slots_of(&self, level: &PriceLevel) -> impl Iterator<Item = u32> + use<'_> {
+        core::iter::successors(Some(level.head), |slot| {
+            let next = self.order(*slot).next;
+            (next != NONE).then_some(next)
+        })
+    }
+}
