@@ -4,8 +4,8 @@
 //! knows no money and emits nothing; it keeps orders, levels and ids consistent. Orders are found by slot inside, by
 //! order id or by (account, client id) from outside.
 //!
-//! Bounds: 101 bytes an order here (64 of details, 37 of client id), up to 64 for the two id tables, 32 in the
-//! [`PriceTimeBook`], which also says what levels take; 12 bytes an account.
+//! Bounds: 81 bytes an order here (32 of details, 12 of links, 37 of client id), 16 to 32 for the two id tables, 32 in
+//! the [`PriceTimeBook`], which also says what levels take; 12 bytes an account.
 
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
@@ -21,6 +21,8 @@ pub(crate) struct Book {
     resting: PriceTimeBook,
     /// By slot.
     details: Box<[OrderDetails]>,
+    /// By slot.
+    account_links: Box<[AccountLinks]>,
     /// By slot.
     client_ids: Box<[ClientId]>,
     by_order_id: IndexTable,
@@ -38,12 +40,24 @@ struct AccountOrders {
     count: u32,
 }
 
+/// An order's place among its account's orders. Kept by itself: taking an order out touches its neighbours' links, which
+/// lie anywhere, and all links of a book of 10,000 orders are no more than an eighth of a second-level cache.
+#[derive(Clone, Copy, Debug)]
+struct AccountLinks {
+    previous: u32,
+    next: u32,
+    /// Where the client's id stands in its table.
+    client_hash: u32,
+}
+
 impl Book {
     pub(crate) fn new(max_orders: u32, max_levels: u32, accounts: u32, hash_seed: u64) -> Self {
         let nobody = AccountOrders { head: NONE, tail: NONE, count: 0 };
         Self {
             resting: PriceTimeBook::new(max_orders, max_levels),
             details: vec![OrderDetails::VACANT; max_orders as usize].into_boxed_slice(),
+            account_links: vec![AccountLinks { previous: NONE, next: NONE, client_hash: 0 }; max_orders as usize]
+                .into_boxed_slice(),
             client_ids: vec![ClientId::EMPTY; max_orders as usize].into_boxed_slice(),
             by_order_id: IndexTable::new(max_orders),
             by_client_id: IndexTable::new(max_orders),
@@ -143,14 +157,15 @@ impl Book {
         mine.count += 1;
         match previous {
             NONE => mine.head = slot,
-            previous => self.details[previous as usize].next = slot,
+            previous => self.account_links[previous as usize].next = slot,
         }
-        let mut details = OrderDetails { previous, ..OrderDetails::of(order) };
-        if details.has_client_id == ClientIdGiven::Yes {
-            details.client_hash = self.client_hash(order.account, &order.client_id);
-            self.by_client_id.insert(details.client_hash, slot);
+        let mut client_hash = 0;
+        if !order.client_id.is_empty() {
+            client_hash = self.client_hash(order.account, &order.client_id);
+            self.by_client_id.insert(client_hash, slot);
         }
-        self.details[slot as usize] = details;
+        self.account_links[slot as usize] = AccountLinks { previous, next: NONE, client_hash };
+        self.details[slot as usize] = OrderDetails::of(order);
         self.client_ids[slot as usize] = order.client_id;
         self.by_order_id.insert(self.order_hash(order.id), slot);
     }
@@ -180,20 +195,21 @@ impl Book {
     /// Takes an order off the book.
     pub(crate) fn remove(&mut self, slot: u32) {
         let account = self.resting.order(slot).owner();
-        let OrderDetails { id, previous, next, client_hash, has_client_id, .. } = *self.details(slot);
+        let OrderDetails { id, client_id_given, .. } = *self.details(slot);
+        let AccountLinks { previous, next, client_hash } = self.account_links[slot as usize];
         self.resting.remove(slot);
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
         match previous {
             NONE => mine.head = next,
-            previous => self.details[previous as usize].next = next,
+            previous => self.account_links[previous as usize].next = next,
         }
         match next {
             NONE => mine.tail = previous,
-            next => self.details[next as usize].previous = previous,
+            next => self.account_links[next as usize].previous = previous,
         }
         self.by_order_id.remove(self.order_hash(id), slot);
-        if has_client_id == ClientIdGiven::Yes {
+        if client_id_given == ClientIdGiven::Yes {
             self.by_client_id.remove(client_hash, slot);
         }
     }
@@ -214,7 +230,7 @@ impl Book {
     pub(crate) fn account_order_after(&self, account: AccountId, after: Option<u32>) -> Option<u32> {
         let slot = match after {
             None => self.accounts[account.0 as usize].head,
-            Some(slot) => self.details(slot).next,
+            Some(slot) => self.account_links[slot as usize].next,
         };
         (slot != NONE).then_some(slot)
     }

@@ -1,89 +1,146 @@
 //! A hash table from keys that live elsewhere to their `u32` index: fixed capacity, no allocation after start.
 //!
-//! Linear probing with the hash kept beside the index, so that a probe touches one array only, and deletion by shifting
-//! back, so that there are no tombstones and never a rehash: an insert costs the same in the millionth hour. The hash is
-//! keyed by the journal's own seed, since clients choose ids and digests. Iteration does not exist: no order to leak.
+//! Seven entries to a chunk. One word tells of a chunk all that most searches need: a byte of the hash for each entry, 0
+//! where there is none, and in the highest byte how many entries of this chunk had to go on to a later one. These words
+//! stand together, ten bits for each entry of capacity, so a key that is not there is mostly refused out of the nearest
+//! caches, without a look at the indices or at the owner's keys. As the count goes down again when entries go, there
+//! are no tombstones and never a rehash: an insert costs the same in the millionth hour. The hash is keyed by the
+//! journal's own seed, since clients choose ids and digests. Iteration does not exist: no order to leak.
+//!
+//! Bounds: five entries of capacity to a chunk of 40 bytes, their number rounded up to a power of two.
 
 /// No index.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// Entries of a chunk.
+const ENTRIES: usize = 7;
+/// Entries of capacity for which there is a chunk.
+const CAPACITY_OF_CHUNK: usize = 5;
+/// The count of entries that went on to a later chunk: above all entries' bytes.
+const OVERFLOW_SHIFT: u32 = 56;
+/// A count that is never lowered again, since it may have been higher.
+const OVERFLOW_STUCK: u64 = 0xff;
+/// 1 in each entry's byte.
+const LOW_BITS: u64 = 0x0001_0101_0101_0101;
+/// The highest bit of each entry's byte.
+const HIGH_BITS: u64 = 0x0080_8080_8080_8080;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct IndexTable {
-    slots: Box<[Slot]>,
-    mask: usize,
+    /// Each chunk's bytes.
+    tags: Box<[u64]>,
+    /// Each chunk's indices; the last of a chunk is never used.
+    indices: Box<[[u32; ENTRIES + 1]]>,
     count: u32,
     capacity: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    hash: u32,
-    index: u32,
-}
-
-const VACANT: Slot = Slot { hash: 0, index: NONE };
-
 impl IndexTable {
-    /// A table for at most `capacity` entries; it is never more than half full.
+    /// A table for at most `capacity` entries.
     pub(crate) fn new(capacity: u32) -> Self {
-        let slots = (capacity as usize * 2).next_power_of_two().max(2);
-        Self { slots: vec![VACANT; slots].into_boxed_slice(), mask: slots - 1, count: 0, capacity }
+        let chunks = (capacity as usize).div_ceil(CAPACITY_OF_CHUNK).next_power_of_two();
+        Self {
+            tags: vec![0; chunks].into_boxed_slice(),
+            indices: vec![[NONE; ENTRIES + 1]; chunks].into_boxed_slice(),
+            count: 0,
+            capacity,
+        }
     }
 
     /// The index with this hash for which `is_it` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut at = hash as usize & self.mask;
-        loop {
-            let slot = self.slots[at];
-            if slot.index == NONE {
+        self.entry(hash, is_it).map(|(chunk, at)| self.indices[chunk][at])
+    }
+
+    /// Where the entry with this hash stands for whose index `is_it` holds.
+    #[inline]
+    fn entry(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<(usize, usize)> {
+        let tag = tag(hash);
+        let mut chunk = self.home(hash);
+        // An entry is never further away than there are chunks; the counts end the search long before.
+        for _ in 0..self.tags.len() {
+            let word = self.tags[chunk];
+            let mut candidates = zero_bytes(word ^ (tag * LOW_BITS));
+            while candidates != 0 {
+                let at = candidates.trailing_zeros() as usize / 8;
+                if is_it(self.indices[chunk][at]) {
+                    return Some((chunk, at));
+                }
+                candidates &= candidates - 1;
+            }
+            if word >> OVERFLOW_SHIFT == 0 {
                 return None;
             }
-            if slot.hash == hash && is_it(slot.index) {
-                return Some(slot.index);
-            }
-            at = (at + 1) & self.mask;
+            chunk = self.behind(chunk);
         }
+        None
     }
 
     /// Adds `index`, which must not be there. The caller keeps the capacity.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u32, index: u32) {
         assert!(self.count < self.capacity, "the owner of a table checks for room first");
-        let mut at = hash as usize & self.mask;
-        while self.slots[at].index != NONE {
-            at = (at + 1) & self.mask;
-        }
-        self.slots[at] = Slot { hash, index };
         self.count += 1;
+        let mut chunk = self.home(hash);
+        loop {
+            let vacant = zero_bytes(self.tags[chunk]);
+            if vacant != 0 {
+                let at = vacant.trailing_zeros() as usize / 8;
+                self.tags[chunk] |= tag(hash) << (8 * at);
+                self.indices[chunk][at] = index;
+                return;
+            }
+            if self.tags[chunk] >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
+                self.tags[chunk] += 1 << OVERFLOW_SHIFT;
+            }
+            chunk = self.behind(chunk);
+        }
     }
 
     /// Removes `index`, which must be there under this hash.
     #[inline]
     pub(crate) fn remove(&mut self, hash: u32, index: u32) {
-        let mut at = hash as usize & self.mask;
-        while self.slots[at].index != index {
-            assert!(self.slots[at].index != NONE, "only what was inserted is removed");
-            at = (at + 1) & self.mask;
-        }
-        // Close the gap: whatever stands behind it and would be found earlier moves up.
-        let mut gap = at;
-        loop {
-            at = (at + 1) & self.mask;
-            let slot = self.slots[at];
-            if slot.index == NONE {
-                break;
-            }
-            let home = slot.hash as usize & self.mask;
-            if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(gap) & self.mask) {
-                self.slots[gap] = slot;
-                gap = at;
-            }
-        }
-        self.slots[gap] = VACANT;
+        let entry = self.entry(hash, |other| other == index);
+        let (found, at) = entry.expect("only what was inserted is removed");
         self.count -= 1;
+        self.tags[found] &= !(0xff << (8 * at));
+        self.indices[found][at] = NONE;
+        let mut chunk = self.home(hash);
+        while chunk != found {
+            if self.tags[chunk] >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
+                self.tags[chunk] -= 1 << OVERFLOW_SHIFT;
+            }
+            chunk = self.behind(chunk);
+        }
     }
+
+    /// The chunk where a search begins.
+    #[inline]
+    const fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.tags.len() - 1)
+    }
+
+    #[inline]
+    const fn behind(&self, chunk: usize) -> usize {
+        (chunk + 1) & (self.tags.len() - 1)
+    }
+}
+
+/// An entry's byte, which is never 0: the bits of the hash that a table's size does not use, folded.
+#[inline]
+const fn tag(hash: u32) -> u64 {
+    let folded = (hash >> 24) as u64;
+    if folded == 0 { 1 } else { folded }
+}
+
+/// The highest bit of each entry's byte that is 0, exactly: the shorter form of this takes a 1 above a 0 for another one,
+/// and what stands there may be no entry at all.
+#[inline]
+const fn zero_bytes(word: u64) -> u64 {
+    let low_bits_of_each = HIGH_BITS - LOW_BITS;
+    !((word & low_bits_of_each) + low_bits_of_each | word) & HIGH_BITS
 }
 
 /// Hashes two words under a seed.
@@ -92,14 +149,16 @@ pub(crate) fn hash_words(seed: u64, first: u64, second: u64) -> u32 {
     fold(mix(seed, first, second))
 }
 
-/// Hashes an order id under a seed, so that eight neighbouring sequences stand in one cache line of a table: orders that
-/// were placed together are mostly looked for together, and soon. Their lines are spread like any other key's.
+/// Hashes an order id under a seed, so that four neighbouring sequences share a chunk of a table and 32 a cache line of
+/// it: orders that were placed together are mostly looked for together, and soon.
 #[inline]
 pub(crate) fn hash_sequence(seed: u64, order_id: u64) -> u32 {
     let (sequence, operation) = (order_id / 64, order_id % 64);
-    let line = (sequence / 8 * 8 + operation / 8) ^ seed;
-    let mixed = (line.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-    (mixed & !7) | ((sequence + operation) % 8) as u32
+    let chunk = sequence / 4 + operation / 4;
+    let line = mix(seed, chunk / 8, operation / 4);
+    let low = ((line >> 32) as u32 & !7) | (chunk % 8) as u32;
+    // The highest byte tells the chunk's entries apart, so it comes from the whole id.
+    (low & 0x00ff_ffff) | (order_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56 << 24) as u32
 }
 
 /// The part of the hash that is kept.
@@ -142,12 +201,15 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as u32
         };
-        let bad_hash = |index: u32| index % 7;
+        let bad_hash = |index: u32| index % 7 | (index % 3) << 24;
         let mut table = IndexTable::new(64);
         let mut model = std::collections::BTreeSet::new();
         for _ in 0..200_000 {
             let index = random() % 100;
-            let found = table.find(bad_hash(index), |other| other == index);
+            let found = table.find(bad_hash(index), |other| {
+                assert_ne!(other, NONE, "only entries are asked about");
+                other == index
+            });
             assert_eq!(found.is_some(), model.contains(&index));
             if model.remove(&index) {
                 table.remove(bad_hash(index), index);

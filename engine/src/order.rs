@@ -6,7 +6,6 @@
 
 use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
 use crate::ids::{AccountId, ClientId, OrderId};
-use crate::index_table::NONE;
 use crate::order_arena::RestingOrder;
 use crate::units::{Atoms, FeeRate, Lots, Ticks};
 
@@ -30,23 +29,17 @@ pub(crate) struct Order {
     pub(crate) client_id: ClientId,
 }
 
-/// What else belongs to an order, read when it trades or goes. Exactly one cache line, which has room for more.
+/// What else belongs to an order, read when it trades or goes. 32 bytes: what is read less often than that goes elsewhere.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
 pub(crate) struct OrderDetails {
     pub(crate) id: OrderId,
     pub(crate) quantity: Lots,
     pub(crate) hold_per_lot: Atoms,
     pub(crate) maker_fee: FeeRate,
-    /// The account's order before and behind it by id, or [`NONE`].
-    pub(crate) previous: u32,
-    pub(crate) next: u32,
-    /// Where the client's id stands in the book's table; means nothing for an empty one.
-    pub(crate) client_hash: u32,
-    pub(crate) has_client_id: ClientIdGiven,
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) self_trade_mode: SelfTradeMode,
+    pub(crate) client_id_given: ClientIdGiven,
 }
 
 /// Whether the client gave an id.
@@ -62,16 +55,12 @@ impl OrderDetails {
         quantity: Lots::ZERO,
         hold_per_lot: Atoms::ZERO,
         maker_fee: FeeRate(0),
-        previous: NONE,
-        next: NONE,
-        client_hash: 0,
-        has_client_id: ClientIdGiven::No,
         order_type: OrderType::Limit,
         time_in_force: TimeInForce::GoodTillCancel,
         self_trade_mode: SelfTradeMode::None,
+        client_id_given: ClientIdGiven::No,
     };
 
-    /// The details of an order that is in no list yet.
     #[inline]
     pub(crate) fn of(order: &Order) -> Self {
         Self {
@@ -79,11 +68,10 @@ impl OrderDetails {
             quantity: order.quantity,
             hold_per_lot: order.hold_per_lot,
             maker_fee: order.maker_fee,
-            has_client_id: if order.client_id.is_empty() { ClientIdGiven::No } else { ClientIdGiven::Yes },
             order_type: order.order_type,
             time_in_force: order.time_in_force,
             self_trade_mode: order.self_trade_mode,
-            ..Self::VACANT
+            client_id_given: if order.client_id.is_empty() { ClientIdGiven::No } else { ClientIdGiven::Yes },
         }
     }
 

@@ -29,7 +29,9 @@ fn main() {
         let flow = Flow::new(COMMANDS, size, 1);
         let max_orders = flow.resting.next_power_of_two() * 2;
         println!("{COMMANDS} commands, {size} orders resting, room for {max_orders}");
+        if let Some(only) = words.iter().find(|w| *w == "full") { let _ = only; } else {
         report("bare book", &flow, || bare::run(&flow, max_orders));
+        }
         let commands = full::Commands::new(&flow, max_orders);
         report("full engine", &flow, || commands.run(&flow));
     }
