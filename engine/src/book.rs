@@ -9,7 +9,7 @@
 
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
-use crate::index_table::{IndexTable, NONE, hash_bytes, hash_sequence};
+use crate::index_table::{IndexTable, NONE, hash_client_id, hash_sequence};
 use crate::order::{ClientIdGiven, Order, OrderDetails};
 use crate::order_arena::RestingOrder;
 use crate::price_time_book::PriceTimeBook;
@@ -242,6 +242,6 @@ impl Book {
 
     #[inline]
     fn client_hash(&self, account: AccountId, client_id: &ClientId) -> u32 {
-        hash_bytes(self.hash_seed, u64::from(account.0), client_id.as_bytes())
+        hash_client_id(self.hash_seed, u64::from(account.0), client_id)
     }
 }

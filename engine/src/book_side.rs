@@ -101,3 +101,183 @@ impl BookSide {
         self.ladder.level_mut(rank).total -= quantity;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use proptest::prelude::{Strategy, any, prop, prop_oneof};
+    use proptest::test_runner::{Config, TestError, TestRunner};
+
+    use super::*;
+    use crate::ids::AccountId;
+
+    /// A side with a window of 256 ticks beside what it has to be: a sorted map of queues.
+    struct Pair {
+        side: Side,
+        book: BookSide,
+        arena: OrderArena,
+        /// By rank; the best is last.
+        model: BTreeMap<u64, VecDeque<(u32, u64)>>,
+    }
+
+    /// The most levels of a pair, few enough to run out of.
+    const MAX_LEVELS: u32 = 96;
+
+    impl Pair {
+        fn new(side: Side) -> Self {
+            let book = BookSide::with_ladder(side, Ladder::with_window(4, MAX_LEVELS));
+            Self { side, book, arena: OrderArena::new(512), model: BTreeMap::new() }
+        }
+
+        fn place(&mut self, price: u64, quantity: u64) -> Option<u32> {
+            let rank = self.book.rank(Ticks(price));
+            let has_room = self.model.contains_key(&rank) || self.model.len() < MAX_LEVELS as usize;
+            assert_eq!(self.book.lacks_room_for(Ticks(price)), !has_room);
+            if !has_room || self.arena.is_full() {
+                return None;
+            }
+            let slot = self.arena.insert(self.side, Ticks(price), Lots(quantity), AccountId(1));
+            self.book.push_back(&mut self.arena, slot);
+            self.model.entry(rank).or_default().push_back((slot, quantity));
+            self.check();
+            Some(slot)
+        }
+
+        fn remove(&mut self, slot: u32) {
+            let rank = self.book.rank(self.arena.order(slot).price());
+            self.book.unlink(&mut self.arena, slot);
+            self.arena.remove(slot);
+            let queue = self.model.get_mut(&rank).expect("it was placed");
+            queue.retain(|(other, _)| *other != slot);
+            if queue.is_empty() {
+                self.model.remove(&rank);
+            }
+            self.check();
+        }
+
+        /// Takes one lot off, if more remain.
+        fn reduce(&mut self, slot: u32) {
+            if self.arena.order(slot).remaining() == Lots(1) {
+                return;
+            }
+            let rank = self.book.rank(self.arena.order(slot).price());
+            self.book.reduce(&mut self.arena, slot, Lots(1));
+            let queue = self.model.get_mut(&rank).expect("it was placed");
+            queue.iter_mut().filter(|(other, _)| *other == slot).for_each(|(_, left)| *left -= 1);
+            self.check();
+        }
+
+        fn slots(&self) -> Vec<u32> {
+            self.model.values().flatten().map(|(slot, _)| *slot).collect()
+        }
+
+        /// Best, levels, totals, and the orders of each level with what is left of them.
+        fn check(&self) {
+            let price = |rank: u64| Ticks(rank ^ self.book.mask);
+            let best = self.model.last_key_value();
+            assert_eq!(self.book.best_price(), best.map(|(rank, _)| price(*rank)));
+            let first = best.and_then(|(_, queue)| queue.front()).map(|(slot, _)| *slot);
+            if let Some(best) = self.book.best_price() {
+                assert_eq!(self.book.first_within(best), first);
+                assert_eq!(
+                    self.book.first_within(price(self.book.rank(best) + 1)),
+                    None,
+                    "a better limit reaches none"
+                );
+            }
+            assert_eq!(self.book.count() as usize, self.model.len());
+            let mut levels = self.book.levels();
+            for (rank, queue) in self.model.iter().rev() {
+                let (found, level) = levels.next().expect("as many levels");
+                assert_eq!((found, level.count as usize), (price(*rank), queue.len()));
+                assert_eq!(level.total.0, queue.iter().map(|(_, left)| left).sum::<u64>());
+                let mut slot = level.head;
+                for (expected, left) in queue {
+                    assert_eq!((slot, self.arena.order(slot).remaining()), (*expected, Lots(*left)));
+                    slot = self.arena.order(slot).next;
+                }
+                assert_eq!(slot, crate::index_table::NONE);
+            }
+            assert!(levels.next().is_none());
+        }
+    }
+
+    /// Prices near a market that may be anywhere, and far from it.
+    fn price() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            8 => 9_900_u64..10_100,
+            3 => 9_000_u64..11_000,
+            1 => 1_u64..300,
+            1 => u64::MAX - 300..u64::MAX,
+            1 => 1..u64::MAX,
+        ]
+    }
+
+    #[test]
+    fn agrees_with_a_sorted_map() {
+        let actions = prop::collection::vec((0_u8..10, price(), 1_u64..4, any::<prop::sample::Index>()), 1..400);
+        let config = Config { failure_persistence: None, ..Config::with_cases(300) };
+        for side in [Side::Bid, Side::Ask] {
+            let mut runner = TestRunner::new(config.clone());
+            let result = runner.run(&actions, |actions| {
+                let mut pair = Pair::new(side);
+                for (action, price, quantity, which) in actions {
+                    let slots = pair.slots();
+                    match action {
+                        0..6 => drop(pair.place(price, quantity)),
+                        6 if !slots.is_empty() => pair.reduce(slots[which.index(slots.len())]),
+                        // The best order goes, as it does when it trades.
+                        7..9 if !slots.is_empty() => {
+                            let best = pair.book.best_price().expect("there are orders");
+                            pair.remove(pair.book.first_within(best).expect("the best level has orders"));
+                        }
+                        _ if !slots.is_empty() => pair.remove(slots[which.index(slots.len())]),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            });
+            if let Err(TestError::Fail(reason, actions)) = result {
+                panic!("{side:?}: {reason}\n{actions:?}");
+            }
+            result.expect("the strategy makes values");
+        }
+    }
+
+    /// The window follows a market that walks both ways and jumps, with levels left behind on both sides of it.
+    #[test]
+    fn the_window_follows_the_best_price() {
+        for side in [Side::Bid, Side::Ask] {
+            let mut pair = Pair::new(side);
+            let mut placed = VecDeque::new();
+            let up = (0..60_u64).map(|step| 100_000 + step * 17);
+            let down = (0..60_u64).map(|step| 101_000 - step * 23);
+            let jumps = [1, u64::MAX - 1, 50_000, 1 << 40, 64, 63, 127, 128].into_iter();
+            for price in up.chain(jumps.clone()).chain(down).chain(jumps) {
+                placed.extend(pair.place(price, 2));
+                if placed.len() > 40 {
+                    pair.remove(placed.pop_front().expect("more than 40"));
+                }
+            }
+            while let Some(slot) = placed.pop_back() {
+                pair.remove(slot);
+            }
+            assert_eq!((pair.book.count(), pair.book.best_price()), (0, None));
+        }
+    }
+
+    #[test]
+    fn the_best_price_is_not_stale_after_a_cancel() {
+        let mut pair = Pair::new(Side::Ask);
+        let best = pair.place(100, 5).expect("room");
+        pair.place(10_000, 5).expect("room");
+        let second = pair.place(103, 5).expect("room");
+        pair.remove(best);
+        assert_eq!(pair.book.best_price(), Some(Ticks(103)));
+        pair.remove(second);
+        assert_eq!(pair.book.best_price(), Some(Ticks(10_000)), "outside of the window");
+        pair.place(101, 1).expect("room");
+        assert_eq!(pair.book.best_price(), Some(Ticks(101)));
+    }
+}

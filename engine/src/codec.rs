@@ -161,9 +161,10 @@ impl<const N: usize> Wire for [[u8; 32]; N] {
 
 impl<const MAX: usize> Wire for ShortText<MAX> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let bytes = self.as_bytes();
-        out.push(u8::try_from(bytes.len()).expect("short text is shorter than 256 bytes"));
-        out.extend_from_slice(bytes);
+        out.push(u8::try_from(self.length()).expect("short text is shorter than 256 bytes"));
+        let end = out.len() + self.length();
+        out.extend_from_slice(self.padded_bytes());
+        out.truncate(end);
     }
     fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
         let [length] = take(input)?;

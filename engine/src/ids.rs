@@ -98,6 +98,16 @@ impl<const MAX: usize> ShortText<MAX> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// The text's bytes with zeroes behind them: always as many, so that copying them needs no call.
+    pub(crate) const fn padded_bytes(&self) -> &[u8; MAX] {
+        &self.bytes
+    }
+
+    /// How many bytes the text has.
+    pub(crate) const fn length(&self) -> usize {
+        self.length as usize
+    }
+
     /// True for no text.
     pub const fn is_empty(&self) -> bool {
         self.length == 0

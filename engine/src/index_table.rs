@@ -9,6 +9,8 @@
 //!
 //! Bounds: five entries of capacity to a chunk of 40 bytes, their number rounded up to a power of two.
 
+use crate::ids::ClientId;
+
 /// No index.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -176,13 +178,28 @@ fn mix(seed: u64, first: u64, second: u64) -> u64 {
 }
 
 /// Hashes bytes under a seed, eight at a time.
-#[inline]
 pub(crate) fn hash_bytes(seed: u64, prefix: u64, bytes: &[u8]) -> u32 {
     let mut hash = mix(seed, prefix, bytes.len() as u64);
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         hash = mix(seed, hash, u64::from_le_bytes(word));
+    }
+    fold(hash)
+}
+
+/// Hashes a client id under a seed, eight bytes at a time. What stands behind it is zeroes, so no part of a word has to
+/// be copied by itself.
+#[inline]
+pub(crate) fn hash_client_id(seed: u64, prefix: u64, client_id: &ClientId) -> u32 {
+    let (words, last) = client_id.padded_bytes().as_chunks::<8>();
+    let mut hash = mix(seed, prefix, client_id.length() as u64);
+    for word in words.iter().take(client_id.length().div_ceil(8)) {
+        hash = mix(seed, hash, u64::from_le_bytes(*word));
+    }
+    if client_id.length() > words.len() * 8 {
+        let last = last.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        hash = mix(seed, hash, last);
     }
     fold(hash)
 }

@@ -244,18 +244,17 @@ impl Ladder {
     }
 
     fn step_up(&mut self, target: u64) {
-        if let Some(first) = self.lowest_occupied().filter(|first| *first < target) {
-            self.move_out_below(first);
-        }
-        let mut base = self.lowest_occupied().map_or(target, |first| first.min(target));
         let last_block = self.levels.len() as u64 - BLOCK_TICKS;
-        let Some(next) = self.above.last().map(|outside| outside.rank - outside.rank % BLOCK_TICKS) else {
-            self.base = base;
-            return;
-        };
-        base = base.min(next - last_block);
+        // No further than to where the next block above comes in, and then no further than to where the second lowest
+        // block would go out. What goes out is below the new base for certain only when both are known.
+        let next = self.above.last().map(|outside| outside.rank - outside.rank % BLOCK_TICKS);
+        let mut base = next.map_or(target, |next| target.min(next - last_block));
+        if let Some(first) = self.lowest_occupied().filter(|first| *first < base) {
+            self.move_out_below(first);
+            base = self.lowest_occupied().map_or(base, |second| second.min(base));
+        }
         self.base = base;
-        while let Some(outside) = self.above.pop_if(|outside| outside.rank - base <= last_block + BLOCK_TICKS - 1) {
+        while let Some(outside) = self.above.pop_if(|outside| outside.rank - base < last_block + BLOCK_TICKS) {
             self.move_in(outside);
         }
     }
@@ -342,4 +341,84 @@ fn find_below(stack: &[OutsideLevel], rank: u64) -> Result<usize, usize> {
 
 fn find_above(stack: &[OutsideLevel], rank: u64) -> Result<usize, usize> {
     stack.binary_search_by(|outside| rank.cmp(&outside.rank))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens a level and marks it by its total.
+    fn open(ladder: &mut Ladder, rank: u64) {
+        let level = ladder.level_to_join(rank);
+        assert!(level.is_empty());
+        (level.count, level.total.0) = (1, rank);
+    }
+
+    fn close(ladder: &mut Ladder, rank: u64) {
+        ladder.level_mut(rank).count = 0;
+        ladder.close(rank);
+    }
+
+    fn check(ladder: &Ladder, expected: &[u64]) {
+        assert!(ladder.ranks().eq(expected.iter().copied()), "{:?}", ladder.ranks().collect::<Vec<_>>());
+        assert!(expected.iter().all(|rank| ladder.level(*rank).is_some_and(|level| level.total.0 == *rank)));
+        assert_eq!(ladder.best(), expected.first().copied().unwrap_or(0));
+    }
+
+    #[test]
+    fn a_level_keeps_its_orders_when_the_window_moves_over_it() {
+        let mut ladder = Ladder::with_window(4, 16);
+        open(&mut ladder, 1_000);
+        assert!(ladder.is_in_window(1_000) && ladder.base == 960 - 192);
+        // Out of the window, which then steps up: the old level is left below.
+        open(&mut ladder, 1_500);
+        check(&ladder, &[1_500, 1_000]);
+        open(&mut ladder, 1_501);
+        assert!(ladder.is_in_window(1_501) && !ladder.is_in_window(1_000), "base {}", ladder.base);
+        assert_eq!((ladder.below.len(), ladder.above.len()), (1, 0));
+        check(&ladder, &[1_501, 1_500, 1_000]);
+        // Down again, with the level below coming in.
+        close(&mut ladder, 1_501);
+        close(&mut ladder, 1_500);
+        assert!(ladder.is_in_window(1_000) && ladder.below.is_empty());
+        check(&ladder, &[1_000]);
+    }
+
+    #[test]
+    fn one_step_moves_no_more_than_a_block_each_way() {
+        let mut ladder = Ladder::with_window(4, 1_024);
+        (0..256).for_each(|rank| open(&mut ladder, 10_048 - rank));
+        let below = ladder.below.len();
+        let mut left = below;
+        for rank in (10_500..10_800).rev() {
+            open(&mut ladder, rank);
+            let moved = ladder.below.len() - left;
+            assert!(moved <= 64, "{moved} levels at once");
+            left = ladder.below.len();
+        }
+        let mut expected: Vec<u64> = (10_500..10_800).rev().collect();
+        expected.extend((0..256).map(|rank| 10_048 - rank));
+        check(&ladder, &expected);
+        assert!(ladder.is_in_window(10_799), "the window has caught up, base {}", ladder.base);
+    }
+
+    #[test]
+    fn the_ends_of_all_prices_fit() {
+        let mut ladder = Ladder::with_window(2, 8);
+        for rank in [1, u64::MAX, u64::MAX - 1, 2, 1 << 63] {
+            open(&mut ladder, rank);
+        }
+        check(&ladder, &[u64::MAX, u64::MAX - 1, 1 << 63, 2, 1]);
+        for rank in [u64::MAX, u64::MAX - 1, 1 << 63] {
+            close(&mut ladder, rank);
+        }
+        check(&ladder, &[2, 1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "validation checks price and room first")]
+    fn one_level_too_many_is_refused() {
+        let mut ladder = Ladder::with_window(1, 2);
+        (1..=3).for_each(|rank| open(&mut ladder, rank));
+    }
 }
