@@ -1,4 +1,8 @@
 //! Our bare book: price, time, owner, the self-trade check, and an event for whatever happens.
+//!
+//! Played twice. Once a cancel carries the handle that the book gave when the order was placed, as a client of the binary
+//! protocol would send it back; a run before the measured one has found which. Once it carries the flow's id, and the
+//! handle is looked up in an array by id, which is 10 MB: what that costs more is the user's cache, not the book's.
 
 use lakh_engine::command::{SelfTradeMode, Side};
 use lakh_engine::ids::AccountId;
@@ -6,70 +10,153 @@ use lakh_engine::units::{Lots, Ticks};
 use lakh_engine::{OrderHandle, PriceTimeBook};
 
 use crate::TRADERS;
-use crate::flow::{self, Fills, Flow, Kind, Step};
+use crate::flow::{self, Fills, Flow, Kind};
 use crate::measure::{Cost, measure};
 
-/// What happened to an order of the flow.
+/// Levels of each side.
+const MAX_LEVELS: u32 = 4_096;
+
+/// What is asked of the book.
+#[derive(Clone, Copy)]
+enum Request {
+    Place { order: u32, side: Side, owner: AccountId, limit: Ticks, quantity: Lots },
+    Cancel { order: u32, handle: OrderHandle },
+    CancelById { order: u32 },
+}
+
+/// What happened to an order of the flow. Its fields are for a reader that this program does not have.
+#[expect(dead_code, reason = "the checksum reads a part only; all of it is made")]
 #[derive(Clone, Copy)]
 enum BookEvent {
     Fill { maker: u32, taker: u32, maker_remaining: Lots, price: Ticks, quantity: Lots },
-    Rested { order: u32, remaining: Lots },
+    Rested { order: u32, remaining: Lots, handle: OrderHandle },
     Canceled { order: u32, remaining: Lots },
     SelfTrade { order: u32, remaining: Lots },
 }
 
-/// The book with what its user keeps: each order's id by slot, each order's handle by id.
+/// The flow as requests.
+pub(crate) struct Requests {
+    by_handle: Vec<Request>,
+    by_id: Vec<Request>,
+    orders: u32,
+    max_orders: u32,
+}
+
+/// The book with what its user keeps.
 struct Venue {
     book: PriceTimeBook,
+    /// The flow's id of the order in each slot.
     ids: Vec<u32>,
-    handles: Vec<Option<OrderHandle>>,
+    /// Each order's handle.
+    handles: Vec<OrderHandle>,
     events: Vec<BookEvent>,
     /// The flow's own book lets everybody trade with everybody; the check is made all the same.
     self_trade_mode: SelfTradeMode,
 }
 
-/// Plays the flow once on a new book.
-pub(crate) fn run(flow: &Flow, max_orders: u32) -> (Fills, Cost) {
-    let mut venue = Venue {
-        book: PriceTimeBook::new(max_orders, 4_096),
-        ids: vec![0; max_orders as usize],
-        handles: vec![None; flow.orders as usize + 1],
-        events: Vec::with_capacity(4_096),
-        self_trade_mode: std::hint::black_box(SelfTradeMode::None),
-    };
-    measure(|| {
-        let mut fills = Fills::default();
-        for step in &flow.steps {
-            venue.events.clear();
-            match step.kind {
-                Kind::Place => venue.place(step),
-                Kind::Cancel => venue.cancel(step.id),
-            }
-            for event in &venue.events {
-                if let BookEvent::Fill { maker, taker, price, quantity, .. } = event {
-                    fills.add((u64::from(*maker), u64::from(*taker)), price.0, quantity.0);
-                }
-            }
-            std::hint::black_box(venue.events.as_slice());
-        }
-        fills
-    })
+impl Requests {
+    /// For a book with room for `max_orders`.
+    pub(crate) fn new(flow: &Flow, max_orders: u32) -> Self {
+        let request = |step: &flow::Step| match step.kind {
+            Kind::Cancel => Request::CancelById { order: step.id },
+            Kind::Place => Request::Place {
+                order: step.id,
+                side: side_of(step.side),
+                owner: AccountId(step.id % TRADERS),
+                limit: Ticks(u64::from(step.price)),
+                quantity: Lots(u64::from(step.quantity)),
+            },
+        };
+        let by_id: Vec<Request> = flow.steps.iter().map(request).collect();
+        let mut venue = Venue::new(max_orders, flow.orders);
+        let with_handle = |request: &Request| {
+            let given = match *request {
+                Request::CancelById { order } => Request::Cancel { order, handle: venue.handles[order as usize] },
+                other => other,
+            };
+            venue.apply::<true>(request);
+            given
+        };
+        let by_handle = by_id.iter().map(with_handle).collect();
+        Self { by_handle, by_id, orders: flow.orders, max_orders }
+    }
+
+    /// Plays the flow once on a new book, cancelling by handle.
+    pub(crate) fn play_by_handle(&self) -> (Fills, Cost) {
+        Venue::new(self.max_orders, self.orders).play::<false>(&self.by_handle)
+    }
+
+    /// Plays the flow once on a new book, cancelling by the flow's id.
+    pub(crate) fn play_by_id(&self) -> (Fills, Cost) {
+        Venue::new(self.max_orders, self.orders).play::<true>(&self.by_id)
+    }
 }
 
 impl Venue {
+    fn new(max_orders: u32, orders: u32) -> Self {
+        let mut book = PriceTimeBook::new(max_orders, MAX_LEVELS);
+        let slot = book.insert(Side::Bid, Ticks(1), Lots(1), AccountId(1));
+        let ended = book.handle(slot);
+        book.remove(slot);
+        Self {
+            book,
+            ids: vec![0; max_orders as usize],
+            handles: vec![ended; orders as usize + 1],
+            events: Vec::with_capacity(MAX_LEVELS as usize),
+            self_trade_mode: std::hint::black_box(SelfTradeMode::None),
+        }
+    }
+
+    fn play<const KEEPS_HANDLES: bool>(mut self, requests: &[Request]) -> (Fills, Cost) {
+        measure(|| {
+            let mut fills = Fills::default();
+            for request in requests {
+                self.apply::<KEEPS_HANDLES>(request);
+                for event in &self.events {
+                    if let BookEvent::Fill { maker, taker, price, quantity, .. } = event {
+                        fills.add((u64::from(*maker), u64::from(*taker)), price.0, quantity.0);
+                    }
+                }
+                // All of every event is made, not only what the checksum reads.
+                std::hint::black_box(self.events.as_slice());
+            }
+            fills
+        })
+    }
+
     #[inline]
-    fn place(&mut self, step: &Step) {
-        let (side, owner) = (side_of(step.side), AccountId(step.id % TRADERS));
-        let (limit, mut left) = (Ticks(u64::from(step.price)), Lots(u64::from(step.quantity)));
+    fn apply<const KEEPS_HANDLES: bool>(&mut self, request: &Request) {
+        self.events.clear();
+        match *request {
+            Request::Cancel { order, handle } => self.cancel(order, handle),
+            Request::CancelById { order } => self.cancel(order, self.handles[order as usize]),
+            Request::Place { order, side, owner, limit, quantity } => {
+                let left = self.take(order, owner, (side, limit), quantity);
+                if !left.is_zero() {
+                    let slot = self.book.insert(side, limit, left, owner);
+                    self.ids[slot as usize] = order;
+                    let handle = self.book.handle(slot);
+                    if KEEPS_HANDLES {
+                        self.handles[order as usize] = handle;
+                    }
+                    self.events.push(BookEvent::Rested { order, remaining: left, handle });
+                }
+            }
+        }
+    }
+
+    /// Trades an incoming order with what it reaches; tells what rests of it.
+    #[inline]
+    fn take(&mut self, order: u32, owner: AccountId, (side, limit): (Side, Ticks), quantity: Lots) -> Lots {
+        let mut left = quantity;
         while let Some(slot) = self.book.first_within(side.opposite(), limit) {
             let maker = self.book.order(slot);
             if maker.owner() == owner && self.self_trade_mode == SelfTradeMode::ExpireTaker {
-                self.events.push(BookEvent::SelfTrade { order: step.id, remaining: left });
-                return;
+                self.events.push(BookEvent::SelfTrade { order, remaining: left });
+                return Lots::ZERO;
             }
-            let (price, maker_left) = (maker.price(), maker.remaining());
-            let quantity = left.min(maker_left);
-            let maker_remaining = maker_left - quantity;
+            let (price, quantity) = (maker.price(), left.min(maker.remaining()));
+            let maker_remaining = maker.remaining() - quantity;
             if maker_remaining.is_zero() {
                 self.book.remove(slot);
             } else {
@@ -77,21 +164,17 @@ impl Venue {
             }
             left -= quantity;
             let maker = self.ids[slot as usize];
-            self.events.push(BookEvent::Fill { maker, taker: step.id, maker_remaining, price, quantity });
+            self.events.push(BookEvent::Fill { maker, taker: order, maker_remaining, price, quantity });
             if left.is_zero() {
-                return;
+                break;
             }
         }
-        let slot = self.book.insert(side, limit, left, owner);
-        self.ids[slot as usize] = step.id;
-        self.handles[step.id as usize] = Some(self.book.handle(slot));
-        self.events.push(BookEvent::Rested { order: step.id, remaining: left });
+        left
     }
 
     #[inline]
-    fn cancel(&mut self, order: u32) {
-        let handle = self.handles[order as usize];
-        let Some(slot) = handle.and_then(|handle| self.book.slot(handle)) else { return };
+    fn cancel(&mut self, order: u32, handle: OrderHandle) {
+        let Some(slot) = self.book.slot(handle) else { return };
         let remaining = self.book.order(slot).remaining();
         self.book.remove(slot);
         self.events.push(BookEvent::Canceled { order, remaining });

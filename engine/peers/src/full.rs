@@ -37,7 +37,7 @@ impl Commands {
     }
 
     /// Plays the flow once on a new engine.
-    pub(crate) fn run(&self, flow: &Flow) -> (Fills, Cost) {
+    pub(crate) fn play(&self, flow: &Flow) -> (Fills, Cost) {
         let mut engine = Engine::new();
         let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
         for (command, sequence) in self.set_up.iter().zip(1..) {

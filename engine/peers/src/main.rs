@@ -1,13 +1,16 @@
 //! `cargo run --release`: the neutral flow through our bare book, our full engine and the registry's books, in one run.
 //!
-//! Prints million commands a second by thread CPU time (the median of five runs), allocations after the start, and
-//! ratios. Every run's fills must have the flow's own checksum, or there is no figure. Making the flow is left out.
-//! `cargo run --release -- 1000 10000` measures only these numbers of resting orders; `ours` leaves the peers out.
+//! Prints million commands a second by thread CPU time (the median of five runs), nanoseconds a
+//! command, allocations after the start, whether the fills' checksum is the flow's own, and the ratio to our full engine.
+//! Ours must have the checksum, or there is no figure; a peer that has not says so. Making the flow is left out.
+//! Numbers choose how many orders rest (`cargo run --release -- 1000 10000`), `bare`, `full` and `peers` what is played.
+#![forbid(clippy::unwrap_used)]
 
 mod bare;
 mod flow;
 mod full;
 mod measure;
+mod peers;
 
 use flow::{Fills, Flow};
 use measure::Cost;
@@ -25,35 +28,70 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![1_000, 10_000, 100_000];
     }
+    let names_any = ["bare", "full", "peers"].iter().any(|name| words.iter().any(|word| word == name));
+    let wants = |name: &str| !names_any || words.iter().any(|word| word == name);
     for size in sizes {
         let flow = Flow::new(COMMANDS, size, 1);
         let max_orders = flow.resting.next_power_of_two() * 2;
         println!("{COMMANDS} commands, {size} orders resting, room for {max_orders}");
-        if let Some(only) = words.iter().find(|w| *w == "full") { let _ = only; } else {
-        report("bare book", &flow, || bare::run(&flow, max_orders));
+        let mut ours = None;
+        if wants("bare") {
+            let requests = bare::Requests::new(&flow, max_orders);
+            print_row("bare book, cancel by handle", None, must_agree(&flow, || requests.play_by_handle()));
+            print_row("bare book, cancel by id", None, must_agree(&flow, || requests.play_by_id()));
         }
-        let commands = full::Commands::new(&flow, max_orders);
-        report("full engine", &flow, || commands.run(&flow));
+        if wants("full") {
+            let commands = full::Commands::new(&flow, max_orders);
+            let row = must_agree(&flow, || commands.play(&flow));
+            ours = Some(row.nanoseconds[RUNS / 2]);
+            print_row("full engine", None, row);
+        }
+        if wants("peers") {
+            for (name, play) in peers::PEERS {
+                print_row(name, ours, run(&flow, || play(&flow)));
+            }
+        }
     }
 }
 
-/// Runs five times, checks the fills and prints the median.
-fn report(name: &str, flow: &Flow, mut run: impl FnMut() -> (Fills, Cost)) {
-    let mut costs: Vec<Cost> = (0..RUNS)
-        .map(|_| {
-            let (fills, cost) = run();
-            assert_eq!(fills, flow.fills, "{name} trades as the flow's own book does");
-            cost
-        })
-        .collect();
-    costs.sort_unstable();
-    let Cost { nanoseconds, allocations } = costs[RUNS / 2];
+/// What the runs of one book came to.
+struct Row {
+    /// Ascending.
+    nanoseconds: Vec<u64>,
+    allocations: u64,
+    /// Runs whose fills were the flow's.
+    agreed: usize,
+}
+
+fn run(flow: &Flow, mut play: impl FnMut() -> (Fills, Cost)) -> Row {
+    let runs: Vec<(Fills, Cost)> = (0..RUNS).map(|_| play()).collect();
+    let mut nanoseconds: Vec<u64> = runs.iter().map(|(_, cost)| cost.nanoseconds).collect();
+    nanoseconds.sort_unstable();
+    Row {
+        nanoseconds,
+        allocations: runs.iter().map(|(_, cost)| cost.allocations).max().unwrap_or(0),
+        agreed: runs.iter().filter(|(fills, _)| *fills == flow.fills).count(),
+    }
+}
+
+/// Runs a book of ours, which must trade as the flow's own book does and take no memory.
+fn must_agree(flow: &Flow, play: impl FnMut() -> (Fills, Cost)) -> Row {
+    let row = run(flow, play);
+    assert_eq!((row.agreed, row.allocations), (RUNS, 0), "runs with the flow's fills, allocations after the start");
+    row
+}
+
+fn print_row(name: &str, ours: Option<u64>, row: Row) {
     let rate = |nanoseconds: u64| COMMANDS as f64 * 1e3 / nanoseconds as f64;
+    let median = row.nanoseconds[RUNS / 2];
+    let ratio = ours.map_or(String::new(), |ours| format!(", full engine is {:.1} x", median as f64 / ours as f64));
     println!(
-        "  {name:<28} {:>8.2} M/s {:>7.1} ns  best {:.2} worst {:.2}  {allocations} allocations",
-        rate(nanoseconds),
-        nanoseconds as f64 / COMMANDS as f64,
-        rate(costs[0].nanoseconds),
-        rate(costs[RUNS - 1].nanoseconds),
+        "  {name:<28} {:>7.2} M/s {:>7.1} ns  best {:.2} worst {:.2}  {} allocations, fills {}{ratio}",
+        rate(median),
+        median as f64 / COMMANDS as f64,
+        rate(row.nanoseconds[0]),
+        rate(row.nanoseconds[RUNS - 1]),
+        row.allocations,
+        if row.agreed == RUNS { "equal" } else { "DIFFER" },
     );
 }
