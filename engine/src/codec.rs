@@ -47,8 +47,34 @@ fn take<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], DecodeError> {
     Ok(*head)
 }
 
+/// A value of few bytes that is put together in place before it is appended: an event has a dozen fields, and to ask for
+/// each whether the output has room costs more than all else that is done with it.
+pub(crate) trait Flat {
+    /// Writes its bytes at `at`; tells where they end.
+    fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize;
+}
+
+/// The most bytes of an event's fields that are put together in place.
+pub(crate) const FLAT_BYTES: usize = 128;
+
+/// Appends what `put` puts together.
+#[inline]
+fn append_flat(out: &mut Vec<u8>, put: impl FnOnce(&mut [u8; FLAT_BYTES]) -> usize) {
+    let mut space = [0; FLAT_BYTES];
+    let end = put(&mut space);
+    out.extend_from_slice(&space[..end]);
+}
+
 macro_rules! wire_integer {
     ($($integer:ty),*) => {$(
+        impl Flat for $integer {
+            #[inline]
+            fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+                let end = at + size_of::<$integer>();
+                space[at..end].copy_from_slice(&self.to_le_bytes());
+                end
+            }
+        }
         impl Wire for $integer {
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
@@ -62,6 +88,12 @@ macro_rules! wire_integer {
 
 macro_rules! wire_newtype {
     ($($name:ident),*) => {$(
+        impl Flat for $name {
+            #[inline]
+            fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+                self.0.put(space, at)
+            }
+        }
         impl Wire for $name {
             fn encode(&self, out: &mut Vec<u8>) {
                 self.0.encode(out);
@@ -87,9 +119,37 @@ macro_rules! wire_struct {
     };
 }
 
+/// A struct that is put together in place; else as [`wire_struct`].
+macro_rules! wire_flat_struct {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        impl Flat for $name {
+            #[inline]
+            fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+                $(let at = self.$field.put(space, at);)*
+                at
+            }
+        }
+        impl Wire for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                append_flat(out, |space| self.put(space, 0));
+            }
+            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                Ok(Self { $($field: Wire::decode(input)?,)* })
+            }
+        }
+    };
+}
+
 /// An enumeration without fields: one byte.
 macro_rules! wire_byte_enum {
     ($name:ident { $($variant:ident),* $(,)? }) => {
+        impl $crate::codec::Flat for $name {
+            #[inline]
+            fn put(&self, space: &mut [u8; $crate::codec::FLAT_BYTES], at: usize) -> usize {
+                space[at] = *self as u8;
+                at + 1
+            }
+        }
         impl Wire for $name {
             fn encode(&self, out: &mut Vec<u8>) {
                 out.push(*self as u8);
@@ -114,7 +174,11 @@ macro_rules! wire_enum {
                     $(Self::$variant $(($value))? $({ $($field),* })? => {
                         out.push($tag);
                         $($value.encode(out);)?
-                        $($($field.encode(out);)*)?
+                        $(append_flat(out, |space| {
+                            let at = 0;
+                            $(let at = $field.put(space, at);)*
+                            at
+                        });)?
                     })*
                 }
             }
@@ -136,6 +200,14 @@ pub(crate) use {wire_byte_enum, wire_struct};
 
 wire_integer!(u8, u16, u32, u64, u128, i32, i64);
 wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, Sequence, AccountId, MarketId, AssetId, KeyId, OrderId, TradeId);
+
+impl<const N: usize> Flat for [u8; N] {
+    #[inline]
+    fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+        space[at..at + N].copy_from_slice(self);
+        at + N
+    }
+}
 
 impl<const N: usize> Wire for [u8; N] {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -159,18 +231,38 @@ impl<const N: usize> Wire for [[u8; 32]; N] {
     }
 }
 
+impl<const MAX: usize> Flat for ShortText<MAX> {
+    /// All of its bytes are written, for a copy of a fixed size needs no call; what follows overwrites the rest.
+    #[inline]
+    fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+        space[at] = u8::try_from(self.length()).expect("short text is shorter than 256 bytes");
+        space[at + 1..at + 1 + MAX].copy_from_slice(self.padded_bytes());
+        at + 1 + self.length()
+    }
+}
+
 impl<const MAX: usize> Wire for ShortText<MAX> {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(u8::try_from(self.length()).expect("short text is shorter than 256 bytes"));
-        let end = out.len() + self.length();
-        out.extend_from_slice(self.padded_bytes());
-        out.truncate(end);
+        append_flat(out, |space| self.put(space, 0));
     }
     fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
         let [length] = take(input)?;
         let (text, rest) = input.split_at_checked(usize::from(length)).ok_or(DecodeError::Truncated)?;
         *input = rest;
         Self::from_bytes(text).ok_or(DecodeError::BadValue)
+    }
+}
+
+impl<T: Flat> Flat for Option<T> {
+    #[inline]
+    fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+        match self {
+            None => 0_u8.put(space, at),
+            Some(value) => {
+                let at = 1_u8.put(space, at);
+                value.put(space, at)
+            }
+        }
     }
 }
 
@@ -190,6 +282,13 @@ impl<T: Wire> Wire for Option<T> {
             [1] => T::decode(input).map(Some),
             _ => Err(DecodeError::BadValue),
         }
+    }
+}
+
+impl Flat for RejectCode {
+    #[inline]
+    fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+        (*self as u16).put(space, at)
     }
 }
 
@@ -302,9 +401,9 @@ wire_enum!(Command {
     9 => BatchSealed(batch),
 });
 
-wire_struct!(Rejected { account, report_sequence, code, market, client_id, order });
+wire_flat_struct!(Rejected { account, report_sequence, code, market, client_id, order });
 wire_struct!(Duplicate { account, original, rejected });
-wire_struct!(OrderAccepted {
+wire_flat_struct!(OrderAccepted {
     account,
     report_sequence,
     market,
@@ -318,11 +417,21 @@ wire_struct!(OrderAccepted {
     quantity,
     quote_budget,
 });
-wire_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker, taker });
-wire_struct!(TradeParty { account, order, report_sequence, remaining, fee });
-wire_struct!(OrderRested { account, market, order, side, price, remaining, feed_sequence });
-wire_struct!(OrderCanceled { account, report_sequence, market, order, side, price, remaining, reason, feed_sequence });
-wire_struct!(OrderReduced {
+wire_flat_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker, taker });
+wire_flat_struct!(TradeParty { account, order, report_sequence, remaining, fee });
+wire_flat_struct!(OrderRested { account, market, order, side, price, remaining, feed_sequence });
+wire_flat_struct!(OrderCanceled {
+    account,
+    report_sequence,
+    market,
+    order,
+    side,
+    price,
+    remaining,
+    reason,
+    feed_sequence
+});
+wire_flat_struct!(OrderReduced {
     account,
     report_sequence,
     market,
