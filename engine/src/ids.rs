@@ -62,11 +62,14 @@ impl OrderId {
     }
 }
 
-/// Text of at most `MAX` bytes, stored in place, so that plain data stays `Copy`.
+/// Text of at most `MAX` bytes, stored in place, so that plain data stays `Copy`. The bytes come first: what copies the
+/// whole and what reads eight bytes at a time then cut it at the same places, and a read need not wait for the copy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
 pub struct ShortText<const MAX: usize> {
-    length: u8,
+    /// Zero behind the text's end.
     bytes: [u8; MAX],
+    length: u8,
 }
 
 impl<const MAX: usize> ShortText<MAX> {

@@ -22,6 +22,9 @@ use crate::measure::{Cost, measure};
 /// Commands that are near at once: 120 KiB.
 const CHUNK: usize = 512;
 
+/// More fills than any command of the flow has.
+const MAX_FILLS: usize = 64;
+
 /// The flow as commands.
 pub(crate) struct Commands {
     set_up: Vec<Command>,
@@ -48,25 +51,28 @@ impl Commands {
         let mut fills = Fills::default();
         let mut total = Cost::default();
         let mut near = Vec::with_capacity(CHUNK);
+        let mut trades = Vec::with_capacity(CHUNK * MAX_FILLS);
+        let flow_id =
+            |order: OrderId| u64::from(flow.steps[usize::try_from(order.sequence().0 - first).expect("an index")].id);
         for (chunk, sequence) in self.trading.chunks(CHUNK).zip((first..).step_by(CHUNK)) {
             near.clear();
             near.extend_from_slice(chunk);
+            trades.clear();
             let ((), cost) = measure(|| {
                 for (command, sequence) in near.iter().zip(sequence..) {
                     engine.apply(Sequence(sequence), Timestamp(1), command, &mut events);
                     for event in &events {
                         if let Event::Trade(trade) = event {
-                            let flow_id = |order: OrderId| {
-                                u64::from(flow.steps[usize::try_from(order.sequence().0 - first).expect("an index")].id)
-                            };
-                            let orders = (flow_id(trade.maker.order), flow_id(trade.taker.order));
-                            fills.add(orders, trade.price.0, trade.quantity.0);
+                            trades.push((trade.maker.order, trade.taker.order, trade.price, trade.quantity));
                         }
                     }
                 }
             });
             total.nanoseconds += cost.nanoseconds;
             total.allocations += cost.allocations;
+            for (maker, taker, price, quantity) in &trades {
+                fills.add((flow_id(*maker), flow_id(*taker)), price.0, quantity.0);
+            }
         }
         (fills, total)
     }
