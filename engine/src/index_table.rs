@@ -142,7 +142,7 @@ const fn tag(hash: u32) -> u64 {
 #[inline]
 const fn zero_bytes(word: u64) -> u64 {
     let low_bits_of_each = HIGH_BITS - LOW_BITS;
-    !((word & low_bits_of_each) + low_bits_of_each | word) & HIGH_BITS
+    !(((word & low_bits_of_each) + low_bits_of_each) | word) & HIGH_BITS
 }
 
 /// Hashes two words under a seed.
@@ -218,7 +218,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as u32
         };
-        let bad_hash = |index: u32| index % 7 | (index % 3) << 24;
+        let bad_hash = |index: u32| (index % 7) | ((index % 3) << 24);
         let mut table = IndexTable::new(64);
         let mut model = std::collections::BTreeSet::new();
         for _ in 0..200_000 {

@@ -11,6 +11,22 @@
 //! | a tick of the window, on either side | 24 and a fifth of a bit |
 //! | a level, on either side | 64 more, for when it is outside of the window |
 //!
+//! ```
+//! use lakh_engine::{PriceTimeBook, command::Side, ids::AccountId, units::{Lots, Ticks}};
+//!
+//! let mut book = PriceTimeBook::new(1_000, 100);
+//! let slot = book.insert(Side::Ask, Ticks(101), Lots(5), AccountId(7));
+//! let handle = book.handle(slot);
+//! // A buy order that goes up to 102 meets it, takes two lots and leaves it in its place.
+//! assert_eq!(book.first_within(Side::Ask, Ticks(102)), Some(slot));
+//! book.reduce(slot, Lots(2));
+//! assert_eq!(book.order(slot).remaining(), Lots(3));
+//! // Its owner cancels what is left.
+//! let slot = book.slot(handle).expect("it still rests");
+//! book.remove(slot);
+//! assert_eq!((book.slot(handle), book.best_price(Side::Ask)), (None, None));
+//! ```
+//!
 //! The window's ticks are `max_levels`, rounded up to a power of two, 4,096 at least and 262,144 at most. All memory is
 //! taken and touched by [`PriceTimeBook::new`].
 
