@@ -242,6 +242,6 @@ impl Book {
 
     #[inline]
     fn client_hash(&self, account: AccountId, client_id: &ClientId) -> u32 {
-        hash_client_id(self.hash_seed, u64::from(account.0), client_id)
+        hash_client_id(self.hash_seed, account.0, client_id)
     }
 }

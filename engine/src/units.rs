@@ -115,7 +115,15 @@ impl FeeRate {
     /// Both directions round in the venue's favour by less than one atom.
     pub fn fee_on(self, notional: Atoms) -> i64 {
         let product = u128::from(notional.0) * u128::from(self.0.unsigned_abs());
-        let atoms = if self.0 >= 0 { product.div_ceil(Self::SCALE) } else { product / Self::SCALE };
+        let atoms = match u64::try_from(product) {
+            // The usual case: a division of 64 bits by a constant is a multiplication, one of 128 bits is a call.
+            Ok(product) => {
+                let scale = Self::SCALE as u64;
+                u128::from(if self.0 >= 0 { product.div_ceil(scale) } else { product / scale })
+            }
+            Err(_) if self.0 >= 0 => product.div_ceil(Self::SCALE),
+            Err(_) => product / Self::SCALE,
+        };
         let atoms =
             i64::try_from(atoms).expect("a rate is at most 10 % and a notional fits i64 by the market's bounds");
         if self.0 >= 0 { atoms } else { -atoms }
@@ -142,6 +150,11 @@ mod tests {
             (-1_000, 999, 0),    // a rebate of 0.999 is not paid
             (-1_000, 1_999, -1), // a rebate of 1.999 is paid as one
             (0, u64::MAX >> 1, 0),
+            // Both sides of where the product no longer fits 64 bits.
+            (100_000, 184_467_440_737_095, 18_446_744_073_710),
+            (100_000, 184_467_440_737_096, 18_446_744_073_710),
+            (100_000, 1 << 59, 57_646_075_230_342_349),
+            (-100_000, 1 << 59, -57_646_075_230_342_348),
         ];
         for (rate, notional, fee) in cases {
             assert_eq!(FeeRate(rate).fee_on(Atoms(notional)), fee, "rate {rate} on {notional}");
