@@ -34,21 +34,23 @@ fn main() {
         let flow = Flow::new(COMMANDS, size, 1);
         let max_orders = flow.resting.next_power_of_two() * 2;
         println!("{COMMANDS} commands, {size} orders resting, room for {max_orders}");
-        let mut ours = None;
+        let mut ours = Vec::new();
         if wants("bare") {
             let requests = bare::Requests::new(&flow, max_orders);
-            print_row("bare book, cancel by handle", None, must_agree(&flow, || requests.play_by_handle()));
-            print_row("bare book, cancel by id", None, must_agree(&flow, || requests.play_by_id()));
+            let row = must_agree(&flow, || requests.play_by_handle());
+            ours.push(("bare book", row.median()));
+            print_row("bare book, cancel by handle", &[], row);
+            print_row("bare book, cancel by id", &[], must_agree(&flow, || requests.play_by_id()));
         }
         if wants("full") {
             let commands = full::Commands::new(&flow, max_orders);
             let row = must_agree(&flow, || commands.play(&flow));
-            ours = Some(row.nanoseconds[RUNS / 2]);
-            print_row("full engine", None, row);
+            ours.push(("full engine", row.median()));
+            print_row("full engine", &[], row);
         }
         if wants("peers") {
             for (name, play) in peers::PEERS {
-                print_row(name, ours, run(&flow, || play(&flow)));
+                print_row(name, &ours, run(&flow, || play(&flow)));
             }
         }
     }
@@ -61,6 +63,14 @@ struct Row {
     allocations: u64,
     /// Runs whose fills were the flow's.
     agreed: usize,
+    /// How many fills a run had, and how many of the flow's.
+    fills: (u64, u64),
+}
+
+impl Row {
+    fn median(&self) -> u64 {
+        self.nanoseconds[RUNS / 2]
+    }
 }
 
 fn run(flow: &Flow, mut play: impl FnMut() -> (Fills, Cost)) -> Row {
@@ -71,6 +81,7 @@ fn run(flow: &Flow, mut play: impl FnMut() -> (Fills, Cost)) -> Row {
         nanoseconds,
         allocations: runs.iter().map(|(_, cost)| cost.allocations).max().unwrap_or(0),
         agreed: runs.iter().filter(|(fills, _)| *fills == flow.fills).count(),
+        fills: (runs[0].0.count, flow.fills.count),
     }
 }
 
@@ -81,17 +92,23 @@ fn must_agree(flow: &Flow, play: impl FnMut() -> (Fills, Cost)) -> Row {
     row
 }
 
-fn print_row(name: &str, ours: Option<u64>, row: Row) {
+/// Prints a row, with how many times as fast each of `ours` is.
+fn print_row(name: &str, ours: &[(&str, u64)], row: Row) {
     let rate = |nanoseconds: u64| COMMANDS as f64 * 1e3 / nanoseconds as f64;
-    let median = row.nanoseconds[RUNS / 2];
-    let ratio = ours.map_or(String::new(), |ours| format!(", full engine is {:.1} x", median as f64 / ours as f64));
-    println!(
-        "  {name:<28} {:>7.2} M/s {:>7.1} ns  best {:.2} worst {:.2}  {} allocations, fills {}{ratio}",
-        rate(median),
-        median as f64 / COMMANDS as f64,
+    let fills = match row.fills {
+        _ if row.agreed == RUNS => "equal".to_owned(),
+        (count, expected) => format!("DIFFER ({count} of {expected})"),
+    };
+    print!(
+        "  {name:<28} {:>7.2} M/s {:>7.1} ns  best {:.2} worst {:.2}  {} allocations, fills {fills}",
+        rate(row.median()),
+        row.median() as f64 / COMMANDS as f64,
         rate(row.nanoseconds[0]),
         rate(row.nanoseconds[RUNS - 1]),
         row.allocations,
-        if row.agreed == RUNS { "equal" } else { "DIFFER" },
     );
+    for (name, nanoseconds) in ours {
+        print!(", {name} {:.1} x", row.median() as f64 / *nanoseconds as f64);
+    }
+    println!();
 }
