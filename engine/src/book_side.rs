@@ -2,7 +2,8 @@
 //!
 //! A bid's rank is its price, an ask's the complement of its price. With that both sides are the same code, and nothing
 //! behind here branches on the side: which side an order is on is a coin toss to the processor, and a wrong guess costs
-//! as much as a third of a command. Measured against a side that is a type's parameter, whose one branch is that guess.
+//! as much as a third of a command. A side that is a type's parameter has no branch in its own code, but needs one to be
+//! chosen, which is that same guess.
 //!
 //! Bounds: the ladder's.
 
