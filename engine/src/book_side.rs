@@ -108,7 +108,7 @@ mod tests {
     use std::collections::{BTreeMap, VecDeque};
 
     use proptest::prelude::{Strategy, any, prop, prop_oneof};
-    use proptest::test_runner::{Config, TestError, TestRunner};
+    use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
     use super::*;
     use crate::ids::AccountId;
@@ -220,7 +220,10 @@ mod tests {
         let actions = prop::collection::vec((0_u8..10, price(), 1_u64..4, any::<prop::sample::Index>()), 1..400);
         let config = Config { failure_persistence: None, ..Config::with_cases(300) };
         for side in [Side::Bid, Side::Ask] {
-            let mut runner = TestRunner::new(config.clone());
+            let seed = [0x51; 32];
+            println!("{side:?}, seed {seed:?}");
+            let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+            let mut runner = TestRunner::new_with_rng(config.clone(), random);
             let result = runner.run(&actions, |actions| {
                 let mut pair = Pair::new(side);
                 for (action, price, quantity, which) in actions {
