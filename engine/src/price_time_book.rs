@@ -28,7 +28,7 @@
 //! ```
 //!
 //! The window's ticks are `max_levels`, rounded up to a power of two, 4,096 at least and 262,144 at most. All memory is
-//! taken and touched by [`PriceTimeBook::new`].
+//! taken by [`PriceTimeBook::new`], and touched but for the stacks of levels outside of the window.
 
 use crate::book_side::BookSide;
 use crate::command::Side;
