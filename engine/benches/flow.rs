@@ -10,8 +10,8 @@
 use lakh_engine::Engine;
 use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, CancelOrder, Capacities, Command, Deposit, EvidenceGrade, Genesis,
-    MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode,
-    SettlementBinding, Side, SignedCommand, TimeInForce,
+    MarketState, Mode, Operation, OrderReference, PlaceOrder, RegisterKey, ReplayGuard, SettlementBinding, Side,
+    SignedCommand,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
@@ -221,15 +221,8 @@ fn trading_commands(steps: &[Step], first: u64) -> Vec<Command> {
         } else {
             order_ids[step.id as usize] = OrderId::new(Sequence(sequence), 0);
             Operation::PlaceOrder(PlaceOrder {
-                market,
-                side: step.side,
-                order_type: OrderType::Limit,
-                time_in_force: TimeInForce::GoodTillCancel,
-                price: Ticks(u64::from(step.price)),
-                quantity: Lots(u64::from(step.quantity)),
-                quote_budget: Atoms::ZERO,
-                self_trade_mode: SelfTradeMode::None,
                 client_id: ClientId::new(&format!("bench-{}", step.id)).expect("short"),
+                ..PlaceOrder::limit(market, step.side, Ticks(u64::from(step.price)), Lots(u64::from(step.quantity)))
             })
         };
         Command::Signed(SignedCommand {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use crate::command::Side;
 use crate::ids::{AccountId, MarketId, OrderId, Sequence};
+use crate::units::Timestamp;
 
 /// Orders that one command may touch: fills, and orders taken off.
 pub const MAX_TOUCHED_ORDERS: u32 = 1_024;
@@ -15,6 +16,8 @@ pub const MAX_TOUCHED_ORDERS: u32 = 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AgendaItem {
     CancelAll(CancelAllProgress),
+    /// What is due at that time.
+    AdvanceTime(Timestamp),
 }
 
 /// How far a mass cancel has come.

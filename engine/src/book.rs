@@ -125,7 +125,8 @@ impl Book {
     }
 
     /// Puts an order behind all others of its price. Room was checked by the caller; links and level are set here.
-    pub(crate) fn insert(&mut self, order: Order) {
+    /// Tells its slot.
+    pub(crate) fn insert(&mut self, order: Order) -> u32 {
         let level = self.side_mut(order.side).level_at(order.price);
         let tail = self.accounts[order.account.0 as usize].tail;
         let account_links = Links { previous: tail, next: NONE };
@@ -146,6 +147,7 @@ impl Book {
         if !order.client_id.is_empty() {
             self.by_client_id.insert(self.client_hash(order.account, &order.client_id), slot);
         }
+        slot
     }
 
     /// Puts the orders of a snapshot back, given in price-time priority.

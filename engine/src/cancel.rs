@@ -1,6 +1,6 @@
 //! Taking orders off: one, all, and a part of one.
 
-use crate::agenda::{AgendaItem, CancelAllProgress, MAX_TOUCHED_ORDERS};
+use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::command::{AmendOrder, CancelAll, CancelOrder, MarketState, OrderReference, Side};
 use crate::engine::{Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
@@ -99,15 +99,17 @@ impl Shard {
     pub(crate) fn continue_agenda(&mut self, events: &mut Vec<Event>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
+            AgendaItem::AdvanceTime(until) => self.advance_time(until, events),
         }
         Ok(())
     }
 
-    /// Looks at up to [`MAX_TOUCHED_ORDERS`] orders and puts what is left back in front of the agenda.
+    /// Looks at as many orders as the command may touch and puts what is left back in front of the agenda.
     fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Vec<Event>) {
         let mut canceled = 0;
         let mut finished = Completion::Pending;
-        for _ in 0..MAX_TOUCHED_ORDERS {
+        while self.work > 0 {
+            self.work -= 1;
             match self.next_to_cancel(&mut progress) {
                 None => {
                     finished = Completion::Finished;

@@ -119,7 +119,7 @@ macro_rules! wire_enum {
                 }
             }
             fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
-                let [tag] = take(input)?;
+                let tag = u8::decode(input)?;
                 match tag {
                     $($tag => Ok(Self::$variant $(({
                         let $value = Wire::decode(input)?;
@@ -132,7 +132,7 @@ macro_rules! wire_enum {
     };
 }
 
-pub(crate) use {wire_byte_enum, wire_struct};
+pub(crate) use {wire_byte_enum, wire_enum, wire_struct};
 
 wire_integer!(u8, u16, u32, u64, u128, i32, i64);
 wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, Sequence, AccountId, MarketId, AssetId, KeyId, OrderId, TradeId);
@@ -206,12 +206,12 @@ wire_byte_enum!(MarketState { PreOpen, PostOnly, Open, CancelOnly, Halt });
 wire_byte_enum!(EvidenceGrade { Delegated, HeaderKeyed, Signed, Native });
 wire_byte_enum!(Side { Bid, Ask });
 wire_byte_enum!(OrderType { Limit, LimitMaker, Market });
-wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill });
+wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate });
 wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker });
 wire_byte_enum!(Completion { Pending, Finished });
 wire_byte_enum!(KeyEnd { Revoked, Expired });
 wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal });
-wire_byte_enum!(CancelReason { Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills });
+wire_byte_enum!(CancelReason { Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills, Expired });
 
 wire_struct!(AssetSpec { asset, symbol, decimals, chain_units_per_atom });
 wire_struct!(MarketSpec {
@@ -251,6 +251,7 @@ wire_struct!(PlaceOrder {
     quantity,
     quote_budget,
     self_trade_mode,
+    expires_at,
     client_id,
 });
 wire_struct!(CancelOrder { market, target });
@@ -316,6 +317,7 @@ wire_struct!(OrderAccepted {
     price,
     quantity,
     quote_budget,
+    expires_at,
 });
 wire_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker, taker });
 wire_struct!(TradeParty { account, order, report_sequence, remaining, fee });

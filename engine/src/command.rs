@@ -388,6 +388,15 @@ pub enum TimeInForce {
     ImmediateOrCancel = 1,
     /// All at once or nothing.
     FillOrKill = 2,
+    /// Rests until cancelled or until its own time has come.
+    GoodTillDate = 3,
+}
+
+impl TimeInForce {
+    /// Whether what does not trade at once goes on the book.
+    pub const fn rests(self) -> bool {
+        matches!(self, Self::GoodTillCancel | Self::GoodTillDate)
+    }
 }
 
 /// What happens when two orders of one self-trade group would trade; the taker's mode decides.
@@ -421,8 +430,28 @@ pub struct PlaceOrder {
     pub quote_budget: Atoms,
     /// What happens when it meets its own group.
     pub self_trade_mode: SelfTradeMode,
+    /// For [`TimeInForce::GoodTillDate`] when it ends; else 0.
+    pub expires_at: Timestamp,
     /// The client's id, or empty.
     pub client_id: ClientId,
+}
+
+impl PlaceOrder {
+    /// A limit order that rests until cancelled, with nothing else asked for; other orders are this one with changes.
+    pub const fn limit(market: MarketId, side: Side, price: Ticks, quantity: Lots) -> Self {
+        Self {
+            market,
+            side,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price,
+            quantity,
+            quote_budget: Atoms::ZERO,
+            self_trade_mode: SelfTradeMode::None,
+            expires_at: Timestamp::ZERO,
+            client_id: ClientId::EMPTY,
+        }
+    }
 }
 
 /// Names one live order of the asking account.

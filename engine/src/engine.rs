@@ -5,15 +5,16 @@
 //! [`Engine::MAX_EVENTS`] events; what is left stands in the agenda.
 
 use crate::accounts::Accounts;
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
 use crate::balances::{Balance, Balances};
 use crate::book_view::BookView;
 use crate::chain_queue::ChainPosition;
 use crate::command::{Command, Epoch, Genesis, Mode, SettlementBinding};
 use crate::digests::DigestStore;
-use crate::event::{Event, KeyEnd, Rejected};
+use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
+use crate::indexed_heap::IndexedHeap;
 use crate::market::Market;
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::reject::RejectCode;
@@ -44,6 +45,10 @@ pub(crate) struct Shard {
     pub(crate) agenda: Agenda,
     /// Digests that keys have reserved.
     pub(crate) digests_reserved: u32,
+    /// Markets with orders that end by themselves, by the first one's end.
+    pub(crate) market_deadlines: IndexedHeap,
+    /// Orders that the current command may still touch; not state.
+    pub(crate) work: u32,
 }
 
 /// A reject on its way out: the code and what it names.
@@ -132,6 +137,7 @@ impl Engine {
             return Ok(());
         };
         shard.balances.begin(moment.sequence);
+        shard.work = MAX_TOUCHED_ORDERS;
         if !shard.agenda.is_empty() && !matches!(command, Command::Continue) {
             return Err(RejectCode::AgendaPending);
         }
@@ -139,7 +145,7 @@ impl Engine {
             Command::Genesis(_) => Err(RejectCode::GenesisOver),
             Command::Epoch(epoch) => self.start_epoch(epoch, events),
             Command::AdvanceTime => {
-                shard.expire_keys(moment.now, events);
+                shard.advance_time(moment.now, events);
                 Ok(())
             }
             Command::Continue => shard.continue_agenda(events),
@@ -197,7 +203,7 @@ impl Engine {
 
     /// When [`Command::AdvanceTime`] is due next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.shard.as_ref()?.accounts.next_expiry()
+        self.shard.as_ref()?.next_deadline()
     }
 
     /// BLAKE3 of the canonical snapshot: equal states have equal hashes, on any machine.
@@ -318,6 +324,8 @@ impl Shard {
             digests: DigestStore::new(capacities.digests, genesis.hash_seed),
             agenda: Agenda::new(capacities.agenda),
             digests_reserved: 0,
+            market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),
+            work: 0,
         })
     }
 
@@ -328,15 +336,5 @@ impl Shard {
             events.push(Event::BalanceChanged { account, asset, available, held });
         }
         self.balances.forget_touched();
-    }
-
-    /// Ends the keys whose time is over, as many as one command may.
-    fn expire_keys(&mut self, now: Timestamp, events: &mut Vec<Event>) {
-        for _ in 0..crate::agenda::MAX_TOUCHED_ORDERS {
-            match self.accounts.expire_one(now) {
-                None => return,
-                Some(key) => events.push(Event::KeyEnded { key, cause: KeyEnd::Expired }),
-            }
-        }
     }
 }

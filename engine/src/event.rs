@@ -262,6 +262,8 @@ pub struct OrderAccepted {
     pub quantity: Lots,
     /// Quote budget; 0 where there is a quantity.
     pub quote_budget: Atoms,
+    /// When it ends by itself; 0 for never.
+    pub expires_at: Timestamp,
 }
 
 /// Two orders traded, at the maker's price.
@@ -358,6 +360,8 @@ pub enum CancelReason {
     SelfTrade = 4,
     /// It has traded with as many orders as one command may.
     MaxFills = 5,
+    /// Its own time has come.
+    Expired = 6,
 }
 
 /// An order became smaller and kept its place.

@@ -1,9 +1,12 @@
 //! A market: its specification, its state, its book, its counters. And the one table of what each state allows.
 
 use crate::book::Book;
-use crate::command::{MarketState, Operation, OrderType};
+use crate::command::{MarketState, Operation, OrderReference, OrderType};
 use crate::ids::TradeId;
+use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::market_spec::MarketSpec;
+use crate::order_arena::Order;
+use crate::units::Timestamp;
 
 /// See the module.
 #[derive(Debug)]
@@ -13,12 +16,42 @@ pub(crate) struct Market {
     pub(crate) book: Book,
     pub(crate) last_trade: TradeId,
     pub(crate) feed_sequence: u64,
+    /// Orders that end by themselves, next first; by their slot in the book.
+    pub(crate) deadlines: IndexedHeap,
 }
 
 impl Market {
     pub(crate) fn new(spec: MarketSpec, accounts: u32, hash_seed: u64) -> Self {
         let book = Book::new(spec.max_orders, spec.max_levels, accounts, hash_seed);
-        Self { spec, state: MarketState::PreOpen, book, last_trade: TradeId(0), feed_sequence: 0 }
+        let deadlines = IndexedHeap::new(spec.max_orders);
+        Self { spec, state: MarketState::PreOpen, book, last_trade: TradeId(0), feed_sequence: 0, deadlines }
+    }
+
+    /// Puts an order on the book, and its end among the deadlines.
+    pub(crate) fn insert(&mut self, order: Order) {
+        let slot = self.book.insert(order);
+        if order.expires_at != Timestamp::ZERO {
+            self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
+        }
+    }
+
+    /// Takes an order off the book, and its end out of the deadlines.
+    pub(crate) fn remove(&mut self, slot: u32) -> Order {
+        let order = self.book.remove(slot);
+        if order.expires_at != Timestamp::ZERO {
+            self.deadlines.remove(slot);
+        }
+        order
+    }
+
+    /// Puts the orders of a snapshot back, given in price-time priority.
+    pub(crate) fn restore(&mut self, orders: &[Order]) -> Result<(), ()> {
+        self.book.restore(orders)?;
+        for order in orders.iter().filter(|order| order.expires_at != Timestamp::ZERO) {
+            let slot = self.book.find(order.account, OrderReference::OrderId(order.id)).ok_or(())?;
+            self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
+        }
+        Ok(())
     }
 
     /// Counts one more change of the public book.

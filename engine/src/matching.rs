@@ -2,7 +2,6 @@
 //!
 //! The loop is short: look at the order that is next, decide how much, trade. Money moves inside [`Shard::settle`].
 
-use crate::agenda::MAX_TOUCHED_ORDERS;
 use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
@@ -10,7 +9,7 @@ use crate::ids::{AccountId, MarketId};
 use crate::order_arena::{Links, Order};
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
-use crate::units::{Atoms, Lots};
+use crate::units::{Atoms, Lots, Timestamp};
 use crate::validate::hold;
 
 impl Shard {
@@ -22,7 +21,7 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let mut taker = self.validate_order(order_id(moment.sequence), account, request)?;
+        let mut taker = self.validate_order(moment.now, order_id(moment.sequence), account, request)?;
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
         if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(&taker) {
@@ -44,11 +43,16 @@ impl Shard {
 
     /// The match loop.
     fn match_taker(&mut self, taker: &mut Taker, events: &mut Vec<Event>) -> Stop {
-        for _ in 0..MAX_TOUCHED_ORDERS {
+        loop {
             if taker.is_done() {
                 return Stop::Done;
             }
+            // Looked at before the work is, so that who has run out of both is told what the book says.
             let Some(slot) = self.next_maker(taker) else { return Stop::NothingInReach };
+            if self.work == 0 {
+                return Stop::MaxFills;
+            }
+            self.work -= 1;
             match self.self_trade(taker, self.maker(taker, slot)) {
                 SelfTradeMode::None => {}
                 SelfTradeMode::ExpireTaker => return Stop::SelfTrade,
@@ -63,15 +67,10 @@ impl Shard {
             }
             self.trade_with(taker, slot, quantity, events);
         }
-        match self.next_maker(taker) {
-            _ if taker.is_done() => Stop::Done,
-            None => Stop::NothingInReach,
-            Some(_) => Stop::MaxFills,
-        }
     }
 
     /// The slot of the order that trades next with the taker, if one is within its limit. Only the slot, since an order
-    /// is 160 bytes, of which matching reads a third.
+    /// is 168 bytes, of which matching reads a third.
     fn next_maker(&self, taker: &Taker) -> Option<u32> {
         let book = &self.markets[usize::from(taker.market.0)].book;
         let slot = book.best_order(taker.side.opposite())?;
@@ -109,10 +108,10 @@ impl Shard {
     /// One fill: money, book, events.
     fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
-        let Order { id, account, price, hold_per_lot, maker_fee, remaining, .. } = *market.book.order(slot);
+        let Order { id, account, price, hold_per_lot, maker_fee, remaining, expires_at, .. } = *market.book.order(slot);
         let remaining = remaining - quantity;
         if remaining.is_zero() {
-            market.book.remove(slot);
+            market.remove(slot);
         } else {
             market.book.fill(slot, quantity);
         }
@@ -122,6 +121,9 @@ impl Shard {
         let taker_fee = taker.taker_fee.fee_on(notional);
         // A rebate is at most the fee of the same fill, so that two accounts can never trade money out of the venue.
         let maker_fee = maker_fee.fee_on(notional).max(-taker_fee);
+        if remaining.is_zero() && expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.market);
+        }
         let freed = hold(hold_per_lot, quantity);
         self.settle(taker, &Fill { maker: account, freed, quantity, notional, taker_fee, maker_fee });
         events.push(Event::Trade(Trade {
@@ -177,7 +179,7 @@ impl Shard {
         let book = &self.markets[usize::from(taker.market.0)].book;
         let mut left = taker.remaining();
         let in_reach = book.orders(taker.side.opposite()).take_while(|maker| taker.reaches(maker.price));
-        for maker in in_reach.take(MAX_TOUCHED_ORDERS as usize) {
+        for maker in in_reach.take(self.work as usize) {
             match self.self_trade(taker, maker) {
                 SelfTradeMode::None => left -= left.min(maker.remaining),
                 SelfTradeMode::ExpireTaker => return false,
@@ -199,7 +201,7 @@ impl Shard {
             Side::Ask => market.spec.base,
         };
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
-        market.book.insert(resting(taker));
+        market.insert(resting(taker));
         events.push(Event::OrderRested(OrderRested {
             account: taker.account,
             market: taker.market,
@@ -209,6 +211,9 @@ impl Shard {
             remaining,
             feed_sequence: market.next_feed(),
         }));
+        if taker.expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.market);
+        }
     }
 
     /// Says that what is left of an incoming order is gone.
@@ -229,7 +234,7 @@ impl Shard {
     /// Takes a resting order off the book, frees what it held and says so.
     pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
         let entry = &mut self.markets[usize::from(market.0)];
-        let order = entry.book.remove(slot);
+        let order = entry.remove(slot);
         let asset = match order.side {
             Side::Bid => entry.spec.quote,
             Side::Ask => entry.spec.base,
@@ -246,6 +251,9 @@ impl Shard {
             reason,
             feed_sequence: entry.next_feed(),
         }));
+        if order.expires_at != Timestamp::ZERO {
+            self.note_deadline(market);
+        }
     }
 }
 
@@ -277,6 +285,7 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
             Wanted::Quantity(_) => Atoms::ZERO,
             Wanted::QuoteBudget(budget) => budget,
         },
+        expires_at: taker.expires_at,
     }
 }
 
@@ -296,6 +305,7 @@ fn resting(taker: &Taker) -> Order {
         order_type: taker.order_type,
         time_in_force: taker.time_in_force,
         self_trade_mode: taker.self_trade_mode,
+        expires_at: taker.expires_at,
         client_id: taker.client_id,
     }
 }

@@ -1,12 +1,12 @@
 //! The orders of one book, in slots that are taken and given back last-in first-out; no allocation after start.
 //!
 //! An order stands in two intrusive lists at once: its price level's, in time priority, and its account's, by id.
-//! Bounds: `capacity` orders, 160 bytes each (id tables of the book add 32).
+//! Bounds: `capacity` orders, 168 bytes each (id tables of the book add 32).
 
 use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::index_table::NONE;
-use crate::units::{Atoms, FeeRate, Lots, Ticks};
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// A resting order.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Order {
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) self_trade_mode: SelfTradeMode,
+    /// When it ends by itself; 0 for never.
+    pub(crate) expires_at: Timestamp,
     pub(crate) client_id: ClientId,
 }
 

@@ -88,6 +88,8 @@ reject_codes! {
     MarketUnknown = 30,
     /// The market's state does not allow it.
     MarketClosed = 31,
+    /// The order's own end has come already.
+    ExpiryPassed = 32,
 
     /// Type, time in force, price, quantity and budget do not go together.
     BadCombination = 40,

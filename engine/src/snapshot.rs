@@ -18,7 +18,7 @@ use crate::accounts::{Account, Key, KeyStatus};
 use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::balances::{Balance, Totals};
 use crate::chain_queue::ChainPosition;
-use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_struct};
+use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_enum, wire_struct};
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
@@ -124,7 +124,7 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
         shard.digests.oldest_second().encode(out);
         shard.digests.entries().iter().for_each(|entry| entry.encode(out));
     }
-    encode_section(7, shard.agenda.items(), out, |AgendaItem::CancelAll(progress), out| progress.encode(out));
+    encode_section(7, shard.agenda.items(), out, AgendaItem::encode);
 }
 
 fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
@@ -155,7 +155,9 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
         if u32::from(market.spec.market.0) != index || index >= u32::from(genesis.capacities.markets) {
             return Err(DecodeError::BadValue);
         }
+        let id = market.spec.market;
         shard.markets.push(market);
+        shard.note_deadline(id);
     }
     for index in 0..section_length(4, input)? {
         decode_account(&mut shard, &genesis, index, input)?;
@@ -175,7 +177,7 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
         if shard.agenda.is_full() {
             return Err(DecodeError::BadValue);
         }
-        shard.agenda.push(AgendaItem::CancelAll(Wire::decode(input)?));
+        shard.agenda.push(Wire::decode(input)?);
     }
     Ok(shard)
 }
@@ -214,7 +216,7 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
         total = total.checked_add(order.remaining).ok_or(DecodeError::BadValue)?;
         orders.push(order);
     }
-    market.book.restore(&orders).map_err(|()| DecodeError::BadValue)?;
+    market.restore(&orders).map_err(|()| DecodeError::BadValue)?;
     Ok(market)
 }
 
@@ -271,6 +273,10 @@ wire_struct!(ChainPosition { last_queue_id, last_queue_prefix, last_batch_id, la
 wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade });
 wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
+wire_enum!(AgendaItem {
+    0 => CancelAll(progress),
+    1 => AdvanceTime(until),
+});
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
 wire_struct!(
     Order {
@@ -285,6 +291,7 @@ wire_struct!(
         order_type,
         time_in_force,
         self_trade_mode,
+        expires_at,
         client_id,
     } level: NONE, level_links: Links::ALONE, account_links: Links::ALONE
 );

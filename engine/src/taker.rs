@@ -3,7 +3,7 @@
 use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::event::CancelReason;
 use crate::ids::{AccountId, ClientId, MarketId, OrderId};
-use crate::units::{Atoms, FeeRate, Lots, Ticks};
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Taker {
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) self_trade_mode: SelfTradeMode,
+    /// When its rest ends by itself; 0 for never.
+    pub(crate) expires_at: Timestamp,
     pub(crate) client_id: ClientId,
     /// What it was placed with; 0 for a quote budget.
     pub(crate) quantity: Lots,
@@ -66,6 +68,7 @@ impl Taker {
             order_type: request.order_type,
             time_in_force: request.time_in_force,
             self_trade_mode: request.self_trade_mode,
+            expires_at: request.expires_at,
             client_id: request.client_id,
             quantity: request.quantity,
             maker_fee: FeeRate(0),
@@ -111,8 +114,8 @@ impl Taker {
         match (stop, self.time_in_force) {
             (Stop::SelfTrade, _) => Some(CancelReason::SelfTrade),
             (Stop::MaxFills, _) => Some(CancelReason::MaxFills),
-            (_, TimeInForce::GoodTillCancel) => None,
-            (_, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill) => Some(CancelReason::NotFilled),
+            (_, time_in_force) if time_in_force.rests() => None,
+            _ => Some(CancelReason::NotFilled),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::market::Market;
 use crate::order_arena::Order;
 use crate::reject::RejectCode;
 use crate::taker::{Taker, Wanted};
-use crate::units::{Atoms, Lots, Ticks};
+use crate::units::{Atoms, Lots, Ticks, Timestamp};
 
 /// Open orders that one account may have in one market.
 pub const MAX_OPEN_ORDERS: u32 = 4_096;
@@ -24,6 +24,7 @@ impl Shard {
     /// Checks everything that can stand against an order and makes the taker that it becomes.
     pub(crate) fn validate_order(
         &self,
+        now: Timestamp,
         order: OrderId,
         account: AccountId,
         request: &PlaceOrder,
@@ -31,6 +32,9 @@ impl Shard {
         let market = self.market(request.market)?;
         if !crate::market::allows(market.state, &crate::command::Operation::PlaceOrder(*request)) {
             return Err(RejectCode::MarketClosed.into());
+        }
+        if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
+            return Err(RejectCode::ExpiryPassed.into());
         }
         check_combination(request)?;
         check_ranges(market, request)?;
@@ -66,13 +70,15 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
     let has_price = !request.price.is_zero();
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
-        OrderType::LimitMaker => has_quantity && !has_budget && request.time_in_force == TimeInForce::GoodTillCancel,
+        OrderType::LimitMaker => has_quantity && !has_budget && request.time_in_force.rests(),
         OrderType::Market => {
             let by_quantity = has_quantity && !has_budget;
             let by_budget = has_budget && !has_quantity && request.time_in_force == TimeInForce::ImmediateOrCancel;
-            (by_quantity || by_budget) && request.time_in_force != TimeInForce::GoodTillCancel
+            (by_quantity || by_budget) && !request.time_in_force.rests()
         }
     };
+    let by_date = request.time_in_force == TimeInForce::GoodTillDate;
+    let fits = fits && by_date == (request.expires_at != Timestamp::ZERO);
     let priced = has_price || request.order_type == OrderType::Market;
     match (fits, priced) {
         (false, _) => Err(RejectCode::BadCombination),
@@ -110,6 +116,7 @@ fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) ->
             && order.time_in_force == request.time_in_force
             && order.price == request.price
             && order.quantity == request.quantity
+            && order.expires_at == request.expires_at
     };
     let code = if same(live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
     Err(Reject { code, order: live.id })
@@ -117,7 +124,7 @@ fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) ->
 
 /// Room for what may rest.
 fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), RejectCode> {
-    if request.time_in_force != TimeInForce::GoodTillCancel {
+    if !request.time_in_force.rests() {
         return Ok(());
     }
     if market.book.account_order_count(account) >= MAX_OPEN_ORDERS {

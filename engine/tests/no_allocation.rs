@@ -67,7 +67,7 @@ fn commands(seed: u64, first: u64, count: u64) -> Vec<(Timestamp, Command)> {
         let now = Timestamp(START.0 + sequence * 20_000_000);
         let account = AccountId(1 + u32::try_from(random.below(3)).expect("small"));
         let operation = match random.below(100) {
-            0..70 => Operation::PlaceOrder(random::place(&mut random, BTCUSD)),
+            0..70 => Operation::PlaceOrder(random::place(&mut random, BTCUSD, now)),
             70..99 => Operation::CancelOrder(CancelOrder {
                 market: BTCUSD,
                 target: OrderReference::OrderId(OrderId::new(

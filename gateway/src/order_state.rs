@@ -269,7 +269,9 @@ impl OrderState {
         record.cancel_reason = Some(event.reason);
         record.status = match event.reason {
             CancelReason::Requested | CancelReason::MassCancel => OrderStatus::Canceled,
-            CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills => OrderStatus::Expired,
+            CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills | CancelReason::Expired => {
+                OrderStatus::Expired
+            }
             CancelReason::SelfTrade => OrderStatus::ExpiredInMatch,
         };
         if event.reason == CancelReason::SelfTrade {

@@ -278,13 +278,14 @@ fn numbers_of_enumerations_never_change() {
     assert_eq!([PreOpen, PostOnly, Open, CancelOnly, Halt].map(|value| value as u8), [0, 1, 2, 3, 4]);
     use EvidenceGrade::{Delegated, HeaderKeyed, Native, Signed};
     assert_eq!([Delegated, HeaderKeyed, Signed, Native].map(|value| value as u8), [0, 1, 2, 3]);
-    use TimeInForce::{FillOrKill, GoodTillCancel, ImmediateOrCancel};
-    assert_eq!([GoodTillCancel, ImmediateOrCancel, FillOrKill].map(|value| value as u8), [0, 1, 2]);
+    use TimeInForce::{FillOrKill, GoodTillCancel, GoodTillDate, ImmediateOrCancel};
+    let times = [GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate];
+    assert_eq!(times.map(|value| value as u8), [0, 1, 2, 3]);
     let modes = [SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker];
     assert_eq!(modes.map(|value| value as u8), [0, 1, 2]);
-    use CancelReason::{MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
-    let reasons = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills];
-    assert_eq!(reasons.map(|value| value as u8), [0, 1, 2, 3, 4, 5]);
+    use CancelReason::{Expired, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    let reasons = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills, Expired];
+    assert_eq!(reasons.map(|value| value as u8), [0, 1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

@@ -109,8 +109,8 @@ fn order_type(random: &mut Random) -> OrderType {
 }
 
 fn time_in_force(random: &mut Random) -> TimeInForce {
-    use TimeInForce::{FillOrKill, GoodTillCancel, ImmediateOrCancel};
-    random.pick(&[GoodTillCancel, ImmediateOrCancel, FillOrKill])
+    use TimeInForce::{FillOrKill, GoodTillCancel, GoodTillDate, ImmediateOrCancel};
+    random.pick(&[GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate])
 }
 
 fn self_trade_mode(random: &mut Random) -> SelfTradeMode {
@@ -209,6 +209,7 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
             quantity: lots(random),
             quote_budget: atoms(random),
             self_trade_mode: self_trade_mode(random),
+            expires_at: timestamp(random),
             client_id: text(random),
         }),
         1 => Operation::CancelOrder(CancelOrder { market: market(random), target: target(random) }),
@@ -297,8 +298,8 @@ fn party(random: &mut Random) -> TradeParty {
 }
 
 fn cancel_reason(random: &mut Random) -> CancelReason {
-    use CancelReason::{FillOrKill, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
-    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills])
+    use CancelReason::{Expired, FillOrKill, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills, Expired])
 }
 
 /// An event of the given kind, below [`EVENTS`].
@@ -446,5 +447,6 @@ fn accepted(random: &mut Random) -> OrderAccepted {
         price: ticks(random),
         quantity: lots(random),
         quote_budget: atoms(random),
+        expires_at: timestamp(random),
     }
 }

@@ -5,6 +5,7 @@ use lakh_engine::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInFor
 use lakh_engine::event::CancelReason;
 use lakh_engine::ids::{AccountId, ClientId, OrderId};
 use lakh_engine::reject::RejectCode;
+use lakh_engine::units::Timestamp;
 
 /// What happened to the book, or why nothing did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub(crate) struct Resting {
     pub(crate) price: u64,
     pub(crate) quantity: u64,
     pub(crate) remaining: u64,
+    expires_at: Timestamp,
     order_type: OrderType,
 }
 
@@ -46,7 +48,8 @@ impl NaiveBook {
         if let Some(live) = self.by_client_id(account, &order.client_id) {
             let same = live.side == order.side
                 && live.order_type == order.order_type
-                && order.time_in_force == TimeInForce::GoodTillCancel
+                && order.time_in_force.rests()
+                && live.expires_at == order.expires_at
                 && live.price == order.price.0
                 && live.quantity == order.quantity.0;
             let code = if same { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
@@ -119,7 +122,7 @@ impl NaiveBook {
                 self.orders.remove(place);
             }
         };
-        if order.time_in_force != TimeInForce::GoodTillCancel || reason == CancelReason::SelfTrade {
+        if !order.time_in_force.rests() || reason == CancelReason::SelfTrade {
             outcomes.push(Outcome::Cancel(id, quantity, reason));
             return outcomes;
         }
@@ -131,10 +134,19 @@ impl NaiveBook {
             price: limit,
             quantity: order.quantity.0,
             remaining: quantity,
+            expires_at: order.expires_at,
             order_type: order.order_type,
         });
         outcomes.push(Outcome::Rest(id, limit, quantity));
         outcomes
+    }
+
+    /// Takes off what has come to its own end, the first end first.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Outcome> {
+        let over = |order: &&Resting| order.expires_at != Timestamp::ZERO && order.expires_at <= now;
+        let mut ends: Vec<_> = self.orders.iter().filter(over).map(|order| (order.expires_at, order.id)).collect();
+        ends.sort_unstable();
+        ends.into_iter().map(|(_, id)| self.remove(id, CancelReason::Expired)).collect()
     }
 
     /// Takes an order of the account off.

@@ -7,11 +7,12 @@ mod support;
 mod book;
 
 use lakh_engine::command::{
-    AmendOrder, CancelAll, CancelOrder, Capacities, Operation, OrderReference, OrderType, PlaceOrder, Side, TimeInForce,
+    AmendOrder, CancelAll, CancelOrder, Capacities, Command, Operation, OrderReference, OrderType, PlaceOrder, Side,
+    TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, OrderId, Sequence};
-use lakh_engine::units::{Atoms, Lots, Ticks};
+use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use proptest::prelude::{any, prop};
 
 use book::{NaiveBook, Outcome};
@@ -32,13 +33,13 @@ fn outcomes(events: &[Event]) -> Vec<Outcome> {
 }
 
 /// An order of any kind around a price of 100 whose fields go together.
-fn order(random: &mut Random) -> PlaceOrder {
-    let order = PlaceOrder { ..random::place(random, BTCUSD) };
+fn order(random: &mut Random, now: Timestamp) -> PlaceOrder {
+    let order = random::place(random, BTCUSD, now);
     let by_budget = order.order_type == OrderType::Market
         && order.quantity == Lots::ZERO
         && order.time_in_force == TimeInForce::ImmediateOrCancel;
     let time_in_force = match (order.order_type, order.time_in_force) {
-        (OrderType::LimitMaker, _) => TimeInForce::GoodTillCancel,
+        (OrderType::LimitMaker, time_in_force) if !time_in_force.rests() => TimeInForce::GoodTillCancel,
         (OrderType::Market, TimeInForce::GoodTillCancel) => TimeInForce::ImmediateOrCancel,
         (_, time_in_force) => time_in_force,
     };
@@ -50,6 +51,10 @@ fn order(random: &mut Random) -> PlaceOrder {
         price: Ticks(price),
         quantity: if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) },
         quote_budget: if by_budget { Atoms(10 + order.quote_budget.0 % 3_000) } else { Atoms::ZERO },
+        expires_at: match time_in_force {
+            TimeInForce::GoodTillDate => order.expires_at.max(Timestamp(now.0 + 1)),
+            _ => Timestamp::ZERO,
+        },
         time_in_force,
         ..order
     }
@@ -68,10 +73,15 @@ fn some_order(random: &mut Random, book: &NaiveBook, account: AccountId) -> Orde
 
 /// One command to both; they must agree on all that happened and on what is there.
 fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
+    if random.once_in(12) {
+        venue.wait(random.below(4_000_000_000));
+        let events = venue.must(Command::AdvanceTime);
+        assert_eq!(outcomes(&events), book.expire(venue.now));
+    }
     let account = AccountId(1 + u32::try_from(random.below(3)).expect("small"));
     let (operation, expected) = match random.below(20) {
         0..13 => {
-            let order = order(random);
+            let order = order(random, venue.now);
             let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
             (Operation::PlaceOrder(order), book.place(id, account, &order))
         }
@@ -81,7 +91,7 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
             (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))
         }
         16 => {
-            let client_id = random::place(random, BTCUSD).client_id;
+            let client_id = random::place(random, BTCUSD, venue.now).client_id;
             let id = book.by_client_id(account, &client_id).map_or(OrderId(0), |order| order.id);
             let target = OrderReference::ClientId(client_id);
             (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))

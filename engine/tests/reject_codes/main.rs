@@ -99,6 +99,7 @@ const ORDER_CASES: &[Case] = &[
         venue.set_state(BTCUSD, MarketState::CancelOnly);
         rejection(&venue.place(A, bid(100, 1)))
     }),
+    (RejectCode::ExpiryPassed, || rejection(&Venue::new().place(A, bid(100, 1).until(0)))),
     (RejectCode::BadCombination, || rejection(&Venue::new().place(A, bid(100, 1).ioc().post_only()))),
     (RejectCode::PriceOutOfRange, || rejection(&Venue::new().place(A, bid(0, 1)))),
     (RejectCode::QuantityOutOfRange, || rejection(&Venue::new().place(A, bid(100, 10_001)))),

@@ -119,6 +119,7 @@ const ADMISSION: &[Rule] = &[
 const ORDERS: &[Rule] = &[
     rule(RejectCode::MarketUnknown, &["market"], |request| request.order().market = MarketId(9)),
     rule(RejectCode::MarketClosed, &["state"], |request| request.venue.set_state(BTCUSD, MarketState::CancelOnly)),
+    rule(RejectCode::ExpiryPassed, &["expiry", "client"], |request| request.order().expires_at = START),
     rule(RejectCode::BadCombination, &["budget"], |request| request.order().quote_budget = Atoms(1)),
     rule(RejectCode::PriceOutOfRange, &["price"], |request| request.order().price = Ticks(100_001)),
     rule(RejectCode::QuantityOutOfRange, &["quantity"], |request| request.order().quantity = Lots(10_001)),

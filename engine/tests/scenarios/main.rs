@@ -5,6 +5,7 @@ mod support;
 
 mod cancels;
 mod chain;
+mod deadlines;
 mod fees;
 mod funds;
 mod keys;

@@ -68,6 +68,10 @@ pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
     if venue.engine.agenda_pending() && !random.once_in(4) {
         return Command::Continue;
     }
+    // The sequencer lets time pass as soon as something is due; mostly that is what happens here too.
+    if venue.engine.next_deadline().is_some_and(|deadline| deadline <= venue.now) && !random.once_in(4) {
+        return Command::AdvanceTime;
+    }
     match random.below(100) {
         0..82 => Command::Signed(signed(random, venue)),
         82..90 if closed_market(venue).is_some() => Command::Admin(admin(random, venue)),
@@ -131,7 +135,7 @@ fn signed(random: &mut Random, venue: &Venue) -> SignedCommand {
 fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operation {
     let market = market(random);
     match random.below(100) {
-        0..66 => Operation::PlaceOrder(place(random, market)),
+        0..66 => Operation::PlaceOrder(place(random, market, venue.now)),
         66..82 => Operation::CancelOrder(CancelOrder { market, target: target(random, venue, (account, market)) }),
         82..94 => Operation::AmendOrder(AmendOrder {
             market,
@@ -148,7 +152,7 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
 }
 
 /// An order of any kind around a price of 100, sometimes of no legal kind.
-pub(crate) fn place(random: &mut Random, market: MarketId) -> PlaceOrder {
+pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> PlaceOrder {
     let order_type = random.pick(&[OrderType::Limit, OrderType::Limit, OrderType::LimitMaker, OrderType::Market]);
     let by_budget = order_type == OrderType::Market && random.once_in(2);
     let time_in_force = match order_type {
@@ -159,8 +163,9 @@ pub(crate) fn place(random: &mut Random, market: MarketId) -> PlaceOrder {
             TimeInForce::GoodTillCancel,
             TimeInForce::ImmediateOrCancel,
             TimeInForce::FillOrKill,
+            TimeInForce::GoodTillDate,
         ]),
-        OrderType::LimitMaker => TimeInForce::GoodTillCancel,
+        OrderType::LimitMaker => random.pick(&[TimeInForce::GoodTillCancel, TimeInForce::GoodTillDate]),
     };
     let price = match order_type {
         OrderType::Market if random.once_in(2) => 0,
@@ -175,6 +180,10 @@ pub(crate) fn place(random: &mut Random, market: MarketId) -> PlaceOrder {
         quantity: Lots(if by_budget { 0 } else { 1 + random.below(20) }),
         quote_budget: Atoms(if by_budget { 1 + random.below(20_000) } else { 0 }),
         self_trade_mode: random.pick(&[SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker]),
+        expires_at: match time_in_force {
+            TimeInForce::GoodTillDate => Timestamp(now.0 + random.below(20_000_000_000)),
+            _ => Timestamp::ZERO,
+        },
         client_id: ClientId::new(random.pick(&CLIENT_IDS)).expect("short"),
     };
     match random.below(60) {

@@ -431,17 +431,7 @@ pub(crate) struct Draft(pub(crate) PlaceOrder);
 
 /// A limit buy, good till cancelled, of the first market.
 pub(crate) fn bid(price: u64, quantity: u64) -> Draft {
-    Draft(PlaceOrder {
-        market: BTCUSD,
-        side: Side::Bid,
-        order_type: OrderType::Limit,
-        time_in_force: TimeInForce::GoodTillCancel,
-        price: Ticks(price),
-        quantity: Lots(quantity),
-        quote_budget: Atoms::ZERO,
-        self_trade_mode: SelfTradeMode::None,
-        client_id: ClientId::EMPTY,
-    })
+    Draft(PlaceOrder::limit(BTCUSD, Side::Bid, Ticks(price), Lots(quantity)))
 }
 
 /// A limit sell, good till cancelled, of the first market.
@@ -478,6 +468,12 @@ impl Draft {
     /// Fill or kill.
     pub(crate) fn fok(self) -> Self {
         Self(PlaceOrder { time_in_force: TimeInForce::FillOrKill, ..self.0 })
+    }
+
+    /// Good till this many seconds after the venue's start.
+    pub(crate) fn until(self, seconds: u64) -> Self {
+        let expires_at = Timestamp(START.0 + seconds * SECOND);
+        Self(PlaceOrder { time_in_force: TimeInForce::GoodTillDate, expires_at, ..self.0 })
     }
 
     /// Post-only.

@@ -37,15 +37,12 @@ pub(super) fn place(fields: Fields<'_>, directory: &Directory) -> Result<Intent,
         OrderType::Market => at_market(fields, &market)?,
     };
     let placed = PlaceOrder {
-        market: market.spec.market,
-        side,
         order_type: terms.order_type,
         time_in_force: terms.time_in_force,
-        price: terms.price,
-        quantity: terms.quantity,
         quote_budget: terms.quote_budget,
         self_trade_mode: self_trade_mode(fields)?,
         client_id: fields.new_client_id()?,
+        ..PlaceOrder::limit(market.spec.market, side, terms.price, terms.quantity)
     };
     let shape = response_shape(fields, order_type)?;
     Ok(Intent::operation(Operation::PlaceOrder(placed), fields.valid_until()?, shape))

@@ -22,12 +22,13 @@ pub const fn order_type(order_type: OrderType) -> &'static str {
     }
 }
 
-/// `GTC`, `IOC` or `FOK`.
+/// `GTC`, `IOC`, `FOK` or `GTD`.
 pub const fn time_in_force(time_in_force: TimeInForce) -> &'static str {
     match time_in_force {
         TimeInForce::GoodTillCancel => "GTC",
         TimeInForce::ImmediateOrCancel => "IOC",
         TimeInForce::FillOrKill => "FOK",
+        TimeInForce::GoodTillDate => "GTD",
     }
 }
 
@@ -58,6 +59,7 @@ pub const fn expiry_reason(reason: CancelReason) -> Option<&'static str> {
         CancelReason::NotFilled => Some("UNFILLED_IOC_QUANTITY_EXPIRED"),
         CancelReason::FillOrKill => Some("UNFILLED_FOK_ORDER_EXPIRED"),
         CancelReason::MaxFills => Some("MAX_FILLS_REACHED"),
+        CancelReason::Expired => Some("GTD_EXPIRED"),
         CancelReason::Requested | CancelReason::MassCancel | CancelReason::SelfTrade => None,
     }
 }

@@ -57,7 +57,9 @@ impl Execution<'_> {
             Self::Trade { .. } => "TRADE",
             Self::Canceled(event) => match event.reason {
                 CancelReason::Requested | CancelReason::MassCancel => "CANCELED",
-                CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills => "EXPIRED",
+                CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills | CancelReason::Expired => {
+                    "EXPIRED"
+                }
                 CancelReason::SelfTrade => "TRADE_PREVENTION",
             },
             Self::Reduced(_) => "REPLACED",

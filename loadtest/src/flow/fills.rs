@@ -122,7 +122,7 @@ mod tests {
     use lakh_engine::command::{OrderType, SelfTradeMode, TimeInForce};
     use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderRested, TradeParty};
     use lakh_engine::ids::{AccountId, MarketId, TradeId};
-    use lakh_engine::units::Atoms;
+    use lakh_engine::units::{Atoms, Timestamp};
 
     use super::*;
 
@@ -140,6 +140,7 @@ mod tests {
             price: Ticks(10),
             quantity: Lots(5),
             quote_budget: Atoms(0),
+            expires_at: Timestamp::ZERO,
         })
     }
 

@@ -173,6 +173,7 @@ impl Scene {
             price: Ticks(order.price),
             quantity: Lots(order.quantity),
             quote_budget: Atoms(order.quote_budget),
+            expires_at: Timestamp::ZERO,
         })
     }
 
