@@ -22,6 +22,10 @@ pub(crate) struct Account {
     /// Keys registered so far.
     pub(crate) key_epoch: u32,
     pub(crate) minimum_grade: EvidenceGrade,
+    /// The self-trade group; 0 where the account is alone and nobody's group is named after it.
+    pub(crate) self_trade_group: AccountId,
+    /// Whose group it may join, by the last invitation; 0 for none.
+    pub(crate) invited_by: AccountId,
 }
 
 /// A trading key.

@@ -6,6 +6,7 @@ use crate::engine::{Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
 use crate::reject::RejectCode;
+use crate::units::Lots;
 use crate::validate::hold;
 
 impl Shard {
@@ -42,27 +43,32 @@ impl Shard {
         if amend.new_quantity <= filled || amend.new_quantity >= before.quantity {
             return Err(RejectCode::AmendNotSmaller.into());
         }
-        let reduced_by = before.quantity - amend.new_quantity;
-        let market = &mut self.markets[usize::from(amend.market.0)];
-        market.book.reduce(slot, reduced_by);
-        let asset = match before.side {
-            Side::Bid => market.spec.quote,
-            Side::Ask => market.spec.base,
-        };
-        self.balances.release(account, asset, hold(before.hold_per_lot, reduced_by));
-        events.push(Event::OrderReduced(OrderReduced {
-            account,
-            report_sequence: self.accounts.next_report(account),
-            market: amend.market,
-            order: before.id,
-            side: before.side,
-            price: before.price,
-            quantity: amend.new_quantity,
-            remaining: before.remaining - reduced_by,
-            reduced_by,
-            feed_sequence: market.next_feed(),
-        }));
+        self.reduce(amend.market, slot, before.quantity - amend.new_quantity, events);
         Ok(())
+    }
+
+    /// Makes a resting order smaller, frees what that held and says so.
+    pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+        let entry = &mut self.markets[usize::from(market.0)];
+        entry.book.reduce(slot, reduced_by);
+        let order = *entry.book.order(slot);
+        let asset = match order.side {
+            Side::Bid => entry.spec.quote,
+            Side::Ask => entry.spec.base,
+        };
+        self.balances.release(order.account, asset, hold(order.hold_per_lot, reduced_by));
+        events.push(Event::OrderReduced(OrderReduced {
+            account: order.account,
+            report_sequence: self.accounts.next_report(order.account),
+            market,
+            order: order.id,
+            side: order.side,
+            price: order.price,
+            quantity: order.quantity,
+            remaining: order.remaining,
+            reduced_by,
+            feed_sequence: entry.next_feed(),
+        }));
     }
 
     /// Takes all of an account's orders off: as many as one command may at once, the rest by the agenda.

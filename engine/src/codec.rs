@@ -207,7 +207,7 @@ wire_byte_enum!(EvidenceGrade { Delegated, HeaderKeyed, Signed, Native });
 wire_byte_enum!(Side { Bid, Ask });
 wire_byte_enum!(OrderType { Limit, LimitMaker, Market });
 wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate });
-wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker });
+wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement });
 wire_byte_enum!(Completion { Pending, Finished });
 wire_byte_enum!(KeyEnd { Revoked, Expired });
 wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal });
@@ -289,6 +289,8 @@ wire_enum!(Operation {
     4 => Logon,
     5 => ActivateKey,
     6 => RevokeKey,
+    7 => SetSelfTradeGroup { group },
+    8 => InviteToSelfTradeGroup { invited },
 });
 wire_enum!(Command {
     1 => Genesis(genesis),
@@ -362,6 +364,8 @@ wire_enum!(Event {
     24 => DepositReturned { queue_id, account, asset, amount, code },
     25 => ChainEntryConsumed { queue_id, refused },
     26 => BatchSealed { batch_id, first_sequence, last_sequence, new_root },
+    27 => SelfTradeGroupChanged { account, group },
+    28 => SelfTradeGroupInvited { account, invited },
 });
 
 impl Command {

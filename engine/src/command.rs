@@ -344,6 +344,17 @@ pub enum Operation {
     ActivateKey,
     /// The key ends itself.
     RevokeKey,
+    /// Puts the account into a self-trade group, which is named after the account that it began with: an account of
+    /// the same owner, or one that has invited this account. The account itself leaves the group that it is in.
+    SetSelfTradeGroup {
+        /// The group.
+        group: AccountId,
+    },
+    /// Lets another account into the group that is named after the asking one.
+    InviteToSelfTradeGroup {
+        /// Whom.
+        invited: AccountId,
+    },
 }
 
 /// Side of the book.
@@ -409,6 +420,10 @@ pub enum SelfTradeMode {
     ExpireTaker = 1,
     /// The resting order is dropped and matching goes on.
     ExpireMaker = 2,
+    /// Both are dropped.
+    ExpireBoth = 3,
+    /// Both become smaller by what would have traded; the smaller one is dropped, matching goes on with what is left.
+    Decrement = 4,
 }
 
 /// A new order.

@@ -25,7 +25,7 @@ pub enum Event {
     OrderRested(OrderRested),
     /// What was left of an order is gone without trading.
     OrderCanceled(OrderCanceled),
-    /// An order became smaller and kept its place.
+    /// An order became smaller without trading and kept its place.
     OrderReduced(OrderReduced),
     /// A mass cancel was taken on; the orders' own events follow, in this command and in `Continue`s.
     CancelAllAccepted {
@@ -184,6 +184,20 @@ pub enum Event {
         last_sequence: Sequence,
         /// Root of the balances behind its last record.
         new_root: [u8; 32],
+    },
+    /// An account is in a self-trade group from here on.
+    SelfTradeGroupChanged {
+        /// Which.
+        account: AccountId,
+        /// The group.
+        group: AccountId,
+    },
+    /// An account may join the self-trade group of another one.
+    SelfTradeGroupInvited {
+        /// Whose group.
+        account: AccountId,
+        /// Who may join.
+        invited: AccountId,
     },
 }
 
@@ -385,6 +399,6 @@ pub struct OrderReduced {
     pub remaining: Lots,
     /// By how much it became smaller.
     pub reduced_by: Lots,
-    /// Public count.
+    /// Public count; 0 for an incoming order, which self-trade prevention made smaller before it came to the book.
     pub feed_sequence: u64,
 }

@@ -60,6 +60,14 @@ impl Shard {
                     self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
                     continue;
                 }
+                SelfTradeMode::ExpireBoth => {
+                    self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+                    return Stop::SelfTrade;
+                }
+                SelfTradeMode::Decrement => match self.decrement(taker, slot, events) {
+                    Some(stop) => return stop,
+                    None => continue,
+                },
             }
             let quantity = self.fill_quantity(taker, self.maker(taker, slot));
             if quantity.is_zero() {
@@ -78,17 +86,12 @@ impl Shard {
     }
 
     /// The resting order in a slot of the taker's market.
-    fn maker(&self, taker: &Taker, slot: u32) -> &Order {
+    pub(crate) fn maker(&self, taker: &Taker, slot: u32) -> &Order {
         self.markets[usize::from(taker.market.0)].book.order(slot)
     }
 
-    /// What the taker's mode says of this maker; `None` when they are not of one group.
-    fn self_trade(&self, taker: &Taker, maker: &Order) -> SelfTradeMode {
-        if maker.account == taker.account { taker.self_trade_mode } else { SelfTradeMode::None }
-    }
-
     /// How much trades: what both have, and for a budget what it reaches for.
-    fn fill_quantity(&self, taker: &Taker, maker: &Order) -> Lots {
+    pub(crate) fn fill_quantity(&self, taker: &Taker, maker: &Order) -> Lots {
         let budget = match taker.wanted {
             Wanted::Quantity(quantity) => return quantity.min(maker.remaining),
             Wanted::QuoteBudget(budget) => budget,
@@ -182,7 +185,7 @@ impl Shard {
         for maker in in_reach.take(self.work as usize) {
             match self.self_trade(taker, maker) {
                 SelfTradeMode::None => left -= left.min(maker.remaining),
-                SelfTradeMode::ExpireTaker => return false,
+                SelfTradeMode::ExpireTaker | SelfTradeMode::ExpireBoth | SelfTradeMode::Decrement => return false,
                 SelfTradeMode::ExpireMaker => {}
             }
             if left.is_zero() {

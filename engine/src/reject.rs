@@ -121,6 +121,8 @@ reject_codes! {
     InsufficientBalance = 53,
     /// The agenda has no room for another operation.
     AgendaFull = 54,
+    /// The group is not named after an account of its own, or neither of the same owner nor with an invitation.
+    GroupNotConsented = 58,
 
     /// The authority may not do this.
     NotAuthorised = 70,

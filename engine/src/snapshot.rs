@@ -270,7 +270,7 @@ fn decode_digests(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeErro
 }
 
 wire_struct!(ChainPosition { last_queue_id, last_queue_prefix, last_batch_id, last_sealed });
-wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade });
+wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade, self_trade_group, invited_by });
 wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_enum!(AgendaItem {

@@ -18,6 +18,8 @@ pub(crate) struct Taker {
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) self_trade_mode: SelfTradeMode,
+    /// The account's self-trade group; 0 where it is alone.
+    pub(crate) self_trade_group: AccountId,
     /// When its rest ends by itself; 0 for never.
     pub(crate) expires_at: Timestamp,
     pub(crate) client_id: ClientId,
@@ -68,6 +70,7 @@ impl Taker {
             order_type: request.order_type,
             time_in_force: request.time_in_force,
             self_trade_mode: request.self_trade_mode,
+            self_trade_group: AccountId(0),
             expires_at: request.expires_at,
             client_id: request.client_id,
             quantity: request.quantity,

@@ -139,6 +139,8 @@ impl Shard {
                 events.push(Event::KeyEnded { key: signed.key, cause });
                 Ok(())
             }
+            Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
+            Operation::InviteToSelfTradeGroup { invited } => self.invite(signed.account, *invited, events),
         }
     }
 
@@ -148,7 +150,13 @@ impl Shard {
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
         let unsigned = in_session || signed.grade == EvidenceGrade::Delegated;
-        let needs_signature = matches!(signed.operation, Operation::ActivateKey | Operation::Logon);
+        let needs_signature = matches!(
+            signed.operation,
+            Operation::ActivateKey
+                | Operation::Logon
+                | Operation::SetSelfTradeGroup { .. }
+                | Operation::InviteToSelfTradeGroup { .. }
+        );
         let wrong_grade = in_session && signed.grade != EvidenceGrade::Delegated;
         if weak || wrong_grade || (needs_signature && unsigned) {
             return Err(RejectCode::EvidenceTooWeak);
@@ -190,7 +198,11 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         Operation::CancelOrder(cancel) => (Some(cancel.market), of(&cancel.target)),
         Operation::AmendOrder(amend) => (Some(amend.market), of(&amend.target)),
         Operation::CancelAll(cancel) => (cancel.market, ClientId::EMPTY),
-        Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => (None, ClientId::EMPTY),
+        Operation::Logon
+        | Operation::ActivateKey
+        | Operation::RevokeKey
+        | Operation::SetSelfTradeGroup { .. }
+        | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),
     }
 }
 

@@ -46,6 +46,7 @@ impl Shard {
         }
         let spec = &market.spec;
         let mut taker = Taker::new(order, account, request, limit);
+        taker.self_trade_group = self.accounts.account(account).map_or(AccountId(0), |known| known.self_trade_group);
         taker.maker_fee = spec.maker_fee;
         taker.taker_fee = spec.taker_fee;
         taker.hold_per_lot = match request.side {

@@ -63,6 +63,8 @@ fn command_name(command: &Command) -> &'static str {
             Operation::Logon => "command.signed.logon",
             Operation::ActivateKey => "command.signed.activate_key",
             Operation::RevokeKey => "command.signed.revoke_key",
+            Operation::SetSelfTradeGroup { .. } => "command.signed.set_self_trade_group",
+            Operation::InviteToSelfTradeGroup { .. } => "command.signed.invite_to_self_trade_group",
         },
     }
 }
@@ -96,6 +98,8 @@ fn event_name(event: &Event) -> &'static str {
         Event::DepositReturned { .. } => "event.deposit_returned",
         Event::ChainEntryConsumed { .. } => "event.chain_entry_consumed",
         Event::BatchSealed { .. } => "event.batch_sealed",
+        Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
+        Event::SelfTradeGroupInvited { .. } => "event.self_trade_group_invited",
     }
 }
 
@@ -281,8 +285,9 @@ fn numbers_of_enumerations_never_change() {
     use TimeInForce::{FillOrKill, GoodTillCancel, GoodTillDate, ImmediateOrCancel};
     let times = [GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate];
     assert_eq!(times.map(|value| value as u8), [0, 1, 2, 3]);
-    let modes = [SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker];
-    assert_eq!(modes.map(|value| value as u8), [0, 1, 2]);
+    use SelfTradeMode::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker};
+    let modes = [SelfTradeMode::None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement];
+    assert_eq!(modes.map(|value| value as u8), [0, 1, 2, 3, 4]);
     use CancelReason::{Expired, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
     let reasons = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills, Expired];
     assert_eq!(reasons.map(|value| value as u8), [0, 1, 2, 3, 4, 5, 6]);

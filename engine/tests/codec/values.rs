@@ -20,9 +20,9 @@ use crate::support::random::Random;
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
 pub(crate) const COMMANDS: usize = 7 + ACTIONS + OPERATIONS;
 const ACTIONS: usize = 7;
-const OPERATIONS: usize = 7;
+const OPERATIONS: usize = 9;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 26;
+pub(crate) const EVENTS: usize = 28;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -114,8 +114,8 @@ fn time_in_force(random: &mut Random) -> TimeInForce {
 }
 
 fn self_trade_mode(random: &mut Random) -> SelfTradeMode {
-    use SelfTradeMode::{ExpireMaker, ExpireTaker, None};
-    random.pick(&[None, ExpireTaker, ExpireMaker])
+    use SelfTradeMode::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker, None};
+    random.pick(&[None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement])
 }
 
 fn entry_kind(random: &mut Random) -> ChainEntryKind {
@@ -224,7 +224,9 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
         }),
         4 => Operation::Logon,
         5 => Operation::ActivateKey,
-        _ => Operation::RevokeKey,
+        6 => Operation::RevokeKey,
+        7 => Operation::SetSelfTradeGroup { group: account(random) },
+        _ => Operation::InviteToSelfTradeGroup { invited: account(random) },
     }
 }
 
@@ -260,14 +262,14 @@ pub(crate) fn command(kind: usize, random: &mut Random) -> Command {
             time_seconds: number(random),
             prefix: bytes(random),
         }),
-        20 => Command::BatchSealed(BatchSealed {
+        _ if kind == COMMANDS - 1 => Command::BatchSealed(BatchSealed {
             batch_id: number(random),
             first_sequence: Sequence(number(random)),
             last_sequence: Sequence(number(random)),
             new_root: bytes(random),
             data_hash: bytes(random),
         }),
-        6..13 => Command::Admin(AdminCommand {
+        kind if (6..6 + ACTIONS).contains(&kind) => Command::Admin(AdminCommand {
             authority: match random.below(3) {
                 0 => AdminAuthority::Genesis,
                 1 => AdminAuthority::Role { role: small(random, 8), nonce: number(random) },
@@ -362,6 +364,8 @@ pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
             queue_id: number(random),
             refused: random.pick(&[None, Some(RejectCode::AssetUnknown), Some(RejectCode::InsufficientBalance)]),
         },
+        26 => Event::SelfTradeGroupChanged { account: account(random), group: account(random) },
+        27 => Event::SelfTradeGroupInvited { account: account(random), invited: account(random) },
         _ => Event::BatchSealed {
             batch_id: number(random),
             first_sequence: Sequence(number(random)),

@@ -42,6 +42,31 @@ pub(crate) struct NaiveBook {
     orders: Vec<Resting>,
 }
 
+/// An incoming order: what it still wants, in lots or in money, and how often it got something or was kept from it.
+struct Incoming {
+    id: OrderId,
+    mode: SelfTradeMode,
+    quantity: u64,
+    budget: u64,
+    whole: u64,
+    did: u32,
+}
+
+impl Incoming {
+    fn wanted(&self, maker: &Resting) -> u64 {
+        let wanted = if self.whole == 0 && self.quantity == 0 { self.budget / maker.price } else { self.quantity };
+        wanted.min(maker.remaining)
+    }
+
+    fn take(&mut self, quantity: u64, maker: &Resting) {
+        self.did += 1;
+        match self.quantity {
+            0 => self.budget -= quantity * maker.price,
+            _ => self.quantity -= quantity,
+        }
+    }
+}
+
 impl NaiveBook {
     /// Places an order whose fields go together.
     pub(crate) fn place(&mut self, id: OrderId, account: AccountId, order: &PlaceOrder) -> Vec<Outcome> {
@@ -81,49 +106,42 @@ impl NaiveBook {
 
     /// Trades with the best opposite order again and again; what is left rests or is dropped.
     fn trade(&mut self, id: OrderId, account: AccountId, order: &PlaceOrder, limit: u64) -> Vec<Outcome> {
-        let by_budget = order.quantity.0 == 0;
-        let (mut quantity, mut budget) = (order.quantity.0, order.quote_budget.0);
+        let (quantity, budget) = (order.quantity.0, order.quote_budget.0);
+        let mut taker = Incoming { id, mode: order.self_trade_mode, quantity, budget, whole: quantity, did: 0 };
         let mut outcomes = Vec::new();
-        let mut traded = false;
         let reason = loop {
-            if quantity == 0 && budget == 0 {
+            if taker.quantity == 0 && taker.budget == 0 {
                 return outcomes;
             }
             let Some(maker) = self.best(order.side.opposite()).filter(|maker| reaches(order.side, limit, maker)) else {
                 break CancelReason::NotFilled;
             };
-            if maker.account == account {
-                match order.self_trade_mode {
-                    SelfTradeMode::None => {}
-                    SelfTradeMode::ExpireTaker => break CancelReason::SelfTrade,
-                    SelfTradeMode::ExpireMaker => {
-                        outcomes.push(self.remove(maker.id, CancelReason::SelfTrade));
-                        continue;
-                    }
+            let is_own = group(maker.account) == group(account);
+            let wanted = taker.wanted(&maker);
+            let needs_a_lot = !is_own || matches!(taker.mode, SelfTradeMode::None | SelfTradeMode::Decrement);
+            if needs_a_lot && wanted == 0 {
+                // A budget that reaches for no lot and has done something ends without a word.
+                match taker.did {
+                    0 => break CancelReason::NotFilled,
+                    _ => return outcomes,
                 }
             }
-            let wanted = if by_budget { budget / maker.price } else { quantity };
-            if wanted == 0 && traded {
-                return outcomes;
+            if is_own && taker.mode != SelfTradeMode::None {
+                match self.prevent(&mut taker, &maker, &mut outcomes) {
+                    Some(reason) => break reason,
+                    None => continue,
+                }
             }
-            if wanted == 0 {
-                break CancelReason::NotFilled;
-            }
-            let fill = wanted.min(maker.remaining);
-            traded = true;
-            match by_budget {
-                true => budget -= fill * maker.price,
-                false => quantity -= fill,
-            }
-            outcomes.push(Outcome::Fill(maker.id, maker.price, fill));
+            taker.take(wanted, &maker);
+            outcomes.push(Outcome::Fill(maker.id, maker.price, wanted));
             let place = self.orders.iter().position(|other| other.id == maker.id).expect("it was just found");
-            self.orders[place].remaining -= fill;
+            self.orders[place].remaining -= wanted;
             if self.orders[place].remaining == 0 {
                 self.orders.remove(place);
             }
         };
         if !order.time_in_force.rests() || reason == CancelReason::SelfTrade {
-            outcomes.push(Outcome::Cancel(id, quantity, reason));
+            outcomes.push(Outcome::Cancel(id, taker.quantity, reason));
             return outcomes;
         }
         self.orders.push(Resting {
@@ -132,13 +150,35 @@ impl NaiveBook {
             client_id: order.client_id,
             side: order.side,
             price: limit,
-            quantity: order.quantity.0,
-            remaining: quantity,
+            quantity: taker.whole,
+            remaining: taker.quantity,
             expires_at: order.expires_at,
             order_type: order.order_type,
         });
-        outcomes.push(Outcome::Rest(id, limit, quantity));
+        outcomes.push(Outcome::Rest(id, limit, taker.quantity));
         outcomes
+    }
+
+    /// An order meets its own group's; tells why it ends, if it does.
+    fn prevent(&mut self, taker: &mut Incoming, maker: &Resting, outcomes: &mut Vec<Outcome>) -> Option<CancelReason> {
+        if taker.mode != SelfTradeMode::ExpireTaker && taker.mode != SelfTradeMode::Decrement {
+            outcomes.push(self.remove(maker.id, CancelReason::SelfTrade));
+        }
+        if taker.mode == SelfTradeMode::ExpireMaker {
+            return None;
+        }
+        if taker.mode != SelfTradeMode::Decrement {
+            return Some(CancelReason::SelfTrade);
+        }
+        let prevented = taker.wanted(maker);
+        outcomes.push(self.shrink(maker.id, prevented));
+        if prevented == taker.quantity {
+            return Some(CancelReason::SelfTrade);
+        }
+        taker.take(prevented, maker);
+        taker.whole = taker.whole.saturating_sub(prevented);
+        outcomes.push(Outcome::Reduce(taker.id, taker.quantity));
+        (taker.quantity == 0 && taker.budget == 0).then_some(CancelReason::SelfTrade)
     }
 
     /// Takes off what has come to its own end, the first end first.
@@ -198,6 +238,18 @@ impl NaiveBook {
         self.side(side).first().copied()
     }
 
+    /// Takes `quantity` off an order without a trade; one that has no more is gone.
+    fn shrink(&mut self, id: OrderId, quantity: u64) -> Outcome {
+        let place =
+            self.orders.iter().position(|order| order.id == id).expect("only orders that rest are made smaller");
+        if self.orders[place].remaining == quantity {
+            return self.remove(id, CancelReason::SelfTrade);
+        }
+        self.orders[place].remaining -= quantity;
+        self.orders[place].quantity -= quantity;
+        Outcome::Reduce(id, self.orders[place].remaining)
+    }
+
     fn remove(&mut self, id: OrderId, reason: CancelReason) -> Outcome {
         let place = self.orders.iter().position(|order| order.id == id).expect("only orders that rest are removed");
         Outcome::Cancel(id, self.orders.remove(place).remaining, reason)
@@ -210,6 +262,11 @@ fn reaches(side: Side, limit: u64, maker: &Resting) -> bool {
         Side::Bid => maker.price <= limit,
         Side::Ask => maker.price >= limit,
     }
+}
+
+/// The third trader is in the first one's self-trade group.
+fn group(account: AccountId) -> AccountId {
+    if account == AccountId(3) { AccountId(1) } else { account }
 }
 
 fn filled_by(outcome: &Outcome) -> u64 {

@@ -17,7 +17,7 @@ use proptest::prelude::{any, prop};
 
 use book::{NaiveBook, Outcome};
 use support::random::{self, Random};
-use support::{BTCUSD, Options, Venue};
+use support::{A, BTCUSD, C, Options, Venue};
 
 /// What the events say happened to the book.
 fn outcomes(events: &[Event]) -> Vec<Outcome> {
@@ -78,7 +78,7 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
         let events = venue.must(Command::AdvanceTime);
         assert_eq!(outcomes(&events), book.expire(venue.now));
     }
-    let account = AccountId(1 + u32::try_from(random.below(3)).expect("small"));
+    let account = AccountId(1 + u32::try_from(random.below(5)).expect("small"));
     let (operation, expected) = match random.below(20) {
         0..13 => {
             let order = order(random, venue.now);
@@ -123,8 +123,14 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
 /// A venue that is quick to make and never out of room or money.
 fn venue() -> Venue {
     let capacities =
-        Capacities { accounts: 4, assets: 3, markets: 2, keys: 3, digests: 3, agenda: 1, digests_per_key: 1 };
-    Venue::with(Options { max_orders: 128, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() })
+        Capacities { accounts: 6, assets: 3, markets: 2, keys: 5, digests: 5, agenda: 1, digests_per_key: 1 };
+    let traders = 5;
+    let options =
+        Options { traders, max_orders: 128, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() };
+    let mut venue = Venue::with(options);
+    venue.send(A, Operation::InviteToSelfTradeGroup { invited: C });
+    venue.send(C, Operation::SetSelfTradeGroup { group: A });
+    venue
 }
 
 #[test]

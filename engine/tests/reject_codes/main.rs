@@ -150,6 +150,10 @@ const ORDER_CASES: &[Case] = &[
     }),
 ];
 
+/// Cases of what accounts are to each other.
+const ACCOUNT_CASES: &[Case] =
+    &[(RejectCode::GroupNotConsented, || rejection(&Venue::new().send(A, Operation::SetSelfTradeGroup { group: B })))];
+
 /// Cases of operators and of money.
 const ADMIN_CASES: &[Case] = &[
     (RejectCode::NotAuthorised, || {
@@ -250,7 +254,7 @@ fn by_nonces(nonces: &[u64]) -> Option<RejectCode> {
 #[test]
 fn every_code_is_reached() {
     let mut missing: Vec<RejectCode> = RejectCode::ALL.to_vec();
-    for (code, reach) in KEY_CASES.iter().chain(ORDER_CASES).chain(ADMIN_CASES) {
+    for (code, reach) in KEY_CASES.iter().chain(ORDER_CASES).chain(ACCOUNT_CASES).chain(ADMIN_CASES) {
         assert_eq!(reach(), Some(*code));
         missing.retain(|other| other != code);
     }

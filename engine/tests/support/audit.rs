@@ -232,7 +232,7 @@ fn feed(event: &Event) -> Option<(MarketId, u64)> {
         Event::OrderCanceled(canceled) if canceled.feed_sequence != 0 => {
             Some((canceled.market, canceled.feed_sequence))
         }
-        Event::OrderReduced(reduced) => Some((reduced.market, reduced.feed_sequence)),
+        Event::OrderReduced(reduced) if reduced.feed_sequence != 0 => Some((reduced.market, reduced.feed_sequence)),
         Event::MarketStateChanged { market, feed_sequence, .. } => Some((*market, *feed_sequence)),
         _ => None,
     }

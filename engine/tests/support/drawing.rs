@@ -92,6 +92,10 @@ fn sentence(event: &Event) -> Option<String> {
         Event::EpochStarted { epoch } => format!("epoch {epoch}"),
         Event::MarketStateChanged { state, .. } => format!("state {state:?}"),
         Event::FeesChanged { .. } => "fees".to_owned(),
+        Event::SelfTradeGroupChanged { account, group } => format!("{} in group {group}", letter(*account)),
+        Event::SelfTradeGroupInvited { account, invited } => {
+            format!("{} invited by {}", letter(*invited), letter(*account))
+        }
         Event::AccountPolicyChanged { .. } => "policy".to_owned(),
         Event::AssetListed(_) | Event::MarketListed(_) => "listed".to_owned(),
         Event::KeyRegistered { key, .. } => format!("key {key} registered"),

@@ -90,6 +90,12 @@ fn account(random: &mut Random) -> AccountId {
     AccountId(1 + u32::try_from(random.below(3)).expect("small"))
 }
 
+/// An account that there is, most of the time.
+fn other(random: &mut Random) -> AccountId {
+    let bound = if random.once_in(10) { 9 } else { 4 };
+    AccountId(u32::try_from(random.below(bound)).expect("small"))
+}
+
 fn asset(random: &mut Random) -> AssetId {
     AssetId(u16::try_from(if random.once_in(20) { 3 } else { random.below(3) }).expect("small"))
 }
@@ -146,7 +152,9 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
             market: random.pick(&[None, Some(market)]),
             side: random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]),
         }),
-        97..99 => random.pick(&[Operation::Logon, Operation::ActivateKey]),
+        97 => random.pick(&[Operation::Logon, Operation::ActivateKey]),
+        98 if random.once_in(2) => Operation::SetSelfTradeGroup { group: other(random) },
+        98 => Operation::InviteToSelfTradeGroup { invited: other(random) },
         _ => Operation::RevokeKey,
     }
 }
@@ -179,7 +187,13 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         price: Ticks(price),
         quantity: Lots(if by_budget { 0 } else { 1 + random.below(20) }),
         quote_budget: Atoms(if by_budget { 1 + random.below(20_000) } else { 0 }),
-        self_trade_mode: random.pick(&[SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker]),
+        self_trade_mode: random.pick(&[
+            SelfTradeMode::None,
+            SelfTradeMode::ExpireTaker,
+            SelfTradeMode::ExpireMaker,
+            SelfTradeMode::ExpireBoth,
+            SelfTradeMode::Decrement,
+        ]),
         expires_at: match time_in_force {
             TimeInForce::GoodTillDate => Timestamp(now.0 + random.below(20_000_000_000)),
             _ => Timestamp::ZERO,

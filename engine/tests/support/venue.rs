@@ -260,6 +260,22 @@ impl Venue {
         }
     }
 
+    /// One more key for an account, which has signed for itself.
+    pub(crate) fn register_live_key(&mut self, account: AccountId, number: u32) -> KeyId {
+        let public_key = public_key(number);
+        let expires_at = Timestamp::ZERO;
+        let registration = RegisterKey { account, public_key, epoch: 1, expires_at, digest_capacity: 1 };
+        let key = self.register_key(registration).expect("a new key");
+        let activation = self.signed_by(key, account, Operation::ActivateKey);
+        self.must(activation);
+        key
+    }
+
+    /// A request of any key for the next sequence, whose number is its nonce.
+    pub(crate) fn signed_by(&self, key: KeyId, account: AccountId, operation: Operation) -> Command {
+        Command::Signed(SignedCommand { key, ..self.signed(account, operation) })
+    }
+
     /// A request of the account's first key for the next sequence, whose number is its nonce.
     pub(crate) fn signed(&self, account: AccountId, operation: Operation) -> SignedCommand {
         SignedCommand {
@@ -384,6 +400,11 @@ fn entry(kind: ChainEntryKind, account: AccountId, asset: AssetId, amount: u64) 
 /// A deposit by the account's owner.
 pub(crate) fn deposit_entry(account: AccountId, asset: AssetId, amount: u64) -> ChainEntry {
     ChainEntry { extra: padded(owner(account)), ..entry(ChainEntryKind::Deposit, account, asset, amount) }
+}
+
+/// The same deposit, of the owner of another account.
+pub(crate) fn by_owner_of(account: AccountId, entry: ChainEntry) -> ChainEntry {
+    ChainEntry { extra: padded(owner(account)), ..entry }
 }
 
 /// A withdrawal.

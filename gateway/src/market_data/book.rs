@@ -85,7 +85,7 @@ impl BookChange {
                 let kind = LevelChange::Remove(canceled.remaining);
                 Some(canceled.market).zip(change(canceled.side, canceled.price, canceled.feed_sequence, kind))
             }
-            Event::OrderReduced(reduced) => {
+            Event::OrderReduced(reduced) if reduced.feed_sequence != 0 => {
                 let kind = LevelChange::Reduce(reduced.reduced_by);
                 Some(reduced.market).zip(change(reduced.side, reduced.price, reduced.feed_sequence, kind))
             }

@@ -38,6 +38,8 @@ pub const fn self_trade_mode(mode: SelfTradeMode) -> &'static str {
         SelfTradeMode::None => "NONE",
         SelfTradeMode::ExpireTaker => "EXPIRE_TAKER",
         SelfTradeMode::ExpireMaker => "EXPIRE_MAKER",
+        SelfTradeMode::ExpireBoth => "EXPIRE_BOTH",
+        SelfTradeMode::Decrement => "DECREMENT",
     }
 }
 

@@ -64,7 +64,7 @@ impl LevelBook {
                 self.advance(canceled.feed_sequence)?;
                 self.take(canceled.order, canceled.remaining, Lots::ZERO).map(|_| ())
             }
-            Event::OrderReduced(reduced) if reduced.market == self.market => {
+            Event::OrderReduced(reduced) if reduced.market == self.market && reduced.feed_sequence != 0 => {
                 self.advance(reduced.feed_sequence)?;
                 self.take(reduced.order, reduced.reduced_by, reduced.remaining).map(|_| ())
             }
