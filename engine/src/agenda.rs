@@ -18,6 +18,8 @@ pub(crate) enum AgendaItem {
     CancelAll(CancelAllProgress),
     /// What is due at that time.
     AdvanceTime(Timestamp),
+    /// Orders of that market whose trigger price was reached.
+    Triggers(MarketId),
 }
 
 /// How far a mass cancel has come.

@@ -67,12 +67,12 @@ impl Book {
         self.arena.is_full()
     }
 
-    /// Resting orders.
+    /// Orders, resting and waiting.
     pub(crate) fn order_count(&self) -> u32 {
         self.arena.count()
     }
 
-    /// Resting orders of the account.
+    /// Orders of the account, resting and waiting.
     pub(crate) fn account_order_count(&self, account: AccountId) -> u32 {
         self.accounts[account.0 as usize].count
     }
@@ -127,15 +127,36 @@ impl Book {
     /// Puts an order behind all others of its price. Room was checked by the caller; links and level are set here.
     /// Tells its slot.
     pub(crate) fn insert(&mut self, order: Order) -> u32 {
-        let level = self.side_mut(order.side).level_at(order.price);
-        let tail = self.accounts[order.account.0 as usize].tail;
-        let account_links = Links { previous: tail, next: NONE };
-        let slot = self.arena.insert(Order { level, account_links, ..order });
-        let (sides, arena) = match order.side {
+        let slot = self.insert_waiting(order);
+        self.rest_waiting(slot);
+        slot
+    }
+
+    /// Gives an order that waits its place in the book, behind all others of its price.
+    pub(crate) fn rest_waiting(&mut self, slot: u32) {
+        let Order { side, price, .. } = *self.arena.order(slot);
+        let level = self.side_mut(side).level_at(price);
+        self.arena.order_mut(slot).level = level;
+        let (sides, arena) = match side {
             Side::Bid => (&mut self.bids, &mut self.arena),
             Side::Ask => (&mut self.asks, &mut self.arena),
         };
         sides.level_mut(level).push_back(arena, slot);
+    }
+
+    /// Sets what is left of an order that waits.
+    pub(crate) fn set_waiting(&mut self, slot: u32, quantity: Lots, remaining: Lots) {
+        let order = self.arena.order_mut(slot);
+        assert!(order.is_waiting(), "a level's total would be wrong");
+        order.quantity = quantity;
+        order.remaining = remaining;
+    }
+
+    /// Stores an order that has no place in the book yet, but ids and an account. Room was checked by the caller.
+    pub(crate) fn insert_waiting(&mut self, order: Order) -> u32 {
+        let tail = self.accounts[order.account.0 as usize].tail;
+        let account_links = Links { previous: tail, next: NONE };
+        let slot = self.arena.insert(Order { level: NONE, account_links, ..order });
         match tail {
             NONE => self.accounts[order.account.0 as usize].head = slot,
             tail => self.arena.order_mut(tail).account_links.next = slot,
@@ -150,37 +171,28 @@ impl Book {
         slot
     }
 
-    /// Puts the orders of a snapshot back, given in price-time priority.
-    pub(crate) fn restore(&mut self, orders: &[Order]) -> Result<(), ()> {
-        // Accounts' lists go by id and levels' by priority, so the orders go in by id and each level is then sorted out
-        // by taking its orders to the back in their priority.
-        let mut by_id: Vec<&Order> = orders.iter().collect();
+    /// Puts the orders of a snapshot back: those that rest in price-time priority, and those that wait.
+    pub(crate) fn restore(&mut self, orders: &[Order], waiting: &[Order]) -> Result<(), ()> {
+        // Accounts' lists go by id and levels' by priority, so all orders go in by id, outside of every level at first.
+        let mut by_id: Vec<&Order> = orders.iter().chain(waiting).collect();
         by_id.sort_by_key(|order| order.id);
         if by_id.windows(2).any(|pair| pair[0].id == pair[1].id) {
             return Err(());
         }
         for order in by_id {
-            if self.arena.is_full() || self.side(order.side).lacks_room_for(order.price) {
+            if self.arena.is_full() {
                 return Err(());
             }
-            self.insert(*order);
+            self.insert_waiting(*order);
         }
         for order in orders {
+            if self.side(order.side).lacks_room_for(order.price) {
+                return Err(());
+            }
             let slot = self.find(order.account, OrderReference::OrderId(order.id)).ok_or(())?;
-            self.move_to_back(slot);
+            self.rest_waiting(slot);
         }
         Ok(())
-    }
-
-    /// Puts an order behind all others of its price.
-    fn move_to_back(&mut self, slot: u32) {
-        let Order { level, side, .. } = *self.arena.order(slot);
-        let (side, arena) = match side {
-            Side::Bid => (&mut self.bids, &mut self.arena),
-            Side::Ask => (&mut self.asks, &mut self.arena),
-        };
-        side.level_mut(level).unlink(arena, slot);
-        side.level_mut(level).push_back(arena, slot);
     }
 
     /// Takes an order off the book and tells what it was.
@@ -190,10 +202,12 @@ impl Book {
             Side::Bid => (&mut self.bids, &mut self.arena),
             Side::Ask => (&mut self.asks, &mut self.arena),
         };
-        let level = side.level_mut(order.level);
-        level.unlink(arena, slot);
-        if level.count == 0 {
-            side.remove_level(order.level);
+        if !order.is_waiting() {
+            let level = side.level_mut(order.level);
+            level.unlink(arena, slot);
+            if level.count == 0 {
+                side.remove_level(order.level);
+            }
         }
         let Links { previous, next } = order.account_links;
         match previous {
@@ -223,7 +237,10 @@ impl Book {
 
     /// Makes an order smaller by `quantity`, less than what remains; it keeps its place.
     pub(crate) fn reduce(&mut self, slot: u32, quantity: Lots) {
-        self.fill(slot, quantity);
+        match self.order(slot).is_waiting() {
+            true => self.arena.order_mut(slot).remaining -= quantity,
+            false => self.fill(slot, quantity),
+        }
         self.arena.order_mut(slot).quantity -= quantity;
     }
 

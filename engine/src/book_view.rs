@@ -3,6 +3,7 @@
 use crate::command::{MarketState, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::market::Market;
+use crate::order_arena::Order;
 use crate::units::{Lots, Ticks};
 
 /// See the module.
@@ -56,7 +57,17 @@ impl<'a> BookView<'a> {
 
     /// Resting orders.
     pub fn order_count(&self) -> u32 {
-        self.market.book.order_count()
+        self.market.book.order_count() - self.market.triggers.count()
+    }
+
+    /// The price of the last trade; `None` before the first.
+    pub fn last_price(&self) -> Option<Ticks> {
+        (!self.market.last_price.is_zero()).then_some(self.market.last_price)
+    }
+
+    /// Orders that wait for their trigger price, by id; their limit is the price that they hold money for.
+    pub fn waiting(&self) -> Vec<(Side, OrderView)> {
+        self.market.waiting().into_iter().map(|order| (order.side, OrderView::of(order))).collect()
     }
 
     /// Price levels of a side.
@@ -72,13 +83,19 @@ impl<'a> BookView<'a> {
 
     /// A side's orders in price-time priority.
     pub fn orders(&self, side: Side) -> impl Iterator<Item = OrderView> + use<'a> {
-        self.market.book.orders(side).map(|order| OrderView {
+        self.market.book.orders(side).map(OrderView::of)
+    }
+}
+
+impl OrderView {
+    fn of(order: &Order) -> Self {
+        Self {
             order: order.id,
             account: order.account,
             client_id: order.client_id,
             price: order.price,
             remaining: order.remaining,
             quantity: order.quantity,
-        })
+        }
     }
 }

@@ -67,7 +67,7 @@ impl Shard {
             quantity: order.quantity,
             remaining: order.remaining,
             reduced_by,
-            feed_sequence: entry.next_feed(),
+            feed_sequence: if order.is_waiting() { 0 } else { entry.next_feed() },
         }));
     }
 
@@ -106,6 +106,7 @@ impl Shard {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
             AgendaItem::AdvanceTime(until) => self.advance_time(until, events),
+            AgendaItem::Triggers(market) => self.run_triggers(market, events),
         }
         Ok(())
     }

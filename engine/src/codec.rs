@@ -205,13 +205,22 @@ wire_byte_enum!(Mode { Dev, Run });
 wire_byte_enum!(MarketState { PreOpen, PostOnly, Open, CancelOnly, Halt });
 wire_byte_enum!(EvidenceGrade { Delegated, HeaderKeyed, Signed, Native });
 wire_byte_enum!(Side { Bid, Ask });
-wire_byte_enum!(OrderType { Limit, LimitMaker, Market });
+wire_byte_enum!(OrderType { Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit });
 wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate });
 wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement });
 wire_byte_enum!(Completion { Pending, Finished });
 wire_byte_enum!(KeyEnd { Revoked, Expired });
 wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal });
-wire_byte_enum!(CancelReason { Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills, Expired });
+wire_byte_enum!(CancelReason {
+    Requested,
+    MassCancel,
+    NotFilled,
+    FillOrKill,
+    SelfTrade,
+    MaxFills,
+    Expired,
+    LevelsFull
+});
 
 wire_struct!(AssetSpec { asset, symbol, decimals, chain_units_per_atom });
 wire_struct!(MarketSpec {
@@ -248,6 +257,7 @@ wire_struct!(PlaceOrder {
     order_type,
     time_in_force,
     price,
+    trigger_price,
     quantity,
     quote_budget,
     self_trade_mode,
@@ -317,6 +327,7 @@ wire_struct!(OrderAccepted {
     time_in_force,
     self_trade_mode,
     price,
+    trigger_price,
     quantity,
     quote_budget,
     expires_at,
@@ -366,6 +377,7 @@ wire_enum!(Event {
     26 => BatchSealed { batch_id, first_sequence, last_sequence, new_root },
     27 => SelfTradeGroupChanged { account, group },
     28 => SelfTradeGroupInvited { account, invited },
+    29 => OrderTriggered { account, report_sequence, market, order, last_price },
 });
 
 impl Command {

@@ -387,6 +387,23 @@ pub enum OrderType {
     LimitMaker = 1,
     /// Trades at once, bounded by a worst price, a quote budget or the market's band.
     Market = 2,
+    /// Waits until the last price has come against it (a buy: up to the trigger price, a sell: down to it), then trades
+    /// at once, bounded by a worst price or by the market's band around the trigger price.
+    StopLoss = 3,
+    /// Waits like a stop-loss, then is a limit order.
+    StopLossLimit = 4,
+    /// Waits until the last price has come to meet it (a buy: down to the trigger price, a sell: up to it), then trades
+    /// at once, bounded like a stop-loss.
+    TakeProfit = 5,
+    /// Waits like a take-profit, then is a limit order.
+    TakeProfitLimit = 6,
+}
+
+impl OrderType {
+    /// Whether it waits for its trigger price first.
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::StopLoss | Self::StopLossLimit | Self::TakeProfit | Self::TakeProfitLimit)
+    }
 }
 
 /// What becomes of what does not trade at once.
@@ -437,8 +454,10 @@ pub struct PlaceOrder {
     pub order_type: OrderType,
     /// What becomes of the rest. A market order is immediate-or-cancel or fill-or-kill.
     pub time_in_force: TimeInForce,
-    /// Limit price; for a market order the worst price, or 0 for the market's band.
+    /// Limit price; for an order that trades at once when its turn comes the worst price, or 0 for the market's band.
     pub price: Ticks,
+    /// For an order that waits: the last price at which it is triggered. Else 0.
+    pub trigger_price: Ticks,
     /// Quantity; 0 for a market order by quote budget.
     pub quantity: Lots,
     /// For a market order without quantity: quote atoms to spend or to receive, before fees. Else 0.
@@ -460,6 +479,7 @@ impl PlaceOrder {
             order_type: OrderType::Limit,
             time_in_force: TimeInForce::GoodTillCancel,
             price,
+            trigger_price: Ticks::ZERO,
             quantity,
             quote_budget: Atoms::ZERO,
             self_trade_mode: SelfTradeMode::None,

@@ -17,7 +17,7 @@ pub enum Event {
     Rejected(Rejected),
     /// The same signed bytes were used before.
     Duplicate(Duplicate),
-    /// An order passed every check. What it trades follows.
+    /// An order passed every check. What it trades follows; an order that waits for its trigger price does nothing yet.
     OrderAccepted(OrderAccepted),
     /// Two orders traded.
     Trade(Trade),
@@ -185,6 +185,19 @@ pub enum Event {
         /// Root of the balances behind its last record.
         new_root: [u8; 32],
     },
+    /// The last price has reached the trigger price of an order that waited. What it trades follows.
+    OrderTriggered {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// Where.
+        market: MarketId,
+        /// Its id.
+        order: OrderId,
+        /// The last price.
+        last_price: Ticks,
+    },
     /// An account is in a self-trade group from here on.
     SelfTradeGroupChanged {
         /// Which.
@@ -272,6 +285,8 @@ pub struct OrderAccepted {
     pub self_trade_mode: SelfTradeMode,
     /// Limit price; for a market order the bound that applies.
     pub price: Ticks,
+    /// The last price for which the order waits; 0 where it does not.
+    pub trigger_price: Ticks,
     /// Quantity; 0 for a market order by quote budget.
     pub quantity: Lots,
     /// Quote budget; 0 where there is a quantity.
@@ -376,6 +391,8 @@ pub enum CancelReason {
     MaxFills = 5,
     /// Its own time has come.
     Expired = 6,
+    /// When it was triggered the book side had no room for another price level.
+    LevelsFull = 7,
 }
 
 /// An order became smaller and kept its place.

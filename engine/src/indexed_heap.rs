@@ -36,9 +36,13 @@ impl IndexedHeap {
     }
 
     /// Entries that there are.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The slots that have an entry, in no order that means anything.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().map(|entry| entry.slot)
     }
 
     /// Adds the entry, or moves the one of its slot to the new key.

@@ -35,6 +35,7 @@ mod self_trade;
 mod snapshot;
 mod taker;
 mod trading;
+mod triggers;
 pub mod units;
 mod validate;
 

@@ -6,7 +6,8 @@ use crate::ids::TradeId;
 use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::market_spec::MarketSpec;
 use crate::order_arena::Order;
-use crate::units::Timestamp;
+use crate::triggers::Triggers;
+use crate::units::{Ticks, Timestamp};
 
 /// See the module.
 #[derive(Debug)]
@@ -18,18 +19,34 @@ pub(crate) struct Market {
     pub(crate) feed_sequence: u64,
     /// Orders that end by themselves, next first; by their slot in the book.
     pub(crate) deadlines: IndexedHeap,
+    /// The price of the last trade; 0 before the first.
+    pub(crate) last_price: Ticks,
+    pub(crate) triggers: Triggers,
 }
 
 impl Market {
     pub(crate) fn new(spec: MarketSpec, accounts: u32, hash_seed: u64) -> Self {
         let book = Book::new(spec.max_orders, spec.max_levels, accounts, hash_seed);
         let deadlines = IndexedHeap::new(spec.max_orders);
-        Self { spec, state: MarketState::PreOpen, book, last_trade: TradeId(0), feed_sequence: 0, deadlines }
+        let triggers = Triggers::new(spec.max_orders);
+        let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
+        Self { spec, state, book, last_trade, feed_sequence: 0, deadlines, last_price, triggers }
     }
 
     /// Puts an order on the book, and its end among the deadlines.
     pub(crate) fn insert(&mut self, order: Order) {
         let slot = self.book.insert(order);
+        self.note_end(slot, &order);
+    }
+
+    /// Stores an order that waits for its trigger price, and its end among the deadlines.
+    pub(crate) fn insert_waiting(&mut self, order: Order) {
+        let slot = self.book.insert_waiting(order);
+        self.triggers.insert(slot, &order);
+        self.note_end(slot, &order);
+    }
+
+    fn note_end(&mut self, slot: u32, order: &Order) {
         if order.expires_at != Timestamp::ZERO {
             self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
         }
@@ -41,17 +58,39 @@ impl Market {
         if order.expires_at != Timestamp::ZERO {
             self.deadlines.remove(slot);
         }
+        if order.is_waiting() {
+            self.triggers.remove(slot);
+        }
         order
     }
 
-    /// Puts the orders of a snapshot back, given in price-time priority.
-    pub(crate) fn restore(&mut self, orders: &[Order]) -> Result<(), ()> {
-        self.book.restore(orders)?;
-        for order in orders.iter().filter(|order| order.expires_at != Timestamp::ZERO) {
-            let slot = self.book.find(order.account, OrderReference::OrderId(order.id)).ok_or(())?;
-            self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
+    /// Puts the orders of a snapshot back: those that rest in price-time priority, and those that wait.
+    pub(crate) fn restore(&mut self, orders: &[Order], waiting: &[Order]) -> Result<(), ()> {
+        self.book.restore(orders, waiting)?;
+        let slot_of =
+            |book: &Book, order: &Order| book.find(order.account, OrderReference::OrderId(order.id)).ok_or(());
+        for order in orders.iter().chain(waiting) {
+            let slot = slot_of(&self.book, order)?;
+            self.note_end(slot, order);
+        }
+        for order in waiting {
+            let slot = slot_of(&self.book, order)?;
+            self.triggers.insert(slot, order);
         }
         Ok(())
+    }
+
+    /// The orders that wait for their trigger price, by id.
+    pub(crate) fn waiting(&self) -> Vec<&Order> {
+        let mut waiting: Vec<&Order> = self.triggers.slots().map(|slot| self.book.order(slot)).collect();
+        waiting.sort_unstable_by_key(|order| order.id);
+        waiting
+    }
+
+    /// Notes the price of a trade: the last one, and among those that orders wait for.
+    pub(crate) fn note_price(&mut self, price: Ticks) {
+        self.last_price = price;
+        self.triggers.note_price(price);
     }
 
     /// Counts one more change of the public book.

@@ -6,6 +6,7 @@ use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
 use crate::ids::{AccountId, MarketId};
+use crate::index_table::NONE;
 use crate::order_arena::{Links, Order};
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
@@ -24,21 +25,47 @@ impl Shard {
         let mut taker = self.validate_order(moment.now, order_id(moment.sequence), account, request)?;
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
-        if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(&taker) {
-            self.drop_rest(&taker, CancelReason::FillOrKill, events);
-            return Ok(());
+        match taker.order_type.waits() {
+            true => self.wait(&taker),
+            false => self.execute(&mut taker, events),
+        }
+        self.run_triggers(request.market, events);
+        Ok(())
+    }
+
+    /// Trades an order whose turn it is; its rest goes on the book or is dropped.
+    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
+        if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
+            self.drop_rest(taker, CancelReason::FillOrKill, events);
+            return;
         }
         let wanted_before = taker.wanted;
-        let stop = self.match_taker(&mut taker, events);
+        let stop = self.match_taker(taker, events);
         // A budget is spent when it traded and does not reach for another lot.
         if stop == Stop::Done && taker.wanted != wanted_before {
-            return Ok(());
+            self.leave(taker);
+            return;
         }
         match taker.end_of_rest(stop) {
-            Some(reason) => self.drop_rest(&taker, reason, events),
-            None => self.rest(&taker, events),
+            Some(reason) => self.drop_rest(taker, reason, events),
+            None if self.lacks_level(taker) => self.drop_rest(taker, CancelReason::LevelsFull, events),
+            None => self.rest(taker, events),
         }
-        Ok(())
+    }
+
+    /// Whether the rest of an order that has waited finds no room for its price any more.
+    fn lacks_level(&self, taker: &Taker) -> bool {
+        let book = &self.markets[usize::from(taker.market.0)].book;
+        taker.waited_in.is_some() && book.side(taker.side).lacks_room_for(taker.limit)
+    }
+
+    /// Gives back the slot of an order that has waited and is through.
+    fn leave(&mut self, taker: &Taker) {
+        let Some(slot) = taker.waited_in else { return };
+        let order = self.markets[usize::from(taker.market.0)].remove(slot);
+        if order.expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.market);
+        }
     }
 
     /// The match loop.
@@ -119,6 +146,7 @@ impl Shard {
             market.book.fill(slot, quantity);
         }
         let (trade, feed_sequence) = (market.next_trade(), market.next_feed());
+        market.note_price(price);
         let notional = market.spec.notional(price, quantity);
         taker.fill(quantity, notional);
         let taker_fee = taker.taker_fee.fee_on(notional);
@@ -204,7 +232,13 @@ impl Shard {
             Side::Ask => market.spec.base,
         };
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
-        market.insert(resting(taker));
+        match taker.waited_in {
+            None => market.insert(resting(taker)),
+            Some(slot) => {
+                market.book.set_waiting(slot, taker.quantity, remaining);
+                market.book.rest_waiting(slot);
+            }
+        }
         events.push(Event::OrderRested(OrderRested {
             account: taker.account,
             market: taker.market,
@@ -221,6 +255,7 @@ impl Shard {
 
     /// Says that what is left of an incoming order is gone.
     fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Vec<Event>) {
+        self.leave(taker);
         events.push(Event::OrderCanceled(OrderCanceled {
             account: taker.account,
             report_sequence: self.accounts.next_report(taker.account),
@@ -242,7 +277,7 @@ impl Shard {
             Side::Bid => entry.spec.quote,
             Side::Ask => entry.spec.base,
         };
-        self.balances.release(order.account, asset, hold(order.hold_per_lot, order.remaining));
+        self.balances.release(order.account, asset, order.held());
         events.push(Event::OrderCanceled(OrderCanceled {
             account: order.account,
             report_sequence: self.accounts.next_report(order.account),
@@ -252,7 +287,7 @@ impl Shard {
             price: order.price,
             remaining: order.remaining,
             reason,
-            feed_sequence: entry.next_feed(),
+            feed_sequence: if order.is_waiting() { 0 } else { entry.next_feed() },
         }));
         if order.expires_at != Timestamp::ZERO {
             self.note_deadline(market);
@@ -283,6 +318,7 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
         time_in_force: taker.time_in_force,
         self_trade_mode: taker.self_trade_mode,
         price: taker.limit,
+        trigger_price: taker.trigger_price,
         quantity: taker.quantity,
         quote_budget: match taker.wanted {
             Wanted::Quantity(_) => Atoms::ZERO,
@@ -292,7 +328,7 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
     }
 }
 
-fn resting(taker: &Taker) -> Order {
+pub(crate) fn resting(taker: &Taker) -> Order {
     Order {
         id: taker.order,
         price: taker.limit,
@@ -301,13 +337,15 @@ fn resting(taker: &Taker) -> Order {
         hold_per_lot: taker.hold_per_lot,
         account: taker.account,
         maker_fee: taker.maker_fee,
-        level: 0,
+        taker_fee: taker.taker_fee,
+        level: NONE,
         level_links: Links::ALONE,
         account_links: Links::ALONE,
         side: taker.side,
         order_type: taker.order_type,
         time_in_force: taker.time_in_force,
         self_trade_mode: taker.self_trade_mode,
+        trigger_price: taker.trigger_price,
         expires_at: taker.expires_at,
         client_id: taker.client_id,
     }

@@ -1,7 +1,7 @@
 //! The orders of one book, in slots that are taken and given back last-in first-out; no allocation after start.
 //!
 //! An order stands in two intrusive lists at once: its price level's, in time priority, and its account's, by id.
-//! Bounds: `capacity` orders, 168 bytes each (id tables of the book add 32).
+//! Bounds: `capacity` orders, 180 bytes each (id tables of the book add 32).
 
 use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
 use crate::ids::{AccountId, ClientId, OrderId};
@@ -19,9 +19,10 @@ pub(crate) struct Order {
     /// What each remaining lot holds back: quote atoms for a bid, base atoms for an ask.
     pub(crate) hold_per_lot: Atoms,
     pub(crate) account: AccountId,
-    /// The fee rate of its fills, fixed when it was accepted.
+    /// The fee rates of its fills, fixed when it was accepted; as a taker only an order that waited trades once more.
     pub(crate) maker_fee: FeeRate,
-    /// Its level in the book side's arena.
+    pub(crate) taker_fee: FeeRate,
+    /// Its level in the book side's arena; [`NONE`] while it waits for its trigger price.
     pub(crate) level: u32,
     pub(crate) level_links: Links,
     pub(crate) account_links: Links,
@@ -29,9 +30,23 @@ pub(crate) struct Order {
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) self_trade_mode: SelfTradeMode,
+    /// The last price for which it waits or has waited; 0 for none.
+    pub(crate) trigger_price: Ticks,
     /// When it ends by itself; 0 for never.
     pub(crate) expires_at: Timestamp,
     pub(crate) client_id: ClientId,
+}
+
+impl Order {
+    /// Whether it waits for its trigger price: it has an id and an account, but no place in the book yet.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.level == NONE
+    }
+
+    /// What it holds back: quote atoms for a bid, base atoms for an ask.
+    pub(crate) const fn held(&self) -> Atoms {
+        Atoms(self.hold_per_lot.0 * self.remaining.0)
+    }
 }
 
 /// Neighbours in an intrusive list; [`NONE`] at its ends.

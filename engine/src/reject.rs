@@ -93,7 +93,7 @@ reject_codes! {
 
     /// Type, time in force, price, quantity and budget do not go together.
     BadCombination = 40,
-    /// The price is zero or above the market's maximum.
+    /// The price is zero, or it or the trigger price is above the market's maximum.
     PriceOutOfRange = 41,
     /// The quantity is outside the market's range.
     QuantityOutOfRange = 42,
@@ -121,6 +121,10 @@ reject_codes! {
     InsufficientBalance = 53,
     /// The agenda has no room for another operation.
     AgendaFull = 54,
+    /// The last price has reached the trigger price already.
+    WouldTrigger = 55,
+    /// As many orders wait for their trigger price in this market as may.
+    TriggersFull = 56,
     /// The group is not named after an account of its own, or neither of the same owner nor with an invitation.
     GroupNotConsented = 58,
 

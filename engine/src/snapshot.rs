@@ -5,7 +5,7 @@
 //! | `LKST` | format, sequence, time, epoch, event digest and what it has not hashed yet |
 //! | 1 | genesis, role nonces, last queue entry with its prefix hash, last batch with its last record |
 //! | 2 | assets with what came in and went out |
-//! | 3 | markets: specification, state, counters, each side's orders in price-time priority |
+//! | 3 | markets: specification, state, counters, last price, each side's orders in price-time priority, those that wait |
 //! | 4 | accounts with their balances that are not zero |
 //! | 5 | keys with their nonce windows |
 //! | 6 | digests in use |
@@ -28,6 +28,7 @@ use crate::index_table::NONE;
 use crate::market::Market;
 use crate::nonces::NonceWindow;
 use crate::order_arena::{Links, Order};
+use crate::triggers::PriceRange;
 use crate::units::{Lots, Ticks};
 
 const MAGIC: [u8; 4] = *b"LKST";
@@ -187,10 +188,15 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
     market.state.encode(out);
     market.last_trade.encode(out);
     market.feed_sequence.encode(out);
-    encode_length(market.book.order_count() as usize, out);
+    market.last_price.encode(out);
+    market.triggers.reached.encode(out);
+    let waiting = market.waiting();
+    encode_length(market.book.order_count() as usize - waiting.len(), out);
     for side in [Side::Bid, Side::Ask] {
         market.book.orders(side).for_each(|order| order.encode(out));
     }
+    encode_length(waiting.len(), out);
+    waiting.into_iter().for_each(|order| order.encode(out));
 }
 
 fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<Market, DecodeError> {
@@ -200,6 +206,20 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
     market.state = Wire::decode(input)?;
     market.last_trade = Wire::decode(input)?;
     market.feed_sequence = Wire::decode(input)?;
+    market.last_price = Wire::decode(input)?;
+    market.triggers.reached = Wire::decode(input)?;
+    let orders = decode_orders(&market, genesis, input)?;
+    let waiting = decode_orders(&market, genesis, input)?;
+    let as_it_waits = |order: &Order| order.order_type.waits() && !order.trigger_price.is_zero();
+    if !waiting.iter().all(as_it_waits) || waiting.len() > market.triggers.capacity() as usize {
+        return Err(DecodeError::BadValue);
+    }
+    market.restore(&orders, &waiting).map_err(|()| DecodeError::BadValue)?;
+    Ok(market)
+}
+
+/// A list of orders, each within the market's bounds.
+fn decode_orders(market: &Market, genesis: &Genesis, input: &mut &[u8]) -> Result<Vec<Order>, DecodeError> {
     let mut orders = Vec::new();
     // The levels' totals are at most the sum of all, so that has to fit.
     let mut total = Lots::ZERO;
@@ -216,8 +236,7 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
         total = total.checked_add(order.remaining).ok_or(DecodeError::BadValue)?;
         orders.push(order);
     }
-    market.restore(&orders).map_err(|()| DecodeError::BadValue)?;
-    Ok(market)
+    Ok(orders)
 }
 
 fn encode_account(shard: &Shard, id: AccountId, account: &Account, out: &mut Vec<u8>) {
@@ -276,7 +295,9 @@ wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_enum!(AgendaItem {
     0 => CancelAll(progress),
     1 => AdvanceTime(until),
+    2 => Triggers(market),
 });
+wire_struct!(PriceRange { low, high });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
 wire_struct!(
     Order {
@@ -287,10 +308,12 @@ wire_struct!(
         hold_per_lot,
         account,
         maker_fee,
+        taker_fee,
         side,
         order_type,
         time_in_force,
         self_trade_mode,
+        trigger_price,
         expires_at,
         client_id,
     } level: NONE, level_links: Links::ALONE, account_links: Links::ALONE

@@ -3,6 +3,7 @@
 use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::event::CancelReason;
 use crate::ids::{AccountId, ClientId, MarketId, OrderId};
+use crate::order_arena::Order;
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// See the module.
@@ -29,6 +30,10 @@ pub(crate) struct Taker {
     pub(crate) taker_fee: FeeRate,
     /// What each lot that rests holds back.
     pub(crate) hold_per_lot: Atoms,
+    /// For an order that waits: its trigger price, else 0.
+    pub(crate) trigger_price: Ticks,
+    /// Where an order that has waited stands in the book, outside of every level.
+    pub(crate) waited_in: Option<u32>,
 }
 
 /// How much an incoming order still wants.
@@ -77,6 +82,32 @@ impl Taker {
             maker_fee: FeeRate(0),
             taker_fee: FeeRate(0),
             hold_per_lot: Atoms::ZERO,
+            trigger_price: request.trigger_price,
+            waited_in: None,
+        }
+    }
+
+    /// What an order becomes whose trigger price was reached; it stands in `slot` until it is through.
+    pub(crate) fn triggered(market: MarketId, slot: u32, order: &Order) -> Self {
+        Self {
+            order: order.id,
+            account: order.account,
+            market,
+            side: order.side,
+            limit: order.price,
+            wanted: Wanted::Quantity(order.remaining),
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            self_trade_mode: order.self_trade_mode,
+            self_trade_group: AccountId(0),
+            expires_at: order.expires_at,
+            client_id: order.client_id,
+            quantity: order.quantity,
+            maker_fee: order.maker_fee,
+            taker_fee: order.taker_fee,
+            hold_per_lot: order.hold_per_lot,
+            trigger_price: order.trigger_price,
+            waited_in: Some(slot),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::market::Market;
 use crate::order_arena::Order;
 use crate::reject::RejectCode;
 use crate::taker::{Taker, Wanted};
+use crate::triggers::Direction;
 use crate::units::{Atoms, Lots, Ticks, Timestamp};
 
 /// Open orders that one account may have in one market.
@@ -60,6 +61,7 @@ impl Shard {
         if self.balances.balance(account, asset).available < need(market, &taker) {
             return Err(RejectCode::InsufficientBalance.into());
         }
+        check_trigger(market, request)?;
         Ok(taker)
     }
 }
@@ -72,15 +74,20 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
         OrderType::LimitMaker => has_quantity && !has_budget && request.time_in_force.rests(),
+        OrderType::StopLossLimit | OrderType::TakeProfitLimit => has_quantity && !has_budget,
+        OrderType::StopLoss | OrderType::TakeProfit => has_quantity && !has_budget && !request.time_in_force.rests(),
         OrderType::Market => {
             let by_quantity = has_quantity && !has_budget;
             let by_budget = has_budget && !has_quantity && request.time_in_force == TimeInForce::ImmediateOrCancel;
             (by_quantity || by_budget) && !request.time_in_force.rests()
         }
     };
+    let waits = request.order_type.waits();
+    let fits = fits && waits != request.trigger_price.is_zero();
     let by_date = request.time_in_force == TimeInForce::GoodTillDate;
     let fits = fits && by_date == (request.expires_at != Timestamp::ZERO);
-    let priced = has_price || request.order_type == OrderType::Market;
+    let bounded_by_band = matches!(request.order_type, OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit);
+    let priced = has_price || bounded_by_band;
     match (fits, priced) {
         (false, _) => Err(RejectCode::BadCombination),
         (true, false) => Err(RejectCode::PriceOutOfRange),
@@ -91,7 +98,7 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
 /// Price, quantity and notional within the market's bounds.
 fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
     let spec = &market.spec;
-    if request.price > spec.max_price {
+    if request.price > spec.max_price || request.trigger_price > spec.max_price {
         return Err(RejectCode::PriceOutOfRange);
     }
     let by_budget = request.quantity.is_zero();
@@ -115,7 +122,8 @@ fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) ->
         order.side == request.side
             && order.order_type == request.order_type
             && order.time_in_force == request.time_in_force
-            && order.price == request.price
+            && (order.price == request.price || request.price.is_zero())
+            && order.trigger_price == request.trigger_price
             && order.quantity == request.quantity
             && order.expires_at == request.expires_at
     };
@@ -125,7 +133,8 @@ fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) ->
 
 /// Room for what may rest.
 fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), RejectCode> {
-    if !request.time_in_force.rests() {
+    let waits = request.order_type.waits();
+    if !request.time_in_force.rests() && !waits {
         return Ok(());
     }
     if market.book.account_order_count(account) >= MAX_OPEN_ORDERS {
@@ -134,27 +143,41 @@ fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Resu
     if market.book.is_full() {
         return Err(RejectCode::BookFull);
     }
-    if market.book.side(request.side).lacks_room_for(request.price) {
+    if !waits && market.book.side(request.side).lacks_room_for(request.price) {
         return Err(RejectCode::LevelsFull);
     }
     Ok(())
 }
 
-/// The price that bounds the order: its own, or for a market order without one the best opposite price ± the band.
+/// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
+/// or the trigger price, ± the band.
 fn limit_price(market: &Market, request: &PlaceOrder) -> Result<Ticks, RejectCode> {
-    if request.order_type != OrderType::Market {
-        return Ok(request.price);
-    }
-    let best = market.book.best_price(request.side.opposite()).ok_or(RejectCode::NoLiquidity)?;
+    let middle = match request.order_type {
+        OrderType::Market => market.book.best_price(request.side.opposite()).ok_or(RejectCode::NoLiquidity)?,
+        OrderType::StopLoss | OrderType::TakeProfit => request.trigger_price,
+        _ => return Ok(request.price),
+    };
     if !request.price.is_zero() {
         return Ok(request.price);
     }
-    let band = u128::from(best.0) * u128::from(market.spec.market_order_band) / 1_000_000;
+    let band = u128::from(middle.0) * u128::from(market.spec.market_order_band) / 1_000_000;
     let band = u64::try_from(band).expect("a band is at most the whole price");
     Ok(match request.side {
-        Side::Bid => Ticks(best.0 + band).min(market.spec.max_price),
-        Side::Ask => Ticks((best.0 - band).max(1)),
+        Side::Bid => Ticks(middle.0 + band).min(market.spec.max_price),
+        Side::Ask => Ticks((middle.0 - band).max(1)),
     })
+}
+
+/// Whether an order that waits has something to wait for, and room.
+fn check_trigger(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
+    if !request.order_type.waits() {
+        return Ok(());
+    }
+    let direction = Direction::of(request.order_type, request.side);
+    if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
+        return Err(RejectCode::WouldTrigger);
+    }
+    if market.triggers.is_full() { Err(RejectCode::TriggersFull) } else { Ok(()) }
 }
 
 /// Whether an order of `side` at `price` would trade at once.

@@ -99,6 +99,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::ChainEntryConsumed { .. } => "event.chain_entry_consumed",
         Event::BatchSealed { .. } => "event.batch_sealed",
         Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
+        Event::OrderTriggered { .. } => "event.order_triggered",
         Event::SelfTradeGroupInvited { .. } => "event.self_trade_group_invited",
     }
 }
@@ -275,7 +276,9 @@ fn numbers_of_enumerations_never_change() {
     use ChainEntryKind::{Deposit, RegisterKey, RevokeKey, Withdrawal};
     assert_eq!([Deposit, RegisterKey, RevokeKey, Withdrawal].map(|value| value as u8), [1, 2, 3, 4]);
     assert_eq!([Side::Bid, Side::Ask].map(|value| value as u8), [0, 1]);
-    assert_eq!([OrderType::Limit, OrderType::LimitMaker, OrderType::Market].map(|value| value as u8), [0, 1, 2]);
+    use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+    let types = [Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit];
+    assert_eq!(types.map(|value| value as u8), [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!([Completion::Pending, Completion::Finished].map(|value| value as u8), [0, 1]);
     assert_eq!([KeyEnd::Revoked, KeyEnd::Expired].map(|value| value as u8), [0, 1]);
     use MarketState::{CancelOnly, Halt, Open, PostOnly, PreOpen};
@@ -288,9 +291,10 @@ fn numbers_of_enumerations_never_change() {
     use SelfTradeMode::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker};
     let modes = [SelfTradeMode::None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement];
     assert_eq!(modes.map(|value| value as u8), [0, 1, 2, 3, 4]);
-    use CancelReason::{Expired, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
-    let reasons = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills, Expired];
-    assert_eq!(reasons.map(|value| value as u8), [0, 1, 2, 3, 4, 5, 6]);
+    use CancelReason::{Expired, LevelsFull, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    let first = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills];
+    assert_eq!(first.map(|value| value as u8), [0, 1, 2, 3, 4, 5]);
+    assert_eq!([Expired, LevelsFull].map(|value| value as u8), [6, 7]);
 }
 
 #[test]

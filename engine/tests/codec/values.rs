@@ -22,7 +22,7 @@ pub(crate) const COMMANDS: usize = 7 + ACTIONS + OPERATIONS;
 const ACTIONS: usize = 7;
 const OPERATIONS: usize = 9;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 28;
+pub(crate) const EVENTS: usize = 29;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -105,7 +105,8 @@ fn grade(random: &mut Random) -> EvidenceGrade {
 }
 
 fn order_type(random: &mut Random) -> OrderType {
-    random.pick(&[OrderType::Limit, OrderType::LimitMaker, OrderType::Market])
+    use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+    random.pick(&[Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit])
 }
 
 fn time_in_force(random: &mut Random) -> TimeInForce {
@@ -206,6 +207,7 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
             order_type: order_type(random),
             time_in_force: time_in_force(random),
             price: ticks(random),
+            trigger_price: ticks(random),
             quantity: lots(random),
             quote_budget: atoms(random),
             self_trade_mode: self_trade_mode(random),
@@ -300,8 +302,8 @@ fn party(random: &mut Random) -> TradeParty {
 }
 
 fn cancel_reason(random: &mut Random) -> CancelReason {
-    use CancelReason::{Expired, FillOrKill, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
-    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills, Expired])
+    use CancelReason::{Expired, FillOrKill, LevelsFull, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills, Expired, LevelsFull])
 }
 
 /// An event of the given kind, below [`EVENTS`].
@@ -364,14 +366,24 @@ pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
             queue_id: number(random),
             refused: random.pick(&[None, Some(RejectCode::AssetUnknown), Some(RejectCode::InsufficientBalance)]),
         },
-        26 => Event::SelfTradeGroupChanged { account: account(random), group: account(random) },
-        27 => Event::SelfTradeGroupInvited { account: account(random), invited: account(random) },
+        26.. => newer_event(kind, random),
         _ => Event::BatchSealed {
             batch_id: number(random),
             first_sequence: Sequence(number(random)),
             last_sequence: Sequence(number(random)),
             new_root: bytes(random),
         },
+    }
+}
+
+/// The events that came after the first ones.
+fn newer_event(kind: usize, random: &mut Random) -> Event {
+    let (account, market, order) = (account(random), market(random), order_id(random));
+    let report_sequence = number(random);
+    match kind {
+        26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
+        27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        _ => Event::OrderTriggered { account, report_sequence, market, order, last_price: ticks(random) },
     }
 }
 
@@ -449,6 +461,7 @@ fn accepted(random: &mut Random) -> OrderAccepted {
         time_in_force: time_in_force(random),
         self_trade_mode: self_trade_mode(random),
         price: ticks(random),
+        trigger_price: ticks(random),
         quantity: lots(random),
         quote_budget: atoms(random),
         expires_at: timestamp(random),

@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
     Cancel(OrderId, u64, CancelReason),
     /// Order, what is left.
     Reduce(OrderId, u64),
+    /// An order that waited.
+    Trigger(OrderId),
     /// Why nothing happened.
     Reject(RejectCode),
 }
@@ -32,14 +34,19 @@ pub(crate) struct Resting {
     pub(crate) price: u64,
     pub(crate) quantity: u64,
     pub(crate) remaining: u64,
-    expires_at: Timestamp,
-    order_type: OrderType,
+    /// What it was placed as.
+    order: PlaceOrder,
 }
 
 /// See the module. A lot at a tick is worth one; a market order's band is 5 %.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NaiveBook {
     orders: Vec<Resting>,
+    /// Orders that wait for their trigger price.
+    waiting: Vec<Resting>,
+    last_price: u64,
+    /// Lowest and highest price of the trades since nothing was left to trigger.
+    reached: Option<(u64, u64)>,
 }
 
 /// An incoming order: what it still wants, in lots or in money, and how often it got something or was kept from it.
@@ -72,10 +79,11 @@ impl NaiveBook {
     pub(crate) fn place(&mut self, id: OrderId, account: AccountId, order: &PlaceOrder) -> Vec<Outcome> {
         if let Some(live) = self.by_client_id(account, &order.client_id) {
             let same = live.side == order.side
-                && live.order_type == order.order_type
-                && order.time_in_force.rests()
-                && live.expires_at == order.expires_at
-                && live.price == order.price.0
+                && live.order.order_type == order.order_type
+                && live.order.time_in_force == order.time_in_force
+                && live.order.expires_at == order.expires_at
+                && live.order.trigger_price == order.trigger_price
+                && (live.price == order.price.0 || order.price.0 == 0)
                 && live.quantity == order.quantity.0;
             let code = if same { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
             return vec![Outcome::Reject(code)];
@@ -87,27 +95,75 @@ impl NaiveBook {
                 Side::Bid => best.price + best.price / 20,
                 Side::Ask => best.price - best.price / 20,
             },
+            (OrderType::StopLoss | OrderType::TakeProfit, _) if order.price.0 == 0 => match order.side {
+                Side::Bid => order.trigger_price.0 + order.trigger_price.0 / 20,
+                Side::Ask => order.trigger_price.0 - order.trigger_price.0 / 20,
+            },
             _ => order.price.0,
         };
         if order.order_type == OrderType::LimitMaker && opposite.is_some_and(|best| reaches(order.side, limit, &best)) {
             return vec![Outcome::Reject(RejectCode::WouldTrade)];
         }
-        if order.time_in_force == TimeInForce::FillOrKill {
+        let quantity = order.quantity.0;
+        let entry = Resting {
+            id,
+            account,
+            client_id: order.client_id,
+            side: order.side,
+            price: limit,
+            quantity,
+            remaining: quantity,
+            order: *order,
+        };
+        if order.trigger_price.0 != 0 {
+            if self.last_price != 0 && is_reached(&entry, (self.last_price, self.last_price)) {
+                return vec![Outcome::Reject(RejectCode::WouldTrigger)];
+            }
+            self.waiting.push(entry);
+            return Vec::new();
+        }
+        let mut outcomes = self.execute(entry);
+        self.cascade(&mut outcomes);
+        outcomes
+    }
+
+    /// Lets the triggered orders trade, one after the other: rising ones by price and age, then falling ones.
+    fn cascade(&mut self, outcomes: &mut Vec<Outcome>) {
+        while let Some(range) = self.reached {
+            let due = self.waiting.iter().filter(|entry| is_reached(entry, range));
+            let next = due.min_by_key(|entry| match rises(entry) {
+                true => (0, entry.order.trigger_price.0, entry.id),
+                false => (1, u64::MAX - entry.order.trigger_price.0, entry.id),
+            });
+            let Some(next) = next.copied() else {
+                self.reached = None;
+                return;
+            };
+            self.waiting.retain(|entry| entry.id != next.id);
+            outcomes.push(Outcome::Trigger(next.id));
+            outcomes.extend(self.execute(next));
+        }
+    }
+
+    /// Trades an order whose turn it is.
+    fn execute(&mut self, entry: Resting) -> Vec<Outcome> {
+        if entry.order.time_in_force == TimeInForce::FillOrKill {
             // Try it on a copy: filled to the last lot, or not at all.
             let mut copy = self.clone();
-            let outcomes = copy.trade(id, account, order, limit);
+            let outcomes = copy.trade(entry);
             let filled: u64 = outcomes.iter().map(filled_by).sum();
-            if filled < order.quantity.0 {
-                return vec![Outcome::Cancel(id, order.quantity.0, CancelReason::FillOrKill)];
+            if filled < entry.remaining {
+                return vec![Outcome::Cancel(entry.id, entry.remaining, CancelReason::FillOrKill)];
             }
         }
-        self.trade(id, account, order, limit)
+        self.trade(entry)
     }
 
     /// Trades with the best opposite order again and again; what is left rests or is dropped.
-    fn trade(&mut self, id: OrderId, account: AccountId, order: &PlaceOrder, limit: u64) -> Vec<Outcome> {
-        let (quantity, budget) = (order.quantity.0, order.quote_budget.0);
-        let mut taker = Incoming { id, mode: order.self_trade_mode, quantity, budget, whole: quantity, did: 0 };
+    fn trade(&mut self, entry: Resting) -> Vec<Outcome> {
+        let Resting { id, account, order, price: limit, .. } = entry;
+        let (mode, budget) = (order.self_trade_mode, order.quote_budget.0);
+        let mut taker = Incoming { id, mode, quantity: entry.remaining, budget, whole: entry.quantity, did: 0 };
         let mut outcomes = Vec::new();
         let reason = loop {
             if taker.quantity == 0 && taker.budget == 0 {
@@ -134,6 +190,9 @@ impl NaiveBook {
             }
             taker.take(wanted, &maker);
             outcomes.push(Outcome::Fill(maker.id, maker.price, wanted));
+            self.last_price = maker.price;
+            let (low, high) = self.reached.unwrap_or((maker.price, maker.price));
+            self.reached = Some((low.min(maker.price), high.max(maker.price)));
             let place = self.orders.iter().position(|other| other.id == maker.id).expect("it was just found");
             self.orders[place].remaining -= wanted;
             if self.orders[place].remaining == 0 {
@@ -144,17 +203,7 @@ impl NaiveBook {
             outcomes.push(Outcome::Cancel(id, taker.quantity, reason));
             return outcomes;
         }
-        self.orders.push(Resting {
-            id,
-            account,
-            client_id: order.client_id,
-            side: order.side,
-            price: limit,
-            quantity: taker.whole,
-            remaining: taker.quantity,
-            expires_at: order.expires_at,
-            order_type: order.order_type,
-        });
+        self.orders.push(Resting { quantity: taker.whole, remaining: taker.quantity, ..entry });
         outcomes.push(Outcome::Rest(id, limit, taker.quantity));
         outcomes
     }
@@ -183,15 +232,17 @@ impl NaiveBook {
 
     /// Takes off what has come to its own end, the first end first.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Outcome> {
-        let over = |order: &&Resting| order.expires_at != Timestamp::ZERO && order.expires_at <= now;
-        let mut ends: Vec<_> = self.orders.iter().filter(over).map(|order| (order.expires_at, order.id)).collect();
+        let end = |entry: &Resting| entry.order.expires_at;
+        let over = |entry: &&Resting| end(entry) != Timestamp::ZERO && end(entry) <= now;
+        let mut ends: Vec<_> = self.all().filter(over).map(|entry| (end(entry), entry.id)).collect();
         ends.sort_unstable();
         ends.into_iter().map(|(_, id)| self.remove(id, CancelReason::Expired)).collect()
     }
 
     /// Takes an order of the account off.
     pub(crate) fn cancel(&mut self, account: AccountId, id: OrderId) -> Vec<Outcome> {
-        match self.orders.iter().any(|order| order.id == id && order.account == account) {
+        let is_there = self.all().any(|order| order.id == id && order.account == account);
+        match is_there {
             true => vec![self.remove(id, CancelReason::Requested)],
             false => vec![Outcome::Reject(RejectCode::OrderUnknown)],
         }
@@ -200,13 +251,15 @@ impl NaiveBook {
     /// Takes all orders of the account off, the oldest first.
     pub(crate) fn cancel_all(&mut self, account: AccountId, side: Option<Side>) -> Vec<Outcome> {
         let concerned = |order: &&Resting| order.account == account && side.is_none_or(|side| side == order.side);
-        let ids: Vec<OrderId> = self.orders.iter().filter(concerned).map(|order| order.id).collect();
+        let mut ids: Vec<OrderId> = self.all().filter(concerned).map(|order| order.id).collect();
+        ids.sort_unstable();
         ids.into_iter().map(|id| self.remove(id, CancelReason::MassCancel)).collect()
     }
 
     /// Makes an order of the account smaller.
     pub(crate) fn amend(&mut self, account: AccountId, id: OrderId, new_quantity: u64) -> Vec<Outcome> {
-        let Some(order) = self.orders.iter_mut().find(|order| order.id == id && order.account == account) else {
+        let all = self.orders.iter_mut().chain(&mut self.waiting);
+        let Some(order) = all.into_iter().find(|order| order.id == id && order.account == account) else {
             return vec![Outcome::Reject(RejectCode::OrderUnknown)];
         };
         let filled = order.quantity - order.remaining;
@@ -222,8 +275,8 @@ impl NaiveBook {
     pub(crate) fn side(&self, side: Side) -> Vec<Resting> {
         let mut orders: Vec<Resting> = self.orders.iter().filter(|order| order.side == side).copied().collect();
         orders.sort_by_key(|order| match side {
-            Side::Bid => (u64::MAX - order.price, order.id),
-            Side::Ask => (order.price, order.id),
+            Side::Bid => u64::MAX - order.price,
+            Side::Ask => order.price,
         });
         orders
     }
@@ -231,7 +284,17 @@ impl NaiveBook {
     /// The account's live order with this client id.
     pub(crate) fn by_client_id(&self, account: AccountId, client_id: &ClientId) -> Option<Resting> {
         let is_it = |order: &&Resting| order.account == account && order.client_id == *client_id;
-        self.orders.iter().find(is_it).filter(|_| !client_id.is_empty()).copied()
+        self.all().find(is_it).filter(|_| !client_id.is_empty()).copied()
+    }
+
+    /// Everything that is open, in the order of arrival on the book; then what waits.
+    fn all(&self) -> impl Iterator<Item = &Resting> {
+        self.orders.iter().chain(&self.waiting)
+    }
+
+    /// The orders that wait, by age.
+    pub(crate) fn waiting(&self) -> &[Resting] {
+        &self.waiting
     }
 
     fn best(&self, side: Side) -> Option<Resting> {
@@ -251,8 +314,25 @@ impl NaiveBook {
     }
 
     fn remove(&mut self, id: OrderId, reason: CancelReason) -> Outcome {
-        let place = self.orders.iter().position(|order| order.id == id).expect("only orders that rest are removed");
-        Outcome::Cancel(id, self.orders.remove(place).remaining, reason)
+        let remaining =
+            self.all().find(|order| order.id == id).expect("only orders that are there are removed").remaining;
+        self.orders.retain(|order| order.id != id);
+        self.waiting.retain(|order| order.id != id);
+        Outcome::Cancel(id, remaining, reason)
+    }
+}
+
+/// Whether an order that waits does so for the price to rise.
+fn rises(entry: &Resting) -> bool {
+    let is_stop = matches!(entry.order.order_type, OrderType::StopLoss | OrderType::StopLossLimit);
+    is_stop == (entry.side == Side::Bid)
+}
+
+/// Whether trades between these two prices trigger an order that waits.
+fn is_reached(entry: &Resting, (low, high): (u64, u64)) -> bool {
+    match rises(entry) {
+        true => entry.order.trigger_price.0 <= high,
+        false => entry.order.trigger_price.0 >= low,
     }
 }
 

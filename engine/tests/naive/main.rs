@@ -26,6 +26,7 @@ fn outcomes(events: &[Event]) -> Vec<Outcome> {
         Event::OrderRested(rested) => Some(Outcome::Rest(rested.order, rested.price.0, rested.remaining.0)),
         Event::OrderCanceled(gone) => Some(Outcome::Cancel(gone.order, gone.remaining.0, gone.reason)),
         Event::OrderReduced(reduced) => Some(Outcome::Reduce(reduced.order, reduced.remaining.0)),
+        Event::OrderTriggered { order, .. } => Some(Outcome::Trigger(order)),
         Event::Rejected(rejected) => Some(Outcome::Reject(rejected.code)),
         _ => None,
     };
@@ -40,14 +41,17 @@ fn order(random: &mut Random, now: Timestamp) -> PlaceOrder {
         && order.time_in_force == TimeInForce::ImmediateOrCancel;
     let time_in_force = match (order.order_type, order.time_in_force) {
         (OrderType::LimitMaker, time_in_force) if !time_in_force.rests() => TimeInForce::GoodTillCancel,
-        (OrderType::Market, TimeInForce::GoodTillCancel) => TimeInForce::ImmediateOrCancel,
+        (OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit, time_in_force) if time_in_force.rests() => {
+            TimeInForce::ImmediateOrCancel
+        }
         (_, time_in_force) => time_in_force,
     };
     let price = match (order.order_type, order.price.0) {
-        (OrderType::Market, 0) => 0,
+        (OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit, 0) => 0,
         (_, price) => price.clamp(90, 110),
     };
     PlaceOrder {
+        trigger_price: Ticks(if order.order_type.waits() { order.trigger_price.0.clamp(90, 110) } else { 0 }),
         price: Ticks(price),
         quantity: if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) },
         quote_budget: if by_budget { Atoms(10 + order.quote_budget.0 % 3_000) } else { Atoms::ZERO },
@@ -65,6 +69,7 @@ fn some_order(random: &mut Random, book: &NaiveBook, account: AccountId) -> Orde
     let resting: Vec<OrderId> = [Side::Bid, Side::Ask]
         .into_iter()
         .flat_map(|side| book.side(side))
+        .chain(book.waiting().iter().copied())
         .filter(|order| order.account == account || random.once_in(10))
         .map(|order| order.id)
         .collect();
@@ -117,6 +122,8 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
         let engine = engine.map(|o| (o.order, o.account, o.client_id, o.price.0, o.quantity.0, o.remaining.0));
         assert!(engine.eq(naive), "{side:?} after {operation:?}");
     }
+    let waiting: Vec<OrderId> = book.waiting().iter().map(|order| order.id).collect();
+    assert!(view.waiting().iter().map(|(_, order)| order.order).eq(waiting), "{operation:?}");
     expected.iter().filter(|outcome| matches!(outcome, Outcome::Fill(..))).count()
 }
 
@@ -126,7 +133,7 @@ fn venue() -> Venue {
         Capacities { accounts: 6, assets: 3, markets: 2, keys: 5, digests: 5, agenda: 1, digests_per_key: 1 };
     let traders = 5;
     let options =
-        Options { traders, max_orders: 128, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() };
+        Options { traders, max_orders: 1_024, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() };
     let mut venue = Venue::with(options);
     venue.send(A, Operation::InviteToSelfTradeGroup { invited: C });
     venue.send(C, Operation::SetSelfTradeGroup { group: A });
@@ -135,7 +142,7 @@ fn venue() -> Venue {
 
 #[test]
 fn ten_thousand_short_sequences_agree() {
-    let rolls = prop::collection::vec(any::<u64>(), 1..80);
+    let rolls = prop::collection::vec(any::<u64>(), 1..100);
     let fills = std::cell::Cell::new(0);
     let outcome = random::runner("naive, short sequences", 10_000).run(&rolls, |rolls| {
         let (mut venue, mut book) = (venue(), NaiveBook::default());

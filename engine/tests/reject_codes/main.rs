@@ -148,6 +148,17 @@ const ORDER_CASES: &[Case] = &[
         let mut venue = Venue::with(Options { deposit: 0, ..Options::default() });
         rejection(&venue.place(A, bid(100, 1)))
     }),
+    (RejectCode::WouldTrigger, || {
+        let mut venue = Venue::new();
+        venue.placed(A, ask(100, 1));
+        venue.placed(B, bid(100, 1));
+        rejection(&venue.place(A, bid(100, 1).stop(100)))
+    }),
+    (RejectCode::TriggersFull, || {
+        let mut venue = Venue::new();
+        (0..16).for_each(|_| drop(venue.place(A, bid(100, 1).stop(100))));
+        rejection(&venue.place(A, bid(100, 1).stop(100)))
+    }),
 ];
 
 /// Cases of what accounts are to each other.

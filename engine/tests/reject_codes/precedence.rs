@@ -17,7 +17,7 @@ use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use crate::support::venue::{
     OPERATOR, SECOND, START, deposit_entry, genesis, markets, padded, public_key, refusal, rejection,
 };
-use crate::support::{A, B, BTC, BTCUSD, ETHUSD, Options, USD, Venue, ask, bid};
+use crate::support::{A, B, BTC, BTCUSD, C, Draft, ETHUSD, Options, USD, Venue, ask, bid};
 
 /// A venue and a request that it would accept, until rules are broken.
 struct Request {
@@ -158,13 +158,23 @@ const ORDERS: &[Rule] = &[
         assert_eq!(rejection(&request.venue.withdraw(A, USD, needed)), None);
         request.order().quantity = Lots(10_000);
     }),
+    rule(RejectCode::WouldTrigger, &["type", "trigger", "levels", "client"], |request| {
+        request.venue.placed(B, ask(80, 1));
+        request.venue.placed(C, bid(80, 1));
+        *request.order() = Draft(*request.order()).stop(80).0;
+    }),
+    rule(RejectCode::TriggersFull, &["type", "trigger", "levels", "client", "room"], |request| {
+        request.venue.placed(B, bid(80, 1).stop(90));
+        request.venue.placed(B, bid(80, 1).stop(90));
+        *request.order() = Draft(*request.order()).stop(90).0;
+    }),
 ];
 
 /// When a rule is broken: one that prepares the book has to come before one that keeps it from being changed.
 const fn turn(code: RejectCode) -> u8 {
     match code {
         RejectCode::ClientOrderLive | RejectCode::ClientIdInUse => 0,
-        RejectCode::WouldTrade | RejectCode::LevelsFull => 1,
+        RejectCode::WouldTrade | RejectCode::LevelsFull | RejectCode::WouldTrigger | RejectCode::TriggersFull => 1,
         RejectCode::BookFull => 2,
         RejectCode::InsufficientBalance => 3,
         RejectCode::MarketClosed => 5,

@@ -14,3 +14,4 @@ mod markets;
 mod orders;
 mod replay;
 mod self_trade;
+mod triggers;

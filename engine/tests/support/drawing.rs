@@ -92,6 +92,7 @@ fn sentence(event: &Event) -> Option<String> {
         Event::EpochStarted { epoch } => format!("epoch {epoch}"),
         Event::MarketStateChanged { state, .. } => format!("state {state:?}"),
         Event::FeesChanged { .. } => "fees".to_owned(),
+        Event::OrderTriggered { account, last_price, .. } => format!("{} triggered at {last_price}", letter(*account)),
         Event::SelfTradeGroupChanged { account, group } => format!("{} in group {group}", letter(*account)),
         Event::SelfTradeGroupInvited { account, invited } => {
             format!("{} invited by {}", letter(*invited), letter(*account))

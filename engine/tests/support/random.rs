@@ -161,12 +161,20 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
 
 /// An order of any kind around a price of 100, sometimes of no legal kind.
 pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> PlaceOrder {
-    let order_type = random.pick(&[OrderType::Limit, OrderType::Limit, OrderType::LimitMaker, OrderType::Market]);
+    let order_type = match random.below(20) {
+        0..10 => OrderType::Limit,
+        10..13 => OrderType::LimitMaker,
+        13..16 => OrderType::Market,
+        16 => OrderType::StopLoss,
+        17 => OrderType::StopLossLimit,
+        18 => OrderType::TakeProfit,
+        _ => OrderType::TakeProfitLimit,
+    };
     let by_budget = order_type == OrderType::Market && random.once_in(2);
     let time_in_force = match order_type {
-        OrderType::Market if random.once_in(4) => TimeInForce::FillOrKill,
-        OrderType::Market => TimeInForce::ImmediateOrCancel,
-        OrderType::Limit => random.pick(&[
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if random.once_in(4) => TimeInForce::FillOrKill,
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => TimeInForce::ImmediateOrCancel,
+        OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit => random.pick(&[
             TimeInForce::GoodTillCancel,
             TimeInForce::GoodTillCancel,
             TimeInForce::ImmediateOrCancel,
@@ -176,7 +184,7 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         OrderType::LimitMaker => random.pick(&[TimeInForce::GoodTillCancel, TimeInForce::GoodTillDate]),
     };
     let price = match order_type {
-        OrderType::Market if random.once_in(2) => 0,
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if random.once_in(2) => 0,
         _ => 95 + random.below(11),
     };
     let mut order = PlaceOrder {
@@ -185,6 +193,7 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         order_type,
         time_in_force,
         price: Ticks(price),
+        trigger_price: Ticks(if order_type.waits() { 92 + random.below(17) } else { 0 }),
         quantity: Lots(if by_budget { 0 } else { 1 + random.below(20) }),
         quote_budget: Atoms(if by_budget { 1 + random.below(20_000) } else { 0 }),
         self_trade_mode: random.pick(&[
@@ -201,6 +210,7 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         client_id: ClientId::new(random.pick(&CLIENT_IDS)).expect("short"),
     };
     match random.below(60) {
+        4 => order.trigger_price = Ticks(random.pick(&[0, 100, 100_001, u64::MAX])),
         0 => order.price = Ticks(random.pick(&[0, 1, 100_000, 100_001, u64::MAX])),
         1 => order.quantity = Lots(random.pick(&[0, 1, 10_000, 10_001, u64::MAX])),
         2 => order.quote_budget = Atoms(random.pick(&[0, 1, 1 << 40, u64::MAX])),
@@ -221,6 +231,7 @@ fn target(random: &mut Random, venue: &Venue, (account, market): (AccountId, Mar
             .flat_map(|side| book.orders(side))
             .filter(|order| order.account == account || random.0.is_multiple_of(7))
             .map(|order| order.order)
+            .chain(book.waiting().into_iter().map(|(_, order)| order.order))
             .collect(),
         None => Vec::new(),
     };

@@ -491,6 +491,18 @@ impl Draft {
         Self(PlaceOrder { time_in_force: TimeInForce::FillOrKill, ..self.0 })
     }
 
+    /// Waits for the last price to come against it, down to or up to this price.
+    pub(crate) fn stop(self, trigger_price: u64) -> Self {
+        let order_type = if self.0.price.is_zero() { OrderType::StopLoss } else { OrderType::StopLossLimit };
+        Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
+    }
+
+    /// Waits for the last price to come to meet it, up to or down to this price.
+    pub(crate) fn profit(self, trigger_price: u64) -> Self {
+        let order_type = if self.0.price.is_zero() { OrderType::TakeProfit } else { OrderType::TakeProfitLimit };
+        Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
+    }
+
     /// Good till this many seconds after the venue's start.
     pub(crate) fn until(self, seconds: u64) -> Self {
         let expires_at = Timestamp(START.0 + seconds * SECOND);

@@ -35,6 +35,7 @@ pub(super) fn place(fields: Fields<'_>, directory: &Directory) -> Result<Intent,
         OrderType::Limit => limit(fields, &market)?,
         OrderType::LimitMaker => limit_maker(fields, &market)?,
         OrderType::Market => at_market(fields, &market)?,
+        _ => return Err(refusal::order_type()),
     };
     let placed = PlaceOrder {
         order_type: terms.order_type,
@@ -138,7 +139,7 @@ fn response_shape(fields: Fields<'_>, order_type: OrderType) -> Result<AnswerSha
     match (fields.text("newOrderRespType"), order_type) {
         (Some("ACK"), _) | (None, OrderType::LimitMaker) => Ok(AnswerShape::OrderAck),
         (Some("RESULT"), _) => Ok(AnswerShape::OrderResult),
-        (Some("FULL"), _) | (None, OrderType::Limit | OrderType::Market) => Ok(AnswerShape::OrderFull),
+        (Some("FULL"), _) | (None, _) => Ok(AnswerShape::OrderFull),
         (Some(_), _) => Err(refusal::invalid_value("newOrderRespType")),
     }
 }

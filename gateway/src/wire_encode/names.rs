@@ -13,12 +13,16 @@ pub const fn side(side: Side) -> &'static str {
     }
 }
 
-/// `LIMIT`, `LIMIT_MAKER` or `MARKET`.
+/// `LIMIT`, `LIMIT_MAKER`, `MARKET`, or one of the types that wait for a trigger price.
 pub const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Limit => "LIMIT",
         OrderType::LimitMaker => "LIMIT_MAKER",
         OrderType::Market => "MARKET",
+        OrderType::StopLoss => "STOP_LOSS",
+        OrderType::StopLossLimit => "STOP_LOSS_LIMIT",
+        OrderType::TakeProfit => "TAKE_PROFIT",
+        OrderType::TakeProfitLimit => "TAKE_PROFIT_LIMIT",
     }
 }
 
@@ -62,6 +66,7 @@ pub const fn expiry_reason(reason: CancelReason) -> Option<&'static str> {
         CancelReason::FillOrKill => Some("UNFILLED_FOK_ORDER_EXPIRED"),
         CancelReason::MaxFills => Some("MAX_FILLS_REACHED"),
         CancelReason::Expired => Some("GTD_EXPIRED"),
+        CancelReason::LevelsFull => Some("BOOK_FULL"),
         CancelReason::Requested | CancelReason::MassCancel | CancelReason::SelfTrade => None,
     }
 }

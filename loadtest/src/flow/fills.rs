@@ -140,6 +140,7 @@ mod tests {
             price: Ticks(10),
             quantity: Lots(5),
             quote_budget: Atoms(0),
+            trigger_price: Ticks(0),
             expires_at: Timestamp::ZERO,
         })
     }

@@ -173,6 +173,7 @@ impl Scene {
             price: Ticks(order.price),
             quantity: Lots(order.quantity),
             quote_budget: Atoms(order.quote_budget),
+            trigger_price: Ticks(0),
             expires_at: Timestamp::ZERO,
         })
     }
