@@ -124,6 +124,11 @@ impl Book {
         })
     }
 
+    /// Whether the order, which rests, is the only one of its price.
+    pub(crate) fn is_alone(&self, order: &Order) -> bool {
+        !order.is_waiting() && self.side(order.side).level(order.level).count == 1
+    }
+
     /// Puts an order behind all others of its price. Room was checked by the caller; links and level are set here.
     /// Tells its slot.
     pub(crate) fn insert(&mut self, order: Order) -> u32 {

@@ -1,7 +1,7 @@
 //! Taking orders off: one, all, and a part of one.
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
-use crate::command::{AmendOrder, CancelAll, CancelOrder, MarketState, OrderReference, Side};
+use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference, Side};
 use crate::engine::{Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
@@ -17,13 +17,30 @@ impl Shard {
         cancel: &CancelOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let market = self.market(cancel.market)?;
-        if market.state == MarketState::Halt {
-            return Err(RejectCode::MarketClosed.into());
-        }
-        let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        let slot = self.check_cancel(account, cancel, CancelRestriction::None)?;
         self.take_off(cancel.market, slot, CancelReason::Requested, events);
         Ok(())
+    }
+
+    /// Whether the account may cancel the order that is named; tells its slot.
+    pub(crate) fn check_cancel(
+        &self,
+        account: AccountId,
+        cancel: &CancelOrder,
+        restriction: CancelRestriction,
+    ) -> Result<u32, RejectCode> {
+        let market = self.market(cancel.market)?;
+        if market.state == MarketState::Halt {
+            return Err(RejectCode::MarketClosed);
+        }
+        let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        let order = market.book.order(slot);
+        let is_new = order.remaining == order.quantity;
+        match restriction {
+            CancelRestriction::OnlyNew if !is_new => Err(RejectCode::RestrictionNotMet),
+            CancelRestriction::OnlyPartiallyFilled if is_new => Err(RejectCode::RestrictionNotMet),
+            _ => Ok(slot),
+        }
     }
 
     /// Makes one order smaller; it keeps its place.

@@ -7,10 +7,10 @@
 //! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
 
 use crate::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
-    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
-    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode,
+    Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
+    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -267,6 +267,9 @@ wire_struct!(PlaceOrder {
 wire_struct!(CancelOrder { market, target });
 wire_struct!(AmendOrder { market, target, new_quantity });
 wire_struct!(CancelAll { market, side });
+wire_struct!(ReplaceOrder { target, restriction, mode, order });
+wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
+wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
     0 => Genesis,
@@ -301,6 +304,7 @@ wire_enum!(Operation {
     6 => RevokeKey,
     7 => SetSelfTradeGroup { group },
     8 => InviteToSelfTradeGroup { invited },
+    9 => ReplaceOrder(replace),
 });
 wire_enum!(Command {
     1 => Genesis(genesis),
@@ -378,6 +382,7 @@ wire_enum!(Event {
     27 => SelfTradeGroupChanged { account, group },
     28 => SelfTradeGroupInvited { account, invited },
     29 => OrderTriggered { account, report_sequence, market, order, last_price },
+    30 => ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused },
 });
 
 impl Command {

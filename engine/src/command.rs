@@ -338,6 +338,8 @@ pub enum Operation {
     AmendOrder(AmendOrder),
     /// Takes all of the account's orders off.
     CancelAll(CancelAll),
+    /// Takes one order off and places another one.
+    ReplaceOrder(ReplaceOrder),
     /// Opens a session. Only uses up its digest.
     Logon,
     /// The pending key says itself that it belongs to the account.
@@ -516,6 +518,42 @@ pub struct AmendOrder {
     pub target: OrderReference,
     /// Its new whole quantity, what has traded included: above what has traded, below what it was.
     pub new_quantity: Lots,
+}
+
+/// Takes one order off and places another one in the same market, with nothing in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplaceOrder {
+    /// Which one goes.
+    pub target: OrderReference,
+    /// In what state it has to be.
+    pub restriction: CancelRestriction,
+    /// What becomes of one half when the other is refused.
+    pub mode: ReplaceMode,
+    /// What comes.
+    pub order: PlaceOrder,
+}
+
+/// In what state an order has to be for its cancel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CancelRestriction {
+    /// In any.
+    #[default]
+    None = 0,
+    /// Nothing of it has traded.
+    OnlyNew = 1,
+    /// Some of it has traded.
+    OnlyPartiallyFilled = 2,
+}
+
+/// What becomes of one half of a cancel-replace when the other is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReplaceMode {
+    /// Both or neither: the new order is looked at as if the old one were gone already.
+    StopOnFailure = 0,
+    /// Each for itself, the cancel first.
+    AllowFailure = 1,
 }
 
 /// Takes all of the account's orders off.

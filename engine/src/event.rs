@@ -198,6 +198,19 @@ pub enum Event {
         /// The last price.
         last_price: Ticks,
     },
+    /// A cancel-replace of which at least one half was carried out; its events stand around this one.
+    ReplaceAnswered {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// Where.
+        market: MarketId,
+        /// Why the cancel came to nothing.
+        cancel_refused: Option<RejectCode>,
+        /// Why the new order came to nothing.
+        order_refused: Option<RejectCode>,
+    },
     /// An account is in a self-trade group from here on.
     SelfTradeGroupChanged {
         /// Which.

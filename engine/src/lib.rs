@@ -31,6 +31,7 @@ mod nonces;
 mod order_arena;
 mod price_level;
 pub mod reject;
+mod replace;
 mod self_trade;
 mod snapshot;
 mod taker;

@@ -108,6 +108,8 @@ impl Market {
 
 /// What a market's state allows. Amendments only ever take quantity off, so they go wherever orders may rest.
 ///
+/// A cancel-replace is looked at as a cancel and an order.
+///
 /// | state | order | post-only | amend | cancel |
 /// |---|---|---|---|---|
 /// | `PreOpen` | – | – | – | yes |
@@ -120,7 +122,7 @@ pub(crate) const fn allows(state: MarketState, operation: &Operation) -> bool {
         (_, Operation::Logon | Operation::ActivateKey | Operation::RevokeKey) => true,
         (_, Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. }) => true,
         (MarketState::Halt, _) => false,
-        (_, Operation::CancelOrder(_) | Operation::CancelAll(_)) => true,
+        (_, Operation::CancelOrder(_) | Operation::CancelAll(_) | Operation::ReplaceOrder(_)) => true,
         (MarketState::Open, Operation::PlaceOrder(_)) => true,
         (MarketState::PostOnly, Operation::PlaceOrder(order)) => matches!(order.order_type, OrderType::LimitMaker),
         (MarketState::Open | MarketState::PostOnly, Operation::AmendOrder(_)) => true,

@@ -11,7 +11,7 @@ use crate::order_arena::{Links, Order};
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, Lots, Timestamp};
-use crate::validate::hold;
+use crate::validate::{NewOrder, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -22,15 +22,21 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let mut taker = self.validate_order(moment.now, order_id(moment.sequence), account, request)?;
-        let report_sequence = self.accounts.next_report(account);
+        let id = order_id(moment.sequence);
+        let taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
+        self.accept(taker, events);
+        Ok(())
+    }
+
+    /// Takes in an order that has passed every check.
+    pub(crate) fn accept(&mut self, mut taker: Taker, events: &mut Vec<Event>) {
+        let report_sequence = self.accounts.next_report(taker.account);
         events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
         match taker.order_type.waits() {
             true => self.wait(&taker),
             false => self.execute(&mut taker, events),
         }
-        self.run_triggers(request.market, events);
-        Ok(())
+        self.run_triggers(taker.market, events);
     }
 
     /// Trades an order whose turn it is; its rest goes on the book or is dropped.

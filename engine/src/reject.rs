@@ -125,6 +125,8 @@ reject_codes! {
     WouldTrigger = 55,
     /// As many orders wait for their trigger price in this market as may.
     TriggersFull = 56,
+    /// The order that is to go is not in the state that the request asks for.
+    RestrictionNotMet = 57,
     /// The group is not named after an account of its own, or neither of the same owner nor with an invitation.
     GroupNotConsented = 58,
 

@@ -127,6 +127,7 @@ impl Shard {
         match &signed.operation {
             Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
             Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
+            Operation::ReplaceOrder(replace) => self.replace_order(moment, signed.account, replace, events),
             Operation::AmendOrder(amend) => self.amend_order(signed.account, amend, events),
             Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, signed.account, cancel, events),
             Operation::Logon => {
@@ -196,6 +197,7 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
     match operation {
         Operation::PlaceOrder(order) => (Some(order.market), order.client_id),
         Operation::CancelOrder(cancel) => (Some(cancel.market), of(&cancel.target)),
+        Operation::ReplaceOrder(replace) => (Some(replace.order.market), replace.order.client_id),
         Operation::AmendOrder(amend) => (Some(amend.market), of(&amend.target)),
         Operation::CancelAll(cancel) => (cancel.market, ClientId::EMPTY),
         Operation::Logon

@@ -7,6 +7,7 @@ use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Reject, Shard};
 use crate::ids::{AccountId, MarketId, OrderId};
 use crate::market::Market;
+use crate::market_spec::MarketSpec;
 use crate::order_arena::Order;
 use crate::reject::RejectCode;
 use crate::taker::{Taker, Wanted};
@@ -23,13 +24,8 @@ impl Shard {
     }
 
     /// Checks everything that can stand against an order and makes the taker that it becomes.
-    pub(crate) fn validate_order(
-        &self,
-        now: Timestamp,
-        order: OrderId,
-        account: AccountId,
-        request: &PlaceOrder,
-    ) -> Result<Taker, Reject> {
+    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Taker, Reject> {
+        let NewOrder { now, account, request, .. } = *new;
         let market = self.market(request.market)?;
         if !crate::market::allows(market.state, &crate::command::Operation::PlaceOrder(*request)) {
             return Err(RejectCode::MarketClosed.into());
@@ -39,30 +35,59 @@ impl Shard {
         }
         check_combination(request)?;
         check_ranges(market, request)?;
-        check_client_id(market, account, request)?;
-        check_room(market, account, request)?;
-        let limit = limit_price(market, request)?;
-        if request.order_type == OrderType::LimitMaker && crosses(market, request.side, limit) {
+        check_client_id(market, new)?;
+        check_room(market, new)?;
+        let limit = limit_price(market, new)?;
+        if request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
-        let spec = &market.spec;
-        let mut taker = Taker::new(order, account, request, limit);
-        taker.self_trade_group = self.accounts.account(account).map_or(AccountId(0), |known| known.self_trade_group);
+        let taker = self.taker(new, &market.spec, limit);
+        let asset = match request.side {
+            Side::Bid => market.spec.quote,
+            Side::Ask => market.spec.base,
+        };
+        let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
+        if self.balances.balance(account, asset).available + freed < need(market, &taker) {
+            return Err(RejectCode::InsufficientBalance.into());
+        }
+        check_trigger(market, new)?;
+        Ok(taker)
+    }
+
+    /// The taker that a checked order becomes.
+    fn taker(&self, new: &NewOrder<'_>, spec: &MarketSpec, limit: Ticks) -> Taker {
+        let mut taker = Taker::new(new.id, new.account, new.request, limit);
+        taker.self_trade_group =
+            self.accounts.account(new.account).map_or(AccountId(0), |known| known.self_trade_group);
         taker.maker_fee = spec.maker_fee;
         taker.taker_fee = spec.taker_fee;
-        taker.hold_per_lot = match request.side {
+        taker.hold_per_lot = match taker.side {
             Side::Bid => spec.bid_hold_per_lot(limit, spec.maker_fee.max(spec.taker_fee)),
             Side::Ask => Atoms(spec.base_atoms_per_lot),
         };
-        let asset = match request.side {
-            Side::Bid => spec.quote,
-            Side::Ask => spec.base,
-        };
-        if self.balances.balance(account, asset).available < need(market, &taker) {
-            return Err(RejectCode::InsufficientBalance.into());
+        taker
+    }
+}
+
+/// An order that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewOrder<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) id: OrderId,
+    pub(crate) account: AccountId,
+    pub(crate) request: &'a PlaceOrder,
+    /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
+    pub(crate) instead_of: Option<&'a Order>,
+}
+
+impl NewOrder<'_> {
+    /// The best price of the other side.
+    fn best_opposite(&self, market: &Market) -> Option<Ticks> {
+        let side = self.request.side.opposite();
+        match self.instead_of {
+            Some(old) if old.side == side => market.book.orders(side).find(|order| order.id != old.id).map(|o| o.price),
+            _ => market.book.best_price(side),
         }
-        check_trigger(market, request)?;
-        Ok(taker)
     }
 }
 
@@ -115,9 +140,13 @@ fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode>
 }
 
 /// A live order with the same client id is in the way; whether it is the same order decides the code.
-fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), Reject> {
-    let Some(slot) = market.book.find_client_id(account, &request.client_id) else { return Ok(()) };
+fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
+    let request = new.request;
+    let Some(slot) = market.book.find_client_id(new.account, &request.client_id) else { return Ok(()) };
     let live = market.book.order(slot);
+    if new.instead_of.is_some_and(|old| old.id == live.id) {
+        return Ok(());
+    }
     let same = |order: &Order| {
         order.side == request.side
             && order.order_type == request.order_type
@@ -132,18 +161,21 @@ fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) ->
 }
 
 /// Room for what may rest.
-fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), RejectCode> {
+fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
     let waits = request.order_type.waits();
     if !request.time_in_force.rests() && !waits {
         return Ok(());
     }
-    if market.book.account_order_count(account) >= MAX_OPEN_ORDERS {
+    let gone = u32::from(new.instead_of.is_some());
+    if market.book.account_order_count(new.account) - gone >= MAX_OPEN_ORDERS {
         return Err(RejectCode::TooManyOpenOrders);
     }
-    if market.book.is_full() {
+    if market.book.is_full() && gone == 0 {
         return Err(RejectCode::BookFull);
     }
-    if !waits && market.book.side(request.side).lacks_room_for(request.price) {
+    let frees_level = new.instead_of.is_some_and(|old| old.side == request.side && market.book.is_alone(old));
+    if !waits && !frees_level && market.book.side(request.side).lacks_room_for(request.price) {
         return Err(RejectCode::LevelsFull);
     }
     Ok(())
@@ -151,9 +183,10 @@ fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Resu
 
 /// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
 /// or the trigger price, ± the band.
-fn limit_price(market: &Market, request: &PlaceOrder) -> Result<Ticks, RejectCode> {
+fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
+    let request = new.request;
     let middle = match request.order_type {
-        OrderType::Market => market.book.best_price(request.side.opposite()).ok_or(RejectCode::NoLiquidity)?,
+        OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
         OrderType::StopLoss | OrderType::TakeProfit => request.trigger_price,
         _ => return Ok(request.price),
     };
@@ -169,7 +202,8 @@ fn limit_price(market: &Market, request: &PlaceOrder) -> Result<Ticks, RejectCod
 }
 
 /// Whether an order that waits has something to wait for, and room.
-fn check_trigger(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
+fn check_trigger(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
     if !request.order_type.waits() {
         return Ok(());
     }
@@ -177,12 +211,13 @@ fn check_trigger(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode
     if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
         return Err(RejectCode::WouldTrigger);
     }
-    if market.triggers.is_full() { Err(RejectCode::TriggersFull) } else { Ok(()) }
+    let gone = new.instead_of.is_some_and(Order::is_waiting);
+    if market.triggers.is_full() && !gone { Err(RejectCode::TriggersFull) } else { Ok(()) }
 }
 
-/// Whether an order of `side` at `price` would trade at once.
-fn crosses(market: &Market, side: Side, price: Ticks) -> bool {
-    market.book.best_price(side.opposite()).is_some_and(|best| match side {
+/// Whether an order at `price` would trade at once.
+fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
+    new.best_opposite(market).is_some_and(|best| match new.request.side {
         Side::Bid => best <= price,
         Side::Ask => best >= price,
     })

@@ -63,6 +63,7 @@ fn command_name(command: &Command) -> &'static str {
             Operation::Logon => "command.signed.logon",
             Operation::ActivateKey => "command.signed.activate_key",
             Operation::RevokeKey => "command.signed.revoke_key",
+            Operation::ReplaceOrder(_) => "command.signed.replace_order",
             Operation::SetSelfTradeGroup { .. } => "command.signed.set_self_trade_group",
             Operation::InviteToSelfTradeGroup { .. } => "command.signed.invite_to_self_trade_group",
         },
@@ -99,6 +100,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::ChainEntryConsumed { .. } => "event.chain_entry_consumed",
         Event::BatchSealed { .. } => "event.batch_sealed",
         Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
+        Event::ReplaceAnswered { .. } => "event.replace_answered",
         Event::OrderTriggered { .. } => "event.order_triggered",
         Event::SelfTradeGroupInvited { .. } => "event.self_trade_group_invited",
     }
@@ -268,10 +270,15 @@ fn golden_samples_keep_their_bytes() {
 
 #[test]
 fn numbers_of_enumerations_never_change() {
+    use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
+    use lakh_engine::command::{CancelRestriction, ReplaceMode};
     use lakh_engine::command::{
         ChainEntryKind, EvidenceGrade, MarketState, Mode, OrderType, SelfTradeMode, Side, TimeInForce,
     };
     use lakh_engine::event::{CancelReason, Completion, KeyEnd};
+    let restrictions = [CancelRestriction::None, OnlyNew, OnlyPartiallyFilled];
+    assert_eq!(restrictions.map(|value| value as u8), [0, 1, 2]);
+    assert_eq!([ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure].map(|value| value as u8), [0, 1]);
     assert_eq!([Mode::Dev, Mode::Run].map(|value| value as u8), [0, 1]);
     use ChainEntryKind::{Deposit, RegisterKey, RevokeKey, Withdrawal};
     assert_eq!([Deposit, RegisterKey, RevokeKey, Withdrawal].map(|value| value as u8), [1, 2, 3, 4]);

@@ -1,10 +1,10 @@
 //! Arbitrary values of every command and event, legal for the engine or not: any value has bytes.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
-    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
-    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode,
+    Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
+    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -20,9 +20,9 @@ use crate::support::random::Random;
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
 pub(crate) const COMMANDS: usize = 7 + ACTIONS + OPERATIONS;
 const ACTIONS: usize = 7;
-const OPERATIONS: usize = 9;
+const OPERATIONS: usize = 10;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 29;
+pub(crate) const EVENTS: usize = 30;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -199,21 +199,25 @@ fn action(kind: usize, random: &mut Random) -> AdminAction {
     }
 }
 
+fn place_order(random: &mut Random) -> PlaceOrder {
+    PlaceOrder {
+        market: market(random),
+        side: side(random),
+        order_type: order_type(random),
+        time_in_force: time_in_force(random),
+        price: ticks(random),
+        trigger_price: ticks(random),
+        quantity: lots(random),
+        quote_budget: atoms(random),
+        self_trade_mode: self_trade_mode(random),
+        expires_at: timestamp(random),
+        client_id: text(random),
+    }
+}
+
 fn operation(kind: usize, random: &mut Random) -> Operation {
     match kind {
-        0 => Operation::PlaceOrder(PlaceOrder {
-            market: market(random),
-            side: side(random),
-            order_type: order_type(random),
-            time_in_force: time_in_force(random),
-            price: ticks(random),
-            trigger_price: ticks(random),
-            quantity: lots(random),
-            quote_budget: atoms(random),
-            self_trade_mode: self_trade_mode(random),
-            expires_at: timestamp(random),
-            client_id: text(random),
-        }),
+        0 => Operation::PlaceOrder(place_order(random)),
         1 => Operation::CancelOrder(CancelOrder { market: market(random), target: target(random) }),
         2 => Operation::AmendOrder(AmendOrder {
             market: market(random),
@@ -228,6 +232,16 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
         5 => Operation::ActivateKey,
         6 => Operation::RevokeKey,
         7 => Operation::SetSelfTradeGroup { group: account(random) },
+        9 => Operation::ReplaceOrder(ReplaceOrder {
+            target: target(random),
+            restriction: random.pick(&[
+                CancelRestriction::None,
+                CancelRestriction::OnlyNew,
+                CancelRestriction::OnlyPartiallyFilled,
+            ]),
+            mode: random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]),
+            order: place_order(random),
+        }),
         _ => Operation::InviteToSelfTradeGroup { invited: account(random) },
     }
 }
@@ -376,6 +390,10 @@ pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
     }
 }
 
+fn refusal(random: &mut Random) -> Option<RejectCode> {
+    random.pick(&[None, Some(RejectCode::OrderUnknown), Some(RejectCode::InsufficientBalance)])
+}
+
 /// The events that came after the first ones.
 fn newer_event(kind: usize, random: &mut Random) -> Event {
     let (account, market, order) = (account(random), market(random), order_id(random));
@@ -383,6 +401,13 @@ fn newer_event(kind: usize, random: &mut Random) -> Event {
     match kind {
         26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
         27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        29 => Event::ReplaceAnswered {
+            account,
+            report_sequence,
+            market,
+            cancel_refused: refusal(random),
+            order_refused: refusal(random),
+        },
         _ => Event::OrderTriggered { account, report_sequence, market, order, last_price: ticks(random) },
     }
 }

@@ -1,7 +1,7 @@
 //! A book so simple that it is obviously right: one list of orders in the order of their arrival, searched from the
 //! front for everything. No levels, no tables, no money. It knows nothing of the engine but its words.
 
-use lakh_engine::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use lakh_engine::command::{OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, SelfTradeMode, Side, TimeInForce};
 use lakh_engine::event::CancelReason;
 use lakh_engine::ids::{AccountId, ClientId, OrderId};
 use lakh_engine::reject::RejectCode;
@@ -20,6 +20,8 @@ pub(crate) enum Outcome {
     Reduce(OrderId, u64),
     /// An order that waited.
     Trigger(OrderId),
+    /// Why the cancel, or the order, of a cancel-replace came to nothing.
+    Replace(Option<RejectCode>, Option<RejectCode>),
     /// Why nothing happened.
     Reject(RejectCode),
 }
@@ -246,6 +248,32 @@ impl NaiveBook {
             true => vec![self.remove(id, CancelReason::Requested)],
             false => vec![Outcome::Reject(RejectCode::OrderUnknown)],
         }
+    }
+
+    /// Takes an order off and places another, tried on a copy first.
+    pub(crate) fn replace(
+        &mut self,
+        id: OrderId,
+        account: AccountId,
+        target: OrderId,
+        replace: &ReplaceOrder,
+    ) -> Vec<Outcome> {
+        let refused = |outcomes: &[Outcome]| match outcomes {
+            [Outcome::Reject(code)] => Some(*code),
+            _ => None,
+        };
+        let mut copy = self.clone();
+        let canceled = copy.cancel(account, target);
+        let placed = copy.place(id, account, &replace.order);
+        let codes = (refused(&canceled), refused(&placed));
+        let stops = replace.mode == ReplaceMode::StopOnFailure || (codes.0.is_some() && codes.1.is_some());
+        if let (true, Some(code)) = (stops, codes.0.into_iter().chain(codes.1).min()) {
+            return vec![Outcome::Reject(code)];
+        }
+        *self = copy;
+        let is_no_reject = |outcome: &Outcome| !matches!(outcome, Outcome::Reject(_));
+        let middle = [Outcome::Replace(codes.0, codes.1)];
+        canceled.into_iter().chain(middle).chain(placed).filter(is_no_reject).collect()
     }
 
     /// Takes all orders of the account off, the oldest first.

@@ -7,8 +7,8 @@ mod support;
 mod book;
 
 use lakh_engine::command::{
-    AmendOrder, CancelAll, CancelOrder, Capacities, Command, Operation, OrderReference, OrderType, PlaceOrder, Side,
-    TimeInForce,
+    AmendOrder, CancelAll, CancelOrder, CancelRestriction, Capacities, Command, Operation, OrderReference, OrderType,
+    PlaceOrder, ReplaceMode, ReplaceOrder, Side, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, OrderId, Sequence};
@@ -27,6 +27,9 @@ fn outcomes(events: &[Event]) -> Vec<Outcome> {
         Event::OrderCanceled(gone) => Some(Outcome::Cancel(gone.order, gone.remaining.0, gone.reason)),
         Event::OrderReduced(reduced) => Some(Outcome::Reduce(reduced.order, reduced.remaining.0)),
         Event::OrderTriggered { order, .. } => Some(Outcome::Trigger(order)),
+        Event::ReplaceAnswered { cancel_refused, order_refused, .. } => {
+            Some(Outcome::Replace(cancel_refused, order_refused))
+        }
         Event::Rejected(rejected) => Some(Outcome::Reject(rejected.code)),
         _ => None,
     };
@@ -90,7 +93,16 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
             let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
             (Operation::PlaceOrder(order), book.place(id, account, &order))
         }
-        13..16 => {
+        13 => {
+            let (order, target) = (order(random, venue.now), some_order(random, book, account));
+            let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
+            let mode = random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]);
+            let target_reference = OrderReference::OrderId(target);
+            let restriction = CancelRestriction::None;
+            let replace = ReplaceOrder { target: target_reference, restriction, mode, order };
+            (Operation::ReplaceOrder(replace), book.replace(id, account, target, &replace))
+        }
+        14..16 => {
             let id = some_order(random, book, account);
             let target = OrderReference::OrderId(id);
             (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))

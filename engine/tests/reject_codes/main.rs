@@ -6,15 +6,18 @@ mod support;
 mod precedence;
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, Capacities, ChainEntry, Command, Epoch,
-    EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplayGuard, SignedCommand,
+    AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, CancelRestriction, Capacities, ChainEntry,
+    Command, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplaceOrder, ReplayGuard,
+    SignedCommand,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Lots, Timestamp};
 
-use support::venue::{SECOND, START, assets, deposit_entry, genesis, markets, public_key, refusal, rejection};
+use support::venue::{
+    SECOND, START, assets, deposit_entry, genesis, markets, public_key, refusal, rejection, replacing,
+};
 use support::{A, B, BTC, BTCUSD, Options, USD, Venue, ask, bid, market_buy};
 
 /// A code, and what reaches it.
@@ -153,6 +156,13 @@ const ORDER_CASES: &[Case] = &[
         venue.placed(A, ask(100, 1));
         venue.placed(B, bid(100, 1));
         rejection(&venue.place(A, bid(100, 1).stop(100)))
+    }),
+    (RejectCode::RestrictionNotMet, || {
+        let mut venue = Venue::new();
+        let order = venue.placed(A, bid(100, 1));
+        let restriction = CancelRestriction::OnlyPartiallyFilled;
+        let replace = ReplaceOrder { restriction, ..replacing(order, bid(99, 1)) };
+        rejection(&venue.send(A, Operation::ReplaceOrder(replace)))
     }),
     (RejectCode::TriggersFull, || {
         let mut venue = Venue::new();

@@ -12,6 +12,7 @@ mod keys;
 mod known_bugs;
 mod markets;
 mod orders;
+mod replace;
 mod replay;
 mod self_trade;
 mod triggers;

@@ -92,6 +92,11 @@ fn sentence(event: &Event) -> Option<String> {
         Event::EpochStarted { epoch } => format!("epoch {epoch}"),
         Event::MarketStateChanged { state, .. } => format!("state {state:?}"),
         Event::FeesChanged { .. } => "fees".to_owned(),
+        Event::ReplaceAnswered { cancel_refused, order_refused, .. } => match (cancel_refused, order_refused) {
+            (None, None) => "replaced".to_owned(),
+            (Some(code), _) => format!("replaced but {code:?}"),
+            (None, Some(code)) => format!("not replaced {code:?}"),
+        },
         Event::OrderTriggered { account, last_price, .. } => format!("{} triggered at {last_price}", letter(*account)),
         Event::SelfTradeGroupChanged { account, group } => format!("{} in group {group}", letter(*account)),
         Event::SelfTradeGroupInvited { account, invited } => {

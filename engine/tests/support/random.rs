@@ -3,9 +3,9 @@
 //! Every randomised test takes its seed from [`seed`], which prints it; `LAKH_TEST_SEED` sets another one.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, ChainEntry, Command,
-    Deposit, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
-    ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
+    ChainEntry, Command, Deposit, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
@@ -141,7 +141,8 @@ fn signed(random: &mut Random, venue: &Venue) -> SignedCommand {
 fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operation {
     let market = market(random);
     match random.below(100) {
-        0..66 => Operation::PlaceOrder(place(random, market, venue.now)),
+        0..8 => Operation::ReplaceOrder(replace(random, venue, (account, market))),
+        8..66 => Operation::PlaceOrder(place(random, market, venue.now)),
         66..82 => Operation::CancelOrder(CancelOrder { market, target: target(random, venue, (account, market)) }),
         82..94 => Operation::AmendOrder(AmendOrder {
             market,
@@ -218,6 +219,17 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         _ => {}
     }
     order
+}
+
+/// A cancel-replace of any kind.
+fn replace(random: &mut Random, venue: &Venue, (account, market): (AccountId, MarketId)) -> ReplaceOrder {
+    use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
+    ReplaceOrder {
+        target: target(random, venue, (account, market)),
+        restriction: random.pick(&[CancelRestriction::None, CancelRestriction::None, OnlyNew, OnlyPartiallyFilled]),
+        mode: random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]),
+        order: place(random, market, venue.now),
+    }
 }
 
 /// A live order of the account, or whatever else.

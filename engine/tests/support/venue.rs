@@ -2,10 +2,10 @@
 
 use lakh_engine::Engine;
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
-    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
-    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode,
+    Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
+    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
@@ -318,6 +318,11 @@ impl Venue {
         self.send(account, Operation::CancelOrder(CancelOrder { market: BTCUSD, target }))
     }
 
+    /// Takes an order off and places another one, both or neither.
+    pub(crate) fn replace(&mut self, account: AccountId, target: OrderId, order: Draft) -> Vec<Event> {
+        self.send(account, Operation::ReplaceOrder(replacing(target, order)))
+    }
+
     /// Makes an order of the first market smaller.
     pub(crate) fn amend(&mut self, account: AccountId, order: OrderId, new_quantity: u64) -> Vec<Event> {
         let (target, new_quantity) = (OrderReference::OrderId(order), Lots(new_quantity));
@@ -443,6 +448,16 @@ pub(crate) fn rejection(events: &[Event]) -> Option<RejectCode> {
         Some(Event::Rejected(rejected)) => Some(rejected.code),
         Some(Event::Duplicate(_)) => Some(RejectCode::Duplicate),
         _ => None,
+    }
+}
+
+/// A request to take an order off and place another one, both or neither.
+pub(crate) fn replacing(target: OrderId, order: Draft) -> ReplaceOrder {
+    ReplaceOrder {
+        target: OrderReference::OrderId(target),
+        restriction: CancelRestriction::None,
+        mode: ReplaceMode::StopOnFailure,
+        order: order.0,
     }
 }
 
