@@ -2,7 +2,7 @@
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference, Side};
-use crate::engine::{Reject, Shard};
+use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
 use crate::reject::RejectCode;
@@ -119,11 +119,12 @@ impl Shard {
     }
 
     /// Works off the next part of the agenda.
-    pub(crate) fn continue_agenda(&mut self, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
             AgendaItem::AdvanceTime(until) => self.advance_time(until, events),
             AgendaItem::Triggers(market) => self.run_triggers(market, events),
+            AgendaItem::Frame => self.work_on_frame(moment, events),
         }
         Ok(())
     }

@@ -8,9 +8,9 @@
 
 use crate::command::{
     AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode,
-    Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
-    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
+    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -192,6 +192,21 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+/// The operations of a frame: their count in one byte, then each. More than 64 are no frame.
+impl Wire for Box<[FrameOperation]> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::try_from(self.len()).expect("a frame that is made holds at most 64 operations"));
+        self.iter().for_each(|operation| operation.encode(out));
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let count = u8::decode(input)?;
+        if u64::from(count) > OrderId::PER_SEQUENCE {
+            return Err(DecodeError::BadValue);
+        }
+        (0..count).map(|_| Wire::decode(input)).collect()
+    }
+}
+
 impl Wire for RejectCode {
     fn encode(&self, out: &mut Vec<u8>) {
         (*self as u16).encode(out);
@@ -266,6 +281,7 @@ wire_struct!(PlaceOrder {
 });
 wire_struct!(CancelOrder { market, target });
 wire_struct!(AmendOrder { market, target, new_quantity });
+wire_struct!(FrameCommand { account, key, grade, replay_guard, valid_until, operations });
 wire_struct!(CancelAll { market, side });
 wire_struct!(ReplaceOrder { target, restriction, mode, order });
 wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
@@ -306,6 +322,12 @@ wire_enum!(Operation {
     8 => InviteToSelfTradeGroup { invited },
     9 => ReplaceOrder(replace),
 });
+wire_enum!(FrameOperation {
+    0 => PlaceOrder(order),
+    1 => CancelOrder(cancel),
+    2 => AmendOrder(amend),
+    3 => ReplaceOrder(replace),
+});
 wire_enum!(Command {
     1 => Genesis(genesis),
     2 => Epoch(epoch),
@@ -316,6 +338,7 @@ wire_enum!(Command {
     7 => ChainEntry(entry),
     8 => Signed(signed),
     9 => BatchSealed(batch),
+    10 => Frame(frame),
 });
 
 wire_struct!(Rejected { account, report_sequence, code, market, client_id, order });
@@ -383,6 +406,8 @@ wire_enum!(Event {
     28 => SelfTradeGroupInvited { account, invited },
     29 => OrderTriggered { account, report_sequence, market, order, last_price },
     30 => ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused },
+    31 => FrameAccepted { account, report_sequence, operations },
+    32 => OperationDone { account, report_sequence, origin, index, refused, order },
 });
 
 impl Command {
@@ -398,12 +423,13 @@ impl Command {
             Self::ChainEntry(_) => 7,
             Self::Signed(_) => 8,
             Self::BatchSealed(_) => 9,
+            Self::Frame(_) => 10,
         }
     }
 }
 
-/// The largest encoded command in bytes.
-pub const MAX_COMMAND_BYTES: usize = 512;
+/// The largest encoded command in bytes: a frame of 64 cancel-replaces.
+pub const MAX_COMMAND_BYTES: usize = 8_704;
 
 /// The schema version in each record's header.
 pub const SCHEMA_VERSION: u8 = 0;
@@ -439,7 +465,7 @@ pub fn encode_payload(command: &Command, evidence: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; 2]);
     command.encode(out);
-    let length = u16::try_from(out.len() - start - 2).expect("a command is at most 512 bytes");
+    let length = u16::try_from(out.len() - start - 2).expect("a command is at most 8,704 bytes");
     out[start..start + 2].copy_from_slice(&length.to_le_bytes());
     out.extend_from_slice(evidence);
 }

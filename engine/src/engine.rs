@@ -13,6 +13,7 @@ use crate::command::{Command, Epoch, Genesis, Mode, SettlementBinding};
 use crate::digests::DigestStore;
 use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
+use crate::frame::PendingFrame;
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
 use crate::indexed_heap::IndexedHeap;
 use crate::market::Market;
@@ -43,6 +44,8 @@ pub(crate) struct Shard {
     pub(crate) balances: Balances,
     pub(crate) digests: DigestStore,
     pub(crate) agenda: Agenda,
+    /// The frame that stands in the agenda, if one does.
+    pub(crate) frame: PendingFrame,
     /// Digests that keys have reserved.
     pub(crate) digests_reserved: u32,
     /// Markets with orders that end by themselves, by the first one's end.
@@ -71,6 +74,8 @@ pub(crate) struct Moment {
     pub(crate) sequence: Sequence,
     pub(crate) now: Timestamp,
     pub(crate) genesis_phase: GenesisPhase,
+    /// Which operation of the command it is about; 0 where there is only one.
+    pub(crate) operation: u64,
 }
 
 /// Whether the exchange is still being set up.
@@ -87,8 +92,9 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// The most events that one command causes.
-    pub const MAX_EVENTS: usize = 4_160;
+    /// The most events that one command causes: four for each order that it may touch (its own two and its account's
+    /// two balances), twelve for each operation that a frame may hold.
+    pub const MAX_EVENTS: usize = 4_864;
 
     /// An engine before its first record.
     pub fn new() -> Self {
@@ -148,18 +154,19 @@ impl Engine {
                 shard.advance_time(moment.now, events);
                 Ok(())
             }
-            Command::Continue => shard.continue_agenda(events),
+            Command::Continue => shard.continue_agenda(moment, events),
             Command::Admin(admin) => shard.administer(moment, admin, events),
             Command::Deposit(deposit) => shard.deposit(moment, deposit, events),
             Command::ChainEntry(entry) => shard.chain_entry(entry, events),
             Command::Signed(signed) => shard.trade(moment, signed, events),
             Command::BatchSealed(batch) => shard.seal_batch(moment, batch, events),
+            Command::Frame(frame) => shard.take_frame(moment, frame, events),
         }
     }
 
     fn moment(&self) -> Moment {
         let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
-        Moment { sequence: self.sequence, now: self.now, genesis_phase }
+        Moment { sequence: self.sequence, now: self.now, genesis_phase, operation: 0 }
     }
 
     fn start_epoch(&mut self, epoch: &Epoch, events: &mut Vec<Event>) -> Result<(), RejectCode> {
@@ -323,6 +330,7 @@ impl Shard {
             balances: Balances::new(capacities.accounts, capacities.assets, Engine::MAX_EVENTS),
             digests: DigestStore::new(capacities.digests, genesis.hash_seed),
             agenda: Agenda::new(capacities.agenda),
+            frame: PendingFrame::new(),
             digests_reserved: 0,
             market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),
             work: 0,

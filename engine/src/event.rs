@@ -211,6 +211,30 @@ pub enum Event {
         /// Why the new order came to nothing.
         order_refused: Option<RejectCode>,
     },
+    /// A frame was taken on; each operation's events and result follow, in this command and in `Continue`s.
+    FrameAccepted {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// How many operations it holds.
+        operations: u8,
+    },
+    /// An operation of a frame is done; its own events stand before this one.
+    OperationDone {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// The frame.
+        origin: Sequence,
+        /// Which operation, from 0.
+        index: u8,
+        /// Why it came to nothing; `None` where it was carried out.
+        refused: Option<RejectCode>,
+        /// For [`RejectCode::ClientOrderLive`] and [`RejectCode::ClientIdInUse`]: the live order. Else 0.
+        order: OrderId,
+    },
     /// An account is in a self-trade group from here on.
     SelfTradeGroupChanged {
         /// Which.

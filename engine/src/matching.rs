@@ -22,7 +22,7 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let id = order_id(moment.sequence);
+        let id = order_id(moment);
         let taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
         self.accept(taker, events);
         Ok(())

@@ -83,6 +83,8 @@ reject_codes! {
     ValidUntilPassed = 22,
     /// The key is live already.
     KeyAlreadyLive = 23,
+    /// A frame without an operation, or with more than 64.
+    BadFrame = 24,
 
     /// No such market.
     MarketUnknown = 30,

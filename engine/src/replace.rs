@@ -27,13 +27,8 @@ impl Shard {
         let market = replace.order.market;
         let cancel = CancelOrder { market, target: replace.target };
         let canceled = self.check_cancel(account, &cancel, replace.restriction);
-        let new = NewOrder {
-            now: moment.now,
-            id: order_id(moment.sequence),
-            account,
-            request: &replace.order,
-            instead_of: None,
-        };
+        let new =
+            NewOrder { now: moment.now, id: order_id(moment), account, request: &replace.order, instead_of: None };
         let placed = match canceled {
             Ok(slot) => {
                 let old: Order = *self.markets[usize::from(market.0)].book.order(slot);

@@ -10,6 +10,7 @@
 //! | 5 | keys with their nonce windows |
 //! | 6 | digests in use |
 //! | 7 | agenda |
+//! | 8 | the frame that stands in the agenda, and how far it has come |
 //!
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
 //! that was restored hashes like the one it was taken of.
@@ -126,6 +127,10 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
         shard.digests.entries().iter().for_each(|entry| entry.encode(out));
     }
     encode_section(7, shard.agenda.items(), out, AgendaItem::encode);
+    if !shard.frame.is_done() {
+        8_u8.encode(out);
+        shard.frame.encode(out);
+    }
 }
 
 fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
@@ -179,6 +184,10 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
             return Err(DecodeError::BadValue);
         }
         shard.agenda.push(Wire::decode(input)?);
+    }
+    if input.first() == Some(&8) {
+        *input = &input[1..];
+        shard.frame = Wire::decode(input)?;
     }
     Ok(shard)
 }
@@ -296,6 +305,7 @@ wire_enum!(AgendaItem {
     0 => CancelAll(progress),
     1 => AdvanceTime(until),
     2 => Triggers(market),
+    3 => Frame,
 });
 wire_struct!(PriceRange { low, high });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });

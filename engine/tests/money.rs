@@ -19,7 +19,7 @@ fn audited(deposit: u64) -> (Venue, Auditor) {
     let mut replay = Venue::bare();
     for (now, command) in &venue.journal {
         replay.now = *now;
-        let events = replay.apply(*command);
+        let events = replay.apply(command);
         auditor.check(&replay.engine, &events);
     }
     (venue, auditor)

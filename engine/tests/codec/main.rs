@@ -45,6 +45,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Continue => "command.continue",
         Command::Deposit(_) => "command.deposit",
         Command::ChainEntry(_) => "command.chain_entry",
+        Command::Frame(_) => "command.frame",
         Command::BatchSealed(_) => "command.batch_sealed",
         Command::Admin(AdminCommand { action, .. }) => match action {
             AdminAction::ListAsset(_) => "command.admin.list_asset",
@@ -101,6 +102,8 @@ fn event_name(event: &Event) -> &'static str {
         Event::BatchSealed { .. } => "event.batch_sealed",
         Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
         Event::ReplaceAnswered { .. } => "event.replace_answered",
+        Event::FrameAccepted { .. } => "event.frame_accepted",
+        Event::OperationDone { .. } => "event.operation_done",
         Event::OrderTriggered { .. } => "event.order_triggered",
         Event::SelfTradeGroupInvited { .. } => "event.self_trade_group_invited",
     }
@@ -117,7 +120,7 @@ fn every_value_comes_back() {
         let command = values::command(command_kind, &mut Random(seed));
         let bytes = command_bytes(&command);
         assert!(bytes.len() <= MAX_COMMAND_BYTES, "{} bytes", bytes.len());
-        assert_eq!(decode_command(&bytes), Ok(command));
+        assert_eq!(decode_command(&bytes), Ok(command.clone()));
         assert_eq!(u16::from(bytes[0]), command.kind(), "the tag byte is the journal's record type");
         let event = values::event(event_kind, &mut Random(seed));
         let event_bytes = event_bytes(&event);
@@ -227,7 +230,7 @@ fn a_payload_is_a_command_and_its_evidence() {
         let mut payload = vec![0xaa; 3];
         encode_payload(&command, evidence, &mut payload);
         let payload = &payload[3..];
-        assert_eq!(split_payload(payload), Ok((command, evidence)), "what stood before is left alone");
+        assert_eq!(split_payload(payload), Ok((command.clone(), evidence)), "what stood before is left alone");
         let command_ends = payload.len() - evidence.len();
         for length in 0..command_ends {
             assert_eq!(split_payload(&payload[..length]), Err(DecodeError::Truncated));

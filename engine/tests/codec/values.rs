@@ -2,9 +2,9 @@
 
 use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode,
-    Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
-    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
+    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -18,11 +18,11 @@ use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use crate::support::random::Random;
 
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
-pub(crate) const COMMANDS: usize = 7 + ACTIONS + OPERATIONS;
+pub(crate) const COMMANDS: usize = 8 + ACTIONS + OPERATIONS;
 const ACTIONS: usize = 7;
 const OPERATIONS: usize = 10;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 30;
+pub(crate) const EVENTS: usize = 32;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -246,6 +246,32 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
     }
 }
 
+/// A frame of any length that has bytes; each operation is one that may also come alone.
+fn frame(random: &mut Random) -> FrameCommand {
+    let one = |random: &mut Random| match (random.below(4), target(random)) {
+        (0, _) => FrameOperation::PlaceOrder(place_order(random)),
+        (1, target) => FrameOperation::CancelOrder(CancelOrder { market: market(random), target }),
+        (2, target) => {
+            FrameOperation::AmendOrder(AmendOrder { market: market(random), target, new_quantity: lots(random) })
+        }
+        (_, target) => FrameOperation::ReplaceOrder(ReplaceOrder {
+            target,
+            restriction: CancelRestriction::None,
+            mode: ReplaceMode::AllowFailure,
+            order: place_order(random),
+        }),
+    };
+    let operations = random.pick(&[0, 1, 2, 3, 64]);
+    FrameCommand {
+        account: account(random),
+        key: key(random),
+        grade: grade(random),
+        replay_guard: replay_guard(random),
+        valid_until: timestamp(random),
+        operations: (0..operations).map(|_| one(random)).collect(),
+    }
+}
+
 fn replay_guard(random: &mut Random) -> ReplayGuard {
     let (signed_at, receive_window_ms) = (timestamp(random), small(random, 32));
     match random.below(3) {
@@ -278,6 +304,7 @@ pub(crate) fn command(kind: usize, random: &mut Random) -> Command {
             time_seconds: number(random),
             prefix: bytes(random),
         }),
+        _ if kind == COMMANDS - 2 => Command::Frame(frame(random)),
         _ if kind == COMMANDS - 1 => Command::BatchSealed(BatchSealed {
             batch_id: number(random),
             first_sequence: Sequence(number(random)),
@@ -401,6 +428,15 @@ fn newer_event(kind: usize, random: &mut Random) -> Event {
     match kind {
         26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
         27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        30 => Event::FrameAccepted { account, report_sequence, operations: small(random, 8) },
+        31 => Event::OperationDone {
+            account,
+            report_sequence,
+            origin: Sequence(number(random)),
+            index: small(random, 8),
+            refused: refusal(random),
+            order,
+        },
         29 => Event::ReplaceAnswered {
             account,
             report_sequence,

@@ -91,6 +91,7 @@ const KEY_CASES: &[Case] = &[
         let signed = SignedCommand { valid_until: START, ..venue.signed(A, Operation::Logon) };
         rejection(&venue.apply(Command::Signed(signed)))
     }),
+    (RejectCode::BadFrame, || rejection(&Venue::new().frame(A, &[]))),
     (RejectCode::KeyAlreadyLive, || rejection(&Venue::new().send(A, Operation::ActivateKey))),
 ];
 

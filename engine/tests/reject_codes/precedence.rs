@@ -285,8 +285,8 @@ fn deposits_answer_the_lowest_number() {
         let entry = ChainEntry { extra: padded(owner), ..deposit_entry(account, asset, amount.0) };
         assert_eq!(refusal(&venue.enter(entry)), Some(code), "{entry:?}");
         let deposit = Command::Deposit(Deposit { account, owner, asset, amount });
-        assert_eq!(rejection(&venue.apply(deposit)), Some(code), "{deposit:?}");
-        assert_eq!(rejection(&over.apply(deposit)), Some(RejectCode::GenesisOver), "before anything else");
+        assert_eq!(rejection(&venue.apply(&deposit)), Some(code), "{deposit:?}");
+        assert_eq!(rejection(&over.apply(&deposit)), Some(RejectCode::GenesisOver), "before anything else");
     }
 }
 

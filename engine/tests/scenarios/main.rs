@@ -7,6 +7,7 @@ mod cancels;
 mod chain;
 mod deadlines;
 mod fees;
+mod frames;
 mod funds;
 mod keys;
 mod known_bugs;

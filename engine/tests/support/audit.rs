@@ -231,6 +231,8 @@ fn reports(event: &Event) -> Vec<(AccountId, u64)> {
         Event::OrderReduced(reduced) => vec![(reduced.account, reduced.report_sequence)],
         Event::CancelAllAccepted { account, report_sequence, .. }
         | Event::OrderTriggered { account, report_sequence, .. }
+        | Event::FrameAccepted { account, report_sequence, .. }
+        | Event::OperationDone { account, report_sequence, .. }
         | Event::ReplaceAnswered { account, report_sequence, .. }
         | Event::DepositCredited { account, report_sequence, .. }
         | Event::Withdrawn { account, report_sequence, .. } => vec![(*account, *report_sequence)],

@@ -97,6 +97,9 @@ fn sentence(event: &Event) -> Option<String> {
             (Some(code), _) => format!("replaced but {code:?}"),
             (None, Some(code)) => format!("not replaced {code:?}"),
         },
+        Event::FrameAccepted { operations, .. } => format!("frame of {operations}"),
+        Event::OperationDone { index, refused: None, .. } => format!("{index} done"),
+        Event::OperationDone { index, refused: Some(code), .. } => format!("{index} refused {code:?}"),
         Event::OrderTriggered { account, last_price, .. } => format!("{} triggered at {last_price}", letter(*account)),
         Event::SelfTradeGroupChanged { account, group } => format!("{} in group {group}", letter(*account)),
         Event::SelfTradeGroupInvited { account, invited } => {

@@ -4,8 +4,9 @@
 
 use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    ChainEntry, Command, Deposit, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
+    ChainEntry, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation, MarketState, Operation,
+    OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, Side,
+    SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
@@ -73,12 +74,14 @@ pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
         return Command::AdvanceTime;
     }
     match random.below(100) {
-        0..82 => Command::Signed(signed(random, venue)),
+        0..4 => Command::Frame(frame(random, venue)),
+        4..82 => Command::Signed(signed(random, venue)),
         82..90 if closed_market(venue).is_some() => Command::Admin(admin(random, venue)),
         82..90 => Command::Signed(signed(random, venue)),
         90..96 => chain_command(random, venue),
         96..98 => Command::Admin(admin(random, venue)),
-        98 => random.pick(&[Command::AdvanceTime, Command::Continue]),
+        98 if random.once_in(2) => Command::AdvanceTime,
+        98 => Command::Continue,
         _ => Command::Epoch(Epoch {
             epoch: venue.engine.epoch() + u32::try_from(random.below(2)).expect("small"),
             software: Reason::EMPTY,
@@ -219,6 +222,22 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         _ => {}
     }
     order
+}
+
+/// A few operations under one signature, sometimes none.
+fn frame(random: &mut Random, venue: &Venue) -> FrameCommand {
+    let SignedCommand { account, key, grade, replay_guard, valid_until, .. } = signed(random, venue);
+    let one = |random: &mut Random| loop {
+        match operation(random, venue, account) {
+            Operation::PlaceOrder(order) => return FrameOperation::PlaceOrder(order),
+            Operation::CancelOrder(cancel) => return FrameOperation::CancelOrder(cancel),
+            Operation::AmendOrder(amend) => return FrameOperation::AmendOrder(amend),
+            Operation::ReplaceOrder(replace) => return FrameOperation::ReplaceOrder(replace),
+            _ => {}
+        }
+    };
+    let operations = (0..random.below(7)).map(|_| one(random)).collect();
+    FrameCommand { account, key, grade, replay_guard, valid_until, operations }
 }
 
 /// A cancel-replace of any kind.

@@ -1,11 +1,13 @@
 //! The venue itself: set-up, sequence, time and nonces.
 
+use std::borrow::Borrow;
+
 use lakh_engine::Engine;
 use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode,
-    Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
-    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
+    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
@@ -190,10 +192,11 @@ impl Venue {
     }
 
     /// Applies a command now, whatever comes of it.
-    pub(crate) fn apply(&mut self, command: Command) -> Vec<Event> {
+    pub(crate) fn apply(&mut self, command: impl Borrow<Command>) -> Vec<Event> {
+        let command = command.borrow();
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        self.journal.push((self.now, command));
-        self.engine.apply(sequence, self.now, &command, &mut self.events);
+        self.journal.push((self.now, command.clone()));
+        self.engine.apply(sequence, self.now, command, &mut self.events);
         self.events.clone()
     }
 
@@ -203,7 +206,8 @@ impl Venue {
     }
 
     /// Applies a command that must not be refused.
-    pub(crate) fn must(&mut self, command: Command) -> Vec<Event> {
+    pub(crate) fn must(&mut self, command: impl Borrow<Command>) -> Vec<Event> {
+        let command = command.borrow();
         let events = self.apply(command);
         assert_eq!(rejection(&events), None, "{command:?}");
         events
@@ -292,6 +296,24 @@ impl Venue {
     pub(crate) fn send(&mut self, account: AccountId, operation: Operation) -> Vec<Event> {
         let signed = self.signed(account, operation);
         self.apply(Command::Signed(signed))
+    }
+
+    /// A frame of the account's first key for the next sequence, whose number is its nonce.
+    pub(crate) fn framed(&self, account: AccountId, operations: &[FrameOperation]) -> FrameCommand {
+        FrameCommand {
+            account,
+            key: KeyId(account.0),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Nonce { nonce: self.engine.sequence().0 + 1 },
+            valid_until: Timestamp::ZERO,
+            operations: operations.into(),
+        }
+    }
+
+    /// Sends operations under one signature.
+    pub(crate) fn frame(&mut self, account: AccountId, operations: &[FrameOperation]) -> Vec<Event> {
+        let frame = self.framed(account, operations);
+        self.apply(Command::Frame(frame))
     }
 
     /// Places an order.
