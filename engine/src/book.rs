@@ -240,6 +240,30 @@ impl Book {
         self.side_mut(side).level_mut(level).total -= quantity;
     }
 
+    /// Shows the next part of an order of which the last one has traded, behind all others of its price.
+    pub(crate) fn refill(&mut self, slot: u32) {
+        let order = self.arena.order_mut(slot);
+        assert!(order.remaining.is_zero(), "only a part that is gone makes room for the next");
+        let (side, level) = (order.side, order.level);
+        let part = order.display.min(order.reserve);
+        let (sides, arena) = match side {
+            Side::Bid => (&mut self.bids, &mut self.arena),
+            Side::Ask => (&mut self.asks, &mut self.arena),
+        };
+        sides.level_mut(level).unlink(arena, slot);
+        let order = arena.order_mut(slot);
+        order.remaining = part;
+        order.reserve -= part;
+        sides.level_mut(level).push_back(arena, slot);
+    }
+
+    /// Makes what is not shown of an order smaller.
+    pub(crate) fn reduce_reserve(&mut self, slot: u32, quantity: Lots) {
+        let order = self.arena.order_mut(slot);
+        order.reserve -= quantity;
+        order.quantity -= quantity;
+    }
+
     /// Makes an order smaller by `quantity`, less than what remains; it keeps its place.
     pub(crate) fn reduce(&mut self, slot: u32, quantity: Lots) {
         match self.order(slot).is_waiting() {

@@ -34,8 +34,10 @@ pub struct OrderView {
     pub client_id: ClientId,
     /// Limit price.
     pub price: Ticks,
-    /// What is left.
+    /// What is left and shown.
     pub remaining: Lots,
+    /// What is left and not shown yet.
+    pub reserve: Lots,
     /// What it was placed with, less what amendments took.
     pub quantity: Lots,
 }
@@ -95,6 +97,7 @@ impl OrderView {
             client_id: order.client_id,
             price: order.price,
             remaining: order.remaining,
+            reserve: order.reserve,
             quantity: order.quantity,
         }
     }

@@ -35,7 +35,7 @@ impl Shard {
         }
         let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
         let order = market.book.order(slot);
-        let is_new = order.remaining == order.quantity;
+        let is_new = order.left() == order.quantity;
         match restriction {
             CancelRestriction::OnlyNew if !is_new => Err(RejectCode::RestrictionNotMet),
             CancelRestriction::OnlyPartiallyFilled if is_new => Err(RejectCode::RestrictionNotMet),
@@ -56,7 +56,7 @@ impl Shard {
         }
         let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
         let before = *market.book.order(slot);
-        let filled = before.quantity - before.remaining;
+        let filled = before.quantity - before.left();
         if amend.new_quantity <= filled || amend.new_quantity >= before.quantity {
             return Err(RejectCode::AmendNotSmaller.into());
         }
@@ -64,10 +64,31 @@ impl Shard {
         Ok(())
     }
 
-    /// Makes a resting order smaller, frees what that held and says so.
+    /// Makes an order smaller, frees what that held and says so: first what it does not show, which is nobody else's
+    /// business, then what it shows.
     pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
         let entry = &mut self.markets[usize::from(market.0)];
-        entry.book.reduce(slot, reduced_by);
+        let hidden = reduced_by.min(entry.book.order(slot).reserve);
+        if !hidden.is_zero() {
+            entry.book.reduce_reserve(slot, hidden);
+            self.say_reduced(market, slot, hidden, events);
+        }
+        if hidden != reduced_by {
+            let shown = reduced_by - hidden;
+            let entry = &mut self.markets[usize::from(market.0)];
+            entry.book.reduce(slot, shown);
+            let is_public = !entry.book.order(slot).is_waiting();
+            let feed_sequence = if is_public { entry.next_feed() } else { 0 };
+            self.say_reduced(market, slot, shown, events);
+            if let Some(Event::OrderReduced(reduced)) = events.last_mut() {
+                reduced.feed_sequence = feed_sequence;
+            }
+        }
+    }
+
+    /// Frees what an order held that has become smaller by `reduced_by`, and says so to its owner.
+    fn say_reduced(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+        let entry = &self.markets[usize::from(market.0)];
         let order = *entry.book.order(slot);
         let asset = match order.side {
             Side::Bid => entry.spec.quote,
@@ -82,9 +103,9 @@ impl Shard {
             side: order.side,
             price: order.price,
             quantity: order.quantity,
-            remaining: order.remaining,
+            remaining: order.left(),
             reduced_by,
-            feed_sequence: if order.is_waiting() { 0 } else { entry.next_feed() },
+            feed_sequence: 0,
         }));
     }
 

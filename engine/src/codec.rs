@@ -220,7 +220,16 @@ wire_byte_enum!(Mode { Dev, Run });
 wire_byte_enum!(MarketState { PreOpen, PostOnly, Open, CancelOnly, Halt });
 wire_byte_enum!(EvidenceGrade { Delegated, HeaderKeyed, Signed, Native });
 wire_byte_enum!(Side { Bid, Ask });
-wire_byte_enum!(OrderType { Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit });
+wire_byte_enum!(OrderType {
+    Limit,
+    LimitMaker,
+    Market,
+    StopLoss,
+    StopLossLimit,
+    TakeProfit,
+    TakeProfitLimit,
+    LimitMakerSlide
+});
 wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate });
 wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement });
 wire_byte_enum!(Completion { Pending, Finished });
@@ -274,6 +283,7 @@ wire_struct!(PlaceOrder {
     price,
     trigger_price,
     quantity,
+    display_quantity,
     quote_budget,
     self_trade_mode,
     expires_at,
@@ -356,13 +366,25 @@ wire_struct!(OrderAccepted {
     price,
     trigger_price,
     quantity,
+    display_quantity,
     quote_budget,
     expires_at,
 });
-wire_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker, taker });
+wire_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker_displayed, maker, taker });
 wire_struct!(TradeParty { account, order, report_sequence, remaining, fee });
 wire_struct!(OrderRested { account, market, order, side, price, remaining, feed_sequence });
-wire_struct!(OrderCanceled { account, report_sequence, market, order, side, price, remaining, reason, feed_sequence });
+wire_struct!(OrderCanceled {
+    account,
+    report_sequence,
+    market,
+    order,
+    side,
+    price,
+    remaining,
+    displayed,
+    reason,
+    feed_sequence
+});
 wire_struct!(OrderReduced {
     account,
     report_sequence,

@@ -326,6 +326,8 @@ pub struct OrderAccepted {
     pub trigger_price: Ticks,
     /// Quantity; 0 for a market order by quote budget.
     pub quantity: Lots,
+    /// How much of it the book shows at a time; 0 for all.
+    pub display_quantity: Lots,
     /// Quote budget; 0 where there is a quantity.
     pub quote_budget: Atoms,
     /// When it ends by itself; 0 for never.
@@ -347,6 +349,9 @@ pub struct Trade {
     pub price: Ticks,
     /// How much.
     pub quantity: Lots,
+    /// What of the resting order still stands at its place. When nothing does but something is left, the next part of it
+    /// is shown, which an [`Event::OrderRested`] says.
+    pub maker_displayed: Lots,
     /// The resting order.
     pub maker: TradeParty,
     /// The incoming order.
@@ -368,7 +373,7 @@ pub struct TradeParty {
     pub fee: i64,
 }
 
-/// What is left of an order is on the book now, behind all others of its price.
+/// What is left of an order, or its next part, is on the book now, behind all others of its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderRested {
     /// Whose.
@@ -381,7 +386,7 @@ pub struct OrderRested {
     pub side: Side,
     /// Limit price.
     pub price: Ticks,
-    /// How much rests.
+    /// How much is shown.
     pub remaining: Lots,
     /// Public count.
     pub feed_sequence: u64,
@@ -404,6 +409,8 @@ pub struct OrderCanceled {
     pub price: Ticks,
     /// What was left.
     pub remaining: Lots,
+    /// What of that stood in the public book.
+    pub displayed: Lots,
     /// Why.
     pub reason: CancelReason,
     /// Public count; 0 when the order never was on the book.

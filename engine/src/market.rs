@@ -124,7 +124,9 @@ pub(crate) const fn allows(state: MarketState, operation: &Operation) -> bool {
         (MarketState::Halt, _) => false,
         (_, Operation::CancelOrder(_) | Operation::CancelAll(_) | Operation::ReplaceOrder(_)) => true,
         (MarketState::Open, Operation::PlaceOrder(_)) => true,
-        (MarketState::PostOnly, Operation::PlaceOrder(order)) => matches!(order.order_type, OrderType::LimitMaker),
+        (MarketState::PostOnly, Operation::PlaceOrder(order)) => {
+            matches!(order.order_type, OrderType::LimitMaker | OrderType::LimitMakerSlide)
+        }
         (MarketState::Open | MarketState::PostOnly, Operation::AmendOrder(_)) => true,
         (MarketState::PreOpen | MarketState::CancelOnly, Operation::PlaceOrder(_) | Operation::AmendOrder(_)) => false,
     }

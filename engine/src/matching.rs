@@ -10,7 +10,7 @@ use crate::index_table::NONE;
 use crate::order_arena::{Links, Order};
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
-use crate::units::{Atoms, Lots, Timestamp};
+use crate::units::{Atoms, Lots, Ticks, Timestamp};
 use crate::validate::{NewOrder, hold};
 
 impl Shard {
@@ -144,8 +144,10 @@ impl Shard {
     /// One fill: money, book, events.
     fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
-        let Order { id, account, price, hold_per_lot, maker_fee, remaining, expires_at, .. } = *market.book.order(slot);
-        let remaining = remaining - quantity;
+        let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
+            *market.book.order(slot);
+        let displayed = remaining - quantity;
+        let remaining = displayed + reserve;
         if remaining.is_zero() {
             market.remove(slot);
         } else {
@@ -170,6 +172,7 @@ impl Shard {
             taker_side: taker.side,
             price,
             quantity,
+            maker_displayed: displayed,
             maker: TradeParty {
                 account,
                 order: id,
@@ -184,6 +187,25 @@ impl Shard {
                 remaining: taker.remaining(),
                 fee: taker_fee,
             },
+        }));
+        if displayed.is_zero() && !remaining.is_zero() {
+            self.refill(taker.market, slot, events);
+        }
+    }
+
+    /// Shows the next part of an order.
+    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+        let entry = &mut self.markets[usize::from(market.0)];
+        entry.book.refill(slot);
+        let order = *entry.book.order(slot);
+        events.push(Event::OrderRested(OrderRested {
+            account: order.account,
+            market,
+            order: order.id,
+            side: order.side,
+            price: order.price,
+            remaining: order.remaining,
+            feed_sequence: entry.next_feed(),
         }));
     }
 
@@ -211,22 +233,30 @@ impl Shard {
         }
     }
 
-    /// Whether a fill-or-kill order finds all of its quantity within one command's work.
+    /// Whether a fill-or-kill order finds all of its quantity within the command's work.
     fn can_fill(&self, taker: &Taker) -> bool {
         let book = &self.markets[usize::from(taker.market.0)].book;
-        let mut left = taker.remaining();
-        let in_reach = book.orders(taker.side.opposite()).take_while(|maker| taker.reaches(maker.price));
-        for maker in in_reach.take(self.work as usize) {
+        let mut search =
+            Search { left: taker.remaining(), work: u64::from(self.work), price: Ticks::ZERO, hidden: (Lots::ZERO, 0) };
+        for maker in book.orders(taker.side.opposite()).take_while(|maker| taker.reaches(maker.price)) {
+            if maker.price != search.price && search.ends_with_hidden() {
+                return true;
+            }
+            search.price = maker.price;
+            if search.work == 0 {
+                return false;
+            }
+            search.work -= 1;
             match self.self_trade(taker, maker) {
-                SelfTradeMode::None => left -= left.min(maker.remaining),
+                SelfTradeMode::None => search.count(maker),
                 SelfTradeMode::ExpireTaker | SelfTradeMode::ExpireBoth | SelfTradeMode::Decrement => return false,
                 SelfTradeMode::ExpireMaker => {}
             }
-            if left.is_zero() {
+            if search.left.is_zero() {
                 return true;
             }
         }
-        false
+        search.ends_with_hidden()
     }
 
     /// Puts what is left on the book and holds what it needs.
@@ -251,7 +281,7 @@ impl Shard {
             order: taker.order,
             side: taker.side,
             price: taker.limit,
-            remaining,
+            remaining: taker.shown(),
             feed_sequence: market.next_feed(),
         }));
         if taker.expires_at != Timestamp::ZERO {
@@ -270,6 +300,7 @@ impl Shard {
             side: taker.side,
             price: taker.limit,
             remaining: taker.remaining(),
+            displayed: Lots::ZERO,
             reason,
             feed_sequence: 0,
         }));
@@ -291,13 +322,46 @@ impl Shard {
             order: order.id,
             side: order.side,
             price: order.price,
-            remaining: order.remaining,
+            remaining: order.left(),
+            displayed: if order.is_waiting() { Lots::ZERO } else { order.remaining },
             reason,
             feed_sequence: if order.is_waiting() { 0 } else { entry.next_feed() },
         }));
         if order.expires_at != Timestamp::ZERO {
             self.note_deadline(market);
         }
+    }
+}
+
+/// How far a fill-or-kill order has come in looking for its quantity.
+struct Search {
+    left: Lots,
+    /// Orders that may still be touched.
+    work: u64,
+    /// The level that is looked at.
+    price: Ticks,
+    /// What its orders do not show, and in how many parts: it trades only behind all that they show.
+    hidden: (Lots, u64),
+}
+
+impl Search {
+    /// Counts what the order shows, and notes what it does not.
+    fn count(&mut self, maker: &Order) {
+        self.left -= self.left.min(maker.remaining);
+        self.hidden = (self.hidden.0 + maker.reserve, self.hidden.1 + maker.parts_left());
+    }
+
+    /// The level is through: whether what it hides is enough. All of its parts are counted, though the last ones may not
+    /// be needed: too many refuse the order, too few would break its promise.
+    fn ends_with_hidden(&mut self) -> bool {
+        let (hidden, parts) = core::mem::take(&mut self.hidden);
+        if parts > self.work {
+            self.work = 0;
+            return false;
+        }
+        self.work -= parts;
+        self.left -= self.left.min(hidden);
+        self.left.is_zero()
     }
 }
 
@@ -326,6 +390,7 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
         price: taker.limit,
         trigger_price: taker.trigger_price,
         quantity: taker.quantity,
+        display_quantity: taker.display,
         quote_budget: match taker.wanted {
             Wanted::Quantity(_) => Atoms::ZERO,
             Wanted::QuoteBudget(budget) => budget,
@@ -338,7 +403,9 @@ pub(crate) fn resting(taker: &Taker) -> Order {
     Order {
         id: taker.order,
         price: taker.limit,
-        remaining: taker.remaining(),
+        remaining: taker.shown(),
+        reserve: taker.remaining() - taker.shown(),
+        display: taker.display,
         quantity: taker.quantity,
         hold_per_lot: taker.hold_per_lot,
         account: taker.account,

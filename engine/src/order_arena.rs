@@ -1,7 +1,7 @@
 //! The orders of one book, in slots that are taken and given back last-in first-out; no allocation after start.
 //!
 //! An order stands in two intrusive lists at once: its price level's, in time priority, and its account's, by id.
-//! Bounds: `capacity` orders, 180 bytes each (id tables of the book add 32).
+//! Bounds: `capacity` orders, 196 bytes each (id tables of the book add 32).
 
 use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
 use crate::ids::{AccountId, ClientId, OrderId};
@@ -13,7 +13,12 @@ use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 pub(crate) struct Order {
     pub(crate) id: OrderId,
     pub(crate) price: Ticks,
+    /// What is left of it and stands in the book.
     pub(crate) remaining: Lots,
+    /// What is left of it and not shown yet.
+    pub(crate) reserve: Lots,
+    /// How much is shown at a time; 0 for all.
+    pub(crate) display: Lots,
     /// What it was placed with, less what amendments took.
     pub(crate) quantity: Lots,
     /// What each remaining lot holds back: quote atoms for a bid, base atoms for an ask.
@@ -45,7 +50,17 @@ impl Order {
 
     /// What it holds back: quote atoms for a bid, base atoms for an ask.
     pub(crate) const fn held(&self) -> Atoms {
-        Atoms(self.hold_per_lot.0 * self.remaining.0)
+        Atoms(self.hold_per_lot.0 * self.left().0)
+    }
+
+    /// All that is left of it, shown or not.
+    pub(crate) const fn left(&self) -> Lots {
+        Lots(self.remaining.0 + self.reserve.0)
+    }
+
+    /// Parts that it will still be shown in, behind the one that is.
+    pub(crate) fn parts_left(&self) -> u64 {
+        if self.reserve.is_zero() { 0 } else { self.reserve.0.div_ceil(self.display.0) }
     }
 }
 

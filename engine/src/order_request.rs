@@ -46,6 +46,8 @@ pub enum OrderType {
     TakeProfit = 5,
     /// Waits like a take-profit, then is a limit order.
     TakeProfitLimit = 6,
+    /// Post-only: where it would trade it rests one tick behind the best opposite price instead.
+    LimitMakerSlide = 7,
 }
 
 impl OrderType {
@@ -109,6 +111,9 @@ pub struct PlaceOrder {
     pub trigger_price: Ticks,
     /// Quantity; 0 for a market order by quote budget.
     pub quantity: Lots,
+    /// How much of it the book shows at a time, 0 for all. Only an order that rests may hide a part; when what is shown
+    /// has traded the next part comes behind all others of the price. At most [`PlaceOrder::MAX_PARTS`] parts.
+    pub display_quantity: Lots,
     /// For a market order without quantity: quote atoms to spend or to receive, before fees. Else 0.
     pub quote_budget: Atoms,
     /// What happens when it meets its own group.
@@ -120,6 +125,9 @@ pub struct PlaceOrder {
 }
 
 impl PlaceOrder {
+    /// Parts that an order may be shown in.
+    pub const MAX_PARTS: u64 = 100;
+
     /// A limit order that rests until cancelled, with nothing else asked for; other orders are this one with changes.
     pub const fn limit(market: MarketId, side: Side, price: Ticks, quantity: Lots) -> Self {
         Self {
@@ -130,6 +138,7 @@ impl PlaceOrder {
             price,
             trigger_price: Ticks::ZERO,
             quantity,
+            display_quantity: Lots::ZERO,
             quote_budget: Atoms::ZERO,
             self_trade_mode: SelfTradeMode::None,
             expires_at: Timestamp::ZERO,

@@ -97,7 +97,7 @@ reject_codes! {
     BadCombination = 40,
     /// The price is zero, or it or the trigger price is above the market's maximum.
     PriceOutOfRange = 41,
-    /// The quantity is outside the market's range.
+    /// The quantity, or the part of it that is to be shown, is out of range.
     QuantityOutOfRange = 42,
     /// Price × quantity, or the quote budget, is below the market's minimum, or the budget above its dearest order.
     NotionalTooSmall = 43,

@@ -32,11 +32,12 @@ impl Shard {
     /// which all was prevented ends with what it had, it is not reduced to nothing.
     pub(crate) fn decrement(&mut self, taker: &mut Taker, slot: u32, events: &mut Vec<Event>) -> Option<Stop> {
         let maker = *self.maker(taker, slot);
-        let quantity = self.fill_quantity(taker, &maker);
+        // All of an iceberg is its owner's, whatever the book shows of it.
+        let quantity = self.fill_quantity(taker, &Order { remaining: maker.left(), ..maker });
         if quantity.is_zero() {
             return Some(Stop::Done);
         }
-        if quantity == maker.remaining {
+        if quantity == maker.left() {
             self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
         } else {
             self.reduce(taker.market, slot, quantity, events);

@@ -237,6 +237,8 @@ fn decode_orders(market: &Market, genesis: &Genesis, input: &mut &[u8]) -> Resul
         let fits = order.account.0 < genesis.capacities.accounts
             && (Ticks(1)..=market.spec.max_price).contains(&order.price)
             && (Lots(1)..=order.quantity).contains(&order.remaining)
+            && order.reserve <= order.quantity - order.remaining
+            && (order.reserve.is_zero() || !order.display.is_zero())
             && order.quantity <= market.spec.max_quantity
             && orders.len() < market.spec.max_orders as usize;
         if !fits {
@@ -314,6 +316,8 @@ wire_struct!(
         id,
         price,
         remaining,
+        reserve,
+        display,
         quantity,
         hold_per_lot,
         account,

@@ -26,6 +26,8 @@ pub(crate) struct Taker {
     pub(crate) client_id: ClientId,
     /// What it was placed with; 0 for a quote budget.
     pub(crate) quantity: Lots,
+    /// How much of its rest is shown at a time; 0 for all.
+    pub(crate) display: Lots,
     pub(crate) maker_fee: FeeRate,
     pub(crate) taker_fee: FeeRate,
     /// What each lot that rests holds back.
@@ -79,6 +81,7 @@ impl Taker {
             expires_at: request.expires_at,
             client_id: request.client_id,
             quantity: request.quantity,
+            display: request.display_quantity,
             maker_fee: FeeRate(0),
             taker_fee: FeeRate(0),
             hold_per_lot: Atoms::ZERO,
@@ -103,6 +106,7 @@ impl Taker {
             expires_at: order.expires_at,
             client_id: order.client_id,
             quantity: order.quantity,
+            display: order.display,
             maker_fee: order.maker_fee,
             taker_fee: order.taker_fee,
             hold_per_lot: order.hold_per_lot,
@@ -117,6 +121,11 @@ impl Taker {
             Side::Bid => price <= self.limit,
             Side::Ask => price >= self.limit,
         }
+    }
+
+    /// What is shown of its rest.
+    pub(crate) fn shown(&self) -> Lots {
+        if self.display.is_zero() { self.remaining() } else { self.remaining().min(self.display) }
     }
 
     /// What is left in lots; nothing for a budget, which never rests.

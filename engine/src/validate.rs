@@ -33,6 +33,9 @@ impl Shard {
         if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
             return Err(RejectCode::ExpiryPassed.into());
         }
+        let slid = PlaceOrder { price: new.slid_price(market), ..*request };
+        let new = &NewOrder { request: &slid, ..*new };
+        let request = new.request;
         check_combination(request)?;
         check_ranges(market, request)?;
         check_client_id(market, new)?;
@@ -81,6 +84,19 @@ pub(crate) struct NewOrder<'a> {
 }
 
 impl NewOrder<'_> {
+    /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
+    fn slid_price(&self, market: &Market) -> Ticks {
+        let price = self.request.price;
+        if self.request.order_type != OrderType::LimitMakerSlide {
+            return price;
+        }
+        match (self.best_opposite(market), self.request.side) {
+            (Some(best), Side::Bid) if price >= best => Ticks(best.0 - 1),
+            (Some(best), Side::Ask) if price <= best && !price.is_zero() => Ticks(best.0 + 1),
+            _ => price,
+        }
+    }
+
     /// The best price of the other side.
     fn best_opposite(&self, market: &Market) -> Option<Ticks> {
         let side = self.request.side.opposite();
@@ -98,7 +114,9 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
     let has_price = !request.price.is_zero();
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
-        OrderType::LimitMaker => has_quantity && !has_budget && request.time_in_force.rests(),
+        OrderType::LimitMaker | OrderType::LimitMakerSlide => {
+            has_quantity && !has_budget && request.time_in_force.rests()
+        }
         OrderType::StopLossLimit | OrderType::TakeProfitLimit => has_quantity && !has_budget,
         OrderType::StopLoss | OrderType::TakeProfit => has_quantity && !has_budget && !request.time_in_force.rests(),
         OrderType::Market => {
@@ -108,6 +126,8 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
         }
     };
     let waits = request.order_type.waits();
+    let may_hide = !waits && request.order_type != OrderType::Market && request.time_in_force.rests();
+    let fits = fits && (may_hide || request.display_quantity.is_zero());
     let fits = fits && waits != request.trigger_price.is_zero();
     let by_date = request.time_in_force == TimeInForce::GoodTillDate;
     let fits = fits && by_date == (request.expires_at != Timestamp::ZERO);
@@ -128,6 +148,11 @@ fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode>
     }
     let by_budget = request.quantity.is_zero();
     if !by_budget && !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
+        return Err(RejectCode::QuantityOutOfRange);
+    }
+    let shown = request.display_quantity;
+    let too_many_parts = || request.quantity.0.div_ceil(shown.0) > PlaceOrder::MAX_PARTS;
+    if !shown.is_zero() && (shown < spec.min_quantity || shown > request.quantity || too_many_parts()) {
         return Err(RejectCode::QuantityOutOfRange);
     }
     let notional = match (by_budget, request.price) {
@@ -154,6 +179,7 @@ fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
             && (order.price == request.price || request.price.is_zero())
             && order.trigger_price == request.trigger_price
             && order.quantity == request.quantity
+            && order.display == request.display_quantity
             && order.expires_at == request.expires_at
     };
     let code = if same(live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };

@@ -289,6 +289,7 @@ fn numbers_of_enumerations_never_change() {
     use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
     let types = [Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit];
     assert_eq!(types.map(|value| value as u8), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(OrderType::LimitMakerSlide as u8, 7);
     assert_eq!([Completion::Pending, Completion::Finished].map(|value| value as u8), [0, 1]);
     assert_eq!([KeyEnd::Revoked, KeyEnd::Expired].map(|value| value as u8), [0, 1]);
     use MarketState::{CancelOnly, Halt, Open, PostOnly, PreOpen};

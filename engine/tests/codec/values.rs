@@ -105,8 +105,9 @@ fn grade(random: &mut Random) -> EvidenceGrade {
 }
 
 fn order_type(random: &mut Random) -> OrderType {
-    use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
-    random.pick(&[Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit])
+    use OrderType::{Limit, LimitMaker, LimitMakerSlide, Market};
+    use OrderType::{StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+    random.pick(&[Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit, LimitMakerSlide])
 }
 
 fn time_in_force(random: &mut Random) -> TimeInForce {
@@ -208,6 +209,7 @@ fn place_order(random: &mut Random) -> PlaceOrder {
         price: ticks(random),
         trigger_price: ticks(random),
         quantity: lots(random),
+        display_quantity: lots(random),
         quote_budget: atoms(random),
         self_trade_mode: self_trade_mode(random),
         expires_at: timestamp(random),
@@ -475,6 +477,7 @@ fn order_event(kind: usize, random: &mut Random) -> Event {
             taker_side: side,
             price,
             quantity,
+            maker_displayed: lots(random),
             maker: party(random),
             taker: party(random),
         }),
@@ -489,6 +492,7 @@ fn order_event(kind: usize, random: &mut Random) -> Event {
                 side,
                 price,
                 remaining,
+                displayed: lots(random),
                 reason,
                 feed_sequence,
             };
@@ -524,6 +528,7 @@ fn accepted(random: &mut Random) -> OrderAccepted {
         price: ticks(random),
         trigger_price: ticks(random),
         quantity: lots(random),
+        display_quantity: lots(random),
         quote_budget: atoms(random),
         expires_at: timestamp(random),
     }

@@ -5,7 +5,7 @@ use lakh_engine::command::{OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, Sel
 use lakh_engine::event::CancelReason;
 use lakh_engine::ids::{AccountId, ClientId, OrderId};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::Timestamp;
+use lakh_engine::units::{Ticks, Timestamp};
 
 /// What happened to the book, or why nothing did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(crate) struct Resting {
     pub(crate) price: u64,
     pub(crate) quantity: u64,
     pub(crate) remaining: u64,
+    /// What is left and not shown.
+    reserve: u64,
     /// What it was placed as.
     order: PlaceOrder,
 }
@@ -49,6 +51,23 @@ pub(crate) struct NaiveBook {
     last_price: u64,
     /// Lowest and highest price of the trades since nothing was left to trigger.
     reached: Option<(u64, u64)>,
+}
+
+impl Resting {
+    /// Takes off what is hidden first, then what is shown; each is told for itself.
+    fn make_smaller(&mut self, by: u64) -> Vec<Outcome> {
+        let hidden = by.min(self.reserve);
+        let mut outcomes = Vec::new();
+        for (hidden, shown) in [(hidden, 0), (0, by - hidden)] {
+            if hidden + shown > 0 {
+                self.reserve -= hidden;
+                self.remaining -= shown;
+                self.quantity -= hidden + shown;
+                outcomes.push(Outcome::Reduce(self.id, self.remaining + self.reserve));
+            }
+        }
+        outcomes
+    }
 }
 
 /// An incoming order: what it still wants, in lots or in money, and how often it got something or was kept from it.
@@ -79,12 +98,14 @@ impl Incoming {
 impl NaiveBook {
     /// Places an order whose fields go together.
     pub(crate) fn place(&mut self, id: OrderId, account: AccountId, order: &PlaceOrder) -> Vec<Outcome> {
+        let order = &self.slid(order);
         if let Some(live) = self.by_client_id(account, &order.client_id) {
             let same = live.side == order.side
                 && live.order.order_type == order.order_type
                 && live.order.time_in_force == order.time_in_force
                 && live.order.expires_at == order.expires_at
                 && live.order.trigger_price == order.trigger_price
+                && live.order.display_quantity == order.display_quantity
                 && (live.price == order.price.0 || order.price.0 == 0)
                 && live.quantity == order.quantity.0;
             let code = if same { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
@@ -115,6 +136,7 @@ impl NaiveBook {
             price: limit,
             quantity,
             remaining: quantity,
+            reserve: 0,
             order: *order,
         };
         if order.trigger_price.0 != 0 {
@@ -127,6 +149,18 @@ impl NaiveBook {
         let mut outcomes = self.execute(entry);
         self.cascade(&mut outcomes);
         outcomes
+    }
+
+    /// The order with the price that it slides to.
+    fn slid(&self, order: &PlaceOrder) -> PlaceOrder {
+        let best = self.best(order.side.opposite()).filter(|best| reaches(order.side, order.price.0, best));
+        match (order.order_type, best) {
+            (OrderType::LimitMakerSlide, Some(best)) => {
+                let price = if order.side == Side::Bid { best.price - 1 } else { best.price + 1 };
+                PlaceOrder { price: Ticks(price), ..*order }
+            }
+            _ => *order,
+        }
     }
 
     /// Lets the triggered orders trade, one after the other: rising ones by price and age, then falling ones.
@@ -198,16 +232,28 @@ impl NaiveBook {
             let place = self.orders.iter().position(|other| other.id == maker.id).expect("it was just found");
             self.orders[place].remaining -= wanted;
             if self.orders[place].remaining == 0 {
-                self.orders.remove(place);
+                let gone = self.orders.remove(place);
+                outcomes.extend(self.show_next(gone));
             }
         };
         if !order.time_in_force.rests() || reason == CancelReason::SelfTrade {
             outcomes.push(Outcome::Cancel(id, taker.quantity, reason));
             return outcomes;
         }
-        self.orders.push(Resting { quantity: taker.whole, remaining: taker.quantity, ..entry });
-        outcomes.push(Outcome::Rest(id, limit, taker.quantity));
+        let left = Resting { quantity: taker.whole, remaining: 0, reserve: taker.quantity, ..entry };
+        outcomes.extend(self.show_next(left));
         outcomes
+    }
+
+    /// Shows the next part of an order, if there is one, behind all others.
+    fn show_next(&mut self, entry: Resting) -> Option<Outcome> {
+        let all = entry.order.display_quantity.0 == 0;
+        let part = if all { entry.reserve } else { entry.reserve.min(entry.order.display_quantity.0) };
+        if part == 0 {
+            return None;
+        }
+        self.orders.push(Resting { remaining: part, reserve: entry.reserve - part, ..entry });
+        Some(Outcome::Rest(entry.id, entry.price, part))
     }
 
     /// An order meets its own group's; tells why it ends, if it does.
@@ -221,8 +267,9 @@ impl NaiveBook {
         if taker.mode != SelfTradeMode::Decrement {
             return Some(CancelReason::SelfTrade);
         }
-        let prevented = taker.wanted(maker);
-        outcomes.push(self.shrink(maker.id, prevented));
+        let all = Resting { remaining: maker.remaining + maker.reserve, ..*maker };
+        let prevented = taker.wanted(&all);
+        outcomes.extend(self.shrink(maker.id, prevented));
         if prevented == taker.quantity {
             return Some(CancelReason::SelfTrade);
         }
@@ -290,13 +337,11 @@ impl NaiveBook {
         let Some(order) = all.into_iter().find(|order| order.id == id && order.account == account) else {
             return vec![Outcome::Reject(RejectCode::OrderUnknown)];
         };
-        let filled = order.quantity - order.remaining;
+        let filled = order.quantity - order.remaining - order.reserve;
         if new_quantity >= order.quantity || new_quantity <= filled {
             return vec![Outcome::Reject(RejectCode::AmendNotSmaller)];
         }
-        order.quantity = new_quantity;
-        order.remaining = new_quantity - filled;
-        vec![Outcome::Reduce(id, order.remaining)]
+        order.make_smaller(order.quantity - new_quantity)
     }
 
     /// A side's orders by price, then by arrival.
@@ -330,20 +375,18 @@ impl NaiveBook {
     }
 
     /// Takes `quantity` off an order without a trade; one that has no more is gone.
-    fn shrink(&mut self, id: OrderId, quantity: u64) -> Outcome {
+    fn shrink(&mut self, id: OrderId, quantity: u64) -> Vec<Outcome> {
         let place =
             self.orders.iter().position(|order| order.id == id).expect("only orders that rest are made smaller");
-        if self.orders[place].remaining == quantity {
-            return self.remove(id, CancelReason::SelfTrade);
+        if self.orders[place].remaining + self.orders[place].reserve == quantity {
+            return vec![self.remove(id, CancelReason::SelfTrade)];
         }
-        self.orders[place].remaining -= quantity;
-        self.orders[place].quantity -= quantity;
-        Outcome::Reduce(id, self.orders[place].remaining)
+        self.orders[place].make_smaller(quantity)
     }
 
     fn remove(&mut self, id: OrderId, reason: CancelReason) -> Outcome {
-        let remaining =
-            self.all().find(|order| order.id == id).expect("only orders that are there are removed").remaining;
+        let remaining = self.all().find(|order| order.id == id).expect("only orders that are there are removed");
+        let remaining = remaining.remaining + remaining.reserve;
         self.orders.retain(|order| order.id != id);
         self.waiting.retain(|order| order.id != id);
         Outcome::Cancel(id, remaining, reason)

@@ -43,7 +43,9 @@ fn order(random: &mut Random, now: Timestamp) -> PlaceOrder {
         && order.quantity == Lots::ZERO
         && order.time_in_force == TimeInForce::ImmediateOrCancel;
     let time_in_force = match (order.order_type, order.time_in_force) {
-        (OrderType::LimitMaker, time_in_force) if !time_in_force.rests() => TimeInForce::GoodTillCancel,
+        (OrderType::LimitMaker | OrderType::LimitMakerSlide, time_in_force) if !time_in_force.rests() => {
+            TimeInForce::GoodTillCancel
+        }
         (OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit, time_in_force) if time_in_force.rests() => {
             TimeInForce::ImmediateOrCancel
         }
@@ -53,10 +55,13 @@ fn order(random: &mut Random, now: Timestamp) -> PlaceOrder {
         (OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit, 0) => 0,
         (_, price) => price.clamp(90, 110),
     };
+    let quantity = if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) };
+    let may_hide = time_in_force.rests() && !order.order_type.waits() && order.order_type != OrderType::Market;
     PlaceOrder {
         trigger_price: Ticks(if order.order_type.waits() { order.trigger_price.0.clamp(90, 110) } else { 0 }),
         price: Ticks(price),
-        quantity: if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) },
+        quantity,
+        display_quantity: if may_hide { order.display_quantity.min(quantity) } else { Lots::ZERO },
         quote_budget: if by_budget { Atoms(10 + order.quote_budget.0 % 3_000) } else { Atoms::ZERO },
         expires_at: match time_in_force {
             TimeInForce::GoodTillDate => order.expires_at.max(Timestamp(now.0 + 1)),

@@ -9,6 +9,7 @@ mod deadlines;
 mod fees;
 mod frames;
 mod funds;
+mod icebergs;
 mod keys;
 mod known_bugs;
 mod markets;

@@ -158,7 +158,7 @@ impl Auditor {
                     Side::Ask => (spec.base, Atoms(spec.base_atoms_per_lot)),
                 };
                 *needed.entry((order.account, asset)).or_default() +=
-                    u128::from(per_lot.0) * u128::from(order.remaining.0);
+                    u128::from(per_lot.0) * u128::from(order.remaining.0 + order.reserve.0);
             }
         }
         for (key, balance) in &view.balances {

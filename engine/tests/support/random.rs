@@ -167,7 +167,8 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
 pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> PlaceOrder {
     let order_type = match random.below(20) {
         0..10 => OrderType::Limit,
-        10..13 => OrderType::LimitMaker,
+        10..12 => OrderType::LimitMaker,
+        12 => OrderType::LimitMakerSlide,
         13..16 => OrderType::Market,
         16 => OrderType::StopLoss,
         17 => OrderType::StopLossLimit,
@@ -185,12 +186,16 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
             TimeInForce::FillOrKill,
             TimeInForce::GoodTillDate,
         ]),
-        OrderType::LimitMaker => random.pick(&[TimeInForce::GoodTillCancel, TimeInForce::GoodTillDate]),
+        OrderType::LimitMaker | OrderType::LimitMakerSlide => {
+            random.pick(&[TimeInForce::GoodTillCancel, TimeInForce::GoodTillDate])
+        }
     };
     let price = match order_type {
         OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if random.once_in(2) => 0,
         _ => 95 + random.below(11),
     };
+    let quantity = if by_budget { 0 } else { 1 + random.below(20) };
+    let may_hide = time_in_force.rests() && !order_type.waits();
     let mut order = PlaceOrder {
         market,
         side: random.pick(&[Side::Bid, Side::Ask]),
@@ -198,7 +203,8 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
         time_in_force,
         price: Ticks(price),
         trigger_price: Ticks(if order_type.waits() { 92 + random.below(17) } else { 0 }),
-        quantity: Lots(if by_budget { 0 } else { 1 + random.below(20) }),
+        quantity: Lots(quantity),
+        display_quantity: Lots(if may_hide && random.once_in(3) { 1 + random.below(quantity) } else { 0 }),
         quote_budget: Atoms(if by_budget { 1 + random.below(20_000) } else { 0 }),
         self_trade_mode: random.pick(&[
             SelfTradeMode::None,

@@ -540,6 +540,11 @@ impl Draft {
         Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
     }
 
+    /// Showing only so much at a time.
+    pub(crate) fn showing(self, display_quantity: u64) -> Self {
+        Self(PlaceOrder { display_quantity: Lots(display_quantity), ..self.0 })
+    }
+
     /// Good till this many seconds after the venue's start.
     pub(crate) fn until(self, seconds: u64) -> Self {
         let expires_at = Timestamp(START.0 + seconds * SECOND);

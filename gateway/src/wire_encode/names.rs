@@ -17,7 +17,7 @@ pub const fn side(side: Side) -> &'static str {
 pub const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Limit => "LIMIT",
-        OrderType::LimitMaker => "LIMIT_MAKER",
+        OrderType::LimitMaker | OrderType::LimitMakerSlide => "LIMIT_MAKER",
         OrderType::Market => "MARKET",
         OrderType::StopLoss => "STOP_LOSS",
         OrderType::StopLossLimit => "STOP_LOSS_LIMIT",

@@ -139,6 +139,7 @@ mod tests {
             self_trade_mode: SelfTradeMode::None,
             price: Ticks(10),
             quantity: Lots(5),
+            display_quantity: Lots(0),
             quote_budget: Atoms(0),
             trigger_price: Ticks(0),
             expires_at: Timestamp::ZERO,
@@ -166,6 +167,7 @@ mod tests {
             side: Side::Bid,
             price: Ticks(10),
             remaining: Lots(5),
+            displayed: Lots(5),
             reason: CancelReason::Requested,
             feed_sequence: 1,
         })
@@ -186,6 +188,7 @@ mod tests {
             taker_side,
             price: Ticks(10),
             quantity: Lots(2),
+            maker_displayed: Lots(maker_left),
             maker: party(maker, maker_left),
             // A market order by quote budget says 0 although it goes on.
             taker: party(taker, 0),
