@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::command::{EvidenceGrade, RegisterKey};
+use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, RegisterKey};
 use crate::event::KeyEnd;
 use crate::ids::{AccountId, KeyId};
 use crate::index_table::{IndexTable, hash_bytes};
@@ -26,6 +26,10 @@ pub(crate) struct Account {
     pub(crate) self_trade_group: AccountId,
     /// Whose group it may join, by the last invitation; 0 for none.
     pub(crate) invited_by: AccountId,
+    /// When its dead-man timer fires; 0 for never.
+    pub(crate) cancel_all_at: Timestamp,
+    pub(crate) block: AccountBlock,
+    pub(crate) on_disconnect: DisconnectMode,
 }
 
 /// A trading key.

@@ -49,6 +49,9 @@ impl Shard {
                 self.end_key(*key, events);
                 Ok(())
             }
+            AdminAction::BlockAccount { account, block } => {
+                self.block_account(moment.sequence, *account, *block, events)
+            }
             AdminAction::SetAccountPolicy { account, minimum_grade } => {
                 self.accounts.account(*account).ok_or(RejectCode::AccountUnknown)?;
                 self.accounts.account_mut(*account).minimum_grade = *minimum_grade;

@@ -22,6 +22,8 @@ pub(crate) enum AgendaItem {
     CancelAll(CancelAllProgress),
     /// What is due at that time.
     AdvanceTime(Timestamp),
+    /// Orders of the accounts that were cut off, from that account on.
+    Disconnected(AccountId),
     /// The frame that the shard keeps; there is never more than one, since nothing is taken while it is not done.
     Frame,
     /// Orders of that market whose trigger price was reached.

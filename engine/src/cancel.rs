@@ -125,6 +125,18 @@ impl Shard {
         if self.agenda.is_full() {
             return Err(RejectCode::AgendaFull.into());
         }
+        self.start_cancel_all(origin, account, cancel, events);
+        Ok(())
+    }
+
+    /// Begins a mass cancel that nothing stands against.
+    pub(crate) fn start_cancel_all(
+        &mut self,
+        origin: Sequence,
+        account: AccountId,
+        cancel: &CancelAll,
+        events: &mut Vec<Event>,
+    ) {
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::CancelAllAccepted { account, market: cancel.market, report_sequence });
         let progress = CancelAllProgress {
@@ -136,15 +148,15 @@ impl Shard {
             after: None,
         };
         self.work_on_cancel_all(progress, events);
-        Ok(())
     }
 
     /// Works off the next part of the agenda.
     pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
-            AgendaItem::AdvanceTime(until) => self.advance_time(until, events),
+            AgendaItem::AdvanceTime(until) => self.advance_time(moment.sequence, until, events),
             AgendaItem::Triggers(market) => self.run_triggers(market, events),
+            AgendaItem::Disconnected(next) => self.cancel_disconnected(moment.sequence, next, events),
             AgendaItem::Frame => self.work_on_frame(moment, events),
         }
         Ok(())

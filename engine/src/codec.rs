@@ -7,10 +7,11 @@
 //! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
 
 use crate::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
-    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
-    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
+    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -295,6 +296,8 @@ wire_struct!(FrameCommand { account, key, grade, replay_guard, valid_until, oper
 wire_struct!(CancelAll { market, side });
 wire_struct!(ReplaceOrder { target, restriction, mode, order });
 wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
+wire_byte_enum!(AccountBlock { None, Blocked });
+wire_byte_enum!(DisconnectMode { Keep, CancelAll });
 wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
@@ -310,6 +313,7 @@ wire_enum!(AdminAction {
     4 => RegisterKey(key),
     5 => RevokeKey { key },
     6 => SetAccountPolicy { account, minimum_grade },
+    7 => BlockAccount { account, block },
 });
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
@@ -331,6 +335,8 @@ wire_enum!(Operation {
     7 => SetSelfTradeGroup { group },
     8 => InviteToSelfTradeGroup { invited },
     9 => ReplaceOrder(replace),
+    10 => CancelAllAfter { timeout_ms },
+    11 => SetDisconnectMode { mode },
 });
 wire_enum!(FrameOperation {
     0 => PlaceOrder(order),
@@ -349,6 +355,7 @@ wire_enum!(Command {
     8 => Signed(signed),
     9 => BatchSealed(batch),
     10 => Frame(frame),
+    11 => SessionEnded { account },
 });
 
 wire_struct!(Rejected { account, report_sequence, code, market, client_id, order });
@@ -430,6 +437,9 @@ wire_enum!(Event {
     30 => ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused },
     31 => FrameAccepted { account, report_sequence, operations },
     32 => OperationDone { account, report_sequence, origin, index, refused, order },
+    33 => CancelAllTimerSet { account, report_sequence, at },
+    34 => AccountBlockChanged { account, block },
+    35 => DisconnectModeChanged { account, mode },
 });
 
 impl Command {
@@ -446,6 +456,7 @@ impl Command {
             Self::Signed(_) => 8,
             Self::BatchSealed(_) => 9,
             Self::Frame(_) => 10,
+            Self::SessionEnded { .. } => 11,
         }
     }
 }

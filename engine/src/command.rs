@@ -36,6 +36,11 @@ pub enum Command {
     BatchSealed(BatchSealed),
     /// A trader's operations under one signature.
     Frame(FrameCommand),
+    /// The last session of an account ended; its orders go if it has asked for that.
+    SessionEnded {
+        /// Whose.
+        account: AccountId,
+    },
 }
 
 /// Whether the exchange is a demonstration or real.
@@ -179,6 +184,35 @@ pub enum AdminAction {
         /// The weakest evidence that is enough.
         minimum_grade: EvidenceGrade,
     },
+    /// The kill switch: blocks an account and takes all of its orders off, or lets it trade again.
+    BlockAccount {
+        /// Whose.
+        account: AccountId,
+        /// Whether it may trade.
+        block: AccountBlock,
+    },
+}
+
+/// Whether an account may trade. Its money, its keys and its cancels are not touched by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AccountBlock {
+    /// It may.
+    #[default]
+    None = 0,
+    /// It may only take orders off.
+    Blocked = 1,
+}
+
+/// What becomes of an account's orders when it is not connected any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DisconnectMode {
+    /// They stay.
+    #[default]
+    Keep = 0,
+    /// They go: when its last session ends, and first of all when the node starts anew.
+    CancelAll = 1,
 }
 
 /// A trading key's registration.
@@ -390,6 +424,16 @@ pub enum Operation {
         /// The group.
         group: AccountId,
     },
+    /// The dead-man timer: all of the account's orders go when so much time has passed, unless it is set anew.
+    CancelAllAfter {
+        /// In how many milliseconds; 0 takes the timer off.
+        timeout_ms: u32,
+    },
+    /// Sets what becomes of the account's orders when it is not connected any more.
+    SetDisconnectMode {
+        /// What.
+        mode: DisconnectMode,
+    },
     /// Lets another account into the group that is named after the asking one.
     InviteToSelfTradeGroup {
         /// Whom.
@@ -405,6 +449,7 @@ impl Command {
             Self::ChainEntry(entry) => entry.account,
             Self::Signed(signed) => signed.account,
             Self::Frame(frame) => frame.account,
+            Self::SessionEnded { account } => *account,
             Self::Genesis(_)
             | Self::Epoch(_)
             | Self::AdvanceTime

@@ -50,6 +50,8 @@ pub(crate) struct Shard {
     pub(crate) digests_reserved: u32,
     /// Markets with orders that end by themselves, by the first one's end.
     pub(crate) market_deadlines: IndexedHeap,
+    /// Accounts with a dead-man timer, by the time at which it fires.
+    pub(crate) timers: IndexedHeap,
     /// Orders that the current command may still touch; not state.
     pub(crate) work: u32,
 }
@@ -151,7 +153,7 @@ impl Engine {
             Command::Genesis(_) => Err(RejectCode::GenesisOver),
             Command::Epoch(epoch) => self.start_epoch(epoch, events),
             Command::AdvanceTime => {
-                shard.advance_time(moment.now, events);
+                shard.advance_time(moment.sequence, moment.now, events);
                 Ok(())
             }
             Command::Continue => shard.continue_agenda(moment, events),
@@ -160,6 +162,7 @@ impl Engine {
             Command::ChainEntry(entry) => shard.chain_entry(entry, events),
             Command::Signed(signed) => shard.trade(moment, signed, events),
             Command::BatchSealed(batch) => shard.seal_batch(moment, batch, events),
+            Command::SessionEnded { account } => shard.session_ended(moment.sequence, *account, events),
             Command::Frame(frame) => shard.take_frame(moment, frame, events),
         }
     }
@@ -175,6 +178,9 @@ impl Engine {
         }
         self.epoch = epoch.epoch;
         events.push(Event::EpochStarted { epoch: epoch.epoch });
+        let sequence = self.sequence;
+        let shard = self.shard.as_mut().expect("an epoch is only looked at behind the genesis");
+        shard.cancel_disconnected(sequence, AccountId(1), events);
         Ok(())
     }
 
@@ -333,6 +339,7 @@ impl Shard {
             frame: PendingFrame::new(),
             digests_reserved: 0,
             market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),
+            timers: IndexedHeap::new(capacities.accounts),
             work: 0,
         })
     }

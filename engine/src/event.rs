@@ -4,7 +4,9 @@
 //! wherever events are kept. `report_sequence` counts the private events of one account without gaps, `feed_sequence`
 //! the changes of one market's public book without gaps; both start at 1.
 
-use crate::command::{EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce};
+use crate::command::{
+    AccountBlock, DisconnectMode, EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce,
+};
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::reject::RejectCode;
@@ -234,6 +236,29 @@ pub enum Event {
         refused: Option<RejectCode>,
         /// For [`RejectCode::ClientOrderLive`] and [`RejectCode::ClientIdInUse`]: the live order. Else 0.
         order: OrderId,
+    },
+    /// An account's dead-man timer was set, or taken off.
+    CancelAllTimerSet {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// When its orders go; 0 for never.
+        at: Timestamp,
+    },
+    /// An account may trade no more, or again.
+    AccountBlockChanged {
+        /// Whose.
+        account: AccountId,
+        /// Whether it may trade.
+        block: AccountBlock,
+    },
+    /// What becomes of an account's orders when it is not connected any more.
+    DisconnectModeChanged {
+        /// Whose.
+        account: AccountId,
+        /// What.
+        mode: DisconnectMode,
     },
     /// An account is in a self-trade group from here on.
     SelfTradeGroupChanged {

@@ -80,7 +80,10 @@ impl Shard {
         let asking = Asking { account, key, grade, replay_guard, valid_until, purpose: Purpose::Trading };
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
         let fits = (1..=OrderId::PER_SEQUENCE as usize).contains(&operations.len());
-        let checked = self.check_policy(moment.now, &asking).and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
+        let checked = self.check_policy(moment.now, &asking);
+        let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
+        let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
+        let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
         if let Err(code) = checked {
             self.refuse(&asking, digest, (code.into(), (None, ClientId::EMPTY)), events);
             return Ok(());

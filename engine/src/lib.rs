@@ -34,6 +34,7 @@ mod order_request;
 mod price_level;
 pub mod reject;
 mod replace;
+mod safety;
 mod self_trade;
 mod snapshot;
 mod taker;

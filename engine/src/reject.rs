@@ -85,6 +85,8 @@ reject_codes! {
     KeyAlreadyLive = 23,
     /// A frame without an operation, or with more than 64.
     BadFrame = 24,
+    /// The account may only take orders off.
+    AccountBlocked = 25,
 
     /// No such market.
     MarketUnknown = 30,

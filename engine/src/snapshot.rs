@@ -269,6 +269,7 @@ fn decode_account(shard: &mut Shard, genesis: &Genesis, index: u32, input: &mut 
         _ if index >= genesis.capacities.accounts => return Err(DecodeError::BadValue),
         _ => shard.accounts.open(account),
     }
+    shard.set_timer(AccountId(index), account.cancel_all_at);
     for _ in 0..u8::decode(input)? {
         let asset = AssetId::decode(input)?;
         if usize::from(asset.0) >= shard.assets.len() {
@@ -300,7 +301,17 @@ fn decode_digests(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeErro
 }
 
 wire_struct!(ChainPosition { last_queue_id, last_queue_prefix, last_batch_id, last_sealed });
-wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade, self_trade_group, invited_by });
+wire_struct!(Account {
+    owner,
+    report_sequence,
+    key_epoch,
+    minimum_grade,
+    self_trade_group,
+    invited_by,
+    cancel_all_at,
+    block,
+    on_disconnect
+});
 wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_enum!(AgendaItem {
@@ -308,6 +319,7 @@ wire_enum!(AgendaItem {
     1 => AdvanceTime(until),
     2 => Triggers(market),
     3 => Frame,
+    4 => Disconnected(next),
 });
 wire_struct!(PriceRange { low, high });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });

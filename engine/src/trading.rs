@@ -188,6 +188,10 @@ impl Shard {
     /// Carries out a request that is new and comes from a key that may ask.
     fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
         self.check_policy(moment.now, &Asking::of(signed))?;
+        if matches!(signed.operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_))
+        {
+            self.check_not_blocked(signed.account)?;
+        }
         match &signed.operation {
             Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
             Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
@@ -202,6 +206,14 @@ impl Shard {
             Operation::RevokeKey => {
                 let cause: KeyEnd = self.accounts.revoke(signed.key);
                 events.push(Event::KeyEnded { key: signed.key, cause });
+                Ok(())
+            }
+            Operation::CancelAllAfter { timeout_ms } => {
+                self.cancel_all_after(moment.now, signed.account, *timeout_ms, events);
+                Ok(())
+            }
+            Operation::SetDisconnectMode { mode } => {
+                self.set_disconnect_mode(signed.account, *mode, events);
                 Ok(())
             }
             Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
@@ -261,6 +273,8 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         Operation::Logon
         | Operation::ActivateKey
         | Operation::RevokeKey
+        | Operation::CancelAllAfter { .. }
+        | Operation::SetDisconnectMode { .. }
         | Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),
     }

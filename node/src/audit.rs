@@ -153,6 +153,7 @@ fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut
         | Command::Epoch(_)
         | Command::AdvanceTime
         | Command::Continue
+        | Command::SessionEnded { .. }
         | Command::BatchSealed(_) => nothing(&evidence),
     }
 }

@@ -45,6 +45,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Continue => "command.continue",
         Command::Deposit(_) => "command.deposit",
         Command::ChainEntry(_) => "command.chain_entry",
+        Command::SessionEnded { .. } => "command.session_ended",
         Command::Frame(_) => "command.frame",
         Command::BatchSealed(_) => "command.batch_sealed",
         Command::Admin(AdminCommand { action, .. }) => match action {
@@ -54,6 +55,7 @@ fn command_name(command: &Command) -> &'static str {
             AdminAction::SetFees { .. } => "command.admin.set_fees",
             AdminAction::RegisterKey(_) => "command.admin.register_key",
             AdminAction::RevokeKey { .. } => "command.admin.revoke_key",
+            AdminAction::BlockAccount { .. } => "command.admin.block_account",
             AdminAction::SetAccountPolicy { .. } => "command.admin.set_account_policy",
         },
         Command::Signed(SignedCommand { operation, .. }) => match operation {
@@ -64,6 +66,8 @@ fn command_name(command: &Command) -> &'static str {
             Operation::Logon => "command.signed.logon",
             Operation::ActivateKey => "command.signed.activate_key",
             Operation::RevokeKey => "command.signed.revoke_key",
+            Operation::CancelAllAfter { .. } => "command.signed.cancel_all_after",
+            Operation::SetDisconnectMode { .. } => "command.signed.set_disconnect_mode",
             Operation::ReplaceOrder(_) => "command.signed.replace_order",
             Operation::SetSelfTradeGroup { .. } => "command.signed.set_self_trade_group",
             Operation::InviteToSelfTradeGroup { .. } => "command.signed.invite_to_self_trade_group",
@@ -102,6 +106,9 @@ fn event_name(event: &Event) -> &'static str {
         Event::BatchSealed { .. } => "event.batch_sealed",
         Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
         Event::ReplaceAnswered { .. } => "event.replace_answered",
+        Event::CancelAllTimerSet { .. } => "event.cancel_all_timer_set",
+        Event::AccountBlockChanged { .. } => "event.account_block_changed",
+        Event::DisconnectModeChanged { .. } => "event.disconnect_mode_changed",
         Event::FrameAccepted { .. } => "event.frame_accepted",
         Event::OperationDone { .. } => "event.operation_done",
         Event::OrderTriggered { .. } => "event.order_triggered",
@@ -274,7 +281,9 @@ fn golden_samples_keep_their_bytes() {
 #[test]
 fn numbers_of_enumerations_never_change() {
     use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
-    use lakh_engine::command::{CancelRestriction, ReplaceMode};
+    use lakh_engine::command::{AccountBlock, CancelRestriction, DisconnectMode, ReplaceMode};
+    assert_eq!([AccountBlock::None, AccountBlock::Blocked].map(|value| value as u8), [0, 1]);
+    assert_eq!([DisconnectMode::Keep, DisconnectMode::CancelAll].map(|value| value as u8), [0, 1]);
     use lakh_engine::command::{
         ChainEntryKind, EvidenceGrade, MarketState, Mode, OrderType, SelfTradeMode, Side, TimeInForce,
     };

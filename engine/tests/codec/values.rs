@@ -1,10 +1,11 @@
 //! Arbitrary values of every command and event, legal for the engine or not: any value has bytes.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
-    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
-    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
+    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    TimeInForce,
 };
 use lakh_engine::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -18,11 +19,11 @@ use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use crate::support::random::Random;
 
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
-pub(crate) const COMMANDS: usize = 8 + ACTIONS + OPERATIONS;
-const ACTIONS: usize = 7;
-const OPERATIONS: usize = 10;
+pub(crate) const COMMANDS: usize = 9 + ACTIONS + OPERATIONS;
+const ACTIONS: usize = 8;
+const OPERATIONS: usize = 12;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 32;
+pub(crate) const EVENTS: usize = 35;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -196,6 +197,10 @@ fn action(kind: usize, random: &mut Random) -> AdminAction {
             digest_capacity: small(random, 32),
         }),
         5 => AdminAction::RevokeKey { key: key(random) },
+        6 => AdminAction::BlockAccount {
+            account: account(random),
+            block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]),
+        },
         _ => AdminAction::SetAccountPolicy { account: account(random), minimum_grade: grade(random) },
     }
 }
@@ -234,6 +239,8 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
         5 => Operation::ActivateKey,
         6 => Operation::RevokeKey,
         7 => Operation::SetSelfTradeGroup { group: account(random) },
+        10 => Operation::CancelAllAfter { timeout_ms: small(random, 32) },
+        11 => Operation::SetDisconnectMode { mode: random.pick(&[DisconnectMode::Keep, DisconnectMode::CancelAll]) },
         9 => Operation::ReplaceOrder(ReplaceOrder {
             target: target(random),
             restriction: random.pick(&[
@@ -306,6 +313,7 @@ pub(crate) fn command(kind: usize, random: &mut Random) -> Command {
             time_seconds: number(random),
             prefix: bytes(random),
         }),
+        _ if kind == COMMANDS - 3 => Command::SessionEnded { account: account(random) },
         _ if kind == COMMANDS - 2 => Command::Frame(frame(random)),
         _ if kind == COMMANDS - 1 => Command::BatchSealed(BatchSealed {
             batch_id: number(random),
@@ -430,6 +438,12 @@ fn newer_event(kind: usize, random: &mut Random) -> Event {
     match kind {
         26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
         27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        32 => Event::CancelAllTimerSet { account, report_sequence, at: timestamp(random) },
+        33 => Event::AccountBlockChanged { account, block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]) },
+        34 => Event::DisconnectModeChanged {
+            account,
+            mode: random.pick(&[DisconnectMode::Keep, DisconnectMode::CancelAll]),
+        },
         30 => Event::FrameAccepted { account, report_sequence, operations: small(random, 8) },
         31 => Event::OperationDone {
             account,

@@ -6,9 +6,9 @@ mod support;
 mod precedence;
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, CancelRestriction, Capacities, ChainEntry,
-    Command, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplaceOrder, ReplayGuard,
-    SignedCommand,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, CancelRestriction, Capacities,
+    ChainEntry, Command, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplaceOrder,
+    ReplayGuard, SignedCommand,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
@@ -172,9 +172,15 @@ const ORDER_CASES: &[Case] = &[
     }),
 ];
 
-/// Cases of what accounts are to each other.
-const ACCOUNT_CASES: &[Case] =
-    &[(RejectCode::GroupNotConsented, || rejection(&Venue::new().send(A, Operation::SetSelfTradeGroup { group: B })))];
+/// Cases of what accounts are to each other and to the operators.
+const ACCOUNT_CASES: &[Case] = &[
+    (RejectCode::GroupNotConsented, || rejection(&Venue::new().send(A, Operation::SetSelfTradeGroup { group: B }))),
+    (RejectCode::AccountBlocked, || {
+        let mut venue = Venue::new();
+        venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });
+        rejection(&venue.place(A, bid(100, 1)))
+    }),
+];
 
 /// Cases of operators and of money.
 const ADMIN_CASES: &[Case] = &[

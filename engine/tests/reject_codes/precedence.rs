@@ -5,8 +5,8 @@
 //! book is full, and the market is closed last: see [`turn`].
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, ChainEntry, Command, Deposit, EvidenceGrade,
-    Genesis, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, ChainEntry, Command, Deposit,
+    EvidenceGrade, Genesis, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
     SettlementBinding, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Symbol};
@@ -117,6 +117,9 @@ const ADMISSION: &[Rule] = &[
 
 /// Rules of new orders.
 const ORDERS: &[Rule] = &[
+    rule(RejectCode::AccountBlocked, &["client", "trigger"], |request| {
+        request.venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });
+    }),
     rule(RejectCode::MarketUnknown, &["market"], |request| request.order().market = MarketId(9)),
     rule(RejectCode::MarketClosed, &["state"], |request| request.venue.set_state(BTCUSD, MarketState::CancelOnly)),
     rule(RejectCode::ExpiryPassed, &["expiry", "client"], |request| request.order().expires_at = START),
@@ -177,7 +180,7 @@ const fn turn(code: RejectCode) -> u8 {
         RejectCode::WouldTrade | RejectCode::LevelsFull | RejectCode::WouldTrigger | RejectCode::TriggersFull => 1,
         RejectCode::BookFull => 2,
         RejectCode::InsufficientBalance => 3,
-        RejectCode::MarketClosed => 5,
+        RejectCode::MarketClosed | RejectCode::AccountBlocked => 5,
         code if (code as u16) < RejectCode::MarketUnknown as u16 => 6,
         _ => 4,
     }

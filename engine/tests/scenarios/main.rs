@@ -16,5 +16,6 @@ mod markets;
 mod orders;
 mod replace;
 mod replay;
+mod safety;
 mod self_trade;
 mod triggers;

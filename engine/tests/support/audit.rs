@@ -232,6 +232,7 @@ fn reports(event: &Event) -> Vec<(AccountId, u64)> {
         Event::CancelAllAccepted { account, report_sequence, .. }
         | Event::OrderTriggered { account, report_sequence, .. }
         | Event::FrameAccepted { account, report_sequence, .. }
+        | Event::CancelAllTimerSet { account, report_sequence, .. }
         | Event::OperationDone { account, report_sequence, .. }
         | Event::ReplaceAnswered { account, report_sequence, .. }
         | Event::DepositCredited { account, report_sequence, .. }

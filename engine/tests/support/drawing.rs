@@ -7,6 +7,7 @@ use lakh_engine::BookView;
 use lakh_engine::command::Side;
 use lakh_engine::event::Event;
 use lakh_engine::ids::AccountId;
+use lakh_engine::units::Timestamp;
 
 use super::BTCUSD;
 use super::venue::Venue;
@@ -97,6 +98,10 @@ fn sentence(event: &Event) -> Option<String> {
             (Some(code), _) => format!("replaced but {code:?}"),
             (None, Some(code)) => format!("not replaced {code:?}"),
         },
+        Event::CancelAllTimerSet { at: Timestamp::ZERO, .. } => "timer off".to_owned(),
+        Event::CancelAllTimerSet { .. } => "timer".to_owned(),
+        Event::AccountBlockChanged { account, block } => format!("{} {block:?}", letter(*account)),
+        Event::DisconnectModeChanged { account, mode } => format!("{} {mode:?}", letter(*account)),
         Event::FrameAccepted { operations, .. } => format!("frame of {operations}"),
         Event::OperationDone { index, refused: None, .. } => format!("{index} done"),
         Event::OperationDone { index, refused: Some(code), .. } => format!("{index} refused {code:?}"),

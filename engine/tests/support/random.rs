@@ -3,10 +3,10 @@
 //! Every randomised test takes its seed from [`seed`], which prints it; `LAKH_TEST_SEED` sets another one.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    ChainEntry, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation, MarketState, Operation,
-    OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, Side,
-    SignedCommand, TimeInForce,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
+    FrameOperation, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
@@ -80,6 +80,7 @@ pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
         82..90 => Command::Signed(signed(random, venue)),
         90..96 => chain_command(random, venue),
         96..98 => Command::Admin(admin(random, venue)),
+        98 if random.once_in(3) => Command::SessionEnded { account: other(random) },
         98 if random.once_in(2) => Command::AdvanceTime,
         98 => Command::Continue,
         _ => Command::Epoch(Epoch {
@@ -156,7 +157,13 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
             market: random.pick(&[None, Some(market)]),
             side: random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]),
         }),
-        97 => random.pick(&[Operation::Logon, Operation::ActivateKey]),
+        97 if random.once_in(2) => Operation::CancelAllAfter { timeout_ms: random.pick(&[0, 100, 2_000]) },
+        97 => random.pick(&[
+            Operation::Logon,
+            Operation::ActivateKey,
+            Operation::SetDisconnectMode { mode: DisconnectMode::Keep },
+            Operation::SetDisconnectMode { mode: DisconnectMode::CancelAll },
+        ]),
         98 if random.once_in(2) => Operation::SetSelfTradeGroup { group: other(random) },
         98 => Operation::InviteToSelfTradeGroup { invited: other(random) },
         _ => Operation::RevokeKey,
@@ -377,6 +384,10 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
         14..17 => AdminAction::SetAccountPolicy {
             account: account(random),
             minimum_grade: random.pick(&[EvidenceGrade::Delegated, EvidenceGrade::Signed]),
+        },
+        17 if random.once_in(2) => AdminAction::BlockAccount {
+            account: other(random),
+            block: if random.once_in(4) { AccountBlock::Blocked } else { AccountBlock::None },
         },
         17 => AdminAction::RevokeKey { key: KeyId(4 + u32::try_from(random.below(4)).expect("small")) },
         _ => AdminAction::RegisterKey(RegisterKey {
