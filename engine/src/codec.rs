@@ -314,6 +314,7 @@ wire_enum!(AdminAction {
     5 => RevokeKey { key },
     6 => SetAccountPolicy { account, minimum_grade },
     7 => BlockAccount { account, block },
+    8 => SetPriceBand { market, band },
 });
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
@@ -440,6 +441,7 @@ wire_enum!(Event {
     33 => CancelAllTimerSet { account, report_sequence, at },
     34 => AccountBlockChanged { account, block },
     35 => DisconnectModeChanged { account, mode },
+    36 => PriceBandChanged { market, band },
 });
 
 impl Command {

@@ -184,6 +184,13 @@ pub enum AdminAction {
         /// The weakest evidence that is enough.
         minimum_grade: EvidenceGrade,
     },
+    /// Sets how far an order's price may be from the market's: from the last price, before the first trade from the best.
+    SetPriceBand {
+        /// Which market.
+        market: MarketId,
+        /// In millionths, at most 1,000,000; 0 for any price.
+        band: u32,
+    },
     /// The kill switch: blocks an account and takes all of its orders off, or lets it trade again.
     BlockAccount {
         /// Whose.

@@ -246,6 +246,13 @@ pub enum Event {
         /// When its orders go; 0 for never.
         at: Timestamp,
     },
+    /// How far an order's price may be from the market's from here on.
+    PriceBandChanged {
+        /// Which market.
+        market: MarketId,
+        /// In millionths; 0 for any price.
+        band: u32,
+    },
     /// An account may trade no more, or again.
     AccountBlockChanged {
         /// Whose.

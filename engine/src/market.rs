@@ -22,6 +22,8 @@ pub(crate) struct Market {
     /// The price of the last trade; 0 before the first.
     pub(crate) last_price: Ticks,
     pub(crate) triggers: Triggers,
+    /// How far an order's price may be from the market's, in millionths; 0 for any price.
+    pub(crate) price_band: u32,
 }
 
 impl Market {
@@ -30,7 +32,7 @@ impl Market {
         let deadlines = IndexedHeap::new(spec.max_orders);
         let triggers = Triggers::new(spec.max_orders);
         let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
-        Self { spec, state, book, last_trade, feed_sequence: 0, deadlines, last_price, triggers }
+        Self { spec, state, book, last_trade, feed_sequence: 0, deadlines, last_price, triggers, price_band: 0 }
     }
 
     /// Puts an order on the book, and its end among the deadlines.

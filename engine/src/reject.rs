@@ -94,6 +94,8 @@ reject_codes! {
     MarketClosed = 31,
     /// The order's own end has come already.
     ExpiryPassed = 32,
+    /// The price is further from the market's than the price band allows.
+    PriceOutsideBand = 33,
 
     /// Type, time in force, price, quantity and budget do not go together.
     BadCombination = 40,

@@ -27,6 +27,7 @@ use crate::event_digest::BLOCK_BYTES;
 use crate::ids::{AccountId, AssetId};
 use crate::index_table::NONE;
 use crate::market::Market;
+use crate::market_spec::MarketSpec;
 use crate::nonces::NonceWindow;
 use crate::order_arena::{Links, Order};
 use crate::triggers::PriceRange;
@@ -199,6 +200,7 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
     market.feed_sequence.encode(out);
     market.last_price.encode(out);
     market.triggers.reached.encode(out);
+    market.price_band.encode(out);
     let waiting = market.waiting();
     encode_length(market.book.order_count() as usize - waiting.len(), out);
     for side in [Side::Bid, Side::Ask] {
@@ -217,6 +219,10 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
     market.feed_sequence = Wire::decode(input)?;
     market.last_price = Wire::decode(input)?;
     market.triggers.reached = Wire::decode(input)?;
+    market.price_band = Wire::decode(input)?;
+    if market.price_band > MarketSpec::MAX_BAND {
+        return Err(DecodeError::BadValue);
+    }
     let orders = decode_orders(&market, genesis, input)?;
     let waiting = decode_orders(&market, genesis, input)?;
     let as_it_waits = |order: &Order| order.order_type.waits() && !order.trigger_price.is_zero();

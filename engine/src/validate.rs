@@ -36,6 +36,7 @@ impl Shard {
         let slid = PlaceOrder { price: new.slid_price(market), ..*request };
         let new = &NewOrder { request: &slid, ..*new };
         let request = new.request;
+        check_band(market, new)?;
         check_combination(request)?;
         check_ranges(market, request)?;
         check_client_id(market, new)?;
@@ -105,6 +106,25 @@ impl NewOrder<'_> {
             _ => market.book.best_price(side),
         }
     }
+}
+
+/// Whether the order's price, if it names one, is within the band around what the market says: for an order that waits
+/// around its trigger price, else around the last price, before the first trade around the best opposite price.
+fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
+    if market.price_band == 0 || request.price.is_zero() {
+        return Ok(());
+    }
+    let middle = match (request.trigger_price, market.last_price) {
+        (Ticks::ZERO, Ticks::ZERO) => new.best_opposite(market),
+        (Ticks::ZERO, last_price) => Some(last_price),
+        (trigger_price, _) => Some(trigger_price),
+    };
+    let Some(middle) = middle else { return Ok(()) };
+    let reach = MarketSpec::band_around(middle, market.price_band);
+    let highest = Ticks(middle.0.saturating_add(reach.0));
+    let within = (middle - reach..=highest).contains(&request.price);
+    if within { Ok(()) } else { Err(RejectCode::PriceOutsideBand) }
 }
 
 /// Which fields go together with which type.
@@ -219,8 +239,7 @@ fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode>
     if !request.price.is_zero() {
         return Ok(request.price);
     }
-    let band = u128::from(middle.0) * u128::from(market.spec.market_order_band) / 1_000_000;
-    let band = u64::try_from(band).expect("a band is at most the whole price");
+    let band = MarketSpec::band_around(middle, market.spec.market_order_band).0;
     Ok(match request.side {
         Side::Bid => Ticks(middle.0 + band).min(market.spec.max_price),
         Side::Ask => Ticks((middle.0 - band).max(1)),

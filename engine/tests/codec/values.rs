@@ -20,10 +20,10 @@ use crate::support::random::Random;
 
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
 pub(crate) const COMMANDS: usize = 9 + ACTIONS + OPERATIONS;
-const ACTIONS: usize = 8;
+const ACTIONS: usize = 9;
 const OPERATIONS: usize = 12;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 35;
+pub(crate) const EVENTS: usize = 36;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -197,6 +197,7 @@ fn action(kind: usize, random: &mut Random) -> AdminAction {
             digest_capacity: small(random, 32),
         }),
         5 => AdminAction::RevokeKey { key: key(random) },
+        7 => AdminAction::SetPriceBand { market: market(random), band: small(random, 32) },
         6 => AdminAction::BlockAccount {
             account: account(random),
             block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]),
@@ -438,6 +439,7 @@ fn newer_event(kind: usize, random: &mut Random) -> Event {
     match kind {
         26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
         27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        35 => Event::PriceBandChanged { market, band: small(random, 32) },
         32 => Event::CancelAllTimerSet { account, report_sequence, at: timestamp(random) },
         33 => Event::AccountBlockChanged { account, block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]) },
         34 => Event::DisconnectModeChanged {

@@ -104,6 +104,12 @@ const ORDER_CASES: &[Case] = &[
         rejection(&venue.place(A, bid(100, 1)))
     }),
     (RejectCode::ExpiryPassed, || rejection(&Venue::new().place(A, bid(100, 1).until(0)))),
+    (RejectCode::PriceOutsideBand, || {
+        let mut venue = Venue::new();
+        venue.admin(AdminAction::SetPriceBand { market: BTCUSD, band: 100_000 });
+        venue.placed(A, ask(100, 1));
+        rejection(&venue.place(B, bid(111, 1)))
+    }),
     (RejectCode::BadCombination, || rejection(&Venue::new().place(A, bid(100, 1).ioc().post_only()))),
     (RejectCode::PriceOutOfRange, || rejection(&Venue::new().place(A, bid(0, 1)))),
     (RejectCode::QuantityOutOfRange, || rejection(&Venue::new().place(A, bid(100, 10_001)))),

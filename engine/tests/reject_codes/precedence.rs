@@ -123,6 +123,10 @@ const ORDERS: &[Rule] = &[
     rule(RejectCode::MarketUnknown, &["market"], |request| request.order().market = MarketId(9)),
     rule(RejectCode::MarketClosed, &["state"], |request| request.venue.set_state(BTCUSD, MarketState::CancelOnly)),
     rule(RejectCode::ExpiryPassed, &["expiry", "client"], |request| request.order().expires_at = START),
+    rule(RejectCode::PriceOutsideBand, &["price", "client", "trigger", "levels", "room", "type"], |request| {
+        request.venue.placed(B, ask(200, 1));
+        request.venue.admin(AdminAction::SetPriceBand { market: BTCUSD, band: 100_000 });
+    }),
     rule(RejectCode::BadCombination, &["budget"], |request| request.order().quote_budget = Atoms(1)),
     rule(RejectCode::PriceOutOfRange, &["price"], |request| request.order().price = Ticks(100_001)),
     rule(RejectCode::QuantityOutOfRange, &["quantity"], |request| request.order().quantity = Lots(10_001)),
@@ -177,6 +181,7 @@ const ORDERS: &[Rule] = &[
 const fn turn(code: RejectCode) -> u8 {
     match code {
         RejectCode::ClientOrderLive | RejectCode::ClientIdInUse => 0,
+        RejectCode::PriceOutsideBand => 3,
         RejectCode::WouldTrade | RejectCode::LevelsFull | RejectCode::WouldTrigger | RejectCode::TriggersFull => 1,
         RejectCode::BookFull => 2,
         RejectCode::InsufficientBalance => 3,

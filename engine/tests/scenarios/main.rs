@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bands;
 mod cancels;
 mod chain;
 mod deadlines;

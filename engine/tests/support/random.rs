@@ -364,7 +364,8 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
         market = closed;
     }
     let action = match random.below(20) {
-        0..7 => AdminAction::SetFees {
+        0 => AdminAction::SetPriceBand { market, band: random.pick(&[0, 0, 20_000, 50_000, 1_000_001]) },
+        1..7 => AdminAction::SetFees {
             market,
             maker_fee: FeeRate(random.pick(&[-1_000, 0, 500, 10_000, 200_000])),
             taker_fee: FeeRate(random.pick(&[0, 1_000, 1_500, 30_000])),
