@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::command::{EvidenceGrade, RegisterKey};
+use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, RegisterKey};
 use crate::event::KeyEnd;
 use crate::ids::{AccountId, KeyId};
 use crate::index_table::{IndexTable, hash_bytes};
@@ -22,6 +22,14 @@ pub(crate) struct Account {
     /// Keys registered so far.
     pub(crate) key_epoch: u32,
     pub(crate) minimum_grade: EvidenceGrade,
+    /// The self-trade group; 0 where the account is alone and nobody's group is named after it.
+    pub(crate) self_trade_group: AccountId,
+    /// Whose group it may join, by the last invitation; 0 for none.
+    pub(crate) invited_by: AccountId,
+    /// When its dead-man timer fires; 0 for never.
+    pub(crate) cancel_all_at: Timestamp,
+    pub(crate) block: AccountBlock,
+    pub(crate) on_disconnect: DisconnectMode,
 }
 
 /// A trading key.

@@ -49,6 +49,18 @@ impl Shard {
                 self.end_key(*key, events);
                 Ok(())
             }
+            AdminAction::SetPriceBand { market, band } => {
+                let entry = self.market_mut(*market)?;
+                if *band > MarketSpec::MAX_BAND {
+                    return Err(RejectCode::BadSpecification);
+                }
+                entry.price_band = *band;
+                events.push(Event::PriceBandChanged { market: *market, band: *band });
+                Ok(())
+            }
+            AdminAction::BlockAccount { account, block } => {
+                self.block_account(moment.sequence, *account, *block, events)
+            }
             AdminAction::SetAccountPolicy { account, minimum_grade } => {
                 self.accounts.account(*account).ok_or(RejectCode::AccountUnknown)?;
                 self.accounts.account_mut(*account).minimum_grade = *minimum_grade;

@@ -1,20 +1,33 @@
 //! Work that one command began and may not finish: it is state, and journaled `Continue`s work it off in bounded steps.
 //!
 //! While the agenda holds anything, only `Continue` is taken, so nothing can come between the parts of one operation.
-//! Bound: the capacity of the genesis.
+//! Bound: the capacity of the genesis, and four for the parts of one operation.
 
 use std::collections::VecDeque;
 
 use crate::command::Side;
 use crate::ids::{AccountId, MarketId, OrderId, Sequence};
+use crate::units::Timestamp;
 
 /// Orders that one command may touch: fills, and orders taken off.
 pub const MAX_TOUCHED_ORDERS: u32 = 1_024;
+
+/// Items that one operation may put here beside its own: a cascade in front of its frame, a mass cancel in front of the
+/// deadlines that are still due.
+const PARTS: usize = 4;
 
 /// An operation with more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AgendaItem {
     CancelAll(CancelAllProgress),
+    /// What is due at that time.
+    AdvanceTime(Timestamp),
+    /// Orders of the accounts that were cut off, from that account on.
+    Disconnected(AccountId),
+    /// The frame that the shard keeps; there is never more than one, since nothing is taken while it is not done.
+    Frame,
+    /// Orders of that market whose trigger price was reached.
+    Triggers(MarketId),
 }
 
 /// How far a mass cancel has come.
@@ -41,7 +54,8 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     pub(crate) fn new(capacity: u32) -> Self {
-        Self { items: VecDeque::with_capacity(capacity as usize), capacity: capacity as usize }
+        let capacity = capacity as usize + PARTS;
+        Self { items: VecDeque::with_capacity(capacity), capacity }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,13 +4,13 @@
 //! knows no money and emits nothing; it keeps orders, levels and ids consistent. Orders are found by slot inside, by
 //! order id or by (account, client id) from outside.
 //!
-//! Bounds: 81 bytes an order here (32 of details, 12 of links, 37 of client id), 16 to 32 for the two id tables, 32 in
+//! Bounds: 121 bytes an order here (32 of details, 12 of links, 37 of client id, 40 of what few orders have), 16 to 32 for the two id tables, 32 in
 //! the [`PriceTimeBook`], which also says what levels take; 12 bytes an account.
 
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::index_table::{IndexTable, NONE, hash_client_id, hash_sequence};
-use crate::order::{ClientIdGiven, Order, OrderDetails};
+use crate::order::{Order, OrderDetails, OrderExtras, OrderFlags, Standing};
 use crate::order_arena::RestingOrder;
 use crate::price_time_book::PriceTimeBook;
 use crate::units::{Lots, Ticks};
@@ -21,6 +21,8 @@ pub(crate) struct Book {
     resting: PriceTimeBook,
     /// By slot.
     details: Box<[OrderDetails]>,
+    /// By slot; means something only for orders that are flagged to have extras.
+    extras: Box<[OrderExtras]>,
     /// By slot.
     account_links: Box<[AccountLinks]>,
     /// By slot.
@@ -56,6 +58,7 @@ impl Book {
         Self {
             resting: PriceTimeBook::new(max_orders, max_levels),
             details: vec![OrderDetails::VACANT; max_orders as usize].into_boxed_slice(),
+            extras: vec![OrderExtras::NONE; max_orders as usize].into_boxed_slice(),
             account_links: vec![AccountLinks { previous: NONE, next: NONE, client_hash: 0 }; max_orders as usize]
                 .into_boxed_slice(),
             client_ids: vec![ClientId::EMPTY; max_orders as usize].into_boxed_slice(),
@@ -87,7 +90,12 @@ impl Book {
     /// The order in a slot, put together from its parts.
     #[inline]
     pub(crate) fn order(&self, slot: u32) -> Order {
-        self.details(slot).join(self.resting.order(slot), &self.client_ids[slot as usize])
+        let details = self.details(slot);
+        let extras = match details.flags.has(OrderFlags::EXTRAS) {
+            true => &self.extras[slot as usize],
+            false => &OrderExtras::NONE,
+        };
+        details.join(self.resting.order(slot), extras, &self.client_ids[slot as usize])
     }
 
     pub(crate) const fn is_full(&self) -> bool {
@@ -100,12 +108,12 @@ impl Book {
         self.resting.lacks_level_for(side, price)
     }
 
-    /// Resting orders.
+    /// Orders, resting and waiting.
     pub(crate) const fn order_count(&self) -> u32 {
         self.resting.order_count()
     }
 
-    /// Resting orders of the account.
+    /// Orders of the account, resting and waiting.
     pub(crate) fn account_order_count(&self, account: AccountId) -> u32 {
         self.accounts[account.0 as usize].count
     }
@@ -149,9 +157,53 @@ impl Book {
         })
     }
 
-    /// Puts an order behind all others of its price. Room was checked by the caller.
-    pub(crate) fn insert(&mut self, order: &Order) {
-        let slot = self.resting.insert(order.side, order.price, order.remaining, order.account);
+    /// Whether an order is in the book or waits outside of it.
+    #[inline]
+    pub(crate) fn standing(&self, slot: u32) -> Standing {
+        if self.details(slot).flags.has(OrderFlags::WAITING) { Standing::Waiting } else { Standing::Resting }
+    }
+
+    /// Whether the order, which is live, waits.
+    pub(crate) fn is_waiting(&self, order: &Order) -> bool {
+        let slot = self.find(order.account, OrderReference::OrderId(order.id)).expect("a live order has its id here");
+        self.standing(slot) == Standing::Waiting
+    }
+
+    /// Whether the order, which is live, rests and is the only one of its price.
+    pub(crate) fn is_alone(&self, order: &Order) -> bool {
+        !self.is_waiting(order) && self.resting.side(order.side).count_at(order.price) == 1
+    }
+
+    /// Puts an order behind all others of its price. Room was checked by the caller. Tells its slot.
+    pub(crate) fn insert(&mut self, order: &Order) -> u32 {
+        let slot = self.store(order, Standing::Resting);
+        self.resting.rest(slot);
+        slot
+    }
+
+    /// Stores an order that has no place in the book yet, but ids and an account. Room was checked by the caller.
+    pub(crate) fn insert_waiting(&mut self, order: &Order) -> u32 {
+        self.store(order, Standing::Waiting)
+    }
+
+    /// Gives an order that waits its place in the book, behind all others of its price.
+    pub(crate) fn rest_waiting(&mut self, slot: u32) {
+        let flags = &mut self.details[slot as usize].flags;
+        assert!(flags.has(OrderFlags::WAITING), "an order has one place");
+        *flags = flags.without(OrderFlags::WAITING);
+        self.resting.rest(slot);
+    }
+
+    /// Sets what is left of an order that waits.
+    pub(crate) fn set_waiting(&mut self, slot: u32, quantity: Lots, remaining: Lots) {
+        assert!(self.standing(slot) == Standing::Waiting, "a level's total would be wrong");
+        self.details[slot as usize].quantity = quantity;
+        self.resting.set_remaining(slot, remaining);
+    }
+
+    #[inline]
+    fn store(&mut self, order: &Order, standing: Standing) -> u32 {
+        let slot = self.resting.store(order.side, order.price, order.remaining, order.account);
         let mine = &mut self.accounts[order.account.0 as usize];
         let previous = core::mem::replace(&mut mine.tail, slot);
         mine.count += 1;
@@ -165,29 +217,36 @@ impl Book {
             self.by_client_id.insert(client_hash, slot);
         }
         self.account_links[slot as usize] = AccountLinks { previous, next: NONE, client_hash };
-        self.details[slot as usize] = OrderDetails::of(order);
+        let details = OrderDetails::of(order, standing);
+        if details.flags.has(OrderFlags::EXTRAS) {
+            self.extras[slot as usize] = OrderExtras::of(order);
+        }
+        self.details[slot as usize] = details;
         self.client_ids[slot as usize] = order.client_id;
         self.by_order_id.insert(self.order_hash(order.id), slot);
+        slot
     }
 
-    /// Puts the orders of a snapshot back, given in price-time priority.
-    pub(crate) fn restore(&mut self, orders: &[Order]) -> Result<(), ()> {
-        // Accounts' lists go by id and levels' by priority, so the orders go in by id and each level is then sorted out
-        // by taking its orders to the back in their priority.
-        let mut by_id: Vec<&Order> = orders.iter().collect();
+    /// Puts the orders of a snapshot back: those that rest in price-time priority, and those that wait.
+    pub(crate) fn restore(&mut self, orders: &[Order], waiting: &[Order]) -> Result<(), ()> {
+        // Accounts' lists go by id and levels' by priority, so all orders go in by id, outside of every level at first.
+        let mut by_id: Vec<&Order> = orders.iter().chain(waiting).collect();
         by_id.sort_by_key(|order| order.id);
         if by_id.windows(2).any(|pair| pair[0].id == pair[1].id) {
             return Err(());
         }
         for order in by_id {
-            if self.is_full() || self.lacks_level_for(order.side, order.price) {
+            if self.is_full() {
                 return Err(());
             }
-            self.insert(order);
+            self.insert_waiting(order);
         }
         for order in orders {
+            if self.lacks_level_for(order.side, order.price) {
+                return Err(());
+            }
             let slot = self.find(order.account, OrderReference::OrderId(order.id)).ok_or(())?;
-            self.resting.move_to_back(slot);
+            self.rest_waiting(slot);
         }
         Ok(())
     }
@@ -195,9 +254,12 @@ impl Book {
     /// Takes an order off the book.
     pub(crate) fn remove(&mut self, slot: u32) {
         let account = self.resting.order(slot).owner();
-        let OrderDetails { id, client_id_given, .. } = *self.details(slot);
+        let OrderDetails { id, flags, .. } = *self.details(slot);
         let AccountLinks { previous, next, client_hash } = self.account_links[slot as usize];
-        self.resting.remove(slot);
+        match self.standing(slot) {
+            Standing::Resting => self.resting.remove(slot),
+            Standing::Waiting => self.resting.discard(slot),
+        }
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
         match previous {
@@ -209,7 +271,7 @@ impl Book {
             next => self.account_links[next as usize].previous = previous,
         }
         self.by_order_id.remove(self.order_hash(id), slot);
-        if client_id_given == ClientIdGiven::Yes {
+        if flags.has(OrderFlags::CLIENT_ID) {
             self.by_client_id.remove(client_hash, slot);
         }
     }
@@ -220,9 +282,29 @@ impl Book {
         self.resting.reduce(slot, quantity);
     }
 
+    /// Shows the next part of an order of which all that was shown has traded, behind all others of its price.
+    pub(crate) fn refill(&mut self, slot: u32) {
+        let extras = &mut self.extras[slot as usize];
+        let part = extras.display.min(extras.reserve);
+        extras.reserve -= part;
+        self.resting.show_anew(slot, part);
+    }
+
+    /// Makes what is not shown of an order smaller.
+    pub(crate) fn reduce_reserve(&mut self, slot: u32, quantity: Lots) {
+        self.extras[slot as usize].reserve -= quantity;
+        self.details[slot as usize].quantity -= quantity;
+    }
+
     /// Makes an order smaller by `quantity`, less than what remains; it keeps its place.
     pub(crate) fn reduce(&mut self, slot: u32, quantity: Lots) {
-        self.fill(slot, quantity);
+        match self.standing(slot) {
+            Standing::Waiting => {
+                let remaining = self.resting.order(slot).remaining() - quantity;
+                self.resting.set_remaining(slot, remaining);
+            }
+            Standing::Resting => self.fill(slot, quantity),
+        }
         self.details[slot as usize].quantity -= quantity;
     }
 

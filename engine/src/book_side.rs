@@ -75,6 +75,11 @@ impl BookSide {
         self.ladder.lacks_room_for(self.rank(price))
     }
 
+    /// Orders at `price`.
+    pub(crate) fn count_at(&self, price: Ticks) -> u32 {
+        self.ladder.level(self.rank(price)).map_or(0, |level| level.count)
+    }
+
     /// Puts the order in `slot` behind all others of its price. The caller has checked for room.
     #[inline]
     pub(crate) fn push_back(&mut self, arena: &mut OrderArena, slot: u32) {

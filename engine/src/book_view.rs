@@ -3,6 +3,7 @@
 use crate::command::{MarketState, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::market::Market;
+use crate::order::Order;
 use crate::units::{Lots, Ticks};
 
 /// See the module.
@@ -33,8 +34,10 @@ pub struct OrderView {
     pub client_id: ClientId,
     /// Limit price.
     pub price: Ticks,
-    /// What is left.
+    /// What is left and shown.
     pub remaining: Lots,
+    /// What is left and not shown yet.
+    pub reserve: Lots,
     /// What it was placed with, less what amendments took.
     pub quantity: Lots,
 }
@@ -56,7 +59,17 @@ impl<'a> BookView<'a> {
 
     /// Resting orders.
     pub fn order_count(&self) -> u32 {
-        self.market.book.order_count()
+        self.market.book.order_count() - self.market.triggers.count()
+    }
+
+    /// The price of the last trade; `None` before the first.
+    pub fn last_price(&self) -> Option<Ticks> {
+        (!self.market.last_price.is_zero()).then_some(self.market.last_price)
+    }
+
+    /// Orders that wait for their trigger price, by id; their limit is the price that they hold money for.
+    pub fn waiting(&self) -> Vec<(Side, OrderView)> {
+        self.market.waiting().into_iter().map(|order| (order.side, OrderView::of(&order))).collect()
     }
 
     /// Price levels of a side.
@@ -72,13 +85,20 @@ impl<'a> BookView<'a> {
 
     /// A side's orders in price-time priority.
     pub fn orders(&self, side: Side) -> impl Iterator<Item = OrderView> + use<'a> {
-        self.market.book.orders(side).map(|order| OrderView {
+        self.market.book.orders(side).map(|order| OrderView::of(&order))
+    }
+}
+
+impl OrderView {
+    fn of(order: &Order) -> Self {
+        Self {
             order: order.id,
             account: order.account,
             client_id: order.client_id,
             price: order.price,
             remaining: order.remaining,
+            reserve: order.reserve,
             quantity: order.quantity,
-        })
+        }
     }
 }

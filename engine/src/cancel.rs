@@ -1,11 +1,13 @@
 //! Taking orders off: one, all, and a part of one.
 
-use crate::agenda::{AgendaItem, CancelAllProgress, MAX_TOUCHED_ORDERS};
-use crate::command::{AmendOrder, CancelAll, CancelOrder, MarketState, OrderReference, Side};
-use crate::engine::{Reject, Shard};
+use crate::agenda::{AgendaItem, CancelAllProgress};
+use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference, Side};
+use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
+use crate::order::Standing;
 use crate::reject::RejectCode;
+use crate::units::Lots;
 use crate::validate::hold;
 
 impl Shard {
@@ -16,13 +18,30 @@ impl Shard {
         cancel: &CancelOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let market = self.market(cancel.market)?;
-        if market.state == MarketState::Halt {
-            return Err(RejectCode::MarketClosed.into());
-        }
-        let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        let slot = self.check_cancel(account, cancel, CancelRestriction::None)?;
         self.take_off(cancel.market, slot, CancelReason::Requested, events);
         Ok(())
+    }
+
+    /// Whether the account may cancel the order that is named; tells its slot.
+    pub(crate) fn check_cancel(
+        &self,
+        account: AccountId,
+        cancel: &CancelOrder,
+        restriction: CancelRestriction,
+    ) -> Result<u32, RejectCode> {
+        let market = self.market(cancel.market)?;
+        if market.state == MarketState::Halt {
+            return Err(RejectCode::MarketClosed);
+        }
+        let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        let order = market.book.order(slot);
+        let is_new = order.left() == order.quantity;
+        match restriction {
+            CancelRestriction::OnlyNew if !is_new => Err(RejectCode::RestrictionNotMet),
+            CancelRestriction::OnlyPartiallyFilled if is_new => Err(RejectCode::RestrictionNotMet),
+            _ => Ok(slot),
+        }
     }
 
     /// Makes one order smaller; it keeps its place.
@@ -38,31 +57,57 @@ impl Shard {
         }
         let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
         let before = market.book.order(slot);
-        let filled = before.quantity - before.remaining;
+        let filled = before.quantity - before.left();
         if amend.new_quantity <= filled || amend.new_quantity >= before.quantity {
             return Err(RejectCode::AmendNotSmaller.into());
         }
-        let reduced_by = before.quantity - amend.new_quantity;
-        let market = &mut self.markets[usize::from(amend.market.0)];
-        market.book.reduce(slot, reduced_by);
-        let asset = match before.side {
-            Side::Bid => market.spec.quote,
-            Side::Ask => market.spec.base,
-        };
-        self.balances.release(account, asset, hold(before.hold_per_lot, reduced_by));
-        events.push(Event::OrderReduced(OrderReduced {
-            account,
-            report_sequence: self.accounts.next_report(account),
-            market: amend.market,
-            order: before.id,
-            side: before.side,
-            price: before.price,
-            quantity: amend.new_quantity,
-            remaining: before.remaining - reduced_by,
-            reduced_by,
-            feed_sequence: market.next_feed(),
-        }));
+        self.reduce(amend.market, slot, before.quantity - amend.new_quantity, events);
         Ok(())
+    }
+
+    /// Makes an order smaller, frees what that held and says so: first what it does not show, which is nobody else's
+    /// business, then what it shows.
+    pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+        let entry = &mut self.markets[usize::from(market.0)];
+        let hidden = reduced_by.min(entry.book.order(slot).reserve);
+        if !hidden.is_zero() {
+            entry.book.reduce_reserve(slot, hidden);
+            self.say_reduced(market, slot, hidden, events);
+        }
+        if hidden != reduced_by {
+            let shown = reduced_by - hidden;
+            let entry = &mut self.markets[usize::from(market.0)];
+            entry.book.reduce(slot, shown);
+            let is_public = entry.book.standing(slot) == Standing::Resting;
+            let feed_sequence = if is_public { entry.next_feed() } else { 0 };
+            self.say_reduced(market, slot, shown, events);
+            if let Some(Event::OrderReduced(reduced)) = events.last_mut() {
+                reduced.feed_sequence = feed_sequence;
+            }
+        }
+    }
+
+    /// Frees what an order held that has become smaller by `reduced_by`, and says so to its owner.
+    fn say_reduced(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+        let entry = &self.markets[usize::from(market.0)];
+        let order = entry.book.order(slot);
+        let asset = match order.side {
+            Side::Bid => entry.spec.quote,
+            Side::Ask => entry.spec.base,
+        };
+        self.balances.release(order.account, asset, hold(order.hold_per_lot, reduced_by));
+        events.push(Event::OrderReduced(OrderReduced {
+            account: order.account,
+            report_sequence: self.accounts.next_report(order.account),
+            market,
+            order: order.id,
+            side: order.side,
+            price: order.price,
+            quantity: order.quantity,
+            remaining: order.left(),
+            reduced_by,
+            feed_sequence: 0,
+        }));
     }
 
     /// Takes all of an account's orders off: as many as one command may at once, the rest by the agenda.
@@ -81,6 +126,18 @@ impl Shard {
         if self.agenda.is_full() {
             return Err(RejectCode::AgendaFull.into());
         }
+        self.start_cancel_all(origin, account, cancel, events);
+        Ok(())
+    }
+
+    /// Begins a mass cancel that nothing stands against.
+    pub(crate) fn start_cancel_all(
+        &mut self,
+        origin: Sequence,
+        account: AccountId,
+        cancel: &CancelAll,
+        events: &mut Vec<Event>,
+    ) {
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::CancelAllAccepted { account, market: cancel.market, report_sequence });
         let progress = CancelAllProgress {
@@ -92,22 +149,26 @@ impl Shard {
             after: None,
         };
         self.work_on_cancel_all(progress, events);
-        Ok(())
     }
 
     /// Works off the next part of the agenda.
-    pub(crate) fn continue_agenda(&mut self, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
+            AgendaItem::AdvanceTime(until) => self.advance_time(moment.sequence, until, events),
+            AgendaItem::Triggers(market) => self.run_triggers(market, events),
+            AgendaItem::Disconnected(next) => self.cancel_disconnected(moment.sequence, next, events),
+            AgendaItem::Frame => self.work_on_frame(moment, events),
         }
         Ok(())
     }
 
-    /// Looks at up to [`MAX_TOUCHED_ORDERS`] orders and puts what is left back in front of the agenda.
+    /// Looks at as many orders as the command may touch and puts what is left back in front of the agenda.
     fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Vec<Event>) {
         let mut canceled = 0;
         let mut finished = Completion::Pending;
-        for _ in 0..MAX_TOUCHED_ORDERS {
+        while self.work > 0 {
+            self.work -= 1;
             match self.next_to_cancel(&mut progress) {
                 None => {
                     finished = Completion::Finished;

@@ -7,9 +7,10 @@
 //! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
 
 use crate::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
-    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
-    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
+    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
     TimeInForce,
 };
 use crate::event::{
@@ -183,7 +184,7 @@ macro_rules! wire_enum {
                 }
             }
             fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
-                let [tag] = take(input)?;
+                let tag = u8::decode(input)?;
                 match tag {
                     $($tag => Ok(Self::$variant $(({
                         let $value = Wire::decode(input)?;
@@ -196,7 +197,7 @@ macro_rules! wire_enum {
     };
 }
 
-pub(crate) use {wire_byte_enum, wire_struct};
+pub(crate) use {wire_byte_enum, wire_enum, wire_struct};
 
 wire_integer!(u8, u16, u32, u64, u128, i32, i64);
 wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, Sequence, AccountId, MarketId, AssetId, KeyId, OrderId, TradeId);
@@ -285,6 +286,21 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+/// The operations of a frame: their count in one byte, then each. More than 64 are no frame.
+impl Wire for Box<[FrameOperation]> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::try_from(self.len()).expect("a frame that is made holds at most 64 operations"));
+        self.iter().for_each(|operation| operation.encode(out));
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let count = u8::decode(input)?;
+        if u64::from(count) > OrderId::PER_SEQUENCE {
+            return Err(DecodeError::BadValue);
+        }
+        (0..count).map(|_| Wire::decode(input)).collect()
+    }
+}
+
 impl Flat for RejectCode {
     #[inline]
     fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
@@ -305,13 +321,31 @@ wire_byte_enum!(Mode { Dev, Run });
 wire_byte_enum!(MarketState { PreOpen, PostOnly, Open, CancelOnly, Halt });
 wire_byte_enum!(EvidenceGrade { Delegated, HeaderKeyed, Signed, Native });
 wire_byte_enum!(Side { Bid, Ask });
-wire_byte_enum!(OrderType { Limit, LimitMaker, Market });
-wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill });
-wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker });
+wire_byte_enum!(OrderType {
+    Limit,
+    LimitMaker,
+    Market,
+    StopLoss,
+    StopLossLimit,
+    TakeProfit,
+    TakeProfitLimit,
+    LimitMakerSlide
+});
+wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate });
+wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement });
 wire_byte_enum!(Completion { Pending, Finished });
 wire_byte_enum!(KeyEnd { Revoked, Expired });
 wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal });
-wire_byte_enum!(CancelReason { Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills });
+wire_byte_enum!(CancelReason {
+    Requested,
+    MassCancel,
+    NotFilled,
+    FillOrKill,
+    SelfTrade,
+    MaxFills,
+    Expired,
+    LevelsFull
+});
 
 wire_struct!(AssetSpec { asset, symbol, decimals, chain_units_per_atom });
 wire_struct!(MarketSpec {
@@ -348,14 +382,23 @@ wire_struct!(PlaceOrder {
     order_type,
     time_in_force,
     price,
+    trigger_price,
     quantity,
+    display_quantity,
     quote_budget,
     self_trade_mode,
+    expires_at,
     client_id,
 });
 wire_struct!(CancelOrder { market, target });
 wire_struct!(AmendOrder { market, target, new_quantity });
+wire_struct!(FrameCommand { account, key, grade, replay_guard, valid_until, operations });
 wire_struct!(CancelAll { market, side });
+wire_struct!(ReplaceOrder { target, restriction, mode, order });
+wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
+wire_byte_enum!(AccountBlock { None, Blocked });
+wire_byte_enum!(DisconnectMode { Keep, CancelAll });
+wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
     0 => Genesis,
@@ -370,6 +413,8 @@ wire_enum!(AdminAction {
     4 => RegisterKey(key),
     5 => RevokeKey { key },
     6 => SetAccountPolicy { account, minimum_grade },
+    7 => BlockAccount { account, block },
+    8 => SetPriceBand { market, band },
 });
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
@@ -388,6 +433,17 @@ wire_enum!(Operation {
     4 => Logon,
     5 => ActivateKey,
     6 => RevokeKey,
+    7 => SetSelfTradeGroup { group },
+    8 => InviteToSelfTradeGroup { invited },
+    9 => ReplaceOrder(replace),
+    10 => CancelAllAfter { timeout_ms },
+    11 => SetDisconnectMode { mode },
+});
+wire_enum!(FrameOperation {
+    0 => PlaceOrder(order),
+    1 => CancelOrder(cancel),
+    2 => AmendOrder(amend),
+    3 => ReplaceOrder(replace),
 });
 wire_enum!(Command {
     1 => Genesis(genesis),
@@ -399,6 +455,8 @@ wire_enum!(Command {
     7 => ChainEntry(entry),
     8 => Signed(signed),
     9 => BatchSealed(batch),
+    10 => Frame(frame),
+    11 => SessionEnded { account },
 });
 
 wire_flat_struct!(Rejected { account, report_sequence, code, market, client_id, order });
@@ -414,10 +472,13 @@ wire_flat_struct!(OrderAccepted {
     time_in_force,
     self_trade_mode,
     price,
+    trigger_price,
     quantity,
+    display_quantity,
     quote_budget,
+    expires_at,
 });
-wire_flat_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker, taker });
+wire_flat_struct!(Trade { market, trade, feed_sequence, taker_side, price, quantity, maker_displayed, maker, taker });
 wire_flat_struct!(TradeParty { account, order, report_sequence, remaining, fee });
 wire_flat_struct!(OrderRested { account, market, order, side, price, remaining, feed_sequence });
 wire_flat_struct!(OrderCanceled {
@@ -428,6 +489,7 @@ wire_flat_struct!(OrderCanceled {
     side,
     price,
     remaining,
+    displayed,
     reason,
     feed_sequence
 });
@@ -470,6 +532,16 @@ wire_enum!(Event {
     24 => DepositReturned { queue_id, account, asset, amount, code },
     25 => ChainEntryConsumed { queue_id, refused },
     26 => BatchSealed { batch_id, first_sequence, last_sequence, new_root },
+    27 => SelfTradeGroupChanged { account, group },
+    28 => SelfTradeGroupInvited { account, invited },
+    29 => OrderTriggered { account, report_sequence, market, order, last_price },
+    30 => ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused },
+    31 => FrameAccepted { account, report_sequence, operations },
+    32 => OperationDone { account, report_sequence, origin, index, refused, order },
+    33 => CancelAllTimerSet { account, report_sequence, at },
+    34 => AccountBlockChanged { account, block },
+    35 => DisconnectModeChanged { account, mode },
+    36 => PriceBandChanged { market, band },
 });
 
 impl Command {
@@ -485,12 +557,14 @@ impl Command {
             Self::ChainEntry(_) => 7,
             Self::Signed(_) => 8,
             Self::BatchSealed(_) => 9,
+            Self::Frame(_) => 10,
+            Self::SessionEnded { .. } => 11,
         }
     }
 }
 
-/// The largest encoded command in bytes.
-pub const MAX_COMMAND_BYTES: usize = 512;
+/// The largest encoded command in bytes: a frame of 64 cancel-replaces.
+pub const MAX_COMMAND_BYTES: usize = 8_704;
 
 /// The schema version in each record's header.
 pub const SCHEMA_VERSION: u8 = 0;
@@ -526,7 +600,7 @@ pub fn encode_payload(command: &Command, evidence: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; 2]);
     command.encode(out);
-    let length = u16::try_from(out.len() - start - 2).expect("a command is at most 512 bytes");
+    let length = u16::try_from(out.len() - start - 2).expect("a command is at most 8,704 bytes");
     out[start..start + 2].copy_from_slice(&length.to_le_bytes());
     out.extend_from_slice(evidence);
 }

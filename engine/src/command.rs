@@ -1,14 +1,19 @@
-//! What can be asked of the engine. A command is plain data, `Copy`, of bounded size; its bytes are in [`crate::codec`].
+//! What can be asked of the engine. A command is plain data of bounded size; its bytes are in [`crate::codec`].
 //!
 //! A command's authority is part of it: who asks (`SignedCommand`, `AdminCommand`) and with what kind of evidence.
 //! The evidence itself, signed bytes and signatures, stands behind the command in the journal record and never gets here.
 
-use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
+use crate::ids::{AccountId, AssetId, KeyId, MarketId, Reason, Sequence};
 use crate::market_spec::{AssetSpec, MarketSpec};
-use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::units::{Atoms, FeeRate, Timestamp};
+
+pub use crate::order_request::{
+    AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference, OrderType, PlaceOrder, ReplaceMode,
+    ReplaceOrder, SelfTradeMode, Side, TimeInForce,
+};
 
 /// One input of the state machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The first record of a journal: what the exchange is.
     Genesis(Genesis),
@@ -29,6 +34,13 @@ pub enum Command {
     Signed(SignedCommand),
     /// A settlement batch of records that is decided on.
     BatchSealed(BatchSealed),
+    /// A trader's operations under one signature.
+    Frame(FrameCommand),
+    /// The last session of an account ended; its orders go if it has asked for that.
+    SessionEnded {
+        /// Whose.
+        account: AccountId,
+    },
 }
 
 /// Whether the exchange is a demonstration or real.
@@ -172,6 +184,42 @@ pub enum AdminAction {
         /// The weakest evidence that is enough.
         minimum_grade: EvidenceGrade,
     },
+    /// Sets how far an order's price may be from the market's: from the last price, before the first trade from the best.
+    SetPriceBand {
+        /// Which market.
+        market: MarketId,
+        /// In millionths, at most 1,000,000; 0 for any price.
+        band: u32,
+    },
+    /// The kill switch: blocks an account and takes all of its orders off, or lets it trade again.
+    BlockAccount {
+        /// Whose.
+        account: AccountId,
+        /// Whether it may trade.
+        block: AccountBlock,
+    },
+}
+
+/// Whether an account may trade. Its money, its keys and its cancels are not touched by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AccountBlock {
+    /// It may.
+    #[default]
+    None = 0,
+    /// It may only take orders off.
+    Blocked = 1,
+}
+
+/// What becomes of an account's orders when it is not connected any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DisconnectMode {
+    /// They stay.
+    #[default]
+    Keep = 0,
+    /// They go: when its last session ends, and first of all when the node starts anew.
+    CancelAll = 1,
 }
 
 /// A trading key's registration.
@@ -301,6 +349,37 @@ pub struct SignedCommand {
     pub operation: Operation,
 }
 
+/// A trader's operations under one signature: carried out in their order, each with a result of its own, one budget of
+/// work for all. Operation number i makes the order `sequence × 64 + i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameCommand {
+    /// Who trades.
+    pub account: AccountId,
+    /// With which key.
+    pub key: KeyId,
+    /// How well it is evidenced.
+    pub grade: EvidenceGrade,
+    /// What keeps it from being used twice.
+    pub replay_guard: ReplayGuard,
+    /// Refused once this time has come; 0 for no limit.
+    pub valid_until: Timestamp,
+    /// What is asked: 1 ..= 64 operations. On the heap, so that every other command stays small.
+    pub operations: Box<[FrameOperation]>,
+}
+
+/// One operation of a frame. No mass cancel: its work would be the frame's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameOperation {
+    /// A new order.
+    PlaceOrder(PlaceOrder),
+    /// Takes one order off the book.
+    CancelOrder(CancelOrder),
+    /// Makes one order smaller; it keeps its place.
+    AmendOrder(AmendOrder),
+    /// Takes one order off and places another one.
+    ReplaceOrder(ReplaceOrder),
+}
+
 /// What keeps a request from being used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayGuard {
@@ -338,129 +417,35 @@ pub enum Operation {
     AmendOrder(AmendOrder),
     /// Takes all of the account's orders off.
     CancelAll(CancelAll),
+    /// Takes one order off and places another one.
+    ReplaceOrder(ReplaceOrder),
     /// Opens a session. Only uses up its digest.
     Logon,
     /// The pending key says itself that it belongs to the account.
     ActivateKey,
     /// The key ends itself.
     RevokeKey,
-}
-
-/// Side of the book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Side {
-    /// Buys base for quote.
-    Bid = 0,
-    /// Sells base for quote.
-    Ask = 1,
-}
-
-impl Side {
-    /// The other one.
-    pub const fn opposite(self) -> Self {
-        match self {
-            Self::Bid => Self::Ask,
-            Self::Ask => Self::Bid,
-        }
-    }
-}
-
-/// How an order meets the book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum OrderType {
-    /// Trades up to its limit price; what is left is up to its time in force.
-    Limit = 0,
-    /// Post-only: refused when it would trade.
-    LimitMaker = 1,
-    /// Trades at once, bounded by a worst price, a quote budget or the market's band.
-    Market = 2,
-}
-
-/// What becomes of what does not trade at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum TimeInForce {
-    /// Rests until cancelled.
-    GoodTillCancel = 0,
-    /// Is dropped.
-    ImmediateOrCancel = 1,
-    /// All at once or nothing.
-    FillOrKill = 2,
-}
-
-/// What happens when two orders of one self-trade group would trade; the taker's mode decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SelfTradeMode {
-    /// They trade.
-    None = 0,
-    /// What is left of the incoming order is dropped.
-    ExpireTaker = 1,
-    /// The resting order is dropped and matching goes on.
-    ExpireMaker = 2,
-}
-
-/// A new order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlaceOrder {
-    /// Where.
-    pub market: MarketId,
-    /// Which side.
-    pub side: Side,
-    /// How it meets the book.
-    pub order_type: OrderType,
-    /// What becomes of the rest. A market order is immediate-or-cancel or fill-or-kill.
-    pub time_in_force: TimeInForce,
-    /// Limit price; for a market order the worst price, or 0 for the market's band.
-    pub price: Ticks,
-    /// Quantity; 0 for a market order by quote budget.
-    pub quantity: Lots,
-    /// For a market order without quantity: quote atoms to spend or to receive, before fees. Else 0.
-    pub quote_budget: Atoms,
-    /// What happens when it meets its own group.
-    pub self_trade_mode: SelfTradeMode,
-    /// The client's id, or empty.
-    pub client_id: ClientId,
-}
-
-/// Names one live order of the asking account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderReference {
-    /// By the venue's id.
-    OrderId(OrderId),
-    /// By the client's id.
-    ClientId(ClientId),
-}
-
-/// Takes one order off the book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CancelOrder {
-    /// Where.
-    pub market: MarketId,
-    /// Which.
-    pub target: OrderReference,
-}
-
-/// Makes one order smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AmendOrder {
-    /// Where.
-    pub market: MarketId,
-    /// Which.
-    pub target: OrderReference,
-    /// Its new whole quantity, what has traded included: above what has traded, below what it was.
-    pub new_quantity: Lots,
-}
-
-/// Takes all of the account's orders off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CancelAll {
-    /// In one market, or in all.
-    pub market: Option<MarketId>,
-    /// On one side, or on both.
-    pub side: Option<Side>,
+    /// Puts the account into a self-trade group, which is named after the account that it began with: an account of
+    /// the same owner, or one that has invited this account. The account itself leaves the group that it is in.
+    SetSelfTradeGroup {
+        /// The group.
+        group: AccountId,
+    },
+    /// The dead-man timer: all of the account's orders go when so much time has passed, unless it is set anew.
+    CancelAllAfter {
+        /// In how many milliseconds; 0 takes the timer off.
+        timeout_ms: u32,
+    },
+    /// Sets what becomes of the account's orders when it is not connected any more.
+    SetDisconnectMode {
+        /// What.
+        mode: DisconnectMode,
+    },
+    /// Lets another account into the group that is named after the asking one.
+    InviteToSelfTradeGroup {
+        /// Whom.
+        invited: AccountId,
+    },
 }
 
 impl Command {
@@ -470,6 +455,8 @@ impl Command {
             Self::Deposit(deposit) => deposit.account,
             Self::ChainEntry(entry) => entry.account,
             Self::Signed(signed) => signed.account,
+            Self::Frame(frame) => frame.account,
+            Self::SessionEnded { account } => *account,
             Self::Genesis(_)
             | Self::Epoch(_)
             | Self::AdvanceTime
@@ -480,10 +467,11 @@ impl Command {
     }
 
     /// True for a request that only takes orders off the book: the last thing to be refused for load.
-    pub const fn is_cancel(&self) -> bool {
-        matches!(
-            self,
-            Self::Signed(SignedCommand { operation: Operation::CancelOrder(_) | Operation::CancelAll(_), .. })
-        )
+    pub fn is_cancel(&self) -> bool {
+        match self {
+            Self::Signed(signed) => matches!(signed.operation, Operation::CancelOrder(_) | Operation::CancelAll(_)),
+            Self::Frame(frame) => frame.operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_))),
+            _ => false,
+        }
     }
 }

@@ -5,15 +5,17 @@
 //! [`Engine::MAX_EVENTS`] events; what is left stands in the agenda.
 
 use crate::accounts::Accounts;
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
 use crate::balances::{Balance, Balances};
 use crate::book_view::BookView;
 use crate::chain_queue::ChainPosition;
 use crate::command::{Command, Epoch, Genesis, Mode, SettlementBinding};
 use crate::digests::DigestStore;
-use crate::event::{Event, KeyEnd, Rejected};
+use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
+use crate::frame::PendingFrame;
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
+use crate::indexed_heap::IndexedHeap;
 use crate::market::Market;
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::reject::RejectCode;
@@ -42,8 +44,16 @@ pub(crate) struct Shard {
     pub(crate) balances: Balances,
     pub(crate) digests: DigestStore,
     pub(crate) agenda: Agenda,
+    /// The frame that stands in the agenda, if one does.
+    pub(crate) frame: PendingFrame,
     /// Digests that keys have reserved.
     pub(crate) digests_reserved: u32,
+    /// Markets with orders that end by themselves, by the first one's end.
+    pub(crate) market_deadlines: IndexedHeap,
+    /// Accounts with a dead-man timer, by the time at which it fires.
+    pub(crate) timers: IndexedHeap,
+    /// Orders that the current command may still touch; not state.
+    pub(crate) work: u32,
 }
 
 /// A reject on its way out: the code and what it names.
@@ -66,6 +76,8 @@ pub(crate) struct Moment {
     pub(crate) sequence: Sequence,
     pub(crate) now: Timestamp,
     pub(crate) genesis_phase: GenesisPhase,
+    /// Which operation of the command it is about; 0 where there is only one.
+    pub(crate) operation: u64,
 }
 
 /// Whether the exchange is still being set up.
@@ -82,8 +94,9 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// The most events that one command causes.
-    pub const MAX_EVENTS: usize = 4_160;
+    /// The most events that one command causes: four for each order that it may touch (its own two and its account's
+    /// two balances), twelve for each operation that a frame may hold.
+    pub const MAX_EVENTS: usize = 4_864;
 
     /// An engine before its first record.
     pub fn new() -> Self {
@@ -132,6 +145,7 @@ impl Engine {
             return Ok(());
         };
         shard.balances.begin(moment.sequence);
+        shard.work = MAX_TOUCHED_ORDERS;
         if !shard.agenda.is_empty() && !matches!(command, Command::Continue) {
             return Err(RejectCode::AgendaPending);
         }
@@ -139,21 +153,23 @@ impl Engine {
             Command::Genesis(_) => Err(RejectCode::GenesisOver),
             Command::Epoch(epoch) => self.start_epoch(epoch, events),
             Command::AdvanceTime => {
-                shard.expire_keys(moment.now, events);
+                shard.advance_time(moment.sequence, moment.now, events);
                 Ok(())
             }
-            Command::Continue => shard.continue_agenda(events),
+            Command::Continue => shard.continue_agenda(moment, events),
             Command::Admin(admin) => shard.administer(moment, admin, events),
             Command::Deposit(deposit) => shard.deposit(moment, deposit, events),
             Command::ChainEntry(entry) => shard.chain_entry(entry, events),
             Command::Signed(signed) => shard.trade(moment, signed, events),
             Command::BatchSealed(batch) => shard.seal_batch(moment, batch, events),
+            Command::SessionEnded { account } => shard.session_ended(moment.sequence, *account, events),
+            Command::Frame(frame) => shard.take_frame(moment, frame, events),
         }
     }
 
     fn moment(&self) -> Moment {
         let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
-        Moment { sequence: self.sequence, now: self.now, genesis_phase }
+        Moment { sequence: self.sequence, now: self.now, genesis_phase, operation: 0 }
     }
 
     fn start_epoch(&mut self, epoch: &Epoch, events: &mut Vec<Event>) -> Result<(), RejectCode> {
@@ -162,6 +178,9 @@ impl Engine {
         }
         self.epoch = epoch.epoch;
         events.push(Event::EpochStarted { epoch: epoch.epoch });
+        let sequence = self.sequence;
+        let shard = self.shard.as_mut().expect("an epoch is only looked at behind the genesis");
+        shard.cancel_disconnected(sequence, AccountId(1), events);
         Ok(())
     }
 
@@ -197,7 +216,7 @@ impl Engine {
 
     /// When [`Command::AdvanceTime`] is due next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.shard.as_ref()?.accounts.next_expiry()
+        self.shard.as_ref()?.next_deadline()
     }
 
     /// BLAKE3 of the canonical snapshot: equal states have equal hashes, on any machine.
@@ -317,7 +336,11 @@ impl Shard {
             balances: Balances::new(capacities.accounts, capacities.assets, Engine::MAX_EVENTS),
             digests: DigestStore::new(capacities.digests, genesis.hash_seed),
             agenda: Agenda::new(capacities.agenda),
+            frame: PendingFrame::new(),
             digests_reserved: 0,
+            market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),
+            timers: IndexedHeap::new(capacities.accounts),
+            work: 0,
         })
     }
 
@@ -328,15 +351,5 @@ impl Shard {
             events.push(Event::BalanceChanged { account, asset, available, held });
         }
         self.balances.forget_touched();
-    }
-
-    /// Ends the keys whose time is over, as many as one command may.
-    fn expire_keys(&mut self, now: Timestamp, events: &mut Vec<Event>) {
-        for _ in 0..crate::agenda::MAX_TOUCHED_ORDERS {
-            match self.accounts.expire_one(now) {
-                None => return,
-                Some(key) => events.push(Event::KeyEnded { key, cause: KeyEnd::Expired }),
-            }
-        }
     }
 }

@@ -4,7 +4,9 @@
 //! wherever events are kept. `report_sequence` counts the private events of one account without gaps, `feed_sequence`
 //! the changes of one market's public book without gaps; both start at 1.
 
-use crate::command::{EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce};
+use crate::command::{
+    AccountBlock, DisconnectMode, EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce,
+};
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::reject::RejectCode;
@@ -17,7 +19,7 @@ pub enum Event {
     Rejected(Rejected),
     /// The same signed bytes were used before.
     Duplicate(Duplicate),
-    /// An order passed every check. What it trades follows.
+    /// An order passed every check. What it trades follows; an order that waits for its trigger price does nothing yet.
     OrderAccepted(OrderAccepted),
     /// Two orders traded.
     Trade(Trade),
@@ -25,7 +27,7 @@ pub enum Event {
     OrderRested(OrderRested),
     /// What was left of an order is gone without trading.
     OrderCanceled(OrderCanceled),
-    /// An order became smaller and kept its place.
+    /// An order became smaller without trading and kept its place.
     OrderReduced(OrderReduced),
     /// A mass cancel was taken on; the orders' own events follow, in this command and in `Continue`s.
     CancelAllAccepted {
@@ -185,6 +187,100 @@ pub enum Event {
         /// Root of the balances behind its last record.
         new_root: [u8; 32],
     },
+    /// The last price has reached the trigger price of an order that waited. What it trades follows.
+    OrderTriggered {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// Where.
+        market: MarketId,
+        /// Its id.
+        order: OrderId,
+        /// The last price.
+        last_price: Ticks,
+    },
+    /// A cancel-replace of which at least one half was carried out; its events stand around this one.
+    ReplaceAnswered {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// Where.
+        market: MarketId,
+        /// Why the cancel came to nothing.
+        cancel_refused: Option<RejectCode>,
+        /// Why the new order came to nothing.
+        order_refused: Option<RejectCode>,
+    },
+    /// A frame was taken on; each operation's events and result follow, in this command and in `Continue`s.
+    FrameAccepted {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// How many operations it holds.
+        operations: u8,
+    },
+    /// An operation of a frame is done; its own events stand before this one.
+    OperationDone {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// The frame.
+        origin: Sequence,
+        /// Which operation, from 0.
+        index: u8,
+        /// Why it came to nothing; `None` where it was carried out.
+        refused: Option<RejectCode>,
+        /// For [`RejectCode::ClientOrderLive`] and [`RejectCode::ClientIdInUse`]: the live order. Else 0.
+        order: OrderId,
+    },
+    /// An account's dead-man timer was set, or taken off.
+    CancelAllTimerSet {
+        /// Whose.
+        account: AccountId,
+        /// Private count.
+        report_sequence: u64,
+        /// When its orders go; 0 for never.
+        at: Timestamp,
+    },
+    /// How far an order's price may be from the market's from here on.
+    PriceBandChanged {
+        /// Which market.
+        market: MarketId,
+        /// In millionths; 0 for any price.
+        band: u32,
+    },
+    /// An account may trade no more, or again.
+    AccountBlockChanged {
+        /// Whose.
+        account: AccountId,
+        /// Whether it may trade.
+        block: AccountBlock,
+    },
+    /// What becomes of an account's orders when it is not connected any more.
+    DisconnectModeChanged {
+        /// Whose.
+        account: AccountId,
+        /// What.
+        mode: DisconnectMode,
+    },
+    /// An account is in a self-trade group from here on.
+    SelfTradeGroupChanged {
+        /// Which.
+        account: AccountId,
+        /// The group.
+        group: AccountId,
+    },
+    /// An account may join the self-trade group of another one.
+    SelfTradeGroupInvited {
+        /// Whose group.
+        account: AccountId,
+        /// Who may join.
+        invited: AccountId,
+    },
 }
 
 /// Whether an operation has more to do.
@@ -258,10 +354,16 @@ pub struct OrderAccepted {
     pub self_trade_mode: SelfTradeMode,
     /// Limit price; for a market order the bound that applies.
     pub price: Ticks,
+    /// The last price for which the order waits; 0 where it does not.
+    pub trigger_price: Ticks,
     /// Quantity; 0 for a market order by quote budget.
     pub quantity: Lots,
+    /// How much of it the book shows at a time; 0 for all.
+    pub display_quantity: Lots,
     /// Quote budget; 0 where there is a quantity.
     pub quote_budget: Atoms,
+    /// When it ends by itself; 0 for never.
+    pub expires_at: Timestamp,
 }
 
 /// Two orders traded, at the maker's price.
@@ -279,6 +381,9 @@ pub struct Trade {
     pub price: Ticks,
     /// How much.
     pub quantity: Lots,
+    /// What of the resting order still stands at its place. When nothing does but something is left, the next part of it
+    /// is shown, which an [`Event::OrderRested`] says.
+    pub maker_displayed: Lots,
     /// The resting order.
     pub maker: TradeParty,
     /// The incoming order.
@@ -300,7 +405,7 @@ pub struct TradeParty {
     pub fee: i64,
 }
 
-/// What is left of an order is on the book now, behind all others of its price.
+/// What is left of an order, or its next part, is on the book now, behind all others of its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderRested {
     /// Whose.
@@ -313,7 +418,7 @@ pub struct OrderRested {
     pub side: Side,
     /// Limit price.
     pub price: Ticks,
-    /// How much rests.
+    /// How much is shown.
     pub remaining: Lots,
     /// Public count.
     pub feed_sequence: u64,
@@ -336,6 +441,8 @@ pub struct OrderCanceled {
     pub price: Ticks,
     /// What was left.
     pub remaining: Lots,
+    /// What of that stood in the public book.
+    pub displayed: Lots,
     /// Why.
     pub reason: CancelReason,
     /// Public count; 0 when the order never was on the book.
@@ -358,6 +465,10 @@ pub enum CancelReason {
     SelfTrade = 4,
     /// It has traded with as many orders as one command may.
     MaxFills = 5,
+    /// Its own time has come.
+    Expired = 6,
+    /// When it was triggered the book side had no room for another price level.
+    LevelsFull = 7,
 }
 
 /// An order became smaller and kept its place.
@@ -381,6 +492,6 @@ pub struct OrderReduced {
     pub remaining: Lots,
     /// By how much it became smaller.
     pub reduced_by: Lots,
-    /// Public count.
+    /// Public count; 0 for an incoming order, which self-trade prevention made smaller before it came to the book.
     pub feed_sequence: u64,
 }

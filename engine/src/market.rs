@@ -1,9 +1,13 @@
 //! A market: its specification, its state, its book, its counters. And the one table of what each state allows.
 
 use crate::book::Book;
-use crate::command::{MarketState, Operation, OrderType};
+use crate::command::{MarketState, Operation, OrderReference, OrderType};
 use crate::ids::TradeId;
+use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::market_spec::MarketSpec;
+use crate::order::{Order, OrderFlags, Standing};
+use crate::triggers::Triggers;
+use crate::units::{Ticks, Timestamp};
 
 /// See the module.
 #[derive(Debug)]
@@ -13,12 +17,81 @@ pub(crate) struct Market {
     pub(crate) book: Book,
     pub(crate) last_trade: TradeId,
     pub(crate) feed_sequence: u64,
+    /// Orders that end by themselves, next first; by their slot in the book.
+    pub(crate) deadlines: IndexedHeap,
+    /// The price of the last trade; 0 before the first.
+    pub(crate) last_price: Ticks,
+    pub(crate) triggers: Triggers,
+    /// How far an order's price may be from the market's, in millionths; 0 for any price.
+    pub(crate) price_band: u32,
 }
 
 impl Market {
     pub(crate) fn new(spec: MarketSpec, accounts: u32, hash_seed: u64) -> Self {
         let book = Book::new(spec.max_orders, spec.max_levels, accounts, hash_seed);
-        Self { spec, state: MarketState::PreOpen, book, last_trade: TradeId(0), feed_sequence: 0 }
+        let deadlines = IndexedHeap::new(spec.max_orders);
+        let triggers = Triggers::new(spec.max_orders);
+        let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
+        Self { spec, state, book, last_trade, feed_sequence: 0, deadlines, last_price, triggers, price_band: 0 }
+    }
+
+    /// Puts an order on the book, and its end among the deadlines.
+    pub(crate) fn insert(&mut self, order: &Order) {
+        let slot = self.book.insert(order);
+        self.note_end(slot, order);
+    }
+
+    /// Stores an order that waits for its trigger price, and its end among the deadlines.
+    pub(crate) fn insert_waiting(&mut self, order: &Order) {
+        let slot = self.book.insert_waiting(order);
+        self.triggers.insert(slot, order);
+        self.note_end(slot, order);
+    }
+
+    fn note_end(&mut self, slot: u32, order: &Order) {
+        if order.expires_at != Timestamp::ZERO {
+            self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
+        }
+    }
+
+    /// Takes an order off the book, and its end out of the deadlines.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        if self.book.details(slot).flags.has(OrderFlags::EXTRAS) {
+            self.deadlines.remove(slot);
+        }
+        if self.book.standing(slot) == Standing::Waiting {
+            self.triggers.remove(slot);
+        }
+        self.book.remove(slot);
+    }
+
+    /// Puts the orders of a snapshot back: those that rest in price-time priority, and those that wait.
+    pub(crate) fn restore(&mut self, orders: &[Order], waiting: &[Order]) -> Result<(), ()> {
+        self.book.restore(orders, waiting)?;
+        let slot_of =
+            |book: &Book, order: &Order| book.find(order.account, OrderReference::OrderId(order.id)).ok_or(());
+        for order in orders.iter().chain(waiting) {
+            let slot = slot_of(&self.book, order)?;
+            self.note_end(slot, order);
+        }
+        for order in waiting {
+            let slot = slot_of(&self.book, order)?;
+            self.triggers.insert(slot, order);
+        }
+        Ok(())
+    }
+
+    /// The orders that wait for their trigger price, by id.
+    pub(crate) fn waiting(&self) -> Vec<Order> {
+        let mut waiting: Vec<Order> = self.triggers.slots().map(|slot| self.book.order(slot)).collect();
+        waiting.sort_unstable_by_key(|order| order.id);
+        waiting
+    }
+
+    /// Notes the price of a trade: the last one, and among those that orders wait for.
+    pub(crate) fn note_price(&mut self, price: Ticks) {
+        self.last_price = price;
+        self.triggers.note_price(price);
     }
 
     /// Counts one more change of the public book.
@@ -36,6 +109,8 @@ impl Market {
 
 /// What a market's state allows. Amendments only ever take quantity off, so they go wherever orders may rest.
 ///
+/// A cancel-replace is looked at as a cancel and an order.
+///
 /// | state | order | post-only | amend | cancel |
 /// |---|---|---|---|---|
 /// | `PreOpen` | – | – | – | yes |
@@ -46,10 +121,14 @@ impl Market {
 pub(crate) const fn allows(state: MarketState, operation: &Operation) -> bool {
     match (state, operation) {
         (_, Operation::Logon | Operation::ActivateKey | Operation::RevokeKey) => true,
+        (_, Operation::CancelAllAfter { .. } | Operation::SetDisconnectMode { .. }) => true,
+        (_, Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. }) => true,
         (MarketState::Halt, _) => false,
-        (_, Operation::CancelOrder(_) | Operation::CancelAll(_)) => true,
+        (_, Operation::CancelOrder(_) | Operation::CancelAll(_) | Operation::ReplaceOrder(_)) => true,
         (MarketState::Open, Operation::PlaceOrder(_)) => true,
-        (MarketState::PostOnly, Operation::PlaceOrder(order)) => matches!(order.order_type, OrderType::LimitMaker),
+        (MarketState::PostOnly, Operation::PlaceOrder(order)) => {
+            matches!(order.order_type, OrderType::LimitMaker | OrderType::LimitMakerSlide)
+        }
         (MarketState::Open | MarketState::PostOnly, Operation::AmendOrder(_)) => true,
         (MarketState::PreOpen | MarketState::CancelOnly, Operation::PlaceOrder(_) | Operation::AmendOrder(_)) => false,
     }

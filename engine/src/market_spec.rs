@@ -84,6 +84,15 @@ pub enum SpecError {
 }
 
 impl MarketSpec {
+    /// The widest band around a price, in millionths of it.
+    pub const MAX_BAND: u32 = 1_000_000;
+
+    /// How far from `price` a band of so many millionths reaches.
+    pub fn band_around(price: Ticks, band: u32) -> Ticks {
+        let reach = u128::from(price.0) * u128::from(band) / u128::from(Self::MAX_BAND);
+        Ticks(u64::try_from(reach).expect("a band is at most the whole price"))
+    }
+
     /// The dearest notional plus its fee must stay below this, so that sums of a few still fit `u64` and `i64`.
     pub const MAX_NOTIONAL: u128 = 1 << 60;
 

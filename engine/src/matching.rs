@@ -2,17 +2,16 @@
 //!
 //! The loop is short: look at the order that is next, decide how much, trade. Money moves inside [`Shard::settle`].
 
-use crate::agenda::MAX_TOUCHED_ORDERS;
 use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
 use crate::ids::{AccountId, MarketId};
-use crate::order::Order;
+use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
-use crate::units::{Atoms, Lots};
-use crate::validate::hold;
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::validate::{NewOrder, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -23,33 +22,72 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let mut taker = self.validate_order(order_id(moment.sequence), account, request)?;
-        let report_sequence = self.accounts.next_report(account);
+        let id = order_id(moment);
+        let taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
+        self.accept(taker, events);
+        Ok(())
+    }
+
+    /// Takes in an order that has passed every check.
+    pub(crate) fn accept(&mut self, mut taker: Taker, events: &mut Vec<Event>) {
+        let report_sequence = self.accounts.next_report(taker.account);
         events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
-        if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(&taker) {
-            self.drop_rest(&taker, CancelReason::FillOrKill, events);
-            return Ok(());
+        match taker.order_type.waits() {
+            true => self.wait(&taker),
+            false => self.execute(&mut taker, events),
+        }
+        self.run_triggers(taker.market, events);
+    }
+
+    /// Trades an order whose turn it is; its rest goes on the book or is dropped.
+    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
+        if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
+            self.drop_rest(taker, CancelReason::FillOrKill, events);
+            return;
         }
         let wanted_before = taker.wanted;
-        let stop = self.match_taker(&mut taker, events);
+        let stop = self.match_taker(taker, events);
         // A budget is spent when it traded and does not reach for another lot.
         if stop == Stop::Done && taker.wanted != wanted_before {
-            return Ok(());
+            self.leave(taker);
+            return;
         }
         match taker.end_of_rest(stop) {
-            Some(reason) => self.drop_rest(&taker, reason, events),
-            None => self.rest(&taker, events),
+            Some(reason) => self.drop_rest(taker, reason, events),
+            None if self.lacks_level(taker) => self.drop_rest(taker, CancelReason::LevelsFull, events),
+            None => self.rest(taker, events),
         }
-        Ok(())
+    }
+
+    /// Whether the rest of an order that has waited finds no room for its price any more.
+    fn lacks_level(&self, taker: &Taker) -> bool {
+        let book = &self.markets[usize::from(taker.market.0)].book;
+        taker.waited_in.is_some() && book.lacks_level_for(taker.side, taker.limit)
+    }
+
+    /// Gives back the slot of an order that has waited and is through.
+    fn leave(&mut self, taker: &Taker) {
+        let Some(slot) = taker.waited_in else { return };
+        let market = &mut self.markets[usize::from(taker.market.0)];
+        let order = market.book.order(slot);
+        market.remove(slot);
+        if order.expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.market);
+        }
     }
 
     /// The match loop.
     fn match_taker(&mut self, taker: &mut Taker, events: &mut Vec<Event>) -> Stop {
-        for _ in 0..MAX_TOUCHED_ORDERS {
+        loop {
             if taker.is_done() {
                 return Stop::Done;
             }
+            // Looked at before the work is, so that who has run out of both is told what the book says.
             let Some(slot) = self.next_maker(taker) else { return Stop::NothingInReach };
+            if self.work == 0 {
+                return Stop::MaxFills;
+            }
+            self.work -= 1;
             match self.self_trade(taker, self.maker(taker, slot)) {
                 SelfTradeMode::None => {}
                 SelfTradeMode::ExpireTaker => return Stop::SelfTrade,
@@ -57,17 +95,21 @@ impl Shard {
                     self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
                     continue;
                 }
+                SelfTradeMode::ExpireBoth => {
+                    self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+                    return Stop::SelfTrade;
+                }
+                SelfTradeMode::Decrement => match self.decrement(taker, slot, events) {
+                    Some(stop) => return stop,
+                    None => continue,
+                },
             }
-            let quantity = self.fill_quantity(taker, self.maker(taker, slot));
+            let maker = self.maker(taker, slot);
+            let quantity = self.fill_quantity(taker, maker.price(), maker.remaining());
             if quantity.is_zero() {
                 return Stop::Done;
             }
             self.trade_with(taker, slot, quantity, events);
-        }
-        match self.next_maker(taker) {
-            _ if taker.is_done() => Stop::Done,
-            None => Stop::NothingInReach,
-            Some(_) => Stop::MaxFills,
         }
     }
 
@@ -77,23 +119,18 @@ impl Shard {
     }
 
     /// The resting order in a slot of the taker's market.
-    fn maker(&self, taker: &Taker, slot: u32) -> &RestingOrder {
+    pub(crate) fn maker(&self, taker: &Taker, slot: u32) -> &RestingOrder {
         self.markets[usize::from(taker.market.0)].book.resting_order(slot)
     }
 
-    /// What the taker's mode says of this maker; `None` when they are not of one group.
-    fn self_trade(&self, taker: &Taker, maker: &RestingOrder) -> SelfTradeMode {
-        if maker.owner() == taker.account { taker.self_trade_mode } else { SelfTradeMode::None }
-    }
-
-    /// How much trades: what both have, and for a budget what it reaches for.
-    fn fill_quantity(&self, taker: &Taker, maker: &RestingOrder) -> Lots {
+    /// How much trades with `remaining` lots at `price`: what both have, and for a budget what it reaches for.
+    pub(crate) fn fill_quantity(&self, taker: &Taker, price: Ticks, remaining: Lots) -> Lots {
         let budget = match taker.wanted {
-            Wanted::Quantity(quantity) => return quantity.min(maker.remaining()),
+            Wanted::Quantity(quantity) => return quantity.min(remaining),
             Wanted::QuoteBudget(budget) => budget,
         };
         let spec = &self.markets[usize::from(taker.market.0)].spec;
-        let price_of_lot = spec.notional(maker.price(), Lots(1));
+        let price_of_lot = spec.notional(price, Lots(1));
         let affordable = match taker.side {
             Side::Bid => {
                 let available = self.balances.balance(taker.account, spec.quote).available;
@@ -101,25 +138,31 @@ impl Shard {
             }
             Side::Ask => self.balances.balance(taker.account, spec.base).available.0 / spec.base_atoms_per_lot,
         };
-        Lots(affordable).min(Lots(budget.0 / price_of_lot.0)).min(maker.remaining())
+        Lots(affordable).min(Lots(budget.0 / price_of_lot.0)).min(remaining)
     }
 
     /// One fill: money, book, events.
     fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
-        let Order { id, account, price, hold_per_lot, maker_fee, remaining, .. } = market.book.order(slot);
-        let remaining = remaining - quantity;
+        let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
+            market.book.order(slot);
+        let displayed = remaining - quantity;
+        let remaining = displayed + reserve;
         if remaining.is_zero() {
-            market.book.remove(slot);
-        } else {
+            market.remove(slot);
+        } else if !displayed.is_zero() {
             market.book.fill(slot, quantity);
         }
         let (trade, feed_sequence) = (market.next_trade(), market.next_feed());
+        market.note_price(price);
         let notional = market.spec.notional(price, quantity);
         taker.fill(quantity, notional);
         let taker_fee = taker.taker_fee.fee_on(notional);
         // A rebate is at most the fee of the same fill, so that two accounts can never trade money out of the venue.
         let maker_fee = maker_fee.fee_on(notional).max(-taker_fee);
+        if remaining.is_zero() && expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.market);
+        }
         let freed = hold(hold_per_lot, quantity);
         self.settle(taker, &Fill { maker: account, freed, quantity, notional, taker_fee, maker_fee });
         events.push(Event::Trade(Trade {
@@ -129,6 +172,7 @@ impl Shard {
             taker_side: taker.side,
             price,
             quantity,
+            maker_displayed: displayed,
             maker: TradeParty {
                 account,
                 order: id,
@@ -143,6 +187,25 @@ impl Shard {
                 remaining: taker.remaining(),
                 fee: taker_fee,
             },
+        }));
+        if displayed.is_zero() && !remaining.is_zero() {
+            self.refill(taker.market, slot, events);
+        }
+    }
+
+    /// Shows the next part of an order.
+    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+        let entry = &mut self.markets[usize::from(market.0)];
+        entry.book.refill(slot);
+        let order = entry.book.order(slot);
+        events.push(Event::OrderRested(OrderRested {
+            account: order.account,
+            market,
+            order: order.id,
+            side: order.side,
+            price: order.price,
+            remaining: order.remaining,
+            feed_sequence: entry.next_feed(),
         }));
     }
 
@@ -170,23 +233,32 @@ impl Shard {
         }
     }
 
-    /// Whether a fill-or-kill order finds all of its quantity within one command's work.
+    /// Whether a fill-or-kill order finds all of its quantity within the command's work.
     fn can_fill(&self, taker: &Taker) -> bool {
         let book = &self.markets[usize::from(taker.market.0)].book;
-        let mut left = taker.remaining();
-        let makers = book.resting().slots(taker.side.opposite()).map(|slot| book.resting_order(slot));
-        let in_reach = makers.take_while(|maker| taker.reaches(maker.price()));
-        for maker in in_reach.take(MAX_TOUCHED_ORDERS as usize) {
+        let mut search =
+            Search { left: taker.remaining(), work: u64::from(self.work), price: Ticks::ZERO, hidden: (Lots::ZERO, 0) };
+        let slots = book.resting().slots(taker.side.opposite());
+        for slot in slots.take_while(|slot| taker.reaches(book.resting_order(*slot).price())) {
+            let maker = book.resting_order(slot);
+            if maker.price() != search.price && search.ends_with_hidden() {
+                return true;
+            }
+            search.price = maker.price();
+            if search.work == 0 {
+                return false;
+            }
+            search.work -= 1;
             match self.self_trade(taker, maker) {
-                SelfTradeMode::None => left -= left.min(maker.remaining()),
-                SelfTradeMode::ExpireTaker => return false,
+                SelfTradeMode::None => search.count(&book.order(slot)),
+                SelfTradeMode::ExpireTaker | SelfTradeMode::ExpireBoth | SelfTradeMode::Decrement => return false,
                 SelfTradeMode::ExpireMaker => {}
             }
-            if left.is_zero() {
+            if search.left.is_zero() {
                 return true;
             }
         }
-        false
+        search.ends_with_hidden()
     }
 
     /// Puts what is left on the book and holds what it needs.
@@ -198,20 +270,30 @@ impl Shard {
             Side::Ask => market.spec.base,
         };
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
-        market.book.insert(&resting(taker));
+        match taker.waited_in {
+            None => market.insert(&resting(taker)),
+            Some(slot) => {
+                market.book.set_waiting(slot, taker.quantity, remaining);
+                market.book.rest_waiting(slot);
+            }
+        }
         events.push(Event::OrderRested(OrderRested {
             account: taker.account,
             market: taker.market,
             order: taker.order,
             side: taker.side,
             price: taker.limit,
-            remaining,
+            remaining: taker.shown(),
             feed_sequence: market.next_feed(),
         }));
+        if taker.expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.market);
+        }
     }
 
     /// Says that what is left of an incoming order is gone.
     fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Vec<Event>) {
+        self.leave(taker);
         events.push(Event::OrderCanceled(OrderCanceled {
             account: taker.account,
             report_sequence: self.accounts.next_report(taker.account),
@@ -220,6 +302,7 @@ impl Shard {
             side: taker.side,
             price: taker.limit,
             remaining: taker.remaining(),
+            displayed: Lots::ZERO,
             reason,
             feed_sequence: 0,
         }));
@@ -228,13 +311,13 @@ impl Shard {
     /// Takes a resting order off the book, frees what it held and says so.
     pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
         let entry = &mut self.markets[usize::from(market.0)];
-        let order = entry.book.order(slot);
-        entry.book.remove(slot);
+        let (order, standing) = (entry.book.order(slot), entry.book.standing(slot));
+        entry.remove(slot);
         let asset = match order.side {
             Side::Bid => entry.spec.quote,
             Side::Ask => entry.spec.base,
         };
-        self.balances.release(order.account, asset, hold(order.hold_per_lot, order.remaining));
+        self.balances.release(order.account, asset, order.held());
         events.push(Event::OrderCanceled(OrderCanceled {
             account: order.account,
             report_sequence: self.accounts.next_report(order.account),
@@ -242,10 +325,46 @@ impl Shard {
             order: order.id,
             side: order.side,
             price: order.price,
-            remaining: order.remaining,
+            remaining: order.left(),
+            displayed: if standing == Standing::Waiting { Lots::ZERO } else { order.remaining },
             reason,
-            feed_sequence: entry.next_feed(),
+            feed_sequence: if standing == Standing::Waiting { 0 } else { entry.next_feed() },
         }));
+        if order.expires_at != Timestamp::ZERO {
+            self.note_deadline(market);
+        }
+    }
+}
+
+/// How far a fill-or-kill order has come in looking for its quantity.
+struct Search {
+    left: Lots,
+    /// Orders that may still be touched.
+    work: u64,
+    /// The level that is looked at.
+    price: Ticks,
+    /// What its orders do not show, and in how many parts: it trades only behind all that they show.
+    hidden: (Lots, u64),
+}
+
+impl Search {
+    /// Counts what the order shows, and notes what it does not.
+    fn count(&mut self, maker: &Order) {
+        self.left -= self.left.min(maker.remaining);
+        self.hidden = (self.hidden.0 + maker.reserve, self.hidden.1 + maker.parts_left());
+    }
+
+    /// The level is through: whether what it hides is enough. All of its parts are counted, though the last ones may not
+    /// be needed: too many refuse the order, too few would break its promise.
+    fn ends_with_hidden(&mut self) -> bool {
+        let (hidden, parts) = core::mem::take(&mut self.hidden);
+        if parts > self.work {
+            self.work = 0;
+            return false;
+        }
+        self.work -= parts;
+        self.left -= self.left.min(hidden);
+        self.left.is_zero()
     }
 }
 
@@ -272,27 +391,36 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
         time_in_force: taker.time_in_force,
         self_trade_mode: taker.self_trade_mode,
         price: taker.limit,
+        trigger_price: taker.trigger_price,
         quantity: taker.quantity,
+        display_quantity: taker.display,
         quote_budget: match taker.wanted {
             Wanted::Quantity(_) => Atoms::ZERO,
             Wanted::QuoteBudget(budget) => budget,
         },
+        expires_at: taker.expires_at,
     }
 }
 
-fn resting(taker: &Taker) -> Order {
+pub(crate) fn resting(taker: &Taker) -> Order {
     Order {
         id: taker.order,
         price: taker.limit,
-        remaining: taker.remaining(),
+        remaining: taker.shown(),
+        reserve: taker.remaining() - taker.shown(),
+        display: taker.display,
         quantity: taker.quantity,
         hold_per_lot: taker.hold_per_lot,
         account: taker.account,
         maker_fee: taker.maker_fee,
+        // Only who waits trades as a taker once more.
+        taker_fee: if taker.order_type.waits() { taker.taker_fee } else { FeeRate(0) },
         side: taker.side,
         order_type: taker.order_type,
         time_in_force: taker.time_in_force,
         self_trade_mode: taker.self_trade_mode,
+        trigger_price: taker.trigger_price,
+        expires_at: taker.expires_at,
         client_id: taker.client_id,
     }
 }

@@ -56,7 +56,7 @@ impl PriceTimeBook {
         &self.sides[side as usize]
     }
 
-    /// Resting orders.
+    /// Orders that there are.
     pub const fn order_count(&self) -> u32 {
         self.arena.count()
     }
@@ -112,10 +112,33 @@ impl PriceTimeBook {
     /// 0 and `u64::MAX`, and for an owner of 2^31 or more.
     #[inline]
     pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
-        assert!(!quantity.is_zero(), "an order has something to trade");
-        let slot = self.arena.insert(side, price, quantity, owner);
-        self.sides[side as usize].push_back(&mut self.arena, slot);
+        let slot = self.store(side, price, quantity, owner);
+        self.rest(slot);
         slot
+    }
+
+    /// Stores an order outside of every level and tells its slot. There is room for it.
+    #[inline]
+    pub(crate) fn store(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
+        assert!(!quantity.is_zero(), "an order has something to trade");
+        self.arena.insert(side, price, quantity, owner)
+    }
+
+    /// Puts an order that is in no level behind all others of its price.
+    #[inline]
+    pub(crate) fn rest(&mut self, slot: u32) {
+        let side = self.arena.order(slot).side();
+        self.sides[side as usize].push_back(&mut self.arena, slot);
+    }
+
+    /// Sets what is left of an order that is in no level.
+    pub(crate) fn set_remaining(&mut self, slot: u32, remaining: Lots) {
+        self.arena.order_mut(slot).remaining = remaining;
+    }
+
+    /// Takes away an order that is in no level.
+    pub(crate) fn discard(&mut self, slot: u32) {
+        self.arena.remove(slot);
     }
 
     /// Takes an order off the book.
@@ -143,10 +166,11 @@ impl PriceTimeBook {
         self.sides[side as usize].reduce(&mut self.arena, slot, quantity);
     }
 
-    /// Puts an order behind all others of its price.
-    pub(crate) fn move_to_back(&mut self, slot: u32) {
+    /// Puts an order behind all others of its price, with so much left.
+    pub(crate) fn show_anew(&mut self, slot: u32, remaining: Lots) {
         let side = &mut self.sides[self.arena.order(slot).side() as usize];
         side.unlink(&mut self.arena, slot);
+        self.arena.order_mut(slot).remaining = remaining;
         side.push_back(&mut self.arena, slot);
     }
 

@@ -83,17 +83,25 @@ reject_codes! {
     ValidUntilPassed = 22,
     /// The key is live already.
     KeyAlreadyLive = 23,
+    /// A frame without an operation, or with more than 64.
+    BadFrame = 24,
+    /// The account may only take orders off.
+    AccountBlocked = 25,
 
     /// No such market.
     MarketUnknown = 30,
     /// The market's state does not allow it.
     MarketClosed = 31,
+    /// The order's own end has come already.
+    ExpiryPassed = 32,
+    /// The price is further from the market's than the price band allows.
+    PriceOutsideBand = 33,
 
     /// Type, time in force, price, quantity and budget do not go together.
     BadCombination = 40,
-    /// The price is zero or above the market's maximum.
+    /// The price is zero, or it or the trigger price is above the market's maximum.
     PriceOutOfRange = 41,
-    /// The quantity is outside the market's range.
+    /// The quantity, or the part of it that is to be shown, is out of range.
     QuantityOutOfRange = 42,
     /// Price × quantity, or the quote budget, is below the market's minimum, or the budget above its dearest order.
     NotionalTooSmall = 43,
@@ -119,6 +127,14 @@ reject_codes! {
     InsufficientBalance = 53,
     /// The agenda has no room for another operation.
     AgendaFull = 54,
+    /// The last price has reached the trigger price already.
+    WouldTrigger = 55,
+    /// As many orders wait for their trigger price in this market as may.
+    TriggersFull = 56,
+    /// The order that is to go is not in the state that the request asks for.
+    RestrictionNotMet = 57,
+    /// The group is not named after an account of its own, or neither of the same owner nor with an invitation.
+    GroupNotConsented = 58,
 
     /// The authority may not do this.
     NotAuthorised = 70,

@@ -5,11 +5,12 @@
 //! | `LKST` | format, sequence, time, epoch, event digest and what it has not hashed yet |
 //! | 1 | genesis, role nonces, last queue entry with its prefix hash, last batch with its last record |
 //! | 2 | assets with what came in and went out |
-//! | 3 | markets: specification, state, counters, each side's orders in price-time priority |
+//! | 3 | markets: specification, state, counters, last price, each side's orders in price-time priority, those that wait |
 //! | 4 | accounts with their balances that are not zero |
 //! | 5 | keys with their nonce windows |
 //! | 6 | digests in use |
 //! | 7 | agenda |
+//! | 8 | the frame that stands in the agenda, and how far it has come |
 //!
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
 //! that was restored hashes like the one it was taken of.
@@ -18,15 +19,17 @@ use crate::accounts::{Account, Key, KeyStatus};
 use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::balances::{Balance, Totals};
 use crate::chain_queue::ChainPosition;
-use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_struct};
+use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_enum, wire_struct};
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
 use crate::event_digest::BLOCK_BYTES;
 use crate::ids::{AccountId, AssetId};
 use crate::market::Market;
+use crate::market_spec::MarketSpec;
 use crate::nonces::NonceWindow;
 use crate::order::Order;
+use crate::triggers::PriceRange;
 use crate::units::{Lots, Ticks};
 
 const MAGIC: [u8; 4] = *b"LKST";
@@ -123,7 +126,11 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
         shard.digests.oldest_second().encode(out);
         shard.digests.entries().iter().for_each(|entry| entry.encode(out));
     }
-    encode_section(7, shard.agenda.items(), out, |AgendaItem::CancelAll(progress), out| progress.encode(out));
+    encode_section(7, shard.agenda.items(), out, AgendaItem::encode);
+    if !shard.frame.is_done() {
+        8_u8.encode(out);
+        shard.frame.encode(out);
+    }
 }
 
 fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
@@ -154,7 +161,9 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
         if u32::from(market.spec.market.0) != index || index >= u32::from(genesis.capacities.markets) {
             return Err(DecodeError::BadValue);
         }
+        let id = market.spec.market;
         shard.markets.push(market);
+        shard.note_deadline(id);
     }
     for index in 0..section_length(4, input)? {
         decode_account(&mut shard, &genesis, index, input)?;
@@ -174,7 +183,11 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
         if shard.agenda.is_full() {
             return Err(DecodeError::BadValue);
         }
-        shard.agenda.push(AgendaItem::CancelAll(Wire::decode(input)?));
+        shard.agenda.push(Wire::decode(input)?);
+    }
+    if input.first() == Some(&8) {
+        *input = &input[1..];
+        shard.frame = Wire::decode(input)?;
     }
     Ok(shard)
 }
@@ -184,10 +197,16 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
     market.state.encode(out);
     market.last_trade.encode(out);
     market.feed_sequence.encode(out);
-    encode_length(market.book.order_count() as usize, out);
+    market.last_price.encode(out);
+    market.triggers.reached.encode(out);
+    market.price_band.encode(out);
+    let waiting = market.waiting();
+    encode_length(market.book.order_count() as usize - waiting.len(), out);
     for side in [Side::Bid, Side::Ask] {
         market.book.orders(side).for_each(|order| order.encode(out));
     }
+    encode_length(waiting.len(), out);
+    waiting.into_iter().for_each(|order| order.encode(out));
 }
 
 fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<Market, DecodeError> {
@@ -197,6 +216,24 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
     market.state = Wire::decode(input)?;
     market.last_trade = Wire::decode(input)?;
     market.feed_sequence = Wire::decode(input)?;
+    market.last_price = Wire::decode(input)?;
+    market.triggers.reached = Wire::decode(input)?;
+    market.price_band = Wire::decode(input)?;
+    if market.price_band > MarketSpec::MAX_BAND {
+        return Err(DecodeError::BadValue);
+    }
+    let orders = decode_orders(&market, genesis, input)?;
+    let waiting = decode_orders(&market, genesis, input)?;
+    let as_it_waits = |order: &Order| order.order_type.waits() && !order.trigger_price.is_zero();
+    if !waiting.iter().all(as_it_waits) || waiting.len() > market.triggers.capacity() as usize {
+        return Err(DecodeError::BadValue);
+    }
+    market.restore(&orders, &waiting).map_err(|()| DecodeError::BadValue)?;
+    Ok(market)
+}
+
+/// A list of orders, each within the market's bounds.
+fn decode_orders(market: &Market, genesis: &Genesis, input: &mut &[u8]) -> Result<Vec<Order>, DecodeError> {
     let mut orders = Vec::new();
     // The levels' totals are at most the sum of all, so that has to fit.
     let mut total = Lots::ZERO;
@@ -205,6 +242,8 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
         let fits = order.account.0 < genesis.capacities.accounts
             && (Ticks(1)..=market.spec.max_price).contains(&order.price)
             && (Lots(1)..=order.quantity).contains(&order.remaining)
+            && order.reserve <= order.quantity - order.remaining
+            && (order.reserve.is_zero() || !order.display.is_zero())
             && order.quantity <= market.spec.max_quantity
             && orders.len() < market.spec.max_orders as usize;
         if !fits {
@@ -213,8 +252,7 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
         total = total.checked_add(order.remaining).ok_or(DecodeError::BadValue)?;
         orders.push(order);
     }
-    market.book.restore(&orders).map_err(|()| DecodeError::BadValue)?;
-    Ok(market)
+    Ok(orders)
 }
 
 fn encode_account(shard: &Shard, id: AccountId, account: &Account, out: &mut Vec<u8>) {
@@ -236,6 +274,7 @@ fn decode_account(shard: &mut Shard, genesis: &Genesis, index: u32, input: &mut 
         _ if index >= genesis.capacities.accounts => return Err(DecodeError::BadValue),
         _ => shard.accounts.open(account),
     }
+    shard.set_timer(AccountId(index), account.cancel_all_at);
     for _ in 0..u8::decode(input)? {
         let asset = AssetId::decode(input)?;
         if usize::from(asset.0) >= shard.assets.len() {
@@ -267,22 +306,45 @@ fn decode_digests(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeErro
 }
 
 wire_struct!(ChainPosition { last_queue_id, last_queue_prefix, last_batch_id, last_sealed });
-wire_struct!(Account { owner, report_sequence, key_epoch, minimum_grade });
+wire_struct!(Account {
+    owner,
+    report_sequence,
+    key_epoch,
+    minimum_grade,
+    self_trade_group,
+    invited_by,
+    cancel_all_at,
+    block,
+    on_disconnect
+});
 wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
+wire_enum!(AgendaItem {
+    0 => CancelAll(progress),
+    1 => AdvanceTime(until),
+    2 => Triggers(market),
+    3 => Frame,
+    4 => Disconnected(next),
+});
+wire_struct!(PriceRange { low, high });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
 wire_struct!(Order {
     id,
     price,
     remaining,
+    reserve,
+    display,
     quantity,
     hold_per_lot,
     account,
     maker_fee,
+    taker_fee,
     side,
     order_type,
     time_in_force,
     self_trade_mode,
+    trigger_price,
+    expires_at,
     client_id,
 });
 

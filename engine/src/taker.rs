@@ -3,7 +3,8 @@
 use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::event::CancelReason;
 use crate::ids::{AccountId, ClientId, MarketId, OrderId};
-use crate::units::{Atoms, FeeRate, Lots, Ticks};
+use crate::order::Order;
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +19,23 @@ pub(crate) struct Taker {
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) self_trade_mode: SelfTradeMode,
+    /// The account's self-trade group; 0 where it is alone.
+    pub(crate) self_trade_group: AccountId,
+    /// When its rest ends by itself; 0 for never.
+    pub(crate) expires_at: Timestamp,
     pub(crate) client_id: ClientId,
     /// What it was placed with; 0 for a quote budget.
     pub(crate) quantity: Lots,
+    /// How much of its rest is shown at a time; 0 for all.
+    pub(crate) display: Lots,
     pub(crate) maker_fee: FeeRate,
     pub(crate) taker_fee: FeeRate,
     /// What each lot that rests holds back.
     pub(crate) hold_per_lot: Atoms,
+    /// For an order that waits: its trigger price, else 0.
+    pub(crate) trigger_price: Ticks,
+    /// Where an order that has waited stands in the book, outside of every level.
+    pub(crate) waited_in: Option<u32>,
 }
 
 /// How much an incoming order still wants.
@@ -66,11 +77,41 @@ impl Taker {
             order_type: request.order_type,
             time_in_force: request.time_in_force,
             self_trade_mode: request.self_trade_mode,
+            self_trade_group: AccountId(0),
+            expires_at: request.expires_at,
             client_id: request.client_id,
             quantity: request.quantity,
+            display: request.display_quantity,
             maker_fee: FeeRate(0),
             taker_fee: FeeRate(0),
             hold_per_lot: Atoms::ZERO,
+            trigger_price: request.trigger_price,
+            waited_in: None,
+        }
+    }
+
+    /// What an order becomes whose trigger price was reached; it stands in `slot` until it is through.
+    pub(crate) fn triggered(market: MarketId, slot: u32, order: &Order) -> Self {
+        Self {
+            order: order.id,
+            account: order.account,
+            market,
+            side: order.side,
+            limit: order.price,
+            wanted: Wanted::Quantity(order.remaining),
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            self_trade_mode: order.self_trade_mode,
+            self_trade_group: AccountId(0),
+            expires_at: order.expires_at,
+            client_id: order.client_id,
+            quantity: order.quantity,
+            display: order.display,
+            maker_fee: order.maker_fee,
+            taker_fee: order.taker_fee,
+            hold_per_lot: order.hold_per_lot,
+            trigger_price: order.trigger_price,
+            waited_in: Some(slot),
         }
     }
 
@@ -80,6 +121,11 @@ impl Taker {
             Side::Bid => price <= self.limit,
             Side::Ask => price >= self.limit,
         }
+    }
+
+    /// What is shown of its rest.
+    pub(crate) fn shown(&self) -> Lots {
+        if self.display.is_zero() { self.remaining() } else { self.remaining().min(self.display) }
     }
 
     /// What is left in lots; nothing for a budget, which never rests.
@@ -111,8 +157,8 @@ impl Taker {
         match (stop, self.time_in_force) {
             (Stop::SelfTrade, _) => Some(CancelReason::SelfTrade),
             (Stop::MaxFills, _) => Some(CancelReason::MaxFills),
-            (_, TimeInForce::GoodTillCancel) => None,
-            (_, TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill) => Some(CancelReason::NotFilled),
+            (_, time_in_force) if time_in_force.rests() => None,
+            _ => Some(CancelReason::NotFilled),
         }
     }
 }

@@ -18,6 +18,48 @@ pub const MAX_RECEIVE_WINDOW_MS: u32 = 60_000;
 /// How far ahead of the engine's time a request may be stamped.
 const MAX_AHEAD_NS: u64 = 1_000_000_000;
 
+/// Who asks, and with what right: the same for one operation and for a frame of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking {
+    pub(crate) account: AccountId,
+    pub(crate) key: KeyId,
+    pub(crate) grade: EvidenceGrade,
+    pub(crate) replay_guard: ReplayGuard,
+    pub(crate) valid_until: Timestamp,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a request is for, as far as it matters to who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Anything that a session may do too.
+    Trading,
+    /// Something that needs the key's own word.
+    OwnWord,
+    /// The key's first word.
+    Activation,
+}
+
+impl Asking {
+    fn of(signed: &SignedCommand) -> Self {
+        let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = *signed;
+        let purpose = match operation {
+            Operation::ActivateKey => Purpose::Activation,
+            Operation::Logon | Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. } => {
+                Purpose::OwnWord
+            }
+            _ => Purpose::Trading,
+        };
+        Self { account, key, grade, replay_guard, valid_until, purpose }
+    }
+}
+
+/// A request that is new.
+pub(crate) struct Admitted {
+    /// Where its digest stands, if it has one.
+    pub(crate) digest: Option<u32>,
+}
+
 /// What admitting a request found.
 enum Admission {
     /// It is new; its digest stands here.
@@ -34,32 +76,54 @@ impl Shard {
         signed: &SignedCommand,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectCode> {
-        self.check_key(moment.now, signed)?;
-        let digest = match self.admit(moment, signed)? {
-            Admission::Fresh { digest } => digest,
-            Admission::UsedBefore { original, rejected } => {
-                events.push(Event::Duplicate(Duplicate { account: signed.account, original, rejected }));
-                return Ok(());
-            }
-        };
+        let asking = Asking::of(signed);
+        let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
         let Err(reject) = self.operate(moment, signed, events) else { return Ok(()) };
+        self.refuse(&asking, digest, (reject, names(&signed.operation)), events);
+        Ok(())
+    }
+
+    /// Whether the request may be looked at, in the order of the codes; uses up its digest or nonce. `None` for one that
+    /// was used before, which is answered here.
+    pub(crate) fn let_in(
+        &mut self,
+        moment: Moment,
+        asking: &Asking,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<Admitted>, RejectCode> {
+        self.check_key(moment.now, asking)?;
+        match self.admit(moment, asking)? {
+            Admission::Fresh { digest } => Ok(Some(Admitted { digest })),
+            Admission::UsedBefore { original, rejected } => {
+                events.push(Event::Duplicate(Duplicate { account: asking.account, original, rejected }));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says that a request was refused which has used up its digest or nonce.
+    pub(crate) fn refuse(
+        &mut self,
+        asking: &Asking,
+        digest: Option<u32>,
+        (reject, (market, client_id)): (Reject, (Option<MarketId>, ClientId)),
+        events: &mut Vec<Event>,
+    ) {
         if let Some(digest) = digest {
             self.digests.note_reject(digest, reject.code);
         }
-        let (market, client_id) = names(&signed.operation);
         events.push(Event::Rejected(Rejected {
-            account: signed.account,
-            report_sequence: self.accounts.next_report(signed.account),
+            account: asking.account,
+            report_sequence: self.accounts.next_report(asking.account),
             code: reject.code,
             market,
             client_id,
             order: reject.order,
         }));
-        Ok(())
     }
 
     /// Whether the key may speak for the account at all.
-    fn check_key(&self, now: Timestamp, signed: &SignedCommand) -> Result<(), RejectCode> {
+    fn check_key(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
         // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
         let over = key.expires_at != Timestamp::ZERO && key.expires_at <= now;
@@ -67,14 +131,14 @@ impl Shard {
             KeyStatus::Revoked => return Err(RejectCode::KeyRevoked),
             KeyStatus::Expired => return Err(RejectCode::KeyExpired),
             KeyStatus::Pending | KeyStatus::Live if over => return Err(RejectCode::KeyExpired),
-            KeyStatus::Pending if signed.operation != Operation::ActivateKey => return Err(RejectCode::KeyPending),
+            KeyStatus::Pending if signed.purpose != Purpose::Activation => return Err(RejectCode::KeyPending),
             KeyStatus::Pending | KeyStatus::Live => {}
         }
         if key.account == signed.account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
     }
 
     /// Uses up the request's digest or nonce, unless it was used before.
-    fn admit(&mut self, moment: Moment, signed: &SignedCommand) -> Result<Admission, RejectCode> {
+    fn admit(&mut self, moment: Moment, signed: &Asking) -> Result<Admission, RejectCode> {
         match signed.replay_guard {
             ReplayGuard::Session { signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
@@ -123,10 +187,15 @@ impl Shard {
 
     /// Carries out a request that is new and comes from a key that may ask.
     fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
-        self.check_policy(moment.now, signed)?;
+        self.check_policy(moment.now, &Asking::of(signed))?;
+        if matches!(signed.operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_))
+        {
+            self.check_not_blocked(signed.account)?;
+        }
         match &signed.operation {
             Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
             Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
+            Operation::ReplaceOrder(replace) => self.replace_order(moment, signed.account, replace, events),
             Operation::AmendOrder(amend) => self.amend_order(signed.account, amend, events),
             Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, signed.account, cancel, events),
             Operation::Logon => {
@@ -139,16 +208,26 @@ impl Shard {
                 events.push(Event::KeyEnded { key: signed.key, cause });
                 Ok(())
             }
+            Operation::CancelAllAfter { timeout_ms } => {
+                self.cancel_all_after(moment.now, signed.account, *timeout_ms, events);
+                Ok(())
+            }
+            Operation::SetDisconnectMode { mode } => {
+                self.set_disconnect_mode(signed.account, *mode, events);
+                Ok(())
+            }
+            Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
+            Operation::InviteToSelfTradeGroup { invited } => self.invite(signed.account, *invited, events),
         }
     }
 
-    fn check_policy(&self, now: Timestamp, signed: &SignedCommand) -> Result<(), RejectCode> {
+    pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
         let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
         let unsigned = in_session || signed.grade == EvidenceGrade::Delegated;
-        let needs_signature = matches!(signed.operation, Operation::ActivateKey | Operation::Logon);
+        let needs_signature = signed.purpose != Purpose::Trading;
         let wrong_grade = in_session && signed.grade != EvidenceGrade::Delegated;
         if weak || wrong_grade || (needs_signature && unsigned) {
             return Err(RejectCode::EvidenceTooWeak);
@@ -188,15 +267,22 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
     match operation {
         Operation::PlaceOrder(order) => (Some(order.market), order.client_id),
         Operation::CancelOrder(cancel) => (Some(cancel.market), of(&cancel.target)),
+        Operation::ReplaceOrder(replace) => (Some(replace.order.market), replace.order.client_id),
         Operation::AmendOrder(amend) => (Some(amend.market), of(&amend.target)),
         Operation::CancelAll(cancel) => (cancel.market, ClientId::EMPTY),
-        Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => (None, ClientId::EMPTY),
+        Operation::Logon
+        | Operation::ActivateKey
+        | Operation::RevokeKey
+        | Operation::CancelAllAfter { .. }
+        | Operation::SetDisconnectMode { .. }
+        | Operation::SetSelfTradeGroup { .. }
+        | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),
     }
 }
 
-/// The id of the order that the command at `sequence` creates.
-pub(crate) fn order_id(sequence: Sequence) -> OrderId {
-    OrderId::new(sequence, 0)
+/// The id of the order that the command, or the operation of it, creates.
+pub(crate) fn order_id(moment: Moment) -> OrderId {
+    OrderId::new(moment.sequence, moment.operation)
 }
 
 /// The venue's own account, which receives the fees.

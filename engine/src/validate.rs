@@ -7,10 +7,12 @@ use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Reject, Shard};
 use crate::ids::{AccountId, MarketId, OrderId};
 use crate::market::Market;
+use crate::market_spec::MarketSpec;
 use crate::order::Order;
 use crate::reject::RejectCode;
 use crate::taker::{Taker, Wanted};
-use crate::units::{Atoms, Lots, Ticks};
+use crate::triggers::Direction;
+use crate::units::{Atoms, Lots, Ticks, Timestamp};
 
 /// Open orders that one account may have in one market.
 pub const MAX_OPEN_ORDERS: u32 = 4_096;
@@ -22,41 +24,107 @@ impl Shard {
     }
 
     /// Checks everything that can stand against an order and makes the taker that it becomes.
-    pub(crate) fn validate_order(
-        &self,
-        order: OrderId,
-        account: AccountId,
-        request: &PlaceOrder,
-    ) -> Result<Taker, Reject> {
+    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Taker, Reject> {
+        let NewOrder { now, account, request, .. } = *new;
         let market = self.market(request.market)?;
         if !crate::market::allows(market.state, &crate::command::Operation::PlaceOrder(*request)) {
             return Err(RejectCode::MarketClosed.into());
         }
+        if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
+            return Err(RejectCode::ExpiryPassed.into());
+        }
+        let slid = PlaceOrder { price: new.slid_price(market), ..*request };
+        let new = &NewOrder { request: &slid, ..*new };
+        let request = new.request;
+        check_band(market, new)?;
         check_combination(request)?;
         check_ranges(market, request)?;
-        check_client_id(market, account, request)?;
-        check_room(market, account, request)?;
-        let limit = limit_price(market, request)?;
-        if request.order_type == OrderType::LimitMaker && crosses(market, request.side, limit) {
+        check_client_id(market, new)?;
+        check_room(market, new)?;
+        let limit = limit_price(market, new)?;
+        if request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
-        let spec = &market.spec;
-        let mut taker = Taker::new(order, account, request, limit);
+        let taker = self.taker(new, &market.spec, limit);
+        let asset = match request.side {
+            Side::Bid => market.spec.quote,
+            Side::Ask => market.spec.base,
+        };
+        let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
+        if self.balances.balance(account, asset).available + freed < need(market, &taker) {
+            return Err(RejectCode::InsufficientBalance.into());
+        }
+        check_trigger(market, new)?;
+        Ok(taker)
+    }
+
+    /// The taker that a checked order becomes.
+    fn taker(&self, new: &NewOrder<'_>, spec: &MarketSpec, limit: Ticks) -> Taker {
+        let mut taker = Taker::new(new.id, new.account, new.request, limit);
+        taker.self_trade_group =
+            self.accounts.account(new.account).map_or(AccountId(0), |known| known.self_trade_group);
         taker.maker_fee = spec.maker_fee;
         taker.taker_fee = spec.taker_fee;
-        taker.hold_per_lot = match request.side {
+        taker.hold_per_lot = match taker.side {
             Side::Bid => spec.bid_hold_per_lot(limit, spec.maker_fee.max(spec.taker_fee)),
             Side::Ask => Atoms(spec.base_atoms_per_lot),
         };
-        let asset = match request.side {
-            Side::Bid => spec.quote,
-            Side::Ask => spec.base,
-        };
-        if self.balances.balance(account, asset).available < need(market, &taker) {
-            return Err(RejectCode::InsufficientBalance.into());
-        }
-        Ok(taker)
+        taker
     }
+}
+
+/// An order that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewOrder<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) id: OrderId,
+    pub(crate) account: AccountId,
+    pub(crate) request: &'a PlaceOrder,
+    /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
+    pub(crate) instead_of: Option<&'a Order>,
+}
+
+impl NewOrder<'_> {
+    /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
+    fn slid_price(&self, market: &Market) -> Ticks {
+        let price = self.request.price;
+        if self.request.order_type != OrderType::LimitMakerSlide {
+            return price;
+        }
+        match (self.best_opposite(market), self.request.side) {
+            (Some(best), Side::Bid) if price >= best => Ticks(best.0 - 1),
+            (Some(best), Side::Ask) if price <= best && !price.is_zero() => Ticks(best.0 + 1),
+            _ => price,
+        }
+    }
+
+    /// The best price of the other side.
+    fn best_opposite(&self, market: &Market) -> Option<Ticks> {
+        let side = self.request.side.opposite();
+        match self.instead_of {
+            Some(old) if old.side == side => market.book.orders(side).find(|order| order.id != old.id).map(|o| o.price),
+            _ => market.book.best_price(side),
+        }
+    }
+}
+
+/// Whether the order's price, if it names one, is within the band around what the market says: for an order that waits
+/// around its trigger price, else around the last price, before the first trade around the best opposite price.
+fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
+    if market.price_band == 0 || request.price.is_zero() {
+        return Ok(());
+    }
+    let middle = match (request.trigger_price, market.last_price) {
+        (Ticks::ZERO, Ticks::ZERO) => new.best_opposite(market),
+        (Ticks::ZERO, last_price) => Some(last_price),
+        (trigger_price, _) => Some(trigger_price),
+    };
+    let Some(middle) = middle else { return Ok(()) };
+    let reach = MarketSpec::band_around(middle, market.price_band);
+    let highest = Ticks(middle.0.saturating_add(reach.0));
+    let within = (middle - reach..=highest).contains(&request.price);
+    if within { Ok(()) } else { Err(RejectCode::PriceOutsideBand) }
 }
 
 /// Which fields go together with which type.
@@ -66,14 +134,25 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
     let has_price = !request.price.is_zero();
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
-        OrderType::LimitMaker => has_quantity && !has_budget && request.time_in_force == TimeInForce::GoodTillCancel,
+        OrderType::LimitMaker | OrderType::LimitMakerSlide => {
+            has_quantity && !has_budget && request.time_in_force.rests()
+        }
+        OrderType::StopLossLimit | OrderType::TakeProfitLimit => has_quantity && !has_budget,
+        OrderType::StopLoss | OrderType::TakeProfit => has_quantity && !has_budget && !request.time_in_force.rests(),
         OrderType::Market => {
             let by_quantity = has_quantity && !has_budget;
             let by_budget = has_budget && !has_quantity && request.time_in_force == TimeInForce::ImmediateOrCancel;
-            (by_quantity || by_budget) && request.time_in_force != TimeInForce::GoodTillCancel
+            (by_quantity || by_budget) && !request.time_in_force.rests()
         }
     };
-    let priced = has_price || request.order_type == OrderType::Market;
+    let waits = request.order_type.waits();
+    let may_hide = !waits && request.order_type != OrderType::Market && request.time_in_force.rests();
+    let fits = fits && (may_hide || request.display_quantity.is_zero());
+    let fits = fits && waits != request.trigger_price.is_zero();
+    let by_date = request.time_in_force == TimeInForce::GoodTillDate;
+    let fits = fits && by_date == (request.expires_at != Timestamp::ZERO);
+    let bounded_by_band = matches!(request.order_type, OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit);
+    let priced = has_price || bounded_by_band;
     match (fits, priced) {
         (false, _) => Err(RejectCode::BadCombination),
         (true, false) => Err(RejectCode::PriceOutOfRange),
@@ -84,11 +163,16 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
 /// Price, quantity and notional within the market's bounds.
 fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
     let spec = &market.spec;
-    if request.price > spec.max_price {
+    if request.price > spec.max_price || request.trigger_price > spec.max_price {
         return Err(RejectCode::PriceOutOfRange);
     }
     let by_budget = request.quantity.is_zero();
     if !by_budget && !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
+        return Err(RejectCode::QuantityOutOfRange);
+    }
+    let shown = request.display_quantity;
+    let too_many_parts = || request.quantity.0.div_ceil(shown.0) > PlaceOrder::MAX_PARTS;
+    if !shown.is_zero() && (shown < spec.min_quantity || shown > request.quantity || too_many_parts()) {
         return Err(RejectCode::QuantityOutOfRange);
     }
     let notional = match (by_budget, request.price) {
@@ -101,57 +185,84 @@ fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode>
 }
 
 /// A live order with the same client id is in the way; whether it is the same order decides the code.
-fn check_client_id(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), Reject> {
-    let Some(slot) = market.book.find_client_id(account, &request.client_id) else { return Ok(()) };
+fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
+    let request = new.request;
+    let Some(slot) = market.book.find_client_id(new.account, &request.client_id) else { return Ok(()) };
     let live = market.book.order(slot);
+    if new.instead_of.is_some_and(|old| old.id == live.id) {
+        return Ok(());
+    }
     let same = |order: &Order| {
         order.side == request.side
             && order.order_type == request.order_type
             && order.time_in_force == request.time_in_force
-            && order.price == request.price
+            && (order.price == request.price || request.price.is_zero())
+            && order.trigger_price == request.trigger_price
             && order.quantity == request.quantity
+            && order.display == request.display_quantity
+            && order.expires_at == request.expires_at
     };
     let code = if same(&live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
     Err(Reject { code, order: live.id })
 }
 
 /// Room for what may rest.
-fn check_room(market: &Market, account: AccountId, request: &PlaceOrder) -> Result<(), RejectCode> {
-    if request.time_in_force != TimeInForce::GoodTillCancel {
+fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
+    let waits = request.order_type.waits();
+    if !request.time_in_force.rests() && !waits {
         return Ok(());
     }
-    if market.book.account_order_count(account) >= MAX_OPEN_ORDERS {
+    let gone = u32::from(new.instead_of.is_some());
+    if market.book.account_order_count(new.account) - gone >= MAX_OPEN_ORDERS {
         return Err(RejectCode::TooManyOpenOrders);
     }
-    if market.book.is_full() {
+    if market.book.is_full() && gone == 0 {
         return Err(RejectCode::BookFull);
     }
-    if market.book.lacks_level_for(request.side, request.price) {
+    let frees_level = new.instead_of.is_some_and(|old| old.side == request.side && market.book.is_alone(old));
+    if !waits && !frees_level && market.book.lacks_level_for(request.side, request.price) {
         return Err(RejectCode::LevelsFull);
     }
     Ok(())
 }
 
-/// The price that bounds the order: its own, or for a market order without one the best opposite price ± the band.
-fn limit_price(market: &Market, request: &PlaceOrder) -> Result<Ticks, RejectCode> {
-    if request.order_type != OrderType::Market {
-        return Ok(request.price);
-    }
-    let best = market.book.best_price(request.side.opposite()).ok_or(RejectCode::NoLiquidity)?;
+/// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
+/// or the trigger price, ± the band.
+fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
+    let request = new.request;
+    let middle = match request.order_type {
+        OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
+        OrderType::StopLoss | OrderType::TakeProfit => request.trigger_price,
+        _ => return Ok(request.price),
+    };
     if !request.price.is_zero() {
         return Ok(request.price);
     }
-    let band = u128::from(best.0) * u128::from(market.spec.market_order_band) / 1_000_000;
-    let band = u64::try_from(band).expect("a band is at most the whole price");
+    let band = MarketSpec::band_around(middle, market.spec.market_order_band).0;
     Ok(match request.side {
-        Side::Bid => Ticks(best.0 + band).min(market.spec.max_price),
-        Side::Ask => Ticks((best.0 - band).max(1)),
+        Side::Bid => Ticks(middle.0 + band).min(market.spec.max_price),
+        Side::Ask => Ticks((middle.0 - band).max(1)),
     })
 }
 
-/// Whether an order of `side` at `price` would trade at once.
-fn crosses(market: &Market, side: Side, price: Ticks) -> bool {
-    market.book.best_price(side.opposite()).is_some_and(|best| match side {
+/// Whether an order that waits has something to wait for, and room.
+fn check_trigger(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
+    if !request.order_type.waits() {
+        return Ok(());
+    }
+    let direction = Direction::of(request.order_type, request.side);
+    if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
+        return Err(RejectCode::WouldTrigger);
+    }
+    let gone = new.instead_of.is_some_and(|old| market.book.is_waiting(old));
+    if market.triggers.is_full() && !gone { Err(RejectCode::TriggersFull) } else { Ok(()) }
+}
+
+/// Whether an order at `price` would trade at once.
+fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
+    new.best_opposite(market).is_some_and(|best| match new.request.side {
         Side::Bid => best <= price,
         Side::Ask => best >= price,
     })

@@ -84,6 +84,34 @@ fn a_restored_agenda_goes_on_alike() {
         venue.placed(A, if index % 3 == 0 { support::ask(200, 1) } else { bid(10 + index % 7, 1) });
     }
     venue.cancel_all(A, None, Some(lakh_engine::command::Side::Bid));
+    drain_alike(venue);
+}
+
+#[test]
+fn a_restored_cascade_goes_on_alike() {
+    let mut venue = Venue::with(Options { max_orders: 8_192, ..Options::default() });
+    venue.placed(support::B, bid(90, 10_000));
+    for index in 0..2_000 {
+        let trigger = 95 + index % 3;
+        venue.placed(A, support::ask(90 + index % 2, 1).stop(trigger).until(60 + index));
+    }
+    venue.placed(support::C, support::ask(90, 1));
+    drain_alike(venue);
+}
+
+#[test]
+fn restored_ends_go_on_alike() {
+    let mut venue = Venue::with(Options { max_orders: 4_096, ..Options::default() });
+    for index in 0..2_500 {
+        venue.placed(A, bid(10 + index % 7, 1).until(1 + index % 5));
+    }
+    venue.wait(9 * SECOND);
+    venue.must(Command::AdvanceTime);
+    drain_alike(venue);
+}
+
+/// Continues an agenda to its end, each time by an engine restored just before it too.
+fn drain_alike(mut venue: Venue) {
     assert!(venue.engine.agenda_pending());
     let mut events = Vec::new();
     for part in 0.. {

@@ -119,8 +119,8 @@ impl OrderRecord {
     /// The price to show: 0 for a market order, whose bound is not a price that its owner named.
     pub fn shown_price(&self) -> Ticks {
         match self.order_type {
-            OrderType::Market => Ticks::ZERO,
-            OrderType::Limit | OrderType::LimitMaker => self.price,
+            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => Ticks::ZERO,
+            _ => self.price,
         }
     }
 }
@@ -269,8 +269,8 @@ impl OrderState {
         record.cancel_reason = Some(event.reason);
         record.status = match event.reason {
             CancelReason::Requested | CancelReason::MassCancel => OrderStatus::Canceled,
-            CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills => OrderStatus::Expired,
             CancelReason::SelfTrade => OrderStatus::ExpiredInMatch,
+            _ => OrderStatus::Expired,
         };
         if event.reason == CancelReason::SelfTrade {
             record.prevented = event.remaining;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAuthority, Command, Genesis, ReplayGuard};
+use lakh_engine::command::{AdminAuthority, Command, FrameCommand, Genesis, ReplayGuard, SignedCommand};
 use lakh_gateway::auth::evidence::{Evidence, SignedText, command_from_evidence};
 use lakh_gateway::auth::signature::{Verdict, verify_bytes};
 use lakh_gateway::directory::Directory;
@@ -160,12 +160,12 @@ fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
 fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut Report) -> Result<()> {
     let evidence = Evidence::decode(step.evidence)?;
     match step.command {
-        Command::Signed(signed) => {
+        Command::Signed(SignedCommand { replay_guard, .. }) | Command::Frame(FrameCommand { replay_guard, .. }) => {
             let rebuilt = command_from_evidence(&evidence, directory)?;
             if bytes_of(&rebuilt) != bytes_of(step.command) {
                 bail!("what was signed is another command than what was journaled");
             }
-            match signed.replay_guard {
+            match replay_guard {
                 ReplayGuard::Session { .. } => report.delegated += 1,
                 ReplayGuard::Digest { .. } | ReplayGuard::Nonce { .. } => report.signed += 1,
             }
@@ -199,6 +199,7 @@ fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut
         | Command::Epoch(_)
         | Command::AdvanceTime
         | Command::Continue
+        | Command::SessionEnded { .. }
         | Command::BatchSealed(_) => nothing(&evidence),
     }
 }

@@ -9,11 +9,10 @@ use lakh_engine::Engine;
 use lakh_engine::codec;
 use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, Capacities, ChainEntry, ChainEntryKind, Command, Epoch, EvidenceGrade,
-    Genesis, MarketState, Mode, Operation, OrderType, PlaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand,
-    TimeInForce,
+    Genesis, MarketState, Mode, Operation, PlaceOrder, ReplayGuard, Side, SignedCommand,
 };
 use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, Reason, Symbol};
+use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, Reason, Symbol};
 use lakh_engine::market_spec::{AssetSpec, MarketSpec};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use lakh_journal::{Durability, JournalOptions, JournalWriter, RecordHeader};
@@ -351,17 +350,7 @@ pub(crate) fn sealed_batches(venue: Venue, count: usize) -> Vec<SealedBatch> {
 
 /// An order of the test market, where a lot at a tick is one atom of each asset.
 pub(crate) fn order(side: Side, price: u64, quantity: u64) -> Operation {
-    Operation::PlaceOrder(PlaceOrder {
-        market: MarketId(0),
-        side,
-        order_type: OrderType::Limit,
-        time_in_force: TimeInForce::GoodTillCancel,
-        price: Ticks(price),
-        quantity: Lots(quantity),
-        quote_budget: Atoms(0),
-        self_trade_mode: SelfTradeMode::None,
-        client_id: ClientId::EMPTY,
-    })
+    Operation::PlaceOrder(PlaceOrder::limit(MarketId(0), side, Ticks(price), Lots(quantity)))
 }
 
 fn market() -> MarketSpec {

@@ -45,6 +45,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::Continue => "command.continue",
         Command::Deposit(_) => "command.deposit",
         Command::ChainEntry(_) => "command.chain_entry",
+        Command::SessionEnded { .. } => "command.session_ended",
+        Command::Frame(_) => "command.frame",
         Command::BatchSealed(_) => "command.batch_sealed",
         Command::Admin(AdminCommand { action, .. }) => match action {
             AdminAction::ListAsset(_) => "command.admin.list_asset",
@@ -53,6 +55,8 @@ fn command_name(command: &Command) -> &'static str {
             AdminAction::SetFees { .. } => "command.admin.set_fees",
             AdminAction::RegisterKey(_) => "command.admin.register_key",
             AdminAction::RevokeKey { .. } => "command.admin.revoke_key",
+            AdminAction::SetPriceBand { .. } => "command.admin.set_price_band",
+            AdminAction::BlockAccount { .. } => "command.admin.block_account",
             AdminAction::SetAccountPolicy { .. } => "command.admin.set_account_policy",
         },
         Command::Signed(SignedCommand { operation, .. }) => match operation {
@@ -63,6 +67,11 @@ fn command_name(command: &Command) -> &'static str {
             Operation::Logon => "command.signed.logon",
             Operation::ActivateKey => "command.signed.activate_key",
             Operation::RevokeKey => "command.signed.revoke_key",
+            Operation::CancelAllAfter { .. } => "command.signed.cancel_all_after",
+            Operation::SetDisconnectMode { .. } => "command.signed.set_disconnect_mode",
+            Operation::ReplaceOrder(_) => "command.signed.replace_order",
+            Operation::SetSelfTradeGroup { .. } => "command.signed.set_self_trade_group",
+            Operation::InviteToSelfTradeGroup { .. } => "command.signed.invite_to_self_trade_group",
         },
     }
 }
@@ -96,6 +105,16 @@ fn event_name(event: &Event) -> &'static str {
         Event::DepositReturned { .. } => "event.deposit_returned",
         Event::ChainEntryConsumed { .. } => "event.chain_entry_consumed",
         Event::BatchSealed { .. } => "event.batch_sealed",
+        Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
+        Event::ReplaceAnswered { .. } => "event.replace_answered",
+        Event::PriceBandChanged { .. } => "event.price_band_changed",
+        Event::CancelAllTimerSet { .. } => "event.cancel_all_timer_set",
+        Event::AccountBlockChanged { .. } => "event.account_block_changed",
+        Event::DisconnectModeChanged { .. } => "event.disconnect_mode_changed",
+        Event::FrameAccepted { .. } => "event.frame_accepted",
+        Event::OperationDone { .. } => "event.operation_done",
+        Event::OrderTriggered { .. } => "event.order_triggered",
+        Event::SelfTradeGroupInvited { .. } => "event.self_trade_group_invited",
     }
 }
 
@@ -110,7 +129,7 @@ fn every_value_comes_back() {
         let command = values::command(command_kind, &mut Random(seed));
         let bytes = command_bytes(&command);
         assert!(bytes.len() <= MAX_COMMAND_BYTES, "{} bytes", bytes.len());
-        assert_eq!(decode_command(&bytes), Ok(command));
+        assert_eq!(decode_command(&bytes), Ok(command.clone()));
         assert_eq!(u16::from(bytes[0]), command.kind(), "the tag byte is the journal's record type");
         let event = values::event(event_kind, &mut Random(seed));
         let event_bytes = event_bytes(&event);
@@ -220,7 +239,7 @@ fn a_payload_is_a_command_and_its_evidence() {
         let mut payload = vec![0xaa; 3];
         encode_payload(&command, evidence, &mut payload);
         let payload = &payload[3..];
-        assert_eq!(split_payload(payload), Ok((command, evidence)), "what stood before is left alone");
+        assert_eq!(split_payload(payload), Ok((command.clone(), evidence)), "what stood before is left alone");
         let command_ends = payload.len() - evidence.len();
         for length in 0..command_ends {
             assert_eq!(split_payload(&payload[..length]), Err(DecodeError::Truncated));
@@ -263,28 +282,41 @@ fn golden_samples_keep_their_bytes() {
 
 #[test]
 fn numbers_of_enumerations_never_change() {
+    use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
+    use lakh_engine::command::{AccountBlock, CancelRestriction, DisconnectMode, ReplaceMode};
+    assert_eq!([AccountBlock::None, AccountBlock::Blocked].map(|value| value as u8), [0, 1]);
+    assert_eq!([DisconnectMode::Keep, DisconnectMode::CancelAll].map(|value| value as u8), [0, 1]);
     use lakh_engine::command::{
         ChainEntryKind, EvidenceGrade, MarketState, Mode, OrderType, SelfTradeMode, Side, TimeInForce,
     };
     use lakh_engine::event::{CancelReason, Completion, KeyEnd};
+    let restrictions = [CancelRestriction::None, OnlyNew, OnlyPartiallyFilled];
+    assert_eq!(restrictions.map(|value| value as u8), [0, 1, 2]);
+    assert_eq!([ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure].map(|value| value as u8), [0, 1]);
     assert_eq!([Mode::Dev, Mode::Run].map(|value| value as u8), [0, 1]);
     use ChainEntryKind::{Deposit, RegisterKey, RevokeKey, Withdrawal};
     assert_eq!([Deposit, RegisterKey, RevokeKey, Withdrawal].map(|value| value as u8), [1, 2, 3, 4]);
     assert_eq!([Side::Bid, Side::Ask].map(|value| value as u8), [0, 1]);
-    assert_eq!([OrderType::Limit, OrderType::LimitMaker, OrderType::Market].map(|value| value as u8), [0, 1, 2]);
+    use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+    let types = [Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit];
+    assert_eq!(types.map(|value| value as u8), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(OrderType::LimitMakerSlide as u8, 7);
     assert_eq!([Completion::Pending, Completion::Finished].map(|value| value as u8), [0, 1]);
     assert_eq!([KeyEnd::Revoked, KeyEnd::Expired].map(|value| value as u8), [0, 1]);
     use MarketState::{CancelOnly, Halt, Open, PostOnly, PreOpen};
     assert_eq!([PreOpen, PostOnly, Open, CancelOnly, Halt].map(|value| value as u8), [0, 1, 2, 3, 4]);
     use EvidenceGrade::{Delegated, HeaderKeyed, Native, Signed};
     assert_eq!([Delegated, HeaderKeyed, Signed, Native].map(|value| value as u8), [0, 1, 2, 3]);
-    use TimeInForce::{FillOrKill, GoodTillCancel, ImmediateOrCancel};
-    assert_eq!([GoodTillCancel, ImmediateOrCancel, FillOrKill].map(|value| value as u8), [0, 1, 2]);
-    let modes = [SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker];
-    assert_eq!(modes.map(|value| value as u8), [0, 1, 2]);
-    use CancelReason::{MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
-    let reasons = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills];
-    assert_eq!(reasons.map(|value| value as u8), [0, 1, 2, 3, 4, 5]);
+    use TimeInForce::{FillOrKill, GoodTillCancel, GoodTillDate, ImmediateOrCancel};
+    let times = [GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate];
+    assert_eq!(times.map(|value| value as u8), [0, 1, 2, 3]);
+    use SelfTradeMode::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker};
+    let modes = [SelfTradeMode::None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement];
+    assert_eq!(modes.map(|value| value as u8), [0, 1, 2, 3, 4]);
+    use CancelReason::{Expired, LevelsFull, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    let first = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills];
+    assert_eq!(first.map(|value| value as u8), [0, 1, 2, 3, 4, 5]);
+    assert_eq!([Expired, LevelsFull].map(|value| value as u8), [6, 7]);
 }
 
 #[test]

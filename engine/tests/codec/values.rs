@@ -1,9 +1,10 @@
 //! Arbitrary values of every command and event, legal for the engine or not: any value has bytes.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
-    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
-    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
+    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
+    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
     TimeInForce,
 };
 use lakh_engine::event::{
@@ -18,11 +19,11 @@ use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use crate::support::random::Random;
 
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
-pub(crate) const COMMANDS: usize = 7 + ACTIONS + OPERATIONS;
-const ACTIONS: usize = 7;
-const OPERATIONS: usize = 7;
+pub(crate) const COMMANDS: usize = 9 + ACTIONS + OPERATIONS;
+const ACTIONS: usize = 9;
+const OPERATIONS: usize = 12;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 26;
+pub(crate) const EVENTS: usize = 36;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -105,17 +106,19 @@ fn grade(random: &mut Random) -> EvidenceGrade {
 }
 
 fn order_type(random: &mut Random) -> OrderType {
-    random.pick(&[OrderType::Limit, OrderType::LimitMaker, OrderType::Market])
+    use OrderType::{Limit, LimitMaker, LimitMakerSlide, Market};
+    use OrderType::{StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+    random.pick(&[Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit, LimitMakerSlide])
 }
 
 fn time_in_force(random: &mut Random) -> TimeInForce {
-    use TimeInForce::{FillOrKill, GoodTillCancel, ImmediateOrCancel};
-    random.pick(&[GoodTillCancel, ImmediateOrCancel, FillOrKill])
+    use TimeInForce::{FillOrKill, GoodTillCancel, GoodTillDate, ImmediateOrCancel};
+    random.pick(&[GoodTillCancel, ImmediateOrCancel, FillOrKill, GoodTillDate])
 }
 
 fn self_trade_mode(random: &mut Random) -> SelfTradeMode {
-    use SelfTradeMode::{ExpireMaker, ExpireTaker, None};
-    random.pick(&[None, ExpireTaker, ExpireMaker])
+    use SelfTradeMode::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker, None};
+    random.pick(&[None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement])
 }
 
 fn entry_kind(random: &mut Random) -> ChainEntryKind {
@@ -194,23 +197,35 @@ fn action(kind: usize, random: &mut Random) -> AdminAction {
             digest_capacity: small(random, 32),
         }),
         5 => AdminAction::RevokeKey { key: key(random) },
+        7 => AdminAction::SetPriceBand { market: market(random), band: small(random, 32) },
+        6 => AdminAction::BlockAccount {
+            account: account(random),
+            block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]),
+        },
         _ => AdminAction::SetAccountPolicy { account: account(random), minimum_grade: grade(random) },
+    }
+}
+
+fn place_order(random: &mut Random) -> PlaceOrder {
+    PlaceOrder {
+        market: market(random),
+        side: side(random),
+        order_type: order_type(random),
+        time_in_force: time_in_force(random),
+        price: ticks(random),
+        trigger_price: ticks(random),
+        quantity: lots(random),
+        display_quantity: lots(random),
+        quote_budget: atoms(random),
+        self_trade_mode: self_trade_mode(random),
+        expires_at: timestamp(random),
+        client_id: text(random),
     }
 }
 
 fn operation(kind: usize, random: &mut Random) -> Operation {
     match kind {
-        0 => Operation::PlaceOrder(PlaceOrder {
-            market: market(random),
-            side: side(random),
-            order_type: order_type(random),
-            time_in_force: time_in_force(random),
-            price: ticks(random),
-            quantity: lots(random),
-            quote_budget: atoms(random),
-            self_trade_mode: self_trade_mode(random),
-            client_id: text(random),
-        }),
+        0 => Operation::PlaceOrder(place_order(random)),
         1 => Operation::CancelOrder(CancelOrder { market: market(random), target: target(random) }),
         2 => Operation::AmendOrder(AmendOrder {
             market: market(random),
@@ -223,7 +238,47 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
         }),
         4 => Operation::Logon,
         5 => Operation::ActivateKey,
-        _ => Operation::RevokeKey,
+        6 => Operation::RevokeKey,
+        7 => Operation::SetSelfTradeGroup { group: account(random) },
+        10 => Operation::CancelAllAfter { timeout_ms: small(random, 32) },
+        11 => Operation::SetDisconnectMode { mode: random.pick(&[DisconnectMode::Keep, DisconnectMode::CancelAll]) },
+        9 => Operation::ReplaceOrder(ReplaceOrder {
+            target: target(random),
+            restriction: random.pick(&[
+                CancelRestriction::None,
+                CancelRestriction::OnlyNew,
+                CancelRestriction::OnlyPartiallyFilled,
+            ]),
+            mode: random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]),
+            order: place_order(random),
+        }),
+        _ => Operation::InviteToSelfTradeGroup { invited: account(random) },
+    }
+}
+
+/// A frame of any length that has bytes; each operation is one that may also come alone.
+fn frame(random: &mut Random) -> FrameCommand {
+    let one = |random: &mut Random| match (random.below(4), target(random)) {
+        (0, _) => FrameOperation::PlaceOrder(place_order(random)),
+        (1, target) => FrameOperation::CancelOrder(CancelOrder { market: market(random), target }),
+        (2, target) => {
+            FrameOperation::AmendOrder(AmendOrder { market: market(random), target, new_quantity: lots(random) })
+        }
+        (_, target) => FrameOperation::ReplaceOrder(ReplaceOrder {
+            target,
+            restriction: CancelRestriction::None,
+            mode: ReplaceMode::AllowFailure,
+            order: place_order(random),
+        }),
+    };
+    let operations = random.pick(&[0, 1, 2, 3, 64]);
+    FrameCommand {
+        account: account(random),
+        key: key(random),
+        grade: grade(random),
+        replay_guard: replay_guard(random),
+        valid_until: timestamp(random),
+        operations: (0..operations).map(|_| one(random)).collect(),
     }
 }
 
@@ -259,14 +314,16 @@ pub(crate) fn command(kind: usize, random: &mut Random) -> Command {
             time_seconds: number(random),
             prefix: bytes(random),
         }),
-        20 => Command::BatchSealed(BatchSealed {
+        _ if kind == COMMANDS - 3 => Command::SessionEnded { account: account(random) },
+        _ if kind == COMMANDS - 2 => Command::Frame(frame(random)),
+        _ if kind == COMMANDS - 1 => Command::BatchSealed(BatchSealed {
             batch_id: number(random),
             first_sequence: Sequence(number(random)),
             last_sequence: Sequence(number(random)),
             new_root: bytes(random),
             data_hash: bytes(random),
         }),
-        6..13 => Command::Admin(AdminCommand {
+        kind if (6..6 + ACTIONS).contains(&kind) => Command::Admin(AdminCommand {
             authority: match random.below(3) {
                 0 => AdminAuthority::Genesis,
                 1 => AdminAuthority::Role { role: small(random, 8), nonce: number(random) },
@@ -297,8 +354,8 @@ fn party(random: &mut Random) -> TradeParty {
 }
 
 fn cancel_reason(random: &mut Random) -> CancelReason {
-    use CancelReason::{FillOrKill, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
-    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills])
+    use CancelReason::{Expired, FillOrKill, LevelsFull, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    random.pick(&[Requested, MassCancel, NotFilled, FillOrKill, SelfTrade, MaxFills, Expired, LevelsFull])
 }
 
 /// An event of the given kind, below [`EVENTS`].
@@ -361,12 +418,51 @@ pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
             queue_id: number(random),
             refused: random.pick(&[None, Some(RejectCode::AssetUnknown), Some(RejectCode::InsufficientBalance)]),
         },
+        26.. => newer_event(kind, random),
         _ => Event::BatchSealed {
             batch_id: number(random),
             first_sequence: Sequence(number(random)),
             last_sequence: Sequence(number(random)),
             new_root: bytes(random),
         },
+    }
+}
+
+fn refusal(random: &mut Random) -> Option<RejectCode> {
+    random.pick(&[None, Some(RejectCode::OrderUnknown), Some(RejectCode::InsufficientBalance)])
+}
+
+/// The events that came after the first ones.
+fn newer_event(kind: usize, random: &mut Random) -> Event {
+    let (account, market, order) = (account(random), market(random), order_id(random));
+    let report_sequence = number(random);
+    match kind {
+        26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
+        27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        35 => Event::PriceBandChanged { market, band: small(random, 32) },
+        32 => Event::CancelAllTimerSet { account, report_sequence, at: timestamp(random) },
+        33 => Event::AccountBlockChanged { account, block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]) },
+        34 => Event::DisconnectModeChanged {
+            account,
+            mode: random.pick(&[DisconnectMode::Keep, DisconnectMode::CancelAll]),
+        },
+        30 => Event::FrameAccepted { account, report_sequence, operations: small(random, 8) },
+        31 => Event::OperationDone {
+            account,
+            report_sequence,
+            origin: Sequence(number(random)),
+            index: small(random, 8),
+            refused: refusal(random),
+            order,
+        },
+        29 => Event::ReplaceAnswered {
+            account,
+            report_sequence,
+            market,
+            cancel_refused: refusal(random),
+            order_refused: refusal(random),
+        },
+        _ => Event::OrderTriggered { account, report_sequence, market, order, last_price: ticks(random) },
     }
 }
 
@@ -397,6 +493,7 @@ fn order_event(kind: usize, random: &mut Random) -> Event {
             taker_side: side,
             price,
             quantity,
+            maker_displayed: lots(random),
             maker: party(random),
             taker: party(random),
         }),
@@ -411,6 +508,7 @@ fn order_event(kind: usize, random: &mut Random) -> Event {
                 side,
                 price,
                 remaining,
+                displayed: lots(random),
                 reason,
                 feed_sequence,
             };
@@ -444,7 +542,10 @@ fn accepted(random: &mut Random) -> OrderAccepted {
         time_in_force: time_in_force(random),
         self_trade_mode: self_trade_mode(random),
         price: ticks(random),
+        trigger_price: ticks(random),
         quantity: lots(random),
+        display_quantity: lots(random),
         quote_budget: atoms(random),
+        expires_at: timestamp(random),
     }
 }

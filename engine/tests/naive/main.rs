@@ -7,16 +7,17 @@ mod support;
 mod book;
 
 use lakh_engine::command::{
-    AmendOrder, CancelAll, CancelOrder, Capacities, Operation, OrderReference, OrderType, PlaceOrder, Side, TimeInForce,
+    AmendOrder, CancelAll, CancelOrder, CancelRestriction, Capacities, Command, Operation, OrderReference, OrderType,
+    PlaceOrder, ReplaceMode, ReplaceOrder, Side, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, OrderId, Sequence};
-use lakh_engine::units::{Atoms, Lots, Ticks};
+use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use proptest::prelude::{any, prop};
 
 use book::{NaiveBook, Outcome};
 use support::random::{self, Random};
-use support::{BTCUSD, Options, Venue};
+use support::{A, BTCUSD, C, Options, Venue};
 
 /// What the events say happened to the book.
 fn outcomes(events: &[Event]) -> Vec<Outcome> {
@@ -25,6 +26,10 @@ fn outcomes(events: &[Event]) -> Vec<Outcome> {
         Event::OrderRested(rested) => Some(Outcome::Rest(rested.order, rested.price.0, rested.remaining.0)),
         Event::OrderCanceled(gone) => Some(Outcome::Cancel(gone.order, gone.remaining.0, gone.reason)),
         Event::OrderReduced(reduced) => Some(Outcome::Reduce(reduced.order, reduced.remaining.0)),
+        Event::OrderTriggered { order, .. } => Some(Outcome::Trigger(order)),
+        Event::ReplaceAnswered { cancel_refused, order_refused, .. } => {
+            Some(Outcome::Replace(cancel_refused, order_refused))
+        }
         Event::Rejected(rejected) => Some(Outcome::Reject(rejected.code)),
         _ => None,
     };
@@ -32,24 +37,36 @@ fn outcomes(events: &[Event]) -> Vec<Outcome> {
 }
 
 /// An order of any kind around a price of 100 whose fields go together.
-fn order(random: &mut Random) -> PlaceOrder {
-    let order = PlaceOrder { ..random::place(random, BTCUSD) };
+fn order(random: &mut Random, now: Timestamp) -> PlaceOrder {
+    let order = random::place(random, BTCUSD, now);
     let by_budget = order.order_type == OrderType::Market
         && order.quantity == Lots::ZERO
         && order.time_in_force == TimeInForce::ImmediateOrCancel;
     let time_in_force = match (order.order_type, order.time_in_force) {
-        (OrderType::LimitMaker, _) => TimeInForce::GoodTillCancel,
-        (OrderType::Market, TimeInForce::GoodTillCancel) => TimeInForce::ImmediateOrCancel,
+        (OrderType::LimitMaker | OrderType::LimitMakerSlide, time_in_force) if !time_in_force.rests() => {
+            TimeInForce::GoodTillCancel
+        }
+        (OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit, time_in_force) if time_in_force.rests() => {
+            TimeInForce::ImmediateOrCancel
+        }
         (_, time_in_force) => time_in_force,
     };
     let price = match (order.order_type, order.price.0) {
-        (OrderType::Market, 0) => 0,
+        (OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit, 0) => 0,
         (_, price) => price.clamp(90, 110),
     };
+    let quantity = if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) };
+    let may_hide = time_in_force.rests() && !order.order_type.waits() && order.order_type != OrderType::Market;
     PlaceOrder {
+        trigger_price: Ticks(if order.order_type.waits() { order.trigger_price.0.clamp(90, 110) } else { 0 }),
         price: Ticks(price),
-        quantity: if by_budget { Lots::ZERO } else { Lots(order.quantity.0.clamp(1, 20)) },
+        quantity,
+        display_quantity: if may_hide { order.display_quantity.min(quantity) } else { Lots::ZERO },
         quote_budget: if by_budget { Atoms(10 + order.quote_budget.0 % 3_000) } else { Atoms::ZERO },
+        expires_at: match time_in_force {
+            TimeInForce::GoodTillDate => order.expires_at.max(Timestamp(now.0 + 1)),
+            _ => Timestamp::ZERO,
+        },
         time_in_force,
         ..order
     }
@@ -60,6 +77,7 @@ fn some_order(random: &mut Random, book: &NaiveBook, account: AccountId) -> Orde
     let resting: Vec<OrderId> = [Side::Bid, Side::Ask]
         .into_iter()
         .flat_map(|side| book.side(side))
+        .chain(book.waiting().iter().copied())
         .filter(|order| order.account == account || random.once_in(10))
         .map(|order| order.id)
         .collect();
@@ -68,20 +86,34 @@ fn some_order(random: &mut Random, book: &NaiveBook, account: AccountId) -> Orde
 
 /// One command to both; they must agree on all that happened and on what is there.
 fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
-    let account = AccountId(1 + u32::try_from(random.below(3)).expect("small"));
+    if random.once_in(12) {
+        venue.wait(random.below(4_000_000_000));
+        let events = venue.must(Command::AdvanceTime);
+        assert_eq!(outcomes(&events), book.expire(venue.now));
+    }
+    let account = AccountId(1 + u32::try_from(random.below(5)).expect("small"));
     let (operation, expected) = match random.below(20) {
         0..13 => {
-            let order = order(random);
+            let order = order(random, venue.now);
             let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
             (Operation::PlaceOrder(order), book.place(id, account, &order))
         }
-        13..16 => {
+        13 => {
+            let (order, target) = (order(random, venue.now), some_order(random, book, account));
+            let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
+            let mode = random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]);
+            let target_reference = OrderReference::OrderId(target);
+            let restriction = CancelRestriction::None;
+            let replace = ReplaceOrder { target: target_reference, restriction, mode, order };
+            (Operation::ReplaceOrder(replace), book.replace(id, account, target, &replace))
+        }
+        14..16 => {
             let id = some_order(random, book, account);
             let target = OrderReference::OrderId(id);
             (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))
         }
         16 => {
-            let client_id = random::place(random, BTCUSD).client_id;
+            let client_id = random::place(random, BTCUSD, venue.now).client_id;
             let id = book.by_client_id(account, &client_id).map_or(OrderId(0), |order| order.id);
             let target = OrderReference::ClientId(client_id);
             (Operation::CancelOrder(CancelOrder { market: BTCUSD, target }), book.cancel(account, id))
@@ -107,19 +139,27 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
         let engine = engine.map(|o| (o.order, o.account, o.client_id, o.price.0, o.quantity.0, o.remaining.0));
         assert!(engine.eq(naive), "{side:?} after {operation:?}");
     }
+    let waiting: Vec<OrderId> = book.waiting().iter().map(|order| order.id).collect();
+    assert!(view.waiting().iter().map(|(_, order)| order.order).eq(waiting), "{operation:?}");
     expected.iter().filter(|outcome| matches!(outcome, Outcome::Fill(..))).count()
 }
 
 /// A venue that is quick to make and never out of room or money.
 fn venue() -> Venue {
     let capacities =
-        Capacities { accounts: 4, assets: 3, markets: 2, keys: 3, digests: 3, agenda: 1, digests_per_key: 1 };
-    Venue::with(Options { max_orders: 128, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() })
+        Capacities { accounts: 6, assets: 3, markets: 2, keys: 5, digests: 5, agenda: 1, digests_per_key: 1 };
+    let traders = 5;
+    let options =
+        Options { traders, max_orders: 1_024, max_levels: 64, capacities, digest_capacity: 1, ..Options::default() };
+    let mut venue = Venue::with(options);
+    venue.send(A, Operation::InviteToSelfTradeGroup { invited: C });
+    venue.send(C, Operation::SetSelfTradeGroup { group: A });
+    venue
 }
 
 #[test]
 fn ten_thousand_short_sequences_agree() {
-    let rolls = prop::collection::vec(any::<u64>(), 1..80);
+    let rolls = prop::collection::vec(any::<u64>(), 1..100);
     let fills = std::cell::Cell::new(0);
     let outcome = random::runner("naive, short sequences", 10_000).run(&rolls, |rolls| {
         let (mut venue, mut book) = (venue(), NaiveBook::default());

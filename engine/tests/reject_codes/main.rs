@@ -6,15 +6,18 @@ mod support;
 mod precedence;
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, Capacities, ChainEntry, Command, Epoch,
-    EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplayGuard, SignedCommand,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, CancelRestriction, Capacities,
+    ChainEntry, Command, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplaceOrder,
+    ReplayGuard, SignedCommand,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Lots, Timestamp};
 
-use support::venue::{SECOND, START, assets, deposit_entry, genesis, markets, public_key, refusal, rejection};
+use support::venue::{
+    SECOND, START, assets, deposit_entry, genesis, markets, public_key, refusal, rejection, replacing,
+};
 use support::{A, B, BTC, BTCUSD, Options, USD, Venue, ask, bid, market_buy};
 
 /// A code, and what reaches it.
@@ -88,6 +91,7 @@ const KEY_CASES: &[Case] = &[
         let signed = SignedCommand { valid_until: START, ..venue.signed(A, Operation::Logon) };
         rejection(&venue.apply(Command::Signed(signed)))
     }),
+    (RejectCode::BadFrame, || rejection(&Venue::new().frame(A, &[]))),
     (RejectCode::KeyAlreadyLive, || rejection(&Venue::new().send(A, Operation::ActivateKey))),
 ];
 
@@ -98,6 +102,13 @@ const ORDER_CASES: &[Case] = &[
         let mut venue = Venue::new();
         venue.set_state(BTCUSD, MarketState::CancelOnly);
         rejection(&venue.place(A, bid(100, 1)))
+    }),
+    (RejectCode::ExpiryPassed, || rejection(&Venue::new().place(A, bid(100, 1).until(0)))),
+    (RejectCode::PriceOutsideBand, || {
+        let mut venue = Venue::new();
+        venue.admin(AdminAction::SetPriceBand { market: BTCUSD, band: 100_000 });
+        venue.placed(A, ask(100, 1));
+        rejection(&venue.place(B, bid(111, 1)))
     }),
     (RejectCode::BadCombination, || rejection(&Venue::new().place(A, bid(100, 1).ioc().post_only()))),
     (RejectCode::PriceOutOfRange, || rejection(&Venue::new().place(A, bid(0, 1)))),
@@ -145,6 +156,34 @@ const ORDER_CASES: &[Case] = &[
     }),
     (RejectCode::InsufficientBalance, || {
         let mut venue = Venue::with(Options { deposit: 0, ..Options::default() });
+        rejection(&venue.place(A, bid(100, 1)))
+    }),
+    (RejectCode::WouldTrigger, || {
+        let mut venue = Venue::new();
+        venue.placed(A, ask(100, 1));
+        venue.placed(B, bid(100, 1));
+        rejection(&venue.place(A, bid(100, 1).stop(100)))
+    }),
+    (RejectCode::RestrictionNotMet, || {
+        let mut venue = Venue::new();
+        let order = venue.placed(A, bid(100, 1));
+        let restriction = CancelRestriction::OnlyPartiallyFilled;
+        let replace = ReplaceOrder { restriction, ..replacing(order, bid(99, 1)) };
+        rejection(&venue.send(A, Operation::ReplaceOrder(replace)))
+    }),
+    (RejectCode::TriggersFull, || {
+        let mut venue = Venue::new();
+        (0..16).for_each(|_| drop(venue.place(A, bid(100, 1).stop(100))));
+        rejection(&venue.place(A, bid(100, 1).stop(100)))
+    }),
+];
+
+/// Cases of what accounts are to each other and to the operators.
+const ACCOUNT_CASES: &[Case] = &[
+    (RejectCode::GroupNotConsented, || rejection(&Venue::new().send(A, Operation::SetSelfTradeGroup { group: B }))),
+    (RejectCode::AccountBlocked, || {
+        let mut venue = Venue::new();
+        venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });
         rejection(&venue.place(A, bid(100, 1)))
     }),
 ];
@@ -249,7 +288,7 @@ fn by_nonces(nonces: &[u64]) -> Option<RejectCode> {
 #[test]
 fn every_code_is_reached() {
     let mut missing: Vec<RejectCode> = RejectCode::ALL.to_vec();
-    for (code, reach) in KEY_CASES.iter().chain(ORDER_CASES).chain(ADMIN_CASES) {
+    for (code, reach) in KEY_CASES.iter().chain(ORDER_CASES).chain(ACCOUNT_CASES).chain(ADMIN_CASES) {
         assert_eq!(reach(), Some(*code));
         missing.retain(|other| other != code);
     }

@@ -5,8 +5,8 @@
 //! book is full, and the market is closed last: see [`turn`].
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, ChainEntry, Command, Deposit, EvidenceGrade,
-    Genesis, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, ChainEntry, Command, Deposit,
+    EvidenceGrade, Genesis, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
     SettlementBinding, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Symbol};
@@ -17,7 +17,7 @@ use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use crate::support::venue::{
     OPERATOR, SECOND, START, deposit_entry, genesis, markets, padded, public_key, refusal, rejection,
 };
-use crate::support::{A, B, BTC, BTCUSD, ETHUSD, Options, USD, Venue, ask, bid};
+use crate::support::{A, B, BTC, BTCUSD, C, Draft, ETHUSD, Options, USD, Venue, ask, bid};
 
 /// A venue and a request that it would accept, until rules are broken.
 struct Request {
@@ -117,8 +117,16 @@ const ADMISSION: &[Rule] = &[
 
 /// Rules of new orders.
 const ORDERS: &[Rule] = &[
+    rule(RejectCode::AccountBlocked, &["client", "trigger"], |request| {
+        request.venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });
+    }),
     rule(RejectCode::MarketUnknown, &["market"], |request| request.order().market = MarketId(9)),
     rule(RejectCode::MarketClosed, &["state"], |request| request.venue.set_state(BTCUSD, MarketState::CancelOnly)),
+    rule(RejectCode::ExpiryPassed, &["expiry", "client"], |request| request.order().expires_at = START),
+    rule(RejectCode::PriceOutsideBand, &["price", "client", "trigger", "levels", "room", "type"], |request| {
+        request.venue.placed(B, ask(200, 1));
+        request.venue.admin(AdminAction::SetPriceBand { market: BTCUSD, band: 100_000 });
+    }),
     rule(RejectCode::BadCombination, &["budget"], |request| request.order().quote_budget = Atoms(1)),
     rule(RejectCode::PriceOutOfRange, &["price"], |request| request.order().price = Ticks(100_001)),
     rule(RejectCode::QuantityOutOfRange, &["quantity"], |request| request.order().quantity = Lots(10_001)),
@@ -157,16 +165,27 @@ const ORDERS: &[Rule] = &[
         assert_eq!(rejection(&request.venue.withdraw(A, USD, needed)), None);
         request.order().quantity = Lots(10_000);
     }),
+    rule(RejectCode::WouldTrigger, &["type", "trigger", "levels", "client"], |request| {
+        request.venue.placed(B, ask(80, 1));
+        request.venue.placed(C, bid(80, 1));
+        *request.order() = Draft(*request.order()).stop(80).0;
+    }),
+    rule(RejectCode::TriggersFull, &["type", "trigger", "levels", "client", "room"], |request| {
+        request.venue.placed(B, bid(80, 1).stop(90));
+        request.venue.placed(B, bid(80, 1).stop(90));
+        *request.order() = Draft(*request.order()).stop(90).0;
+    }),
 ];
 
 /// When a rule is broken: one that prepares the book has to come before one that keeps it from being changed.
 const fn turn(code: RejectCode) -> u8 {
     match code {
         RejectCode::ClientOrderLive | RejectCode::ClientIdInUse => 0,
-        RejectCode::WouldTrade | RejectCode::LevelsFull => 1,
+        RejectCode::PriceOutsideBand => 3,
+        RejectCode::WouldTrade | RejectCode::LevelsFull | RejectCode::WouldTrigger | RejectCode::TriggersFull => 1,
         RejectCode::BookFull => 2,
         RejectCode::InsufficientBalance => 3,
-        RejectCode::MarketClosed => 5,
+        RejectCode::MarketClosed | RejectCode::AccountBlocked => 5,
         code if (code as u16) < RejectCode::MarketUnknown as u16 => 6,
         _ => 4,
     }
@@ -274,8 +293,8 @@ fn deposits_answer_the_lowest_number() {
         let entry = ChainEntry { extra: padded(owner), ..deposit_entry(account, asset, amount.0) };
         assert_eq!(refusal(&venue.enter(entry)), Some(code), "{entry:?}");
         let deposit = Command::Deposit(Deposit { account, owner, asset, amount });
-        assert_eq!(rejection(&venue.apply(deposit)), Some(code), "{deposit:?}");
-        assert_eq!(rejection(&over.apply(deposit)), Some(RejectCode::GenesisOver), "before anything else");
+        assert_eq!(rejection(&venue.apply(&deposit)), Some(code), "{deposit:?}");
+        assert_eq!(rejection(&over.apply(&deposit)), Some(RejectCode::GenesisOver), "before anything else");
     }
 }
 

@@ -114,8 +114,8 @@ fn withdrawals_that_cannot_be_paid_move_nothing_and_the_queue_goes_on() {
 #[test]
 fn nothing_rests_on_the_genesis_after_it() {
     let deposit = Command::Deposit(Deposit { account: A, owner: owner(A), asset: USD, amount: Atoms(1) });
-    assert_eq!(rejection(&Venue::new().apply(deposit)), Some(GenesisOver));
-    assert_eq!(told(&Venue::in_genesis(Options::default()).apply(deposit)), "deposit 1");
+    assert_eq!(rejection(&Venue::new().apply(&deposit)), Some(GenesisOver));
+    assert_eq!(told(&Venue::in_genesis(Options::default()).apply(&deposit)), "deposit 1");
 }
 
 #[test]

@@ -3,13 +3,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bands;
 mod cancels;
 mod chain;
+mod deadlines;
 mod fees;
+mod frames;
 mod funds;
+mod icebergs;
 mod keys;
 mod known_bugs;
 mod markets;
 mod orders;
+mod replace;
 mod replay;
+mod safety;
 mod self_trade;
+mod triggers;

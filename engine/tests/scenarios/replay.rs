@@ -43,11 +43,11 @@ fn by_nonce(nonce: u64, order: Draft) -> Command {
 fn the_same_signed_bytes_make_one_order_and_name_it() {
     let mut venue = Venue::new();
     let request = by_digest(1, venue.now, 5_000, bid(100, 5));
-    assert_eq!(told(&venue.apply(request)), "accepted, rests 5");
+    assert_eq!(told(&venue.apply(&request)), "accepted, rests 5");
     let original = venue.engine.sequence();
     for _ in 0..2 {
         venue.wait(SECOND);
-        match venue.apply(request)[..] {
+        match venue.apply(&request)[..] {
             [Event::Duplicate(duplicate)] => {
                 assert_eq!((duplicate.account, duplicate.original, duplicate.rejected), (A, original, None));
             }
@@ -56,21 +56,21 @@ fn the_same_signed_bytes_make_one_order_and_name_it() {
     }
     check(&venue, "5a | 100 |");
     venue.wait(4 * SECOND);
-    assert_eq!(rejection(&venue.apply(request)), Some(TimestampOutsideWindow), "then its time protects it");
+    assert_eq!(rejection(&venue.apply(&request)), Some(TimestampOutsideWindow), "then its time protects it");
 }
 
 #[test]
 fn a_rejected_request_is_used_up() {
     let mut venue = Venue::with(Options { deposit: 0, ..Options::default() });
     let json = by_digest(1, venue.now, 5_000, bid(100, 5));
-    assert_eq!(rejection(&venue.apply(json)), Some(InsufficientBalance));
+    assert_eq!(rejection(&venue.apply(&json)), Some(InsufficientBalance));
     let original = venue.engine.sequence();
     let binary = by_nonce(1, bid(100, 5));
-    assert_eq!(rejection(&venue.apply(binary)), Some(InsufficientBalance));
+    assert_eq!(rejection(&venue.apply(&binary)), Some(InsufficientBalance));
     venue.deposit(A, USD, 1_000_000);
     let expected = format!("duplicate of {original} InsufficientBalance");
-    assert_eq!(told(&venue.apply(json)), expected, "nobody can send it again now that there is money");
-    assert_eq!(rejection(&venue.apply(binary)), Some(Duplicate));
+    assert_eq!(told(&venue.apply(&json)), expected, "nobody can send it again now that there is money");
+    assert_eq!(rejection(&venue.apply(&binary)), Some(Duplicate));
     check(&venue, "");
 }
 
@@ -95,9 +95,9 @@ fn nonces_go_in_any_order_within_the_window() {
 fn a_request_refused_before_admission_is_not_used_up() {
     let mut venue = Venue::new();
     let early = by_digest(1, Timestamp(venue.now.0 + SECOND), 5_000, bid(100, 5));
-    assert_eq!(rejection(&venue.apply(early)), Some(TimestampOutsideWindow));
+    assert_eq!(rejection(&venue.apply(&early)), Some(TimestampOutsideWindow));
     venue.wait(1);
-    assert_eq!(told(&venue.apply(early)), "accepted, rests 5");
+    assert_eq!(told(&venue.apply(&early)), "accepted, rests 5");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn the_receive_window_is_exact() {
     ];
     for (number, (signed_at, window, expected)) in (0..).zip(cases) {
         let request = by_digest(number, Timestamp(signed_at), window, bid(100, 1));
-        assert_eq!(rejection(&venue.apply(request)), expected, "signed {signed_at}, window {window}, now {now}");
+        assert_eq!(rejection(&venue.apply(&request)), expected, "signed {signed_at}, window {window}, now {now}");
     }
 }
 
@@ -127,22 +127,22 @@ fn a_full_digest_table_empties_with_time() {
     let mut venue = Venue::new();
     for number in 0..8 {
         let request = by_digest(number, venue.now, 1_000, bid(100, 1));
-        assert_eq!(rejection(&venue.apply(request)), None);
+        assert_eq!(rejection(&venue.apply(&request)), None);
     }
     let ninth = |venue: &Venue| by_digest(8, venue.now, 1_000, bid(100, 1));
     let request = ninth(&venue);
-    assert_eq!(rejection(&venue.apply(request)), Some(DigestTableFull));
+    assert_eq!(rejection(&venue.apply(&request)), Some(DigestTableFull));
     let binary = by_nonce(1, bid(100, 1));
-    assert_eq!(rejection(&venue.apply(binary)), None, "nonces need no room");
+    assert_eq!(rejection(&venue.apply(&binary)), None, "nonces need no room");
     let first = by_digest(0, venue.now, 1_000, bid(100, 1));
     assert_eq!(rejection(&venue.apply(first)), Some(Duplicate), "a used one is still told apart");
     // Window + 1 s are over after 2 s; the second in which they end is waited for as a whole.
     venue.wait(2 * SECOND);
     let request = ninth(&venue);
-    assert_eq!(rejection(&venue.apply(request)), Some(DigestTableFull));
+    assert_eq!(rejection(&venue.apply(&request)), Some(DigestTableFull));
     venue.wait(SECOND);
     let request = ninth(&venue);
-    assert_eq!(rejection(&venue.apply(request)), None);
+    assert_eq!(rejection(&venue.apply(&request)), None);
 }
 
 #[test]
@@ -152,14 +152,14 @@ fn a_burst_does_not_lock_its_key_out_when_the_seconds_come_round_again() {
     let mut venue = Venue::with(options);
     for number in 0..64 {
         let request = by_digest(number, venue.now, 60_000, bid(100, 1));
-        assert_eq!(rejection(&venue.apply(request)), None);
+        assert_eq!(rejection(&venue.apply(&request)), None);
     }
     // The burst ends 61 s from its start. 128 s after the start a new request falls into the same time bucket, and
     // whatever of the burst is still there must go first, not wait behind it for another minute.
     venue.wait(128 * SECOND);
     for number in 64..128 {
         let request = by_digest(number, venue.now, 60_000, bid(100, 1));
-        assert_eq!(rejection(&venue.apply(request)), None, "request {number}");
+        assert_eq!(rejection(&venue.apply(&request)), None, "request {number}");
     }
 }
 
@@ -167,7 +167,7 @@ fn a_burst_does_not_lock_its_key_out_when_the_seconds_come_round_again() {
 fn digests_of_one_key_say_nothing_of_anothers() {
     let mut venue = Venue::new();
     let request = by_digest(1, venue.now, 5_000, bid(100, 1));
-    venue.must(request);
+    venue.must(&request);
     let Command::Signed(signed) = request else { panic!("it is signed") };
     let other = SignedCommand { account: crate::support::B, key: KeyId(2), ..signed };
     assert_eq!(told(&venue.apply(Command::Signed(other))), "accepted, rests 1");
@@ -182,16 +182,16 @@ fn a_digest_is_kept_as_long_as_its_time_does_not_protect_it() {
     let mut venue = Venue::with(options);
     let signed_at = Timestamp(venue.now.0 + SECOND - 1);
     let request = by_digest(0, signed_at, 60_000, bid(100, 1));
-    assert_eq!(rejection(&venue.apply(request)), None);
+    assert_eq!(rejection(&venue.apply(&request)), None);
     for number in 1..=60 {
         venue.wait(SECOND);
         // Each other request frees what is over, and that must never be the first one.
         let other = by_digest(number, venue.now, 1, bid(100, 1));
         assert_eq!(rejection(&venue.apply(other)), None);
-        assert_eq!(rejection(&venue.apply(request)), Some(Duplicate), "after {number} s");
+        assert_eq!(rejection(&venue.apply(&request)), Some(Duplicate), "after {number} s");
     }
     venue.now = Timestamp(signed_at.0 + 60 * SECOND);
-    assert_eq!(rejection(&venue.apply(request)), Some(Duplicate), "the last moment");
+    assert_eq!(rejection(&venue.apply(&request)), Some(Duplicate), "the last moment");
     venue.wait(1);
-    assert_eq!(rejection(&venue.apply(request)), Some(TimestampOutsideWindow));
+    assert_eq!(rejection(&venue.apply(&request)), Some(TimestampOutsideWindow));
 }

@@ -18,6 +18,7 @@ pub(crate) struct View {
     balances: BTreeMap<(AccountId, AssetId), Balance>,
     supplies: Vec<Atoms>,
     books: Vec<[Vec<OrderView>; 2]>,
+    waiting: Vec<Vec<(Side, OrderView)>>,
     levels: Vec<[Vec<LevelView>; 2]>,
 }
 
@@ -36,6 +37,7 @@ impl View {
         for spec in engine.market_specs() {
             let book = engine.book(spec.market).expect("listed");
             view.books.push([Side::Bid, Side::Ask].map(|side| book.orders(side).collect()));
+            view.waiting.push(book.waiting());
             view.levels.push([Side::Bid, Side::Ask].map(|side| book.levels(side).collect()));
         }
         view
@@ -46,8 +48,11 @@ impl View {
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {
     view: View,
-    /// The specification in force when each order came to rest.
+    /// The specification in force when each order was accepted.
     accepted_under: BTreeMap<OrderId, MarketSpec>,
+    /// The how-manieth order came to rest, for each that did.
+    rested: BTreeMap<OrderId, usize>,
+    rests: usize,
     reports: BTreeMap<AccountId, u64>,
     feeds: BTreeMap<MarketId, u64>,
     /// Deposits minus withdrawals, by the events; money that was returned is in neither.
@@ -78,7 +83,7 @@ impl Auditor {
         assert_eq!(engine.account_count(), 1 + self.accounts_opened, "each account that was opened is told");
         self.check_conservation(&view);
         self.check_holds(engine, &view);
-        check_books(engine, &view);
+        self.check_books(engine, &view);
         self.check_reported_balances(&view, events);
         self.view = view;
     }
@@ -108,9 +113,13 @@ impl Auditor {
                     assert_eq!(queue_id, self.consumed, "entries are used up in order");
                 }
                 Event::AccountOpened { .. } => self.accounts_opened += 1,
+                Event::OrderAccepted(accepted) => {
+                    let spec = engine.market_specs().find(|spec| spec.market == accepted.market).expect("listed");
+                    self.accepted_under.insert(accepted.order, *spec);
+                }
                 Event::OrderRested(rested) => {
-                    let spec = engine.market_specs().find(|spec| spec.market == rested.market).expect("listed");
-                    self.accepted_under.insert(rested.order, *spec);
+                    self.rests += 1;
+                    self.rested.insert(rested.order, self.rests);
                 }
                 _ => {}
             }
@@ -137,23 +146,57 @@ impl Auditor {
     /// What is held is what the open orders need, to the atom.
     fn check_holds(&self, engine: &Engine, view: &View) {
         let mut needed: BTreeMap<(AccountId, AssetId), u128> = BTreeMap::new();
-        for (spec, sides) in engine.market_specs().zip(&view.books) {
-            for (side, orders) in [Side::Bid, Side::Ask].into_iter().zip(sides) {
-                for order in orders {
-                    let then = self.accepted_under.get(&order.order).expect("its OrderRested came by");
-                    let worst_fee = then.maker_fee.max(then.taker_fee);
-                    let (asset, per_lot) = match side {
-                        Side::Bid => (spec.quote, then.bid_hold_per_lot(order.price, worst_fee)),
-                        Side::Ask => (spec.base, Atoms(spec.base_atoms_per_lot)),
-                    };
-                    *needed.entry((order.account, asset)).or_default() +=
-                        u128::from(per_lot.0) * u128::from(order.remaining.0);
-                }
+        for ((spec, sides), waiting) in engine.market_specs().zip(&view.books).zip(&view.waiting) {
+            let waiting = waiting.iter().map(|(side, order)| (*side, order));
+            let resting = [Side::Bid, Side::Ask].into_iter().zip(sides);
+            let resting = resting.flat_map(|(side, orders)| orders.iter().map(move |order| (side, order)));
+            for (side, order) in resting.chain(waiting) {
+                let then = self.accepted_under.get(&order.order).expect("its OrderAccepted came by");
+                let worst_fee = then.maker_fee.max(then.taker_fee);
+                let (asset, per_lot) = match side {
+                    Side::Bid => (spec.quote, then.bid_hold_per_lot(order.price, worst_fee)),
+                    Side::Ask => (spec.base, Atoms(spec.base_atoms_per_lot)),
+                };
+                *needed.entry((order.account, asset)).or_default() +=
+                    u128::from(per_lot.0) * u128::from(order.remaining.0 + order.reserve.0);
             }
         }
         for (key, balance) in &view.balances {
             let needed = needed.get(key).copied().unwrap_or_default();
             assert_eq!(u128::from(balance.held.0), needed, "held by account {} of asset {}", key.0, key.1);
+        }
+    }
+
+    /// Levels are sorted and sum up their orders, orders stand by arrival, and an open market is not crossed.
+    fn check_books(&self, engine: &Engine, view: &View) {
+        for (spec, (sides, levels)) in engine.market_specs().zip(view.books.iter().zip(&view.levels)) {
+            let best = |orders: &[OrderView]| orders.first().map(|order| order.price);
+            if engine.book(spec.market).expect("listed").state() == MarketState::Open
+                && let (Some(bid), Some(ask)) = (best(&sides[0]), best(&sides[1]))
+            {
+                assert!(bid < ask, "market {} is crossed: {bid} and {ask}", spec.market);
+            }
+            for (orders, levels) in sides.iter().zip(levels) {
+                let mut rebuilt: Vec<LevelView> = Vec::new();
+                for order in orders {
+                    assert!(order.remaining > Lots::ZERO && order.remaining <= order.quantity, "{order:?}");
+                    match rebuilt.last_mut() {
+                        Some(level) if level.price == order.price => {
+                            level.total += order.remaining;
+                            level.orders += 1;
+                        }
+                        _ => rebuilt.push(LevelView { price: order.price, total: order.remaining, orders: 1 }),
+                    }
+                }
+                assert_eq!(&rebuilt, levels, "a level is the sum of its orders");
+                let in_order = |pair: &[OrderView]| {
+                    pair[0].price != pair[1].price || self.rested[&pair[0].order] < self.rested[&pair[1].order]
+                };
+                assert!(orders.windows(2).all(in_order), "first come, first served");
+            }
+            let prices = |levels: &[LevelView]| levels.iter().map(|level| level.price).collect::<Vec<Ticks>>();
+            assert!(prices(&levels[0]).is_sorted_by(|a, b| a > b), "bids fall");
+            assert!(prices(&levels[1]).is_sorted_by(|a, b| a < b), "asks rise");
         }
     }
 
@@ -174,37 +217,6 @@ impl Auditor {
     }
 }
 
-/// Levels are sorted and sum up their orders, orders stand by arrival, and an open market is not crossed.
-fn check_books(engine: &Engine, view: &View) {
-    for (spec, (sides, levels)) in engine.market_specs().zip(view.books.iter().zip(&view.levels)) {
-        let best = |orders: &[OrderView]| orders.first().map(|order| order.price);
-        if engine.book(spec.market).expect("listed").state() == MarketState::Open
-            && let (Some(bid), Some(ask)) = (best(&sides[0]), best(&sides[1]))
-        {
-            assert!(bid < ask, "market {} is crossed: {bid} and {ask}", spec.market);
-        }
-        for (orders, levels) in sides.iter().zip(levels) {
-            let mut rebuilt: Vec<LevelView> = Vec::new();
-            for order in orders {
-                assert!(order.remaining > Lots::ZERO && order.remaining <= order.quantity, "{order:?}");
-                match rebuilt.last_mut() {
-                    Some(level) if level.price == order.price => {
-                        level.total += order.remaining;
-                        level.orders += 1;
-                    }
-                    _ => rebuilt.push(LevelView { price: order.price, total: order.remaining, orders: 1 }),
-                }
-            }
-            assert_eq!(&rebuilt, levels, "a level is the sum of its orders");
-            let in_order = |pair: &[OrderView]| pair[0].price != pair[1].price || pair[0].order < pair[1].order;
-            assert!(orders.windows(2).all(in_order), "first come, first served");
-        }
-        let prices = |levels: &[LevelView]| levels.iter().map(|level| level.price).collect::<Vec<Ticks>>();
-        assert!(prices(&levels[0]).is_sorted_by(|a, b| a > b), "bids fall");
-        assert!(prices(&levels[1]).is_sorted_by(|a, b| a < b), "asks rise");
-    }
-}
-
 /// The private counts in an event, in the order in which they were given.
 fn reports(event: &Event) -> Vec<(AccountId, u64)> {
     match event {
@@ -218,6 +230,11 @@ fn reports(event: &Event) -> Vec<(AccountId, u64)> {
         Event::OrderCanceled(canceled) => vec![(canceled.account, canceled.report_sequence)],
         Event::OrderReduced(reduced) => vec![(reduced.account, reduced.report_sequence)],
         Event::CancelAllAccepted { account, report_sequence, .. }
+        | Event::OrderTriggered { account, report_sequence, .. }
+        | Event::FrameAccepted { account, report_sequence, .. }
+        | Event::CancelAllTimerSet { account, report_sequence, .. }
+        | Event::OperationDone { account, report_sequence, .. }
+        | Event::ReplaceAnswered { account, report_sequence, .. }
         | Event::DepositCredited { account, report_sequence, .. }
         | Event::Withdrawn { account, report_sequence, .. } => vec![(*account, *report_sequence)],
         _ => Vec::new(),
@@ -232,7 +249,7 @@ fn feed(event: &Event) -> Option<(MarketId, u64)> {
         Event::OrderCanceled(canceled) if canceled.feed_sequence != 0 => {
             Some((canceled.market, canceled.feed_sequence))
         }
-        Event::OrderReduced(reduced) => Some((reduced.market, reduced.feed_sequence)),
+        Event::OrderReduced(reduced) if reduced.feed_sequence != 0 => Some((reduced.market, reduced.feed_sequence)),
         Event::MarketStateChanged { market, feed_sequence, .. } => Some((*market, *feed_sequence)),
         _ => None,
     }

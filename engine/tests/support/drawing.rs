@@ -7,6 +7,7 @@ use lakh_engine::BookView;
 use lakh_engine::command::Side;
 use lakh_engine::event::Event;
 use lakh_engine::ids::AccountId;
+use lakh_engine::units::Timestamp;
 
 use super::BTCUSD;
 use super::venue::Venue;
@@ -92,6 +93,24 @@ fn sentence(event: &Event) -> Option<String> {
         Event::EpochStarted { epoch } => format!("epoch {epoch}"),
         Event::MarketStateChanged { state, .. } => format!("state {state:?}"),
         Event::FeesChanged { .. } => "fees".to_owned(),
+        Event::ReplaceAnswered { cancel_refused, order_refused, .. } => match (cancel_refused, order_refused) {
+            (None, None) => "replaced".to_owned(),
+            (Some(code), _) => format!("replaced but {code:?}"),
+            (None, Some(code)) => format!("not replaced {code:?}"),
+        },
+        Event::CancelAllTimerSet { at: Timestamp::ZERO, .. } => "timer off".to_owned(),
+        Event::CancelAllTimerSet { .. } => "timer".to_owned(),
+        Event::PriceBandChanged { band, .. } => format!("band {band}"),
+        Event::AccountBlockChanged { account, block } => format!("{} {block:?}", letter(*account)),
+        Event::DisconnectModeChanged { account, mode } => format!("{} {mode:?}", letter(*account)),
+        Event::FrameAccepted { operations, .. } => format!("frame of {operations}"),
+        Event::OperationDone { index, refused: None, .. } => format!("{index} done"),
+        Event::OperationDone { index, refused: Some(code), .. } => format!("{index} refused {code:?}"),
+        Event::OrderTriggered { account, last_price, .. } => format!("{} triggered at {last_price}", letter(*account)),
+        Event::SelfTradeGroupChanged { account, group } => format!("{} in group {group}", letter(*account)),
+        Event::SelfTradeGroupInvited { account, invited } => {
+            format!("{} invited by {}", letter(*invited), letter(*account))
+        }
         Event::AccountPolicyChanged { .. } => "policy".to_owned(),
         Event::AssetListed(_) | Event::MarketListed(_) => "listed".to_owned(),
         Event::KeyRegistered { key, .. } => format!("key {key} registered"),

@@ -3,9 +3,10 @@
 //! Every randomised test takes its seed from [`seed`], which prints it; `LAKH_TEST_SEED` sets another one.
 
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, ChainEntry, Command,
-    Deposit, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
-    ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
+    FrameOperation, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
@@ -68,13 +69,20 @@ pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
     if venue.engine.agenda_pending() && !random.once_in(4) {
         return Command::Continue;
     }
+    // The sequencer lets time pass as soon as something is due; mostly that is what happens here too.
+    if venue.engine.next_deadline().is_some_and(|deadline| deadline <= venue.now) && !random.once_in(4) {
+        return Command::AdvanceTime;
+    }
     match random.below(100) {
-        0..82 => Command::Signed(signed(random, venue)),
+        0..4 => Command::Frame(frame(random, venue)),
+        4..82 => Command::Signed(signed(random, venue)),
         82..90 if closed_market(venue).is_some() => Command::Admin(admin(random, venue)),
         82..90 => Command::Signed(signed(random, venue)),
         90..96 => chain_command(random, venue),
         96..98 => Command::Admin(admin(random, venue)),
-        98 => random.pick(&[Command::AdvanceTime, Command::Continue]),
+        98 if random.once_in(3) => Command::SessionEnded { account: other(random) },
+        98 if random.once_in(2) => Command::AdvanceTime,
+        98 => Command::Continue,
         _ => Command::Epoch(Epoch {
             epoch: venue.engine.epoch() + u32::try_from(random.below(2)).expect("small"),
             software: Reason::EMPTY,
@@ -84,6 +92,12 @@ pub(crate) fn command(random: &mut Random, venue: &Venue) -> Command {
 
 fn account(random: &mut Random) -> AccountId {
     AccountId(1 + u32::try_from(random.below(3)).expect("small"))
+}
+
+/// An account that there is, most of the time.
+fn other(random: &mut Random) -> AccountId {
+    let bound = if random.once_in(10) { 9 } else { 4 };
+    AccountId(u32::try_from(random.below(bound)).expect("small"))
 }
 
 fn asset(random: &mut Random) -> AssetId {
@@ -131,7 +145,8 @@ fn signed(random: &mut Random, venue: &Venue) -> SignedCommand {
 fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operation {
     let market = market(random);
     match random.below(100) {
-        0..66 => Operation::PlaceOrder(place(random, market)),
+        0..8 => Operation::ReplaceOrder(replace(random, venue, (account, market))),
+        8..66 => Operation::PlaceOrder(place(random, market, venue.now)),
         66..82 => Operation::CancelOrder(CancelOrder { market, target: target(random, venue, (account, market)) }),
         82..94 => Operation::AmendOrder(AmendOrder {
             market,
@@ -142,42 +157,77 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
             market: random.pick(&[None, Some(market)]),
             side: random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]),
         }),
-        97..99 => random.pick(&[Operation::Logon, Operation::ActivateKey]),
+        97 if random.once_in(2) => Operation::CancelAllAfter { timeout_ms: random.pick(&[0, 100, 2_000]) },
+        97 => random.pick(&[
+            Operation::Logon,
+            Operation::ActivateKey,
+            Operation::SetDisconnectMode { mode: DisconnectMode::Keep },
+            Operation::SetDisconnectMode { mode: DisconnectMode::CancelAll },
+        ]),
+        98 if random.once_in(2) => Operation::SetSelfTradeGroup { group: other(random) },
+        98 => Operation::InviteToSelfTradeGroup { invited: other(random) },
         _ => Operation::RevokeKey,
     }
 }
 
 /// An order of any kind around a price of 100, sometimes of no legal kind.
-pub(crate) fn place(random: &mut Random, market: MarketId) -> PlaceOrder {
-    let order_type = random.pick(&[OrderType::Limit, OrderType::Limit, OrderType::LimitMaker, OrderType::Market]);
+pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> PlaceOrder {
+    let order_type = match random.below(20) {
+        0..10 => OrderType::Limit,
+        10..12 => OrderType::LimitMaker,
+        12 => OrderType::LimitMakerSlide,
+        13..16 => OrderType::Market,
+        16 => OrderType::StopLoss,
+        17 => OrderType::StopLossLimit,
+        18 => OrderType::TakeProfit,
+        _ => OrderType::TakeProfitLimit,
+    };
     let by_budget = order_type == OrderType::Market && random.once_in(2);
     let time_in_force = match order_type {
-        OrderType::Market if random.once_in(4) => TimeInForce::FillOrKill,
-        OrderType::Market => TimeInForce::ImmediateOrCancel,
-        OrderType::Limit => random.pick(&[
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if random.once_in(4) => TimeInForce::FillOrKill,
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => TimeInForce::ImmediateOrCancel,
+        OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit => random.pick(&[
             TimeInForce::GoodTillCancel,
             TimeInForce::GoodTillCancel,
             TimeInForce::ImmediateOrCancel,
             TimeInForce::FillOrKill,
+            TimeInForce::GoodTillDate,
         ]),
-        OrderType::LimitMaker => TimeInForce::GoodTillCancel,
+        OrderType::LimitMaker | OrderType::LimitMakerSlide => {
+            random.pick(&[TimeInForce::GoodTillCancel, TimeInForce::GoodTillDate])
+        }
     };
     let price = match order_type {
-        OrderType::Market if random.once_in(2) => 0,
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if random.once_in(2) => 0,
         _ => 95 + random.below(11),
     };
+    let quantity = if by_budget { 0 } else { 1 + random.below(20) };
+    let may_hide = time_in_force.rests() && !order_type.waits();
     let mut order = PlaceOrder {
         market,
         side: random.pick(&[Side::Bid, Side::Ask]),
         order_type,
         time_in_force,
         price: Ticks(price),
-        quantity: Lots(if by_budget { 0 } else { 1 + random.below(20) }),
+        trigger_price: Ticks(if order_type.waits() { 92 + random.below(17) } else { 0 }),
+        quantity: Lots(quantity),
+        display_quantity: Lots(if may_hide && random.once_in(3) { 1 + random.below(quantity) } else { 0 }),
         quote_budget: Atoms(if by_budget { 1 + random.below(20_000) } else { 0 }),
-        self_trade_mode: random.pick(&[SelfTradeMode::None, SelfTradeMode::ExpireTaker, SelfTradeMode::ExpireMaker]),
+        self_trade_mode: random.pick(&[
+            SelfTradeMode::None,
+            SelfTradeMode::ExpireTaker,
+            SelfTradeMode::ExpireMaker,
+            SelfTradeMode::ExpireBoth,
+            SelfTradeMode::Decrement,
+        ]),
+        expires_at: match time_in_force {
+            TimeInForce::GoodTillDate => Timestamp(now.0 + random.below(20_000_000_000)),
+            _ => Timestamp::ZERO,
+        },
         client_id: ClientId::new(random.pick(&CLIENT_IDS)).expect("short"),
     };
     match random.below(60) {
+        4 => order.trigger_price = Ticks(random.pick(&[0, 100, 100_001, u64::MAX])),
         0 => order.price = Ticks(random.pick(&[0, 1, 100_000, 100_001, u64::MAX])),
         1 => order.quantity = Lots(random.pick(&[0, 1, 10_000, 10_001, u64::MAX])),
         2 => order.quote_budget = Atoms(random.pick(&[0, 1, 1 << 40, u64::MAX])),
@@ -185,6 +235,33 @@ pub(crate) fn place(random: &mut Random, market: MarketId) -> PlaceOrder {
         _ => {}
     }
     order
+}
+
+/// A few operations under one signature, sometimes none.
+fn frame(random: &mut Random, venue: &Venue) -> FrameCommand {
+    let SignedCommand { account, key, grade, replay_guard, valid_until, .. } = signed(random, venue);
+    let one = |random: &mut Random| loop {
+        match operation(random, venue, account) {
+            Operation::PlaceOrder(order) => return FrameOperation::PlaceOrder(order),
+            Operation::CancelOrder(cancel) => return FrameOperation::CancelOrder(cancel),
+            Operation::AmendOrder(amend) => return FrameOperation::AmendOrder(amend),
+            Operation::ReplaceOrder(replace) => return FrameOperation::ReplaceOrder(replace),
+            _ => {}
+        }
+    };
+    let operations = (0..random.below(7)).map(|_| one(random)).collect();
+    FrameCommand { account, key, grade, replay_guard, valid_until, operations }
+}
+
+/// A cancel-replace of any kind.
+fn replace(random: &mut Random, venue: &Venue, (account, market): (AccountId, MarketId)) -> ReplaceOrder {
+    use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
+    ReplaceOrder {
+        target: target(random, venue, (account, market)),
+        restriction: random.pick(&[CancelRestriction::None, CancelRestriction::None, OnlyNew, OnlyPartiallyFilled]),
+        mode: random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]),
+        order: place(random, market, venue.now),
+    }
 }
 
 /// A live order of the account, or whatever else.
@@ -198,6 +275,7 @@ fn target(random: &mut Random, venue: &Venue, (account, market): (AccountId, Mar
             .flat_map(|side| book.orders(side))
             .filter(|order| order.account == account || random.0.is_multiple_of(7))
             .map(|order| order.order)
+            .chain(book.waiting().into_iter().map(|(_, order)| order.order))
             .collect(),
         None => Vec::new(),
     };
@@ -286,7 +364,8 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
         market = closed;
     }
     let action = match random.below(20) {
-        0..7 => AdminAction::SetFees {
+        0 => AdminAction::SetPriceBand { market, band: random.pick(&[0, 0, 20_000, 50_000, 1_000_001]) },
+        1..7 => AdminAction::SetFees {
             market,
             maker_fee: FeeRate(random.pick(&[-1_000, 0, 500, 10_000, 200_000])),
             taker_fee: FeeRate(random.pick(&[0, 1_000, 1_500, 30_000])),
@@ -306,6 +385,10 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
         14..17 => AdminAction::SetAccountPolicy {
             account: account(random),
             minimum_grade: random.pick(&[EvidenceGrade::Delegated, EvidenceGrade::Signed]),
+        },
+        17 if random.once_in(2) => AdminAction::BlockAccount {
+            account: other(random),
+            block: if random.once_in(4) { AccountBlock::Blocked } else { AccountBlock::None },
         },
         17 => AdminAction::RevokeKey { key: KeyId(4 + u32::try_from(random.below(4)).expect("small")) },
         _ => AdminAction::RegisterKey(RegisterKey {

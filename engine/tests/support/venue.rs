@@ -1,11 +1,13 @@
 //! The venue itself: set-up, sequence, time and nonces.
 
+use std::borrow::Borrow;
+
 use lakh_engine::Engine;
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, Capacities, ChainEntry,
-    ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, Genesis, MarketState, Mode, Operation, OrderReference,
-    OrderType, PlaceOrder, RegisterKey, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
+    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
+    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
@@ -190,10 +192,11 @@ impl Venue {
     }
 
     /// Applies a command now, whatever comes of it.
-    pub(crate) fn apply(&mut self, command: Command) -> Vec<Event> {
+    pub(crate) fn apply(&mut self, command: impl Borrow<Command>) -> Vec<Event> {
+        let command = command.borrow();
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        self.journal.push((self.now, command));
-        self.engine.apply(sequence, self.now, &command, &mut self.events);
+        self.journal.push((self.now, command.clone()));
+        self.engine.apply(sequence, self.now, command, &mut self.events);
         self.events.clone()
     }
 
@@ -203,7 +206,8 @@ impl Venue {
     }
 
     /// Applies a command that must not be refused.
-    pub(crate) fn must(&mut self, command: Command) -> Vec<Event> {
+    pub(crate) fn must(&mut self, command: impl Borrow<Command>) -> Vec<Event> {
+        let command = command.borrow();
         let events = self.apply(command);
         assert_eq!(rejection(&events), None, "{command:?}");
         events
@@ -260,6 +264,22 @@ impl Venue {
         }
     }
 
+    /// One more key for an account, which has signed for itself.
+    pub(crate) fn register_live_key(&mut self, account: AccountId, number: u32) -> KeyId {
+        let public_key = public_key(number);
+        let expires_at = Timestamp::ZERO;
+        let registration = RegisterKey { account, public_key, epoch: 1, expires_at, digest_capacity: 1 };
+        let key = self.register_key(registration).expect("a new key");
+        let activation = self.signed_by(key, account, Operation::ActivateKey);
+        self.must(activation);
+        key
+    }
+
+    /// A request of any key for the next sequence, whose number is its nonce.
+    pub(crate) fn signed_by(&self, key: KeyId, account: AccountId, operation: Operation) -> Command {
+        Command::Signed(SignedCommand { key, ..self.signed(account, operation) })
+    }
+
     /// A request of the account's first key for the next sequence, whose number is its nonce.
     pub(crate) fn signed(&self, account: AccountId, operation: Operation) -> SignedCommand {
         SignedCommand {
@@ -276,6 +296,24 @@ impl Venue {
     pub(crate) fn send(&mut self, account: AccountId, operation: Operation) -> Vec<Event> {
         let signed = self.signed(account, operation);
         self.apply(Command::Signed(signed))
+    }
+
+    /// A frame of the account's first key for the next sequence, whose number is its nonce.
+    pub(crate) fn framed(&self, account: AccountId, operations: &[FrameOperation]) -> FrameCommand {
+        FrameCommand {
+            account,
+            key: KeyId(account.0),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Nonce { nonce: self.engine.sequence().0 + 1 },
+            valid_until: Timestamp::ZERO,
+            operations: operations.into(),
+        }
+    }
+
+    /// Sends operations under one signature.
+    pub(crate) fn frame(&mut self, account: AccountId, operations: &[FrameOperation]) -> Vec<Event> {
+        let frame = self.framed(account, operations);
+        self.apply(Command::Frame(frame))
     }
 
     /// Places an order.
@@ -300,6 +338,11 @@ impl Venue {
     /// Cancels an order of the first market by either id.
     pub(crate) fn cancel_by(&mut self, account: AccountId, target: OrderReference) -> Vec<Event> {
         self.send(account, Operation::CancelOrder(CancelOrder { market: BTCUSD, target }))
+    }
+
+    /// Takes an order off and places another one, both or neither.
+    pub(crate) fn replace(&mut self, account: AccountId, target: OrderId, order: Draft) -> Vec<Event> {
+        self.send(account, Operation::ReplaceOrder(replacing(target, order)))
     }
 
     /// Makes an order of the first market smaller.
@@ -386,6 +429,11 @@ pub(crate) fn deposit_entry(account: AccountId, asset: AssetId, amount: u64) -> 
     ChainEntry { extra: padded(owner(account)), ..entry(ChainEntryKind::Deposit, account, asset, amount) }
 }
 
+/// The same deposit, of the owner of another account.
+pub(crate) fn by_owner_of(account: AccountId, entry: ChainEntry) -> ChainEntry {
+    ChainEntry { extra: padded(owner(account)), ..entry }
+}
+
 /// A withdrawal.
 pub(crate) fn withdrawal_entry(account: AccountId, asset: AssetId, amount: u64) -> ChainEntry {
     entry(ChainEntryKind::Withdrawal, account, asset, amount)
@@ -425,23 +473,23 @@ pub(crate) fn rejection(events: &[Event]) -> Option<RejectCode> {
     }
 }
 
+/// A request to take an order off and place another one, both or neither.
+pub(crate) fn replacing(target: OrderId, order: Draft) -> ReplaceOrder {
+    ReplaceOrder {
+        target: OrderReference::OrderId(target),
+        restriction: CancelRestriction::None,
+        mode: ReplaceMode::StopOnFailure,
+        order: order.0,
+    }
+}
+
 /// An order in the making.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draft(pub(crate) PlaceOrder);
 
 /// A limit buy, good till cancelled, of the first market.
 pub(crate) fn bid(price: u64, quantity: u64) -> Draft {
-    Draft(PlaceOrder {
-        market: BTCUSD,
-        side: Side::Bid,
-        order_type: OrderType::Limit,
-        time_in_force: TimeInForce::GoodTillCancel,
-        price: Ticks(price),
-        quantity: Lots(quantity),
-        quote_budget: Atoms::ZERO,
-        self_trade_mode: SelfTradeMode::None,
-        client_id: ClientId::EMPTY,
-    })
+    Draft(PlaceOrder::limit(BTCUSD, Side::Bid, Ticks(price), Lots(quantity)))
 }
 
 /// A limit sell, good till cancelled, of the first market.
@@ -478,6 +526,29 @@ impl Draft {
     /// Fill or kill.
     pub(crate) fn fok(self) -> Self {
         Self(PlaceOrder { time_in_force: TimeInForce::FillOrKill, ..self.0 })
+    }
+
+    /// Waits for the last price to come against it, down to or up to this price.
+    pub(crate) fn stop(self, trigger_price: u64) -> Self {
+        let order_type = if self.0.price.is_zero() { OrderType::StopLoss } else { OrderType::StopLossLimit };
+        Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
+    }
+
+    /// Waits for the last price to come to meet it, up to or down to this price.
+    pub(crate) fn profit(self, trigger_price: u64) -> Self {
+        let order_type = if self.0.price.is_zero() { OrderType::TakeProfit } else { OrderType::TakeProfitLimit };
+        Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
+    }
+
+    /// Showing only so much at a time.
+    pub(crate) fn showing(self, display_quantity: u64) -> Self {
+        Self(PlaceOrder { display_quantity: Lots(display_quantity), ..self.0 })
+    }
+
+    /// Good till this many seconds after the venue's start.
+    pub(crate) fn until(self, seconds: u64) -> Self {
+        let expires_at = Timestamp(START.0 + seconds * SECOND);
+        Self(PlaceOrder { time_in_force: TimeInForce::GoodTillDate, expires_at, ..self.0 })
     }
 
     /// Post-only.

@@ -77,15 +77,15 @@ impl BookChange {
                 LevelChange::Add(rested.remaining),
             )),
             Event::Trade(trade) => {
-                let kind = if trade.maker.remaining.is_zero() { LevelChange::Remove } else { LevelChange::Reduce };
+                let kind = if trade.maker_displayed.is_zero() { LevelChange::Remove } else { LevelChange::Reduce };
                 let side = trade.taker_side.opposite();
                 Some(trade.market).zip(change(side, trade.price, trade.feed_sequence, kind(trade.quantity)))
             }
             Event::OrderCanceled(canceled) if canceled.feed_sequence != 0 => {
-                let kind = LevelChange::Remove(canceled.remaining);
+                let kind = LevelChange::Remove(canceled.displayed);
                 Some(canceled.market).zip(change(canceled.side, canceled.price, canceled.feed_sequence, kind))
             }
-            Event::OrderReduced(reduced) => {
+            Event::OrderReduced(reduced) if reduced.feed_sequence != 0 => {
                 let kind = LevelChange::Reduce(reduced.reduced_by);
                 Some(reduced.market).zip(change(reduced.side, reduced.price, reduced.feed_sequence, kind))
             }

@@ -35,17 +35,15 @@ pub(super) fn place(fields: Fields<'_>, directory: &Directory) -> Result<Intent,
         OrderType::Limit => limit(fields, &market)?,
         OrderType::LimitMaker => limit_maker(fields, &market)?,
         OrderType::Market => at_market(fields, &market)?,
+        _ => return Err(refusal::order_type()),
     };
     let placed = PlaceOrder {
-        market: market.spec.market,
-        side,
         order_type: terms.order_type,
         time_in_force: terms.time_in_force,
-        price: terms.price,
-        quantity: terms.quantity,
         quote_budget: terms.quote_budget,
         self_trade_mode: self_trade_mode(fields)?,
         client_id: fields.new_client_id()?,
+        ..PlaceOrder::limit(market.spec.market, side, terms.price, terms.quantity)
     };
     let shape = response_shape(fields, order_type)?;
     Ok(Intent::operation(Operation::PlaceOrder(placed), fields.valid_until()?, shape))
@@ -141,7 +139,7 @@ fn response_shape(fields: Fields<'_>, order_type: OrderType) -> Result<AnswerSha
     match (fields.text("newOrderRespType"), order_type) {
         (Some("ACK"), _) | (None, OrderType::LimitMaker) => Ok(AnswerShape::OrderAck),
         (Some("RESULT"), _) => Ok(AnswerShape::OrderResult),
-        (Some("FULL"), _) | (None, OrderType::Limit | OrderType::Market) => Ok(AnswerShape::OrderFull),
+        (Some("FULL"), _) | (None, _) => Ok(AnswerShape::OrderFull),
         (Some(_), _) => Err(refusal::invalid_value("newOrderRespType")),
     }
 }

@@ -13,21 +13,26 @@ pub const fn side(side: Side) -> &'static str {
     }
 }
 
-/// `LIMIT`, `LIMIT_MAKER` or `MARKET`.
+/// `LIMIT`, `LIMIT_MAKER`, `MARKET`, or one of the types that wait for a trigger price.
 pub const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Limit => "LIMIT",
-        OrderType::LimitMaker => "LIMIT_MAKER",
+        OrderType::LimitMaker | OrderType::LimitMakerSlide => "LIMIT_MAKER",
         OrderType::Market => "MARKET",
+        OrderType::StopLoss => "STOP_LOSS",
+        OrderType::StopLossLimit => "STOP_LOSS_LIMIT",
+        OrderType::TakeProfit => "TAKE_PROFIT",
+        OrderType::TakeProfitLimit => "TAKE_PROFIT_LIMIT",
     }
 }
 
-/// `GTC`, `IOC` or `FOK`.
+/// `GTC`, `IOC`, `FOK` or `GTD`.
 pub const fn time_in_force(time_in_force: TimeInForce) -> &'static str {
     match time_in_force {
         TimeInForce::GoodTillCancel => "GTC",
         TimeInForce::ImmediateOrCancel => "IOC",
         TimeInForce::FillOrKill => "FOK",
+        TimeInForce::GoodTillDate => "GTD",
     }
 }
 
@@ -37,6 +42,8 @@ pub const fn self_trade_mode(mode: SelfTradeMode) -> &'static str {
         SelfTradeMode::None => "NONE",
         SelfTradeMode::ExpireTaker => "EXPIRE_TAKER",
         SelfTradeMode::ExpireMaker => "EXPIRE_MAKER",
+        SelfTradeMode::ExpireBoth => "EXPIRE_BOTH",
+        SelfTradeMode::Decrement => "DECREMENT",
     }
 }
 
@@ -58,6 +65,8 @@ pub const fn expiry_reason(reason: CancelReason) -> Option<&'static str> {
         CancelReason::NotFilled => Some("UNFILLED_IOC_QUANTITY_EXPIRED"),
         CancelReason::FillOrKill => Some("UNFILLED_FOK_ORDER_EXPIRED"),
         CancelReason::MaxFills => Some("MAX_FILLS_REACHED"),
+        CancelReason::Expired => Some("GTD_EXPIRED"),
+        CancelReason::LevelsFull => Some("BOOK_FULL"),
         CancelReason::Requested | CancelReason::MassCancel | CancelReason::SelfTrade => None,
     }
 }

@@ -57,8 +57,8 @@ impl Execution<'_> {
             Self::Trade { .. } => "TRADE",
             Self::Canceled(event) => match event.reason {
                 CancelReason::Requested | CancelReason::MassCancel => "CANCELED",
-                CancelReason::NotFilled | CancelReason::FillOrKill | CancelReason::MaxFills => "EXPIRED",
                 CancelReason::SelfTrade => "TRADE_PREVENTION",
+                _ => "EXPIRED",
             },
             Self::Reduced(_) => "REPLACED",
         }

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use lakh_engine::Engine;
 use lakh_engine::command::{
     AmendOrder, CancelOrder, Command, EvidenceGrade, Operation, OrderReference, OrderType, PlaceOrder, ReplayGuard,
-    SelfTradeMode, Side, SignedCommand, TimeInForce,
+    Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::units::{Lots, Ticks, Timestamp};
 
 use crate::error::LoadtestError;
 use crate::flow::fills::FillWriter;
@@ -261,17 +261,7 @@ fn place_order(client_id: ClientId, kind: NewOrderKind, side: Side, size: (Ticks
         NewOrderKind::PostOnly => (OrderType::LimitMaker, TimeInForce::GoodTillCancel),
         NewOrderKind::ImmediateOrCancel => (OrderType::Limit, TimeInForce::ImmediateOrCancel),
     };
-    PlaceOrder {
-        market: FLOW_MARKET,
-        side,
-        order_type,
-        time_in_force,
-        price: size.0,
-        quantity: size.1,
-        quote_budget: Atoms::ZERO,
-        self_trade_mode: SelfTradeMode::None,
-        client_id,
-    }
+    PlaceOrder { order_type, time_in_force, client_id, ..PlaceOrder::limit(FLOW_MARKET, side, size.0, size.1) }
 }
 
 /// The flow's id as a client id: its decimal text.

@@ -122,7 +122,7 @@ mod tests {
     use lakh_engine::command::{OrderType, SelfTradeMode, TimeInForce};
     use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderRested, TradeParty};
     use lakh_engine::ids::{AccountId, MarketId, TradeId};
-    use lakh_engine::units::Atoms;
+    use lakh_engine::units::{Atoms, Timestamp};
 
     use super::*;
 
@@ -139,7 +139,10 @@ mod tests {
             self_trade_mode: SelfTradeMode::None,
             price: Ticks(10),
             quantity: Lots(5),
+            display_quantity: Lots(0),
             quote_budget: Atoms(0),
+            trigger_price: Ticks(0),
+            expires_at: Timestamp::ZERO,
         })
     }
 
@@ -164,6 +167,7 @@ mod tests {
             side: Side::Bid,
             price: Ticks(10),
             remaining: Lots(5),
+            displayed: Lots(5),
             reason: CancelReason::Requested,
             feed_sequence: 1,
         })
@@ -184,6 +188,7 @@ mod tests {
             taker_side,
             price: Ticks(10),
             quantity: Lots(2),
+            maker_displayed: Lots(maker_left),
             maker: party(maker, maker_left),
             // A market order by quote budget says 0 although it goes on.
             taker: party(taker, 0),

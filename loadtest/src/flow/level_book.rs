@@ -54,7 +54,7 @@ impl LevelBook {
             }
             Event::Trade(trade) if trade.market == self.market => {
                 self.advance(trade.feed_sequence)?;
-                let maker = self.take(trade.maker.order, trade.quantity, trade.maker.remaining)?;
+                let maker = self.take(trade.maker.order, trade.quantity, trade.maker_displayed)?;
                 if maker.price != trade.price || maker.side == trade.taker_side {
                     return Err(format!("trade {} is not at its maker's price and side", trade.trade));
                 }
@@ -62,9 +62,9 @@ impl LevelBook {
             }
             Event::OrderCanceled(canceled) if canceled.market == self.market && canceled.feed_sequence != 0 => {
                 self.advance(canceled.feed_sequence)?;
-                self.take(canceled.order, canceled.remaining, Lots::ZERO).map(|_| ())
+                self.take(canceled.order, canceled.displayed, Lots::ZERO).map(|_| ())
             }
-            Event::OrderReduced(reduced) if reduced.market == self.market => {
+            Event::OrderReduced(reduced) if reduced.market == self.market && reduced.feed_sequence != 0 => {
                 self.advance(reduced.feed_sequence)?;
                 self.take(reduced.order, reduced.reduced_by, reduced.remaining).map(|_| ())
             }
@@ -178,6 +178,7 @@ mod tests {
             taker_side: Side::Ask,
             price: Ticks(10),
             quantity: Lots(quantity),
+            maker_displayed: Lots(left),
             maker: party(maker, left),
             taker: party(99, 0),
         })
@@ -192,6 +193,7 @@ mod tests {
             side: Side::Bid,
             price: Ticks(10),
             remaining: Lots(remaining),
+            displayed: Lots(remaining),
             reason: CancelReason::Requested,
             feed_sequence,
         })

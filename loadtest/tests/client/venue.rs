@@ -12,12 +12,12 @@ use futures_util::{SinkExt, StreamExt};
 use lakh_engine::Engine;
 use lakh_engine::command::{
     AmendOrder, CancelOrder, Command, EvidenceGrade, Operation, OrderReference, OrderType, PlaceOrder, ReplayGuard,
-    SelfTradeMode, Side, SignedCommand, TimeInForce,
+    Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::{Event, Trade, TradeParty};
 use lakh_engine::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::units::{Lots, Ticks, Timestamp};
 use lakh_loadtest::flow::format::FlowBounds;
 use lakh_loadtest::flow::judge::Depth;
 use lakh_loadtest::flow::level_book::LevelBook;
@@ -203,17 +203,11 @@ impl Venue {
             ("LIMIT_MAKER", None) => (OrderType::LimitMaker, TimeInForce::GoodTillCancel),
             other => panic!("{other:?}"),
         };
-        PlaceOrder {
-            market: FLOW_MARKET,
-            side: parse_side(text(params, "side")).unwrap(),
-            order_type,
-            time_in_force,
-            price: self.market.parse_price(text(params, "price")).unwrap(),
-            quantity: self.market.parse_quantity(text(params, "quantity")).unwrap(),
-            quote_budget: Atoms::ZERO,
-            self_trade_mode: SelfTradeMode::None,
-            client_id: ClientId::new(text(params, "newClientOrderId")).unwrap(),
-        }
+        let side = parse_side(text(params, "side")).unwrap();
+        let price = self.market.parse_price(text(params, "price")).unwrap();
+        let quantity = self.market.parse_quantity(text(params, "quantity")).unwrap();
+        let client_id = ClientId::new(text(params, "newClientOrderId")).unwrap();
+        PlaceOrder { order_type, time_in_force, client_id, ..PlaceOrder::limit(FLOW_MARKET, side, price, quantity) }
     }
 
     fn depth(&self, limit: u64) -> Value {

@@ -172,7 +172,10 @@ impl Scene {
             self_trade_mode: SelfTradeMode::ExpireMaker,
             price: Ticks(order.price),
             quantity: Lots(order.quantity),
+            display_quantity: Lots(0),
             quote_budget: Atoms(order.quote_budget),
+            trigger_price: Ticks(0),
+            expires_at: Timestamp::ZERO,
         })
     }
 
@@ -208,6 +211,7 @@ impl Scene {
             taker_side: taker.side,
             price: Ticks(maker.price),
             quantity: Lots(quantity),
+            maker_displayed: maker_party.remaining,
             maker: maker_party,
             taker: taker_party,
         })
@@ -224,6 +228,7 @@ impl Scene {
             side: order.side,
             price: Ticks(order.price),
             remaining: Lots(remaining),
+            displayed: Lots(remaining),
             reason,
             feed_sequence: if incoming { 0 } else { self.next_feed(order.market) },
         })

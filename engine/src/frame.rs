@@ -1,0 +1,142 @@
+//! Frames: up to 64 operations under one signature, each with a result of its own.
+//!
+//! The frame is admitted once, as a whole; then its operations are carried out in their order, each as if it had come
+//! alone: one that is refused stops none behind it. They share the command's work; when too little of it is left for a
+//! taker the rest stands in the agenda, and when an operation sets off a cascade of triggered orders the next one comes
+//! behind it. What is left is kept in one buffer that is there from the start: nothing else is taken while a frame
+//! stands in the agenda, so there is never a second one.
+
+use crate::agenda::AgendaItem;
+use crate::codec::{DecodeError, Wire};
+use crate::command::{FrameCommand, FrameOperation};
+use crate::engine::{Moment, Reject, Shard};
+use crate::event::Event;
+use crate::ids::{AccountId, ClientId, OrderId, Sequence};
+use crate::reject::RejectCode;
+use crate::trading::{Admitted, Asking, Purpose};
+use crate::triggers::LEAST_WORK;
+
+/// A frame and how far it has come.
+#[derive(Debug)]
+pub(crate) struct PendingFrame {
+    account: AccountId,
+    origin: Sequence,
+    /// The next operation.
+    next: usize,
+    operations: Vec<FrameOperation>,
+}
+
+impl PendingFrame {
+    /// None, with room for the largest.
+    pub(crate) fn new() -> Self {
+        let operations = Vec::with_capacity(OrderId::PER_SEQUENCE as usize);
+        Self { account: AccountId(0), origin: Sequence(0), next: 0, operations }
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next == self.operations.len()
+    }
+}
+
+impl Wire for PendingFrame {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.account.encode(out);
+        self.origin.encode(out);
+        self.index(self.next).encode(out);
+        self.index(self.operations.len()).encode(out);
+        self.operations.iter().for_each(|operation| operation.encode(out));
+    }
+
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut frame = Self { account: Wire::decode(input)?, origin: Wire::decode(input)?, ..Self::new() };
+        let (next, count) = (u8::decode(input)?, u8::decode(input)?);
+        if next >= count || u64::from(count) > OrderId::PER_SEQUENCE {
+            return Err(DecodeError::BadValue);
+        }
+        frame.next = usize::from(next);
+        for _ in 0..count {
+            frame.operations.push(Wire::decode(input)?);
+        }
+        Ok(frame)
+    }
+}
+
+impl PendingFrame {
+    fn index(&self, index: usize) -> u8 {
+        u8::try_from(index).expect("at most 64 operations")
+    }
+}
+
+impl Shard {
+    /// Takes a trader's frame.
+    pub(crate) fn take_frame(
+        &mut self,
+        moment: Moment,
+        frame: &FrameCommand,
+        events: &mut Vec<Event>,
+    ) -> Result<(), RejectCode> {
+        let FrameCommand { account, key, grade, replay_guard, valid_until, ref operations } = *frame;
+        let asking = Asking { account, key, grade, replay_guard, valid_until, purpose: Purpose::Trading };
+        let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
+        let fits = (1..=OrderId::PER_SEQUENCE as usize).contains(&operations.len());
+        let checked = self.check_policy(moment.now, &asking);
+        let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
+        let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
+        let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
+        if let Err(code) = checked {
+            self.refuse(&asking, digest, (code.into(), (None, ClientId::EMPTY)), events);
+            return Ok(());
+        }
+        let pending = &mut self.frame;
+        pending.operations.clear();
+        pending.operations.extend_from_slice(operations);
+        (pending.account, pending.origin, pending.next) = (account, moment.sequence, 0);
+        let report_sequence = self.accounts.next_report(account);
+        let operations = self.frame.index(self.frame.operations.len());
+        events.push(Event::FrameAccepted { account, report_sequence, operations });
+        self.work_on_frame(moment, events);
+        Ok(())
+    }
+
+    /// Carries out the next operations, as many as the command has work for.
+    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Vec<Event>) {
+        while !self.frame.is_done() {
+            // A cascade that an operation has set off comes before the next operation.
+            if self.work < LEAST_WORK || !self.agenda.is_empty() {
+                self.agenda.push(AgendaItem::Frame);
+                return;
+            }
+            self.work -= 1;
+            let index = self.frame.next;
+            self.frame.next += 1;
+            let (account, origin) = (self.frame.account, self.frame.origin);
+            let at = Moment { sequence: origin, operation: index as u64, ..moment };
+            let operation = self.frame.operations[index];
+            let refused = self.operate_in_frame(at, account, &operation, events).err();
+            events.push(Event::OperationDone {
+                account,
+                report_sequence: self.accounts.next_report(account),
+                origin,
+                index: self.frame.index(index),
+                refused: refused.map(|reject| reject.code),
+                order: refused.map_or(OrderId(0), |reject| reject.order),
+            });
+        }
+    }
+
+    fn operate_in_frame(
+        &mut self,
+        moment: Moment,
+        account: AccountId,
+        operation: &FrameOperation,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        match operation {
+            FrameOperation::PlaceOrder(order) => self.place_order(moment, account, order, events),
+            FrameOperation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),
+            FrameOperation::AmendOrder(amend) => self.amend_order(account, amend, events),
+            FrameOperation::ReplaceOrder(replace) => self.replace_order(moment, account, replace, events),
+        }
+    }
+}

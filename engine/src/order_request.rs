@@ -1,0 +1,222 @@
+//! What a trader says of orders: the plain data of the operations that place, change and take off orders.
+//!
+//! Part of [`crate::command`], where every name of this file stands too. Whether the fields of an order go together is
+//! looked at in `validate`; any values have bytes.
+
+use crate::ids::{ClientId, MarketId, OrderId};
+use crate::units::{Atoms, Lots, Ticks, Timestamp};
+
+/// Side of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Side {
+    /// Buys base for quote.
+    Bid = 0,
+    /// Sells base for quote.
+    Ask = 1,
+}
+
+impl Side {
+    /// The other one.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Bid => Self::Ask,
+            Self::Ask => Self::Bid,
+        }
+    }
+}
+
+/// How an order meets the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OrderType {
+    /// Trades up to its limit price; what is left is up to its time in force.
+    Limit = 0,
+    /// Post-only: refused when it would trade.
+    LimitMaker = 1,
+    /// Trades at once, bounded by a worst price, a quote budget or the market's band.
+    Market = 2,
+    /// Waits until the last price has come against it (a buy: up to the trigger price, a sell: down to it), then trades
+    /// at once, bounded by a worst price or by the market's band around the trigger price.
+    StopLoss = 3,
+    /// Waits like a stop-loss, then is a limit order.
+    StopLossLimit = 4,
+    /// Waits until the last price has come to meet it (a buy: down to the trigger price, a sell: up to it), then trades
+    /// at once, bounded like a stop-loss.
+    TakeProfit = 5,
+    /// Waits like a take-profit, then is a limit order.
+    TakeProfitLimit = 6,
+    /// Post-only: where it would trade it rests one tick behind the best opposite price instead.
+    LimitMakerSlide = 7,
+}
+
+impl OrderType {
+    /// Whether it waits for its trigger price first.
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::StopLoss | Self::StopLossLimit | Self::TakeProfit | Self::TakeProfitLimit)
+    }
+}
+
+/// What becomes of what does not trade at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TimeInForce {
+    /// Rests until cancelled.
+    GoodTillCancel = 0,
+    /// Is dropped.
+    ImmediateOrCancel = 1,
+    /// All at once or nothing.
+    FillOrKill = 2,
+    /// Rests until cancelled or until its own time has come.
+    GoodTillDate = 3,
+}
+
+impl TimeInForce {
+    /// Whether what does not trade at once goes on the book.
+    pub const fn rests(self) -> bool {
+        matches!(self, Self::GoodTillCancel | Self::GoodTillDate)
+    }
+}
+
+/// What happens when two orders of one self-trade group would trade; the taker's mode decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SelfTradeMode {
+    /// They trade.
+    None = 0,
+    /// What is left of the incoming order is dropped.
+    ExpireTaker = 1,
+    /// The resting order is dropped and matching goes on.
+    ExpireMaker = 2,
+    /// Both are dropped.
+    ExpireBoth = 3,
+    /// Both become smaller by what would have traded; the smaller one is dropped, matching goes on with what is left.
+    Decrement = 4,
+}
+
+/// A new order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// Where.
+    pub market: MarketId,
+    /// Which side.
+    pub side: Side,
+    /// How it meets the book.
+    pub order_type: OrderType,
+    /// What becomes of the rest. A market order is immediate-or-cancel or fill-or-kill.
+    pub time_in_force: TimeInForce,
+    /// Limit price; for an order that trades at once when its turn comes the worst price, or 0 for the market's band.
+    pub price: Ticks,
+    /// For an order that waits: the last price at which it is triggered. Else 0.
+    pub trigger_price: Ticks,
+    /// Quantity; 0 for a market order by quote budget.
+    pub quantity: Lots,
+    /// How much of it the book shows at a time, 0 for all. Only an order that rests may hide a part; when what is shown
+    /// has traded the next part comes behind all others of the price. At most [`PlaceOrder::MAX_PARTS`] parts.
+    pub display_quantity: Lots,
+    /// For a market order without quantity: quote atoms to spend or to receive, before fees. Else 0.
+    pub quote_budget: Atoms,
+    /// What happens when it meets its own group.
+    pub self_trade_mode: SelfTradeMode,
+    /// For [`TimeInForce::GoodTillDate`] when it ends; else 0.
+    pub expires_at: Timestamp,
+    /// The client's id, or empty.
+    pub client_id: ClientId,
+}
+
+impl PlaceOrder {
+    /// Parts that an order may be shown in.
+    pub const MAX_PARTS: u64 = 100;
+
+    /// A limit order that rests until cancelled, with nothing else asked for; other orders are this one with changes.
+    pub const fn limit(market: MarketId, side: Side, price: Ticks, quantity: Lots) -> Self {
+        Self {
+            market,
+            side,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price,
+            trigger_price: Ticks::ZERO,
+            quantity,
+            display_quantity: Lots::ZERO,
+            quote_budget: Atoms::ZERO,
+            self_trade_mode: SelfTradeMode::None,
+            expires_at: Timestamp::ZERO,
+            client_id: ClientId::EMPTY,
+        }
+    }
+}
+
+/// Names one live order of the asking account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderReference {
+    /// By the venue's id.
+    OrderId(OrderId),
+    /// By the client's id.
+    ClientId(ClientId),
+}
+
+/// Takes one order off the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelOrder {
+    /// Where.
+    pub market: MarketId,
+    /// Which.
+    pub target: OrderReference,
+}
+
+/// Makes one order smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmendOrder {
+    /// Where.
+    pub market: MarketId,
+    /// Which.
+    pub target: OrderReference,
+    /// Its new whole quantity, what has traded included: above what has traded, below what it was.
+    pub new_quantity: Lots,
+}
+
+/// Takes one order off and places another one in the same market, with nothing in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplaceOrder {
+    /// Which one goes.
+    pub target: OrderReference,
+    /// In what state it has to be.
+    pub restriction: CancelRestriction,
+    /// What becomes of one half when the other is refused.
+    pub mode: ReplaceMode,
+    /// What comes.
+    pub order: PlaceOrder,
+}
+
+/// In what state an order has to be for its cancel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CancelRestriction {
+    /// In any.
+    #[default]
+    None = 0,
+    /// Nothing of it has traded.
+    OnlyNew = 1,
+    /// Some of it has traded.
+    OnlyPartiallyFilled = 2,
+}
+
+/// What becomes of one half of a cancel-replace when the other is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReplaceMode {
+    /// Both or neither: the new order is looked at as if the old one were gone already.
+    StopOnFailure = 0,
+    /// Each for itself, the cancel first.
+    AllowFailure = 1,
+}
+
+/// Takes all of the account's orders off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelAll {
+    /// In one market, or in all.
+    pub market: Option<MarketId>,
+    /// On one side, or on both.
+    pub side: Option<Side>,
+}

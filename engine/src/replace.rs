@@ -1,0 +1,63 @@
+//! Cancel-replace: one order goes and another comes, with nothing in between.
+//!
+//! With [`ReplaceMode::StopOnFailure`] both happen or neither: the new order is checked as if the old one were gone, its
+//! money, its client id, its room and its place in the book included, before anything changes. With
+//! [`ReplaceMode::AllowFailure`] the cancel comes first and each half is for itself; only when both are refused is the
+//! request.
+
+use crate::command::{CancelOrder, ReplaceMode, ReplaceOrder};
+use crate::engine::{Moment, Reject, Shard};
+use crate::event::{CancelReason, Event};
+use crate::ids::{AccountId, OrderId};
+use crate::order::Order;
+use crate::reject::RejectCode;
+use crate::taker::Taker;
+use crate::trading::order_id;
+use crate::validate::NewOrder;
+
+impl Shard {
+    /// Takes one order off and places another one.
+    pub(crate) fn replace_order(
+        &mut self,
+        moment: Moment,
+        account: AccountId,
+        replace: &ReplaceOrder,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let market = replace.order.market;
+        let cancel = CancelOrder { market, target: replace.target };
+        let canceled = self.check_cancel(account, &cancel, replace.restriction);
+        let new =
+            NewOrder { now: moment.now, id: order_id(moment), account, request: &replace.order, instead_of: None };
+        let placed = match canceled {
+            Ok(slot) => {
+                let old: Order = self.markets[usize::from(market.0)].book.order(slot);
+                self.validate_order(&NewOrder { instead_of: Some(&old), ..new })
+            }
+            Err(_) => self.validate_order(&new),
+        };
+        let refused = refusal(canceled, &placed);
+        let both = canceled.is_ok() && placed.is_ok();
+        let neither = canceled.is_err() && placed.is_err();
+        if neither || (replace.mode == ReplaceMode::StopOnFailure && !both) {
+            return Err(refused.expect("a half that failed has a code"));
+        }
+        if let Ok(slot) = canceled {
+            self.take_off(market, slot, CancelReason::Requested, events);
+        }
+        let report_sequence = self.accounts.next_report(account);
+        let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
+        events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
+        if let Ok(taker) = placed {
+            self.accept(taker, events);
+        }
+        Ok(())
+    }
+}
+
+/// The reject with the lowest number of both halves.
+fn refusal(canceled: Result<u32, RejectCode>, placed: &Result<Taker, Reject>) -> Option<Reject> {
+    let canceled = canceled.err().map(|code| Reject { code, order: OrderId(0) });
+    let placed = placed.as_ref().err().copied();
+    canceled.into_iter().chain(placed).min_by_key(|reject| reject.code)
+}

@@ -1,0 +1,121 @@
+//! What takes all of an account's orders off without its owner's asking there and then: the dead-man timer, the end of its sessions, a start of the node, and the operators' kill switch.
+//!
+//! All of them are journaled and bounded like any mass cancel, so a replay takes the same orders off at the same
+//! sequence. Halted markets are left alone, as by every mass cancel.
+
+use crate::agenda::AgendaItem;
+use crate::command::{AccountBlock, CancelAll, DisconnectMode};
+use crate::engine::Shard;
+use crate::event::Event;
+use crate::ids::{AccountId, Sequence};
+use crate::indexed_heap::Entry;
+use crate::reject::RejectCode;
+use crate::units::Timestamp;
+
+/// Accounts that are looked at for what one touched order costs.
+const ACCOUNTS_PER_WORK: usize = 64;
+
+/// Every order of an account.
+const EVERYTHING: CancelAll = CancelAll { market: None, side: None };
+
+impl Shard {
+    /// Sets an account's dead-man timer, or takes it off.
+    pub(crate) fn cancel_all_after(
+        &mut self,
+        now: Timestamp,
+        account: AccountId,
+        timeout_ms: u32,
+        events: &mut Vec<Event>,
+    ) {
+        let at = match timeout_ms {
+            0 => Timestamp::ZERO,
+            _ => Timestamp(now.0.saturating_add(u64::from(timeout_ms) * 1_000_000)),
+        };
+        self.accounts.account_mut(account).cancel_all_at = at;
+        self.set_timer(account, at);
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::CancelAllTimerSet { account, report_sequence, at });
+    }
+
+    /// Keeps the account's place among the timers.
+    pub(crate) fn set_timer(&mut self, account: AccountId, at: Timestamp) {
+        match at {
+            Timestamp::ZERO => self.timers.remove(account.0),
+            at => self.timers.set(Entry { key: at.0, tie_break: u64::from(account.0), slot: account.0 }),
+        }
+    }
+
+    /// An account has not set its timer anew in time.
+    pub(crate) fn fire_timer(&mut self, origin: Sequence, account: AccountId, events: &mut Vec<Event>) {
+        self.accounts.account_mut(account).cancel_all_at = Timestamp::ZERO;
+        self.set_timer(account, Timestamp::ZERO);
+        self.start_cancel_all(origin, account, &EVERYTHING, events);
+    }
+
+    /// Sets what becomes of an account's orders when it is not connected any more.
+    pub(crate) fn set_disconnect_mode(&mut self, account: AccountId, mode: DisconnectMode, events: &mut Vec<Event>) {
+        self.accounts.account_mut(account).on_disconnect = mode;
+        events.push(Event::DisconnectModeChanged { account, mode });
+    }
+
+    /// The last session of an account has ended. Refused where the account has not asked for anything then.
+    pub(crate) fn session_ended(
+        &mut self,
+        origin: Sequence,
+        account: AccountId,
+        events: &mut Vec<Event>,
+    ) -> Result<(), RejectCode> {
+        match self.accounts.account(account).ok_or(RejectCode::AccountUnknown)?.on_disconnect {
+            DisconnectMode::Keep => Err(RejectCode::NotAuthorised),
+            DisconnectMode::CancelAll => {
+                self.start_cancel_all(origin, account, &EVERYTHING, events);
+                Ok(())
+            }
+        }
+    }
+
+    /// The node has started anew, so nobody is connected: takes off the orders of those who have asked for it, from the
+    /// account `next` on.
+    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: AccountId, events: &mut Vec<Event>) {
+        while let Some(rest) = self.accounts.accounts().get(next.0 as usize..).filter(|rest| !rest.is_empty()) {
+            if self.work == 0 || !self.agenda.is_empty() {
+                self.agenda.push(AgendaItem::Disconnected(next));
+                return;
+            }
+            self.work -= 1;
+            let looked_at = &rest[..rest.len().min(ACCOUNTS_PER_WORK)];
+            let found = looked_at.iter().position(|account| account.on_disconnect == DisconnectMode::CancelAll);
+            let passed = u32::try_from(found.unwrap_or(looked_at.len())).expect("at most 64");
+            next.0 += passed;
+            if found.is_some() {
+                self.start_cancel_all(origin, next, &EVERYTHING, events);
+                next.0 += 1;
+            }
+        }
+    }
+
+    /// Blocks an account and takes its orders off, or lets it trade again.
+    pub(crate) fn block_account(
+        &mut self,
+        origin: Sequence,
+        account: AccountId,
+        block: AccountBlock,
+        events: &mut Vec<Event>,
+    ) -> Result<(), RejectCode> {
+        self.accounts.account(account).filter(|_| account != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
+        self.accounts.account_mut(account).block = block;
+        events.push(Event::AccountBlockChanged { account, block });
+        if block == AccountBlock::Blocked {
+            self.start_cancel_all(origin, account, &EVERYTHING, events);
+        }
+        Ok(())
+    }
+
+    /// Whether the account may do more than take orders off.
+    pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
+        match self.accounts.account(account) {
+            Some(known) if known.block == AccountBlock::Blocked => Err(RejectCode::AccountBlocked),
+            _ => Ok(()),
+        }
+    }
+}

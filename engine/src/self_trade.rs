@@ -1,0 +1,101 @@
+//! Orders that would trade with their own group: who belongs together, and what then becomes of them.
+//!
+//! An account belongs to itself. A group is named after the account that it began with; others join it by their own
+//! signed word, and by the owner's or the founding account's as well: else one could put a rival into a group of one's
+//! own and expire his orders. The group counts at the moment of matching, the incoming order's mode decides.
+
+use crate::command::SelfTradeMode;
+use crate::engine::{Reject, Shard};
+use crate::event::{CancelReason, Event, OrderReduced};
+use crate::ids::AccountId;
+use crate::order_arena::RestingOrder;
+use crate::reject::RejectCode;
+use crate::taker::{Stop, Taker, Wanted};
+
+impl Shard {
+    /// What the taker's mode says of this maker; `None` when they are not of one group.
+    pub(crate) fn self_trade(&self, taker: &Taker, maker: &RestingOrder) -> SelfTradeMode {
+        if maker.owner() == taker.account {
+            return taker.self_trade_mode;
+        }
+        // Nearly every account is alone, and then the maker's need not be looked up.
+        if taker.self_trade_group == AccountId(0) || taker.self_trade_mode == SelfTradeMode::None {
+            return SelfTradeMode::None;
+        }
+        match self.accounts.account(maker.owner()) {
+            Some(other) if other.self_trade_group == taker.self_trade_group => taker.self_trade_mode,
+            _ => SelfTradeMode::None,
+        }
+    }
+
+    /// Takes off both orders what would have traded. Tells why the taker goes no further, if it does not: an order of
+    /// which all was prevented ends with what it had, it is not reduced to nothing.
+    pub(crate) fn decrement(&mut self, taker: &mut Taker, slot: u32, events: &mut Vec<Event>) -> Option<Stop> {
+        let maker = self.markets[usize::from(taker.market.0)].book.order(slot);
+        // All of an iceberg is its owner's, whatever the book shows of it.
+        let quantity = self.fill_quantity(taker, maker.price, maker.left());
+        if quantity.is_zero() {
+            return Some(Stop::Done);
+        }
+        if quantity == maker.left() {
+            self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+        } else {
+            self.reduce(taker.market, slot, quantity, events);
+        }
+        if taker.wanted == Wanted::Quantity(quantity) {
+            return Some(Stop::SelfTrade);
+        }
+        let notional = self.markets[usize::from(taker.market.0)].spec.notional(maker.price, quantity);
+        taker.fill(quantity, notional);
+        if let Wanted::Quantity(_) = taker.wanted {
+            taker.quantity -= quantity;
+        }
+        events.push(Event::OrderReduced(OrderReduced {
+            account: taker.account,
+            report_sequence: self.accounts.next_report(taker.account),
+            market: taker.market,
+            order: taker.order,
+            side: taker.side,
+            price: taker.limit,
+            quantity: taker.quantity,
+            remaining: taker.remaining(),
+            reduced_by: quantity,
+            feed_sequence: 0,
+        }));
+        taker.is_done().then_some(Stop::SelfTrade)
+    }
+
+    /// Puts an account into a group; its own number takes it out of any other.
+    pub(crate) fn set_self_trade_group(
+        &mut self,
+        account: AccountId,
+        group: AccountId,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let founder =
+            *self.accounts.account(group).filter(|_| group != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
+        let joining = *self.accounts.account(account).ok_or(RejectCode::AccountUnknown)?;
+        let consented = joining.owner == founder.owner || joining.invited_by == group;
+        let founds = founder.self_trade_group == AccountId(0) || founder.self_trade_group == group;
+        if group != account && !(consented && founds) {
+            return Err(RejectCode::GroupNotConsented.into());
+        }
+        self.accounts.account_mut(group).self_trade_group = group;
+        self.accounts.account_mut(account).self_trade_group = group;
+        events.push(Event::SelfTradeGroupChanged { account, group });
+        Ok(())
+    }
+
+    /// Notes that another account may join this one's group.
+    pub(crate) fn invite(
+        &mut self,
+        account: AccountId,
+        invited: AccountId,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        self.accounts.account(invited).filter(|_| invited != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
+        self.accounts.account_mut(invited).invited_by = account;
+        events.push(Event::SelfTradeGroupInvited { account, invited });
+        Ok(())
+    }
+}
