@@ -4,10 +4,11 @@
 //! block is sixteen whole chunks of BLAKE3 then, which it works on at once, at a quarter of the cost of hashing each
 //! event by itself. What is not yet hashed stands in the snapshot as it is.
 
-use crate::codec::{Wire, encode_event};
+use crate::codec::encode_event;
 use crate::event::Event;
 use crate::ids::Sequence;
 use crate::units::Timestamp;
+use crate::wire::Wire;
 
 /// Bytes that are hashed at once; fewer are pending between two commands.
 pub(crate) const BLOCK_BYTES: usize = 16 * 1_024;

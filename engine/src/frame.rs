@@ -7,7 +7,6 @@
 //! stands in the agenda, so there is never a second one.
 
 use crate::agenda::AgendaItem;
-use crate::codec::{DecodeError, Wire};
 use crate::command::{FrameCommand, FrameOperation};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
@@ -15,6 +14,7 @@ use crate::ids::{AccountId, ClientId, OrderId, Sequence};
 use crate::reject::RejectCode;
 use crate::trading::{Admitted, Asking, Purpose};
 use crate::triggers::LEAST_WORK;
+use crate::wire::{DecodeError, Wire};
 
 /// A frame and how far it has come.
 #[derive(Debug)]

@@ -46,6 +46,7 @@ mod trading;
 mod triggers;
 pub mod units;
 mod validate;
+mod wire;
 
 pub use agenda::MAX_TOUCHED_ORDERS;
 pub use balances::{Balance, SUPPLY_CAP};

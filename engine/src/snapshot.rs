@@ -19,7 +19,6 @@ use crate::accounts::{Account, Key, KeyStatus};
 use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::balances::{Balance, Totals};
 use crate::chain_queue::ChainPosition;
-use crate::codec::{DecodeError, Wire, wire_byte_enum, wire_enum, wire_struct};
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
@@ -31,6 +30,7 @@ use crate::nonces::NonceWindow;
 use crate::order::Order;
 use crate::triggers::PriceRange;
 use crate::units::{Lots, Ticks};
+use crate::wire::{DecodeError, Wire, wire_byte_enum, wire_enum, wire_struct};
 
 const MAGIC: [u8; 4] = *b"LKST";
 const FORMAT: u8 = 0;
