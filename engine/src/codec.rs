@@ -10,8 +10,8 @@ use crate::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
     CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
     FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding, Side,
+    SignedCommand, TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -298,6 +298,7 @@ wire_struct!(ReplaceOrder { target, restriction, mode, order });
 wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
 wire_byte_enum!(AccountBlock { None, Blocked });
 wire_byte_enum!(DisconnectMode { Keep, CancelAll });
+wire_byte_enum!(RestartMode { Stay, Guarded });
 wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
@@ -315,6 +316,7 @@ wire_enum!(AdminAction {
     6 => SetAccountPolicy { account, minimum_grade },
     7 => BlockAccount { account, block },
     8 => SetPriceBand { market, band },
+    9 => SetRestartMode { market, mode },
 });
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
@@ -442,6 +444,7 @@ wire_enum!(Event {
     34 => AccountBlockChanged { account, block },
     35 => DisconnectModeChanged { account, mode },
     36 => PriceBandChanged { market, band },
+    37 => RestartModeChanged { market, mode },
 });
 
 impl Command {

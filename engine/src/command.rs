@@ -143,7 +143,8 @@ pub enum AdminAuthority {
         /// One more than the role's last.
         nonce: u64,
     },
-    /// The node itself, for its own safety: may only close markets, never open one or move money.
+    /// The node itself, for its own safety: may only close markets, and let those go back that its own start has
+    /// closed; never open another one or move money.
     Node,
 }
 
@@ -191,6 +192,13 @@ pub enum AdminAction {
         /// In millionths, at most 1,000,000; 0 for any price.
         band: u32,
     },
+    /// Sets what a start of the node does to a market.
+    SetRestartMode {
+        /// Which market.
+        market: MarketId,
+        /// What.
+        mode: RestartMode,
+    },
     /// The kill switch: blocks an account and takes all of its orders off, or lets it trade again.
     BlockAccount {
         /// Whose.
@@ -198,6 +206,17 @@ pub enum AdminAction {
         /// Whether it may trade.
         block: AccountBlock,
     },
+}
+
+/// What a start of the node does to a market.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RestartMode {
+    /// Nothing.
+    #[default]
+    Stay = 0,
+    /// A market where orders rest takes cancels only; the node lets it go back by way of [`MarketState::PostOnly`].
+    Guarded = 1,
 }
 
 /// Whether an account may trade. Its money, its keys and its cancels are not touched by it.

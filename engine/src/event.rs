@@ -5,7 +5,7 @@
 //! the changes of one market's public book without gaps; both start at 1.
 
 use crate::command::{
-    AccountBlock, DisconnectMode, EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce,
+    AccountBlock, DisconnectMode, EvidenceGrade, MarketState, OrderType, RestartMode, SelfTradeMode, Side, TimeInForce,
 };
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
 use crate::market_spec::{AssetSpec, MarketSpec};
@@ -252,6 +252,13 @@ pub enum Event {
         market: MarketId,
         /// In millionths; 0 for any price.
         band: u32,
+    },
+    /// What a start of the node does to a market from here on.
+    RestartModeChanged {
+        /// Which market.
+        market: MarketId,
+        /// What.
+        mode: RestartMode,
     },
     /// An account may trade no more, or again.
     AccountBlockChanged {
