@@ -7,7 +7,7 @@
 
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::balances::{SUPPLY_CAP, Totals};
-use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, MarketState, RegisterKey};
+use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, KeyScope, MarketState, RegisterKey};
 use crate::engine::{GenesisPhase, Moment, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, AssetId, KeyId, MarketId};
@@ -179,9 +179,17 @@ impl Shard {
         self.digests_reserved = digests_reserved;
         let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
         self.accounts.account_mut(account).key_epoch = epoch;
-        let nonces = NonceWindow::EMPTY;
-        let key =
-            self.accounts.add_key(Key { public_key, account, status, expires_at, digest_capacity, digests: 0, nonces });
+        let (scope, nonces) = (KeyScope::EVERYTHING, NonceWindow::EMPTY);
+        let key = self.accounts.add_key(Key {
+            public_key,
+            account,
+            status,
+            expires_at,
+            digest_capacity,
+            digests: 0,
+            scope,
+            nonces,
+        });
         events.push(Event::KeyRegistered { key, account, public_key, expires_at });
         if status == KeyStatus::Live {
             events.push(Event::KeyActivated { key });

@@ -9,9 +9,9 @@
 use crate::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
     CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
-    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding, Side,
-    SignedCommand, TimeInForce,
+    FrameCommand, FrameOperation, Genesis, KeyScope, MarketState, Mode, Operation, OrderReference, OrderType,
+    PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding,
+    Side, SignedCommand, TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -299,6 +299,7 @@ wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
 wire_byte_enum!(AccountBlock { None, Blocked });
 wire_byte_enum!(DisconnectMode { Keep, CancelAll });
 wire_byte_enum!(RestartMode { Stay, Guarded });
+wire_struct!(KeyScope { operations, market });
 wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
@@ -340,6 +341,7 @@ wire_enum!(Operation {
     9 => ReplaceOrder(replace),
     10 => CancelAllAfter { timeout_ms },
     11 => SetDisconnectMode { mode },
+    12 => NarrowKey { key, scope },
 });
 wire_enum!(FrameOperation {
     0 => PlaceOrder(order),
@@ -445,6 +447,7 @@ wire_enum!(Event {
     35 => DisconnectModeChanged { account, mode },
     36 => PriceBandChanged { market, band },
     37 => RestartModeChanged { market, mode },
+    38 => KeyNarrowed { key, scope },
 });
 
 impl Command {

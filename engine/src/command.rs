@@ -230,6 +230,33 @@ pub enum AccountBlock {
     Blocked = 1,
 }
 
+/// What a key may do beside logging on, activating itself and ending itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyScope {
+    /// Kinds of operations: a sum of this type's constants.
+    pub operations: u8,
+    /// In one market, or in all. A key of one market asks for nothing that concerns others.
+    pub market: Option<MarketId>,
+}
+
+impl KeyScope {
+    /// New orders.
+    pub const PLACE: u8 = 1;
+    /// Less of an order.
+    pub const AMEND: u8 = 2;
+    /// Cancels of one or all orders, and the dead-man timer.
+    pub const CANCEL: u8 = 4;
+    /// The account itself: self-trade groups, what a disconnect does, other keys' scopes.
+    pub const ACCOUNT: u8 = 8;
+    /// Everything.
+    pub const EVERYTHING: Self = Self { operations: 15, market: None };
+
+    /// Whether all that `other` may do may be done with this scope too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.operations & !self.operations == 0 && (self.market.is_none() || self.market == other.market)
+    }
+}
+
 /// What becomes of an account's orders when it is not connected any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -459,6 +486,13 @@ pub enum Operation {
     SetDisconnectMode {
         /// What.
         mode: DisconnectMode,
+    },
+    /// Gives a key of the account less to do; never more than it has. No key can ever move money out.
+    NarrowKey {
+        /// Which.
+        key: KeyId,
+        /// What it may do from here on.
+        scope: KeyScope,
     },
     /// Lets another account into the group that is named after the asking one.
     InviteToSelfTradeGroup {

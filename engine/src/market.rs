@@ -165,6 +165,7 @@ impl Market {
 pub(crate) const fn allows(state: MarketState, operation: &Operation) -> bool {
     match (state, operation) {
         (_, Operation::Logon | Operation::ActivateKey | Operation::RevokeKey) => true,
+        (_, Operation::NarrowKey { .. }) => true,
         (_, Operation::CancelAllAfter { .. } | Operation::SetDisconnectMode { .. }) => true,
         (_, Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. }) => true,
         (MarketState::Halt, _) => false,

@@ -322,7 +322,7 @@ wire_struct!(Account {
     block,
     on_disconnect
 });
-wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
+wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, scope, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_enum!(AgendaItem {
     0 => CancelAll(progress),

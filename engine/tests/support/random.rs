@@ -5,7 +5,7 @@
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
     CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
-    FrameOperation, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    FrameOperation, KeyScope, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
     ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
@@ -164,6 +164,14 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
             Operation::SetDisconnectMode { mode: DisconnectMode::Keep },
             Operation::SetDisconnectMode { mode: DisconnectMode::CancelAll },
         ]),
+        // The traders' first keys keep what they may do.
+        98 if random.once_in(3) => Operation::NarrowKey {
+            key: KeyId(4 + u32::try_from(random.below(4)).expect("small")),
+            scope: KeyScope {
+                operations: random.pick(&[15, KeyScope::CANCEL, KeyScope::PLACE]),
+                market: random.pick(&[None, Some(market)]),
+            },
+        },
         98 if random.once_in(2) => Operation::SetSelfTradeGroup { group: other(random) },
         98 => Operation::InviteToSelfTradeGroup { invited: other(random) },
         _ => Operation::RevokeKey,
