@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, RegisterKey};
+use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, KeyScope, RegisterKey};
 use crate::event::KeyEnd;
 use crate::ids::{AccountId, KeyId};
 use crate::index_table::{IndexTable, hash_bytes};
@@ -42,6 +42,7 @@ pub(crate) struct Key {
     pub(crate) digest_capacity: u32,
     /// Digests remembered now.
     pub(crate) digests: u32,
+    pub(crate) scope: KeyScope,
     pub(crate) nonces: NonceWindow,
 }
 

@@ -1,12 +1,13 @@
 //! Operators' decisions, and the money and keys that they and the chain bring in.
 //!
 //! Genesis authority ends with the first epoch; a role proves itself by a signature that the node has checked and by a
-//! nonce that counts up; the node itself may only close markets further than they are. Every decision is in the journal
+//! nonce that counts up; the node itself may only close markets further than they are, and take those that its own start
+//! has closed back to where they were, one step at a time. Every decision is in the journal
 //! with its reason.
 
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::balances::{SUPPLY_CAP, Totals};
-use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, MarketState, RegisterKey};
+use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, KeyScope, MarketState, RegisterKey};
 use crate::engine::{GenesisPhase, Moment, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, AssetId, KeyId, MarketId};
@@ -30,7 +31,7 @@ impl Shard {
             AdminAction::ListMarket(spec) => self.list_market(spec, events),
             AdminAction::SetMarketState { market, state } => {
                 let entry = self.market_mut(*market)?;
-                entry.state = *state;
+                entry.set_state(*state);
                 let feed_sequence = entry.next_feed();
                 let (market, state, reason) = (*market, *state, admin.reason);
                 events.push(Event::MarketStateChanged { market, state, reason, feed_sequence });
@@ -47,6 +48,11 @@ impl Shard {
             AdminAction::RevokeKey { key } => {
                 self.check_not_ended(*key)?;
                 self.end_key(*key, events);
+                Ok(())
+            }
+            AdminAction::SetRestartMode { market, mode } => {
+                self.market_mut(*market)?.restart_mode = *mode;
+                events.push(Event::RestartModeChanged { market: *market, mode: *mode });
                 Ok(())
             }
             AdminAction::SetPriceBand { market, band } => {
@@ -76,7 +82,11 @@ impl Shard {
             AdminAuthority::Genesis if moment.genesis_phase == GenesisPhase::Open => Ok(()),
             AdminAuthority::Genesis => Err(RejectCode::GenesisOver),
             AdminAuthority::Node => match admin.action {
-                AdminAction::SetMarketState { market, state } if closes(self.market(market)?.state, state) => Ok(()),
+                AdminAction::SetMarketState { market, state } => {
+                    let entry = self.market(market)?;
+                    let may = closes(entry.state, state) || entry.next_reopening() == Some(state);
+                    if may { Ok(()) } else { Err(RejectCode::NotAuthorised) }
+                }
                 _ => Err(RejectCode::NotAuthorised),
             },
             AdminAuthority::Role { role, nonce } => {
@@ -169,9 +179,17 @@ impl Shard {
         self.digests_reserved = digests_reserved;
         let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
         self.accounts.account_mut(account).key_epoch = epoch;
-        let nonces = NonceWindow::EMPTY;
-        let key =
-            self.accounts.add_key(Key { public_key, account, status, expires_at, digest_capacity, digests: 0, nonces });
+        let (scope, nonces) = (KeyScope::EVERYTHING, NonceWindow::EMPTY);
+        let key = self.accounts.add_key(Key {
+            public_key,
+            account,
+            status,
+            expires_at,
+            digest_capacity,
+            digests: 0,
+            scope,
+            nonces,
+        });
         events.push(Event::KeyRegistered { key, account, public_key, expires_at });
         if status == KeyStatus::Live {
             events.push(Event::KeyActivated { key });

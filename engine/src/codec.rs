@@ -8,9 +8,9 @@
 use crate::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
     CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
-    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    FrameCommand, FrameOperation, Genesis, KeyScope, MarketState, Mode, Operation, OrderReference, OrderType,
+    PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding,
+    Side, SignedCommand, TimeInForce,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -134,6 +134,8 @@ wire_struct!(ReplaceOrder { target, restriction, mode, order });
 wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
 wire_byte_enum!(AccountBlock { None, Blocked });
 wire_byte_enum!(DisconnectMode { Keep, CancelAll });
+wire_byte_enum!(RestartMode { Stay, Guarded });
+wire_flat_struct!(KeyScope { operations, market });
 wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
@@ -151,6 +153,7 @@ wire_enum!(AdminAction {
     6 => SetAccountPolicy { account, minimum_grade },
     7 => BlockAccount { account, block },
     8 => SetPriceBand { market, band },
+    9 => SetRestartMode { market, mode },
 });
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
@@ -174,6 +177,7 @@ wire_enum!(Operation {
     9 => ReplaceOrder(replace),
     10 => CancelAllAfter { timeout_ms },
     11 => SetDisconnectMode { mode },
+    12 => NarrowKey { key, scope },
 });
 wire_enum!(FrameOperation {
     0 => PlaceOrder(order),
@@ -278,6 +282,8 @@ wire_enum!(Event {
     34 => AccountBlockChanged { account, block },
     35 => DisconnectModeChanged { account, mode },
     36 => PriceBandChanged { market, band },
+    37 => RestartModeChanged { market, mode },
+    38 => KeyNarrowed { key, scope },
 });
 
 impl Command {

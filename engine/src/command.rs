@@ -143,7 +143,8 @@ pub enum AdminAuthority {
         /// One more than the role's last.
         nonce: u64,
     },
-    /// The node itself, for its own safety: may only close markets, never open one or move money.
+    /// The node itself, for its own safety: may only close markets, and let those go back that its own start has
+    /// closed; never open another one or move money.
     Node,
 }
 
@@ -191,6 +192,13 @@ pub enum AdminAction {
         /// In millionths, at most 1,000,000; 0 for any price.
         band: u32,
     },
+    /// Sets what a start of the node does to a market.
+    SetRestartMode {
+        /// Which market.
+        market: MarketId,
+        /// What.
+        mode: RestartMode,
+    },
     /// The kill switch: blocks an account and takes all of its orders off, or lets it trade again.
     BlockAccount {
         /// Whose.
@@ -198,6 +206,17 @@ pub enum AdminAction {
         /// Whether it may trade.
         block: AccountBlock,
     },
+}
+
+/// What a start of the node does to a market.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RestartMode {
+    /// Nothing.
+    #[default]
+    Stay = 0,
+    /// A market where orders rest takes cancels only; the node lets it go back by way of [`MarketState::PostOnly`].
+    Guarded = 1,
 }
 
 /// Whether an account may trade. Its money, its keys and its cancels are not touched by it.
@@ -209,6 +228,33 @@ pub enum AccountBlock {
     None = 0,
     /// It may only take orders off.
     Blocked = 1,
+}
+
+/// What a key may do beside logging on, activating itself and ending itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyScope {
+    /// Kinds of operations: a sum of this type's constants.
+    pub operations: u8,
+    /// In one market, or in all. A key of one market asks for nothing that concerns others.
+    pub market: Option<MarketId>,
+}
+
+impl KeyScope {
+    /// New orders.
+    pub const PLACE: u8 = 1;
+    /// Less of an order.
+    pub const AMEND: u8 = 2;
+    /// Cancels of one or all orders, and the dead-man timer.
+    pub const CANCEL: u8 = 4;
+    /// The account itself: self-trade groups, what a disconnect does, other keys' scopes.
+    pub const ACCOUNT: u8 = 8;
+    /// Everything.
+    pub const EVERYTHING: Self = Self { operations: 15, market: None };
+
+    /// Whether all that `other` may do may be done with this scope too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.operations & !self.operations == 0 && (self.market.is_none() || self.market == other.market)
+    }
 }
 
 /// What becomes of an account's orders when it is not connected any more.
@@ -440,6 +486,13 @@ pub enum Operation {
     SetDisconnectMode {
         /// What.
         mode: DisconnectMode,
+    },
+    /// Gives a key of the account less to do; never more than it has. No key can ever move money out.
+    NarrowKey {
+        /// Which.
+        key: KeyId,
+        /// What it may do from here on.
+        scope: KeyScope,
     },
     /// Lets another account into the group that is named after the asking one.
     InviteToSelfTradeGroup {

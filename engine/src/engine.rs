@@ -9,7 +9,7 @@ use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
 use crate::balances::{Balance, Balances};
 use crate::book_view::BookView;
 use crate::chain_queue::ChainPosition;
-use crate::command::{Command, Epoch, Genesis, Mode, SettlementBinding};
+use crate::command::{Command, Epoch, Genesis, MarketState, Mode, SettlementBinding};
 use crate::digests::DigestStore;
 use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
@@ -180,6 +180,7 @@ impl Engine {
         events.push(Event::EpochStarted { epoch: epoch.epoch });
         let sequence = self.sequence;
         let shard = self.shard.as_mut().expect("an epoch is only looked at behind the genesis");
+        shard.close_for_restart(epoch.epoch, events);
         shard.cancel_disconnected(sequence, AccountId(1), events);
         Ok(())
     }
@@ -217,6 +218,12 @@ impl Engine {
     /// When [`Command::AdvanceTime`] is due next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.shard.as_ref()?.next_deadline()
+    }
+
+    /// Markets that a start of the node has closed, each with the next state that the node may set by itself.
+    pub fn reopenings(&self) -> impl Iterator<Item = (MarketId, MarketState)> {
+        let markets = self.shard.iter().flat_map(|shard| shard.markets.iter());
+        markets.filter_map(|market| Some((market.spec.market, market.next_reopening()?)))
     }
 
     /// BLAKE3 of the canonical snapshot: equal states have equal hashes, on any machine.

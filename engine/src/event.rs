@@ -5,7 +5,8 @@
 //! the changes of one market's public book without gaps; both start at 1.
 
 use crate::command::{
-    AccountBlock, DisconnectMode, EvidenceGrade, MarketState, OrderType, SelfTradeMode, Side, TimeInForce,
+    AccountBlock, DisconnectMode, EvidenceGrade, KeyScope, MarketState, OrderType, RestartMode, SelfTradeMode, Side,
+    TimeInForce,
 };
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
 use crate::market_spec::{AssetSpec, MarketSpec};
@@ -252,6 +253,20 @@ pub enum Event {
         market: MarketId,
         /// In millionths; 0 for any price.
         band: u32,
+    },
+    /// What a start of the node does to a market from here on.
+    RestartModeChanged {
+        /// Which market.
+        market: MarketId,
+        /// What.
+        mode: RestartMode,
+    },
+    /// A key may do less from here on.
+    KeyNarrowed {
+        /// Which.
+        key: KeyId,
+        /// What it may still do.
+        scope: KeyScope,
     },
     /// An account may trade no more, or again.
     AccountBlockChanged {

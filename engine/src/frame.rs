@@ -7,10 +7,10 @@
 //! stands in the agenda, so there is never a second one.
 
 use crate::agenda::AgendaItem;
-use crate::command::{FrameCommand, FrameOperation};
+use crate::command::{FrameCommand, FrameOperation, KeyScope};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
-use crate::ids::{AccountId, ClientId, OrderId, Sequence};
+use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use crate::reject::RejectCode;
 use crate::trading::{Admitted, Asking, Purpose};
 use crate::triggers::LEAST_WORK;
@@ -20,6 +20,7 @@ use crate::wire::{DecodeError, Wire};
 #[derive(Debug)]
 pub(crate) struct PendingFrame {
     account: AccountId,
+    key: KeyId,
     origin: Sequence,
     /// The next operation.
     next: usize,
@@ -30,7 +31,7 @@ impl PendingFrame {
     /// None, with room for the largest.
     pub(crate) fn new() -> Self {
         let operations = Vec::with_capacity(OrderId::PER_SEQUENCE as usize);
-        Self { account: AccountId(0), origin: Sequence(0), next: 0, operations }
+        Self { account: AccountId(0), key: KeyId(0), origin: Sequence(0), next: 0, operations }
     }
 
     /// Whether nothing is left of it.
@@ -42,6 +43,7 @@ impl PendingFrame {
 impl Wire for PendingFrame {
     fn encode(&self, out: &mut Vec<u8>) {
         self.account.encode(out);
+        self.key.encode(out);
         self.origin.encode(out);
         self.index(self.next).encode(out);
         self.index(self.operations.len()).encode(out);
@@ -49,7 +51,8 @@ impl Wire for PendingFrame {
     }
 
     fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
-        let mut frame = Self { account: Wire::decode(input)?, origin: Wire::decode(input)?, ..Self::new() };
+        let (account, key, origin) = (Wire::decode(input)?, Wire::decode(input)?, Wire::decode(input)?);
+        let mut frame = Self { account, key, origin, ..Self::new() };
         let (next, count) = (u8::decode(input)?, u8::decode(input)?);
         if next >= count || u64::from(count) > OrderId::PER_SEQUENCE {
             return Err(DecodeError::BadValue);
@@ -91,7 +94,7 @@ impl Shard {
         let pending = &mut self.frame;
         pending.operations.clear();
         pending.operations.extend_from_slice(operations);
-        (pending.account, pending.origin, pending.next) = (account, moment.sequence, 0);
+        (pending.account, pending.key, pending.origin, pending.next) = (account, key, moment.sequence, 0);
         let report_sequence = self.accounts.next_report(account);
         let operations = self.frame.index(self.frame.operations.len());
         events.push(Event::FrameAccepted { account, report_sequence, operations });
@@ -132,6 +135,13 @@ impl Shard {
         operation: &FrameOperation,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
+        let (operations, market) = match operation {
+            FrameOperation::PlaceOrder(order) => (KeyScope::PLACE, order.market),
+            FrameOperation::CancelOrder(cancel) => (KeyScope::CANCEL, cancel.market),
+            FrameOperation::AmendOrder(amend) => (KeyScope::AMEND, amend.market),
+            FrameOperation::ReplaceOrder(replace) => (KeyScope::PLACE | KeyScope::CANCEL, replace.order.market),
+        };
+        self.check_scope(self.frame.key, &KeyScope { operations, market: Some(market) })?;
         match operation {
             FrameOperation::PlaceOrder(order) => self.place_order(moment, account, order, events),
             FrameOperation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),

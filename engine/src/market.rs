@@ -1,7 +1,7 @@
 //! A market: its specification, its state, its book, its counters. And the one table of what each state allows.
 
 use crate::book::Book;
-use crate::command::{MarketState, Operation, OrderReference, OrderType};
+use crate::command::{MarketState, Operation, OrderReference, OrderType, RestartMode};
 use crate::ids::TradeId;
 use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::market_spec::MarketSpec;
@@ -24,6 +24,9 @@ pub(crate) struct Market {
     pub(crate) triggers: Triggers,
     /// How far an order's price may be from the market's, in millionths; 0 for any price.
     pub(crate) price_band: u32,
+    pub(crate) restart_mode: RestartMode,
+    /// The state to which the node may let the market go back, after its start has closed it.
+    pub(crate) reopens_to: Option<MarketState>,
 }
 
 impl Market {
@@ -32,7 +35,19 @@ impl Market {
         let deadlines = IndexedHeap::new(spec.max_orders);
         let triggers = Triggers::new(spec.max_orders);
         let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
-        Self { spec, state, book, last_trade, feed_sequence: 0, deadlines, last_price, triggers, price_band: 0 }
+        Self {
+            spec,
+            state,
+            book,
+            last_trade,
+            feed_sequence: 0,
+            deadlines,
+            last_price,
+            triggers,
+            price_band: 0,
+            restart_mode: RestartMode::Stay,
+            reopens_to: None,
+        }
     }
 
     /// Puts an order on the book, and its end among the deadlines.
@@ -94,6 +109,34 @@ impl Market {
         self.triggers.note_price(price);
     }
 
+    /// The next state that the node may let the market go back to by itself.
+    pub(crate) fn next_reopening(&self) -> Option<MarketState> {
+        match (self.state, self.reopens_to?) {
+            (MarketState::CancelOnly, _) => Some(MarketState::PostOnly),
+            (MarketState::PostOnly, MarketState::Open) => Some(MarketState::Open),
+            _ => None,
+        }
+    }
+
+    /// Sets the state. On the way back to where it was it stays on it; any other decision ends that way.
+    pub(crate) fn set_state(&mut self, state: MarketState) {
+        if self.next_reopening() != Some(state) || self.reopens_to == Some(state) {
+            self.reopens_to = None;
+        }
+        self.state = state;
+    }
+
+    /// The node has started anew. Tells whether that closes the market; one that was on its way back begins it again.
+    pub(crate) fn close_for_restart(&mut self) -> bool {
+        let rests = matches!(self.state, MarketState::Open | MarketState::PostOnly);
+        if self.restart_mode == RestartMode::Stay || !rests {
+            return false;
+        }
+        self.reopens_to = self.reopens_to.or(Some(self.state));
+        self.state = MarketState::CancelOnly;
+        true
+    }
+
     /// Counts one more change of the public book.
     pub(crate) fn next_feed(&mut self) -> u64 {
         self.feed_sequence += 1;
@@ -121,6 +164,7 @@ impl Market {
 pub(crate) const fn allows(state: MarketState, operation: &Operation) -> bool {
     match (state, operation) {
         (_, Operation::Logon | Operation::ActivateKey | Operation::RevokeKey) => true,
+        (_, Operation::NarrowKey { .. }) => true,
         (_, Operation::CancelAllAfter { .. } | Operation::SetDisconnectMode { .. }) => true,
         (_, Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. }) => true,
         (MarketState::Halt, _) => false,

@@ -87,6 +87,8 @@ reject_codes! {
     BadFrame = 24,
     /// The account may only take orders off.
     AccountBlocked = 25,
+    /// The key may not do this, or another key would be given more than it has.
+    OutOfScope = 26,
 
     /// No such market.
     MarketUnknown = 30,

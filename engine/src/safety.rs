@@ -7,7 +7,7 @@ use crate::agenda::AgendaItem;
 use crate::command::{AccountBlock, CancelAll, DisconnectMode};
 use crate::engine::Shard;
 use crate::event::Event;
-use crate::ids::{AccountId, Sequence};
+use crate::ids::{AccountId, Reason, Sequence};
 use crate::indexed_heap::Entry;
 use crate::reject::RejectCode;
 use crate::units::Timestamp;
@@ -90,6 +90,23 @@ impl Shard {
             if found.is_some() {
                 self.start_cancel_all(origin, next, &EVERYTHING, events);
                 next.0 += 1;
+            }
+        }
+    }
+
+    /// The node has started anew: markets that are guarded take cancels only, until the node lets them go back. The first
+    /// epoch ends the genesis phase and is no restart.
+    pub(crate) fn close_for_restart(&mut self, epoch: u32, events: &mut Vec<Event>) {
+        if epoch == 1 {
+            return;
+        }
+        let reason = Reason::new("restart").expect("a short text");
+        for market in &mut self.markets {
+            if market.close_for_restart() {
+                // Each stands for an order in the bound of the command's events.
+                self.work = self.work.saturating_sub(1);
+                let (id, state, feed_sequence) = (market.spec.market, market.state, market.next_feed());
+                events.push(Event::MarketStateChanged { market: id, state, reason, feed_sequence });
             }
         }
     }

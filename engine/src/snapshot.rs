@@ -200,6 +200,8 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
     market.last_price.encode(out);
     market.triggers.reached.encode(out);
     market.price_band.encode(out);
+    market.restart_mode.encode(out);
+    market.reopens_to.encode(out);
     let waiting = market.waiting();
     encode_length(market.book.order_count() as usize - waiting.len(), out);
     for side in [Side::Bid, Side::Ask] {
@@ -219,6 +221,8 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
     market.last_price = Wire::decode(input)?;
     market.triggers.reached = Wire::decode(input)?;
     market.price_band = Wire::decode(input)?;
+    market.restart_mode = Wire::decode(input)?;
+    market.reopens_to = Wire::decode(input)?;
     if market.price_band > MarketSpec::MAX_BAND {
         return Err(DecodeError::BadValue);
     }
@@ -317,7 +321,7 @@ wire_struct!(Account {
     block,
     on_disconnect
 });
-wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, nonces });
+wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, scope, nonces });
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_enum!(AgendaItem {
     0 => CancelAll(progress),

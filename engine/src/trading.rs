@@ -4,7 +4,7 @@
 //! rejected order could be sent again by somebody else once funds have arrived.
 
 use crate::accounts::KeyStatus;
-use crate::command::{EvidenceGrade, Operation, ReplayGuard, SignedCommand};
+use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{Duplicate, Event, KeyEnd, Rejected};
@@ -45,9 +45,10 @@ impl Asking {
         let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = *signed;
         let purpose = match operation {
             Operation::ActivateKey => Purpose::Activation,
-            Operation::Logon | Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. } => {
-                Purpose::OwnWord
-            }
+            Operation::Logon
+            | Operation::SetSelfTradeGroup { .. }
+            | Operation::InviteToSelfTradeGroup { .. }
+            | Operation::NarrowKey { .. } => Purpose::OwnWord,
             _ => Purpose::Trading,
         };
         Self { account, key, grade, replay_guard, valid_until, purpose }
@@ -192,6 +193,9 @@ impl Shard {
         {
             self.check_not_blocked(signed.account)?;
         }
+        if let Some(needed) = scope_of(&signed.operation) {
+            self.check_scope(signed.key, &needed)?;
+        }
         match &signed.operation {
             Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
             Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
@@ -216,6 +220,7 @@ impl Shard {
                 self.set_disconnect_mode(signed.account, *mode, events);
                 Ok(())
             }
+            Operation::NarrowKey { key, scope } => self.narrow_key(signed.account, *key, *scope, events),
             Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
             Operation::InviteToSelfTradeGroup { invited } => self.invite(signed.account, *invited, events),
         }
@@ -238,6 +243,27 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether the key may do what needs this scope.
+    pub(crate) fn check_scope(&self, key: KeyId, needed: &KeyScope) -> Result<(), RejectCode> {
+        let has = self.accounts.key(key).map_or(KeyScope::EVERYTHING, |key| key.scope);
+        if has.covers(needed) { Ok(()) } else { Err(RejectCode::OutOfScope) }
+    }
+
+    /// Gives a key of the account less to do.
+    fn narrow_key(
+        &mut self,
+        account: AccountId,
+        key: KeyId,
+        scope: KeyScope,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let own = self.accounts.key(key).filter(|known| known.account == account && known.scope.covers(&scope));
+        own.ok_or(RejectCode::OutOfScope)?;
+        self.accounts.key_mut(key).scope = scope;
+        events.push(Event::KeyNarrowed { key, scope });
+        Ok(())
+    }
+
     fn activate_key(&mut self, key: KeyId, events: &mut Vec<Event>) -> Result<(), Reject> {
         let status = &mut self.accounts.key_mut(key).status;
         if *status == KeyStatus::Live {
@@ -257,6 +283,24 @@ fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) ->
     if !window_in_range || ahead || late { Err(RejectCode::TimestampOutsideWindow) } else { Ok(()) }
 }
 
+/// What a key needs for an operation; `None` for what every key may do.
+fn scope_of(operation: &Operation) -> Option<KeyScope> {
+    let (operations, market) = match operation {
+        Operation::PlaceOrder(order) => (KeyScope::PLACE, Some(order.market)),
+        Operation::ReplaceOrder(replace) => (KeyScope::PLACE | KeyScope::CANCEL, Some(replace.order.market)),
+        Operation::CancelOrder(cancel) => (KeyScope::CANCEL, Some(cancel.market)),
+        Operation::AmendOrder(amend) => (KeyScope::AMEND, Some(amend.market)),
+        Operation::CancelAll(cancel) => (KeyScope::CANCEL, cancel.market),
+        Operation::CancelAllAfter { .. } => (KeyScope::CANCEL, None),
+        Operation::SetSelfTradeGroup { .. }
+        | Operation::InviteToSelfTradeGroup { .. }
+        | Operation::SetDisconnectMode { .. }
+        | Operation::NarrowKey { .. } => (KeyScope::ACCOUNT, None),
+        Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => return None,
+    };
+    Some(KeyScope { operations, market })
+}
+
 /// The market and the client id that an operation names, for its reject.
 fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
     use crate::command::OrderReference::ClientId as ByClientId;
@@ -274,6 +318,7 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         | Operation::ActivateKey
         | Operation::RevokeKey
         | Operation::CancelAllAfter { .. }
+        | Operation::NarrowKey { .. }
         | Operation::SetDisconnectMode { .. }
         | Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),

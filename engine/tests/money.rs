@@ -39,7 +39,7 @@ fn a_long_random_day_keeps_every_atom() {
     let (mut venue, mut auditor) = audited(60_000);
     let mut seen = BTreeMap::new();
     let mut codes = BTreeMap::new();
-    for _ in 0..50_000 {
+    for _ in 0..80_000 {
         step(&mut venue, &mut auditor, &mut random);
         for event in venue.last_events() {
             *seen.entry(told(&[*event]).split(' ').next().unwrap_or_default().to_owned()).or_insert(0) += 1;

@@ -56,6 +56,7 @@ fn command_name(command: &Command) -> &'static str {
             AdminAction::RegisterKey(_) => "command.admin.register_key",
             AdminAction::RevokeKey { .. } => "command.admin.revoke_key",
             AdminAction::SetPriceBand { .. } => "command.admin.set_price_band",
+            AdminAction::SetRestartMode { .. } => "command.admin.set_restart_mode",
             AdminAction::BlockAccount { .. } => "command.admin.block_account",
             AdminAction::SetAccountPolicy { .. } => "command.admin.set_account_policy",
         },
@@ -69,6 +70,7 @@ fn command_name(command: &Command) -> &'static str {
             Operation::RevokeKey => "command.signed.revoke_key",
             Operation::CancelAllAfter { .. } => "command.signed.cancel_all_after",
             Operation::SetDisconnectMode { .. } => "command.signed.set_disconnect_mode",
+            Operation::NarrowKey { .. } => "command.signed.narrow_key",
             Operation::ReplaceOrder(_) => "command.signed.replace_order",
             Operation::SetSelfTradeGroup { .. } => "command.signed.set_self_trade_group",
             Operation::InviteToSelfTradeGroup { .. } => "command.signed.invite_to_self_trade_group",
@@ -108,6 +110,8 @@ fn event_name(event: &Event) -> &'static str {
         Event::SelfTradeGroupChanged { .. } => "event.self_trade_group_changed",
         Event::ReplaceAnswered { .. } => "event.replace_answered",
         Event::PriceBandChanged { .. } => "event.price_band_changed",
+        Event::RestartModeChanged { .. } => "event.restart_mode_changed",
+        Event::KeyNarrowed { .. } => "event.key_narrowed",
         Event::CancelAllTimerSet { .. } => "event.cancel_all_timer_set",
         Event::AccountBlockChanged { .. } => "event.account_block_changed",
         Event::DisconnectModeChanged { .. } => "event.disconnect_mode_changed",
@@ -283,7 +287,9 @@ fn golden_samples_keep_their_bytes() {
 #[test]
 fn numbers_of_enumerations_never_change() {
     use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
+    use lakh_engine::command::RestartMode;
     use lakh_engine::command::{AccountBlock, CancelRestriction, DisconnectMode, ReplaceMode};
+    assert_eq!([RestartMode::Stay, RestartMode::Guarded].map(|value| value as u8), [0, 1]);
     assert_eq!([AccountBlock::None, AccountBlock::Blocked].map(|value| value as u8), [0, 1]);
     assert_eq!([DisconnectMode::Keep, DisconnectMode::CancelAll].map(|value| value as u8), [0, 1]);
     use lakh_engine::command::{

@@ -3,9 +3,9 @@
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
     CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
-    FrameCommand, FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder,
-    RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand,
-    TimeInForce,
+    FrameCommand, FrameOperation, Genesis, KeyScope, MarketState, Mode, Operation, OrderReference, OrderType,
+    PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding,
+    Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -20,10 +20,10 @@ use crate::support::random::Random;
 
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
 pub(crate) const COMMANDS: usize = 9 + ACTIONS + OPERATIONS;
-const ACTIONS: usize = 9;
-const OPERATIONS: usize = 12;
+const ACTIONS: usize = 10;
+const OPERATIONS: usize = 13;
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 36;
+pub(crate) const EVENTS: usize = 38;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 fn number(random: &mut Random) -> u64 {
@@ -197,6 +197,10 @@ fn action(kind: usize, random: &mut Random) -> AdminAction {
             digest_capacity: small(random, 32),
         }),
         5 => AdminAction::RevokeKey { key: key(random) },
+        8 => AdminAction::SetRestartMode {
+            market: market(random),
+            mode: random.pick(&[RestartMode::Stay, RestartMode::Guarded]),
+        },
         7 => AdminAction::SetPriceBand { market: market(random), band: small(random, 32) },
         6 => AdminAction::BlockAccount {
             account: account(random),
@@ -242,6 +246,7 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
         7 => Operation::SetSelfTradeGroup { group: account(random) },
         10 => Operation::CancelAllAfter { timeout_ms: small(random, 32) },
         11 => Operation::SetDisconnectMode { mode: random.pick(&[DisconnectMode::Keep, DisconnectMode::CancelAll]) },
+        12 => Operation::NarrowKey { key: key(random), scope: scope(random) },
         9 => Operation::ReplaceOrder(ReplaceOrder {
             target: target(random),
             restriction: random.pick(&[
@@ -428,6 +433,10 @@ pub(crate) fn event(kind: usize, random: &mut Random) -> Event {
     }
 }
 
+fn scope(random: &mut Random) -> KeyScope {
+    KeyScope { operations: small(random, 8), market: random.pick(&[None, Some(MarketId(3))]) }
+}
+
 fn refusal(random: &mut Random) -> Option<RejectCode> {
     random.pick(&[None, Some(RejectCode::OrderUnknown), Some(RejectCode::InsufficientBalance)])
 }
@@ -439,6 +448,8 @@ fn newer_event(kind: usize, random: &mut Random) -> Event {
     match kind {
         26 => Event::SelfTradeGroupChanged { account, group: AccountId(small(random, 32)) },
         27 => Event::SelfTradeGroupInvited { account, invited: AccountId(small(random, 32)) },
+        36 => Event::RestartModeChanged { market, mode: random.pick(&[RestartMode::Stay, RestartMode::Guarded]) },
+        37 => Event::KeyNarrowed { key: key(random), scope: scope(random) },
         35 => Event::PriceBandChanged { market, band: small(random, 32) },
         32 => Event::CancelAllTimerSet { account, report_sequence, at: timestamp(random) },
         33 => Event::AccountBlockChanged { account, block: random.pick(&[AccountBlock::None, AccountBlock::Blocked]) },

@@ -7,8 +7,8 @@ mod precedence;
 
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, CancelRestriction, Capacities,
-    ChainEntry, Command, Epoch, EvidenceGrade, MarketState, Operation, OrderReference, RegisterKey, ReplaceOrder,
-    ReplayGuard, SignedCommand,
+    ChainEntry, Command, Epoch, EvidenceGrade, KeyScope, MarketState, Operation, OrderReference, RegisterKey,
+    ReplaceOrder, ReplayGuard, SignedCommand,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
@@ -181,6 +181,12 @@ const ORDER_CASES: &[Case] = &[
 /// Cases of what accounts are to each other and to the operators.
 const ACCOUNT_CASES: &[Case] = &[
     (RejectCode::GroupNotConsented, || rejection(&Venue::new().send(A, Operation::SetSelfTradeGroup { group: B }))),
+    (RejectCode::OutOfScope, || {
+        let mut venue = Venue::new();
+        let scope = KeyScope { operations: KeyScope::CANCEL, market: None };
+        venue.send(A, Operation::NarrowKey { key: KeyId(1), scope });
+        rejection(&venue.place(A, bid(100, 1)))
+    }),
     (RejectCode::AccountBlocked, || {
         let mut venue = Venue::new();
         venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });

@@ -6,8 +6,8 @@
 
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, CancelOrder, ChainEntry, Command, Deposit,
-    EvidenceGrade, Genesis, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplayGuard,
-    SettlementBinding, SignedCommand, TimeInForce,
+    EvidenceGrade, Genesis, KeyScope, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
+    ReplayGuard, SettlementBinding, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Symbol};
 use lakh_engine::market_spec::MarketSpec;
@@ -120,6 +120,11 @@ const ORDERS: &[Rule] = &[
     rule(RejectCode::AccountBlocked, &["client", "trigger"], |request| {
         request.venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });
     }),
+    rule(RejectCode::OutOfScope, &["key", "client", "trigger", "account"], |request| {
+        let scope = KeyScope { operations: KeyScope::CANCEL, market: None };
+        let narrow = Operation::NarrowKey { key: KeyId(1), scope };
+        request.venue.send(A, narrow);
+    }),
     rule(RejectCode::MarketUnknown, &["market"], |request| request.order().market = MarketId(9)),
     rule(RejectCode::MarketClosed, &["state"], |request| request.venue.set_state(BTCUSD, MarketState::CancelOnly)),
     rule(RejectCode::ExpiryPassed, &["expiry", "client"], |request| request.order().expires_at = START),
@@ -185,7 +190,7 @@ const fn turn(code: RejectCode) -> u8 {
         RejectCode::WouldTrade | RejectCode::LevelsFull | RejectCode::WouldTrigger | RejectCode::TriggersFull => 1,
         RejectCode::BookFull => 2,
         RejectCode::InsufficientBalance => 3,
-        RejectCode::MarketClosed | RejectCode::AccountBlocked => 5,
+        RejectCode::MarketClosed | RejectCode::AccountBlocked | RejectCode::OutOfScope => 5,
         code if (code as u16) < RejectCode::MarketUnknown as u16 => 6,
         _ => 4,
     }

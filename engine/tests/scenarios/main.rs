@@ -18,5 +18,6 @@ mod orders;
 mod replace;
 mod replay;
 mod safety;
+mod scopes;
 mod self_trade;
 mod triggers;

@@ -2,7 +2,8 @@
 
 use lakh_engine::Engine;
 use lakh_engine::command::{
-    AccountBlock, AdminAction, Command, DisconnectMode, Epoch, FrameOperation, MarketState, Operation,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, Command, DisconnectMode, Epoch, FrameOperation,
+    MarketState, Operation, RestartMode,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, Reason};
@@ -148,4 +149,47 @@ fn a_blocked_account_stays_blocked_over_a_restart() {
     venue.engine = Engine::from_snapshot(&venue.engine.snapshot()).expect("a snapshot");
     assert_eq!(told(&venue.place(A, bid(100, 1))), "rejected AccountBlocked");
     assert_eq!(venue.engine.book(BTCUSD).expect("listed").order_count(), 0);
+}
+
+/// The node sets a market's state by itself.
+fn by_the_node(venue: &mut Venue, market: lakh_engine::ids::MarketId, state: MarketState) -> String {
+    let action = AdminAction::SetMarketState { market, state };
+    let authority = AdminAuthority::Node;
+    told(&venue.apply(Command::Admin(AdminCommand { authority, action, reason: Reason::EMPTY })))
+}
+
+#[test]
+fn a_guarded_market_comes_back_by_cancels_then_by_orders_that_rest() {
+    let mut venue = Venue::new();
+    venue.admin(AdminAction::SetRestartMode { market: BTCUSD, mode: RestartMode::Guarded });
+    venue.placed(A, bid(100, 1));
+    assert_eq!(told(&restart(&mut venue)), "epoch 2, state CancelOnly", "the other market stays as it is");
+    assert_eq!(venue.engine.reopenings().collect::<Vec<_>>(), [(BTCUSD, MarketState::PostOnly)]);
+    assert_eq!(told(&venue.place(B, ask(100, 1))), "rejected MarketClosed");
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::Open), "rejected NotAuthorised", "one step at a time");
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::PostOnly), "state PostOnly");
+    assert_eq!(told(&venue.place(B, ask(101, 1).post_only())), "accepted, rests 1");
+    assert_eq!(told(&restart(&mut venue)), "epoch 3, state CancelOnly", "a start on the way begins it again");
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::PostOnly), "state PostOnly");
+    venue.engine = Engine::from_snapshot(&venue.engine.snapshot()).expect("a snapshot");
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::Open), "state Open");
+    assert_eq!(venue.engine.reopenings().count(), 0);
+    assert_eq!(told(&venue.place(B, ask(100, 1))), "accepted, trade 1 @ 100 with a");
+}
+
+#[test]
+fn the_node_opens_no_market_that_its_start_has_not_closed() {
+    let mut venue = Venue::new();
+    for market in [BTCUSD, ETHUSD] {
+        venue.admin(AdminAction::SetRestartMode { market, mode: RestartMode::Guarded });
+    }
+    venue.set_state(BTCUSD, MarketState::PostOnly);
+    venue.set_state(ETHUSD, MarketState::Halt);
+    restart(&mut venue);
+    assert_eq!(by_the_node(&mut venue, ETHUSD, MarketState::PostOnly), "rejected NotAuthorised", "it was halted");
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::PostOnly), "state PostOnly");
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::Open), "rejected NotAuthorised", "it was not open");
+    restart(&mut venue);
+    venue.set_state(BTCUSD, MarketState::CancelOnly);
+    assert_eq!(by_the_node(&mut venue, BTCUSD, MarketState::PostOnly), "rejected NotAuthorised", "an operator decided");
 }

@@ -101,6 +101,8 @@ fn sentence(event: &Event) -> Option<String> {
         Event::CancelAllTimerSet { at: Timestamp::ZERO, .. } => "timer off".to_owned(),
         Event::CancelAllTimerSet { .. } => "timer".to_owned(),
         Event::PriceBandChanged { band, .. } => format!("band {band}"),
+        Event::RestartModeChanged { mode, .. } => format!("restart {mode:?}"),
+        Event::KeyNarrowed { key, .. } => format!("key {key} narrowed"),
         Event::AccountBlockChanged { account, block } => format!("{} {block:?}", letter(*account)),
         Event::DisconnectModeChanged { account, mode } => format!("{} {mode:?}", letter(*account)),
         Event::FrameAccepted { operations, .. } => format!("frame of {operations}"),

@@ -5,8 +5,8 @@
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
     CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
-    FrameOperation, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
-    ReplaceOrder, ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
+    FrameOperation, KeyScope, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
+    ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
@@ -164,6 +164,14 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
             Operation::SetDisconnectMode { mode: DisconnectMode::Keep },
             Operation::SetDisconnectMode { mode: DisconnectMode::CancelAll },
         ]),
+        // The traders' first keys keep what they may do.
+        98 if random.once_in(3) => Operation::NarrowKey {
+            key: KeyId(4 + u32::try_from(random.below(4)).expect("small")),
+            scope: KeyScope {
+                operations: random.pick(&[15, KeyScope::CANCEL, KeyScope::PLACE]),
+                market: random.pick(&[None, Some(market)]),
+            },
+        },
         98 if random.once_in(2) => Operation::SetSelfTradeGroup { group: other(random) },
         98 => Operation::InviteToSelfTradeGroup { invited: other(random) },
         _ => Operation::RevokeKey,
@@ -365,7 +373,8 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
     }
     let action = match random.below(20) {
         0 => AdminAction::SetPriceBand { market, band: random.pick(&[0, 0, 20_000, 50_000, 1_000_001]) },
-        1..7 => AdminAction::SetFees {
+        1 => AdminAction::SetRestartMode { market, mode: random.pick(&[RestartMode::Stay, RestartMode::Guarded]) },
+        2..7 => AdminAction::SetFees {
             market,
             maker_fee: FeeRate(random.pick(&[-1_000, 0, 500, 10_000, 200_000])),
             taker_fee: FeeRate(random.pick(&[0, 1_000, 1_500, 30_000])),
@@ -388,7 +397,7 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
         },
         17 if random.once_in(2) => AdminAction::BlockAccount {
             account: other(random),
-            block: if random.once_in(4) { AccountBlock::Blocked } else { AccountBlock::None },
+            block: if random.once_in(8) { AccountBlock::Blocked } else { AccountBlock::None },
         },
         17 => AdminAction::RevokeKey { key: KeyId(4 + u32::try_from(random.below(4)).expect("small")) },
         _ => AdminAction::RegisterKey(RegisterKey {

@@ -434,6 +434,16 @@ pub(crate) fn by_owner_of(account: AccountId, entry: ChainEntry) -> ChainEntry {
     ChainEntry { extra: padded(owner(account)), ..entry }
 }
 
+/// A second key of an account, which has signed for itself.
+pub(crate) fn register_second_key(venue: &mut Venue, account: AccountId, number: u32) -> KeyId {
+    let (public_key, expires_at) = (public_key(number), Timestamp::ZERO);
+    let registration = RegisterKey { account, public_key, epoch: 2, expires_at, digest_capacity: 1 };
+    let key = venue.register_key(registration).expect("a new key");
+    let activation = venue.signed_by(key, account, Operation::ActivateKey);
+    venue.must(activation);
+    key
+}
+
 /// A withdrawal.
 pub(crate) fn withdrawal_entry(account: AccountId, asset: AssetId, amount: u64) -> ChainEntry {
     entry(ChainEntryKind::Withdrawal, account, asset, amount)
