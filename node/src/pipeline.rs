@@ -306,9 +306,19 @@ impl Boot {
 
     /// Journals that the node has started, and waits until that is durable.
     fn begin_epoch(&mut self) -> Result<()> {
+        // A crash may have come between a command and the last of what it began, which goes before everything else.
+        while self.engine.agenda_pending() {
+            self.record(&Command::Continue)?;
+        }
         let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
         let epoch = Epoch { epoch: self.engine.epoch() + 1, software: Reason::new(software).unwrap_or_default() };
         self.record(&Command::Epoch(epoch))?;
+        if let Some(Event::Rejected(rejected)) = self.events.first() {
+            bail!("the engine refuses to begin epoch {}: {}", epoch.epoch, rejected.code.name());
+        }
+        while self.engine.agenda_pending() {
+            self.record(&Command::Continue)?;
+        }
         self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
         self.settle()
     }
@@ -387,4 +397,48 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("the system gave no random bytes")?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use lakh_engine::MAX_TOUCHED_ORDERS;
+    use lakh_engine::command::{CancelAll, EvidenceGrade, Operation, PlaceOrder, ReplayGuard, Side, SignedCommand};
+    use lakh_engine::ids::{AccountId, KeyId, MarketId};
+    use lakh_engine::units::{Lots, Ticks, Timestamp};
+
+    use super::*;
+
+    fn signed(nonce: u64, operation: Operation) -> Command {
+        Command::Signed(SignedCommand {
+            account: AccountId(1),
+            key: KeyId(1),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Nonce { nonce },
+            valid_until: Timestamp(0),
+            operation,
+        })
+    }
+
+    #[test]
+    fn a_start_finishes_what_a_crash_left_on_the_agenda() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::dev();
+        config.journal.directory = directory.path().to_owned();
+        let mut first = Boot::start(&config).unwrap();
+        let orders = u64::from(MAX_TOUCHED_ORDERS) + 10;
+        for nonce in 1..=orders {
+            let order = PlaceOrder::limit(MarketId(0), Side::Bid, Ticks(100_000), Lots(100));
+            first.record(&signed(nonce, Operation::PlaceOrder(order))).unwrap();
+            assert!(!matches!(first.events.first(), Some(Event::Rejected(_))), "{:?}", first.events);
+        }
+        let cancel = CancelAll { market: None, side: None };
+        first.record(&signed(orders + 1, Operation::CancelAll(cancel))).unwrap();
+        assert!(first.engine.agenda_pending(), "the cancel is too long for one command");
+        first.settle().unwrap();
+        drop(first);
+
+        let second = Boot::start(&config).unwrap();
+        assert_eq!((second.engine.epoch(), second.engine.agenda_pending()), (2, false));
+        assert_eq!(second.engine.book(MarketId(0)).unwrap().order_count(), 0);
+    }
 }
