@@ -34,7 +34,7 @@ pub const VERSION: u32 = 1;
 pub const HEADER_BYTES: usize = 16;
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = 40;
-/// The largest window of a frame that is read: what it takes of memory. The published files have 2 MiB.
+/// The largest window of a frame that is read: what it takes of memory. The published files have 4 MiB.
 pub const MAX_WINDOW: u64 = 8 << 20;
 
 /// One message of a workload.

@@ -101,6 +101,10 @@ pub struct HashReport {
     pub continuations: u64,
     /// Processor time of the thread for all messages, in nanoseconds.
     pub thread_ns: u64,
+    /// Messages carried out in a second of it.
+    pub messages_per_second: u64,
+    /// Engine commands applied in a second of it.
+    pub engine_commands_per_second: u64,
 }
 
 /// Messages by kind.
@@ -126,16 +130,6 @@ impl HashReport {
     /// False where the hash is known and another came out.
     pub fn passed(&self) -> bool {
         self.expected.is_none_or(|expected| expected == self.sha256)
-    }
-
-    /// Messages carried out in a second of processor time.
-    pub fn messages_per_second(&self) -> u64 {
-        per_second(self.messages.total(), self.thread_ns)
-    }
-
-    /// Engine commands in a second of processor time.
-    pub fn engine_commands_per_second(&self) -> u64 {
-        per_second(self.engine_commands, self.thread_ns)
     }
 }
 
@@ -164,8 +158,8 @@ impl fmt::Display for HashReport {
         write!(
             f,
             "{} messages/s, {} engine commands/s of thread time ({} commands, {} continuations, {} ms)",
-            self.messages_per_second(),
-            self.engine_commands_per_second(),
+            self.messages_per_second,
+            self.engine_commands_per_second,
             self.engine_commands,
             self.continuations,
             self.thread_ns / 1_000_000
@@ -303,6 +297,7 @@ impl<W: Write> Run<W> {
         let session = self.exchange.session();
         let book = session.book(FLOW_MARKET);
         let reports = self.stream.lines();
+        let engine_commands = session.commands() - self.set_up;
         Ok(HashReport {
             sha256: self.stream.finish()?,
             expected: None,
@@ -314,9 +309,11 @@ impl<W: Write> Run<W> {
             resting_orders: u64::from(book.order_count()),
             resting_orders_max: self.resting_orders_max,
             levels: (book.level_count(Side::Bid) as u64, book.level_count(Side::Ask) as u64),
-            engine_commands: session.commands() - self.set_up,
+            engine_commands,
             continuations: session.continuations(),
             thread_ns: self.thread_ns,
+            messages_per_second: per_second(self.counts.total(), self.thread_ns),
+            engine_commands_per_second: per_second(engine_commands, self.thread_ns),
         })
     }
 }
