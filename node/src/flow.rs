@@ -1,10 +1,13 @@
-//! `lakh flow`: recorded order flow against the engine, or against a whole venue over its socket.
+//! `lakh flow`: recorded order flow and conformance workloads against the engine, or flow against a whole venue
+//! over its socket; and the engine as a candidate of a public differential tester.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
+use lakh_loadtest::flow::adapter;
 use lakh_loadtest::flow::check::{CheckOptions, check_direct};
+use lakh_loadtest::flow::conformance::{HashOptions, hash_workload};
 use lakh_loadtest::flow::judge::FlowReport;
 use lakh_loadtest::flow::through::{ThroughOptions, check_through};
 use lakh_loadtest::market_text::MarketText;
@@ -18,6 +21,23 @@ use crate::{audit, replay};
 pub(crate) enum FlowCommand {
     /// Executes a recorded flow and checks each recorded fill, reject, best price and depth line.
     Check(CheckArguments),
+    /// Executes a published conformance workload and hashes everything that the engine reports.
+    Hash(HashArguments),
+    /// Speaks the protocol of `tracebook-conformance`, a differential tester, on standard input and output.
+    Adapter,
+}
+
+/// Hashes the reports of a conformance workload.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HashArguments {
+    /// The workload, `.bin.zst`; where its name is known, the hash has to be the published one.
+    file: PathBuf,
+    /// Write the report stream here.
+    #[arg(long, value_name = "FILE")]
+    reports: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Checks a recorded flow.
@@ -52,7 +72,25 @@ enum Through {
 
 /// `lakh flow`.
 pub(crate) fn run(command: &FlowCommand) -> Result<()> {
-    let FlowCommand::Check(arguments) = command;
+    match command {
+        FlowCommand::Check(arguments) => check(arguments),
+        FlowCommand::Hash(arguments) => hash(arguments),
+        FlowCommand::Adapter => Ok(adapter::serve(std::io::stdin().lock(), std::io::stdout().lock())?),
+    }
+}
+
+fn hash(arguments: &HashArguments) -> Result<()> {
+    let report = hash_workload(&arguments.file, &HashOptions { reports: arguments.reports.clone() })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    ensure!(report.passed(), "the reports differ from the published ones");
+    Ok(())
+}
+
+fn check(arguments: &CheckArguments) -> Result<()> {
     let report = match arguments.through {
         Through::Engine => check_direct(&arguments.file, &CheckOptions { fills: arguments.fills.clone() })?,
         Through::Gateway => through_gateway(arguments)?,

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation tests", check: documentation_tests },
     Step { name: "own order flow", check: own_flow },
     Step { name: "recorded order flow", check: recorded_flow },
+    Step { name: "public tester", check: public_tester },
 ];
 
 /// The order flow that the repository brings along.
@@ -49,6 +50,12 @@ const OWN_FLOW: &str = "loadtest/tests/data/sample.l3c";
 /// Where recorded order flow may lie, seen from the repository's root: it may not be published, so not every machine
 /// has it.
 const RECORDED_FLOW: &str = "../shared/data/flow";
+
+/// The public tester of matching engines, from the Python package registry.
+const PUBLIC_TESTER: &str = "tracebook-conformance==0.6.0";
+
+/// Where the tester is installed, and where it leaves what it found.
+const PYTHON_FOLDER: &str = ".venv";
 
 /// Runs everything that a change has to pass, and prints a summary.
 ///
@@ -169,6 +176,29 @@ fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
     let check = ["cargo", "run", "--locked", "--quiet", "--release", "--", "flow", "check", file];
     run(root, &check)?;
     run(root, &[&check[..], &["--through", "gateway"]].concat())
+}
+
+/// Has the differential tester [`PUBLIC_TESTER`] drive the engine beside its own reference: its fixed cases and traces of
+/// its own making, compared after every event.
+fn public_tester(root: &Path) -> anyhow::Result<Outcome> {
+    if !works(root, &["python3", "--version"]) {
+        return Ok(Outcome::Skipped("there is no python3".to_owned()));
+    }
+    run(root, &["python3", "-m", "venv", PYTHON_FOLDER])?;
+    let python = format!("{PYTHON_FOLDER}/bin/python");
+    run(root, &[&python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PUBLIC_TESTER])?;
+    // It keeps a failure to look at, and does not write over one.
+    let results = format!("{PYTHON_FOLDER}/qualification");
+    if root.join(&results).exists() {
+        fs::remove_dir_all(root.join(&results)).with_context(|| format!("cannot remove {results}"))?;
+    }
+    let adapter = "cargo run --locked --quiet --release -- flow adapter";
+    run(root, &["cargo", "build", "--locked", "--quiet", "--release"])?;
+    let tester = format!("{PYTHON_FOLDER}/bin/tracebook-conformance");
+    let profile = ["qualify", "--profile", "fifo-full-v1", "--seed", "42", "--traces", "25"];
+    let amount = ["--events-per-trace", "200", "--timeout", "60", "--output-dir", &results, "--candidate-cmd", adapter];
+    run(root, &[&[tester.as_str()], &profile[..], &amount[..]].concat())?;
+    Ok(Outcome::Passed)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 //! ([`check::check_direct`]) and as signed orders over a socket ([`through::check_through`]). Both judge the same
 //! [`judge::Outcome`], so that neither way can be kinder than the other.
 
+pub mod adapter;
 pub mod check;
+pub mod conformance;
+pub mod engine_session;
 pub mod fills;
 pub mod format;
 pub mod judge;
