@@ -64,8 +64,10 @@ pub(crate) enum Standing {
     Waiting,
 }
 
-/// What else belongs to an order, read when it trades or goes. 32 bytes: what is read less often than that goes elsewhere.
+/// What else belongs to an order, read when it trades or goes. 32 bytes, never on two cache lines: what is read less often
+/// than that goes elsewhere.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub(crate) struct OrderDetails {
     pub(crate) id: OrderId,
     pub(crate) quantity: Lots,
