@@ -171,7 +171,7 @@ impl OrderDetails {
     }
 
     /// The whole order from its parts.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn join(&self, resting: &RestingOrder, extras: &OrderExtras, client_id: &ClientId) -> Order {
         Order {
             id: self.id,
