@@ -100,13 +100,7 @@ impl Engine {
 
     /// An engine before its first record.
     pub fn new() -> Self {
-        Self {
-            sequence: Sequence(0),
-            now: Timestamp::ZERO,
-            epoch: 0,
-            shard: None,
-            event_digest: EventDigest::new(Self::MAX_EVENTS),
-        }
+        Self { sequence: Sequence(0), now: Timestamp::ZERO, epoch: 0, shard: None, event_digest: EventDigest::new() }
     }
 
     /// Applies the command at `sequence` (the last one + 1) and `timestamp` (not before the last one) and puts what it
@@ -231,7 +225,7 @@ impl Engine {
         *blake3::hash(&self.snapshot()).as_bytes()
     }
 
-    /// The running digest of every event so far.
+    /// The running digest of every event so far: 16 bytes and as many zeroes.
     pub fn event_digest(&self) -> [u8; 32] {
         self.event_digest.current()
     }

@@ -64,8 +64,9 @@ impl OrderId {
 
 /// Text of at most `MAX` bytes, stored in place, so that plain data stays `Copy`. The bytes come first: what copies the
 /// whole and what reads eight bytes at a time then cut it at the same places, and a read need not wait for the copy.
+/// Aligned, so that it is copied by whole words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct ShortText<const MAX: usize> {
     /// Zero behind the text's end.
     bytes: [u8; MAX],
@@ -137,6 +138,17 @@ impl<const MAX: usize> fmt::Display for ShortText<MAX> {
 
 /// A client's own id for an order; unique among the account's live orders of a market. Empty: none given.
 pub type ClientId = ShortText<36>;
+
+impl ClientId {
+    /// The text's bytes with zeroes behind them as little-endian words: 32 bytes, and the last four.
+    #[inline]
+    pub(crate) fn words(&self) -> ([u64; 4], u32) {
+        let (words, end) = self.bytes.as_chunks::<8>();
+        let word = |index: usize| u64::from_le_bytes(words[index]);
+        ([word(0), word(1), word(2), word(3)], u32::from_le_bytes([end[0], end[1], end[2], end[3]]))
+    }
+}
+
 /// A market's or an asset's name, such as `BTCUSDT`.
 pub type Symbol = ShortText<16>;
 /// Why an operator did something, for the journal.

@@ -1,13 +1,13 @@
 //! A hash table from keys that live elsewhere to their `u32` index: fixed capacity, no allocation after start.
 //!
-//! Seven entries to a chunk. One word tells of a chunk all that most searches need: a byte of the hash for each entry, 0
-//! where there is none, and in the highest byte how many entries of this chunk had to go on to a later one. These words
-//! stand together, ten bits for each entry of capacity, so a key that is not there is mostly refused out of the nearest
-//! caches, without a look at the indices or at the owner's keys. As the count goes down again when entries go, there
-//! are no tombstones and never a rehash: an insert costs the same in the millionth hour. The hash is keyed by the
-//! journal's own seed, since clients choose ids and digests. Iteration does not exist: no order to leak.
+//! Six entries to a chunk of half a cache line. Its first word tells all that most searches need: a byte of the hash for
+//! each entry, 0 where there is none, and in the two highest bytes how many entries of this chunk had to go on to a later
+//! one. So a key that is not there is mostly refused without a look at the owner's keys, and what is then inserted stands
+//! on the line that was just read. As the count goes down again when entries go, there are no tombstones and never a
+//! rehash: an insert costs the same in the millionth hour. The hash is keyed by the journal's own seed, since clients
+//! choose ids and digests. Iteration does not exist: no order to leak.
 //!
-//! Bounds: five entries of capacity to a chunk of 40 bytes, their number rounded up to a power of two.
+//! Bounds: four entries of capacity to a chunk of 32 bytes, their number rounded up to a power of two.
 
 use crate::ids::ClientId;
 
@@ -15,27 +15,33 @@ use crate::ids::ClientId;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// Entries of a chunk.
-const ENTRIES: usize = 7;
+const ENTRIES: usize = 6;
 /// Entries of capacity for which there is a chunk.
-const CAPACITY_OF_CHUNK: usize = 5;
+const CAPACITY_OF_CHUNK: usize = 4;
 /// The count of entries that went on to a later chunk: above all entries' bytes.
-const OVERFLOW_SHIFT: u32 = 56;
+const OVERFLOW_SHIFT: u32 = 48;
 /// A count that is never lowered again, since it may have been higher.
-const OVERFLOW_STUCK: u64 = 0xff;
+const OVERFLOW_STUCK: u64 = 0xffff;
 /// 1 in each entry's byte.
-const LOW_BITS: u64 = 0x0001_0101_0101_0101;
+const LOW_BITS: u64 = 0x0000_0101_0101_0101;
 /// The highest bit of each entry's byte.
-const HIGH_BITS: u64 = 0x0080_8080_8080_8080;
+const HIGH_BITS: u64 = 0x0000_8080_8080_8080;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct IndexTable {
-    /// Each chunk's bytes.
-    tags: Box<[u64]>,
-    /// Each chunk's indices; the last of a chunk is never used.
-    indices: Box<[[u32; ENTRIES + 1]]>,
+    chunks: Box<[Chunk]>,
     count: u32,
     capacity: u32,
+}
+
+/// Aligned to its size, so that none lies on two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+struct Chunk {
+    /// The entries' bytes and the overflow count.
+    tags: u64,
+    indices: [u32; ENTRIES],
 }
 
 impl IndexTable {
@@ -43,8 +49,7 @@ impl IndexTable {
     pub(crate) fn new(capacity: u32) -> Self {
         let chunks = (capacity as usize).div_ceil(CAPACITY_OF_CHUNK).next_power_of_two();
         Self {
-            tags: vec![0; chunks].into_boxed_slice(),
-            indices: vec![[NONE; ENTRIES + 1]; chunks].into_boxed_slice(),
+            chunks: vec![Chunk { tags: 0, indices: [NONE; ENTRIES] }; chunks].into_boxed_slice(),
             count: 0,
             capacity,
         }
@@ -53,7 +58,7 @@ impl IndexTable {
     /// The index with this hash for which `is_it` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.entry(hash, is_it).map(|(chunk, at)| self.indices[chunk][at])
+        self.entry(hash, is_it).map(|(chunk, at)| self.chunks[chunk].indices[at])
     }
 
     /// Where the entry with this hash stands for whose index `is_it` holds.
@@ -62,12 +67,12 @@ impl IndexTable {
         let tag = tag(hash);
         let mut chunk = self.home(hash);
         // An entry is never further away than there are chunks; the counts end the search long before.
-        for _ in 0..self.tags.len() {
-            let word = self.tags[chunk];
+        for _ in 0..self.chunks.len() {
+            let Chunk { tags: word, indices } = &self.chunks[chunk];
             let mut candidates = zero_bytes(word ^ (tag * LOW_BITS));
             while candidates != 0 {
                 let at = candidates.trailing_zeros() as usize / 8;
-                if is_it(self.indices[chunk][at]) {
+                if is_it(indices[at]) {
                     return Some((chunk, at));
                 }
                 candidates &= candidates - 1;
@@ -87,15 +92,16 @@ impl IndexTable {
         self.count += 1;
         let mut chunk = self.home(hash);
         loop {
-            let vacant = zero_bytes(self.tags[chunk]);
+            let Chunk { tags, indices } = &mut self.chunks[chunk];
+            let vacant = zero_bytes(*tags);
             if vacant != 0 {
                 let at = vacant.trailing_zeros() as usize / 8;
-                self.tags[chunk] |= tag(hash) << (8 * at);
-                self.indices[chunk][at] = index;
+                *tags |= tag(hash) << (8 * at);
+                indices[at] = index;
                 return;
             }
-            if self.tags[chunk] >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
-                self.tags[chunk] += 1 << OVERFLOW_SHIFT;
+            if *tags >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
+                *tags += 1 << OVERFLOW_SHIFT;
             }
             chunk = self.behind(chunk);
         }
@@ -107,12 +113,13 @@ impl IndexTable {
         let entry = self.entry(hash, |other| other == index);
         let (found, at) = entry.expect("only what was inserted is removed");
         self.count -= 1;
-        self.tags[found] &= !(0xff << (8 * at));
-        self.indices[found][at] = NONE;
+        self.chunks[found].tags &= !(0xff << (8 * at));
+        self.chunks[found].indices[at] = NONE;
         let mut chunk = self.home(hash);
         while chunk != found {
-            if self.tags[chunk] >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
-                self.tags[chunk] -= 1 << OVERFLOW_SHIFT;
+            let tags = &mut self.chunks[chunk].tags;
+            if *tags >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
+                *tags -= 1 << OVERFLOW_SHIFT;
             }
             chunk = self.behind(chunk);
         }
@@ -121,12 +128,12 @@ impl IndexTable {
     /// The chunk where a search begins.
     #[inline]
     const fn home(&self, hash: u32) -> usize {
-        hash as usize & (self.tags.len() - 1)
+        hash as usize & (self.chunks.len() - 1)
     }
 
     #[inline]
     const fn behind(&self, chunk: usize) -> usize {
-        (chunk + 1) & (self.tags.len() - 1)
+        (chunk + 1) & (self.chunks.len() - 1)
     }
 }
 
@@ -151,8 +158,8 @@ pub(crate) fn hash_words(seed: u64, first: u64, second: u64) -> u32 {
     fold(mix(seed, first, second))
 }
 
-/// Hashes an order id under a seed, so that four neighbouring sequences share a chunk of a table and 32 a cache line of
-/// it: orders that were placed together are mostly looked for together, and soon.
+/// Hashes an order id under a seed, so that four neighbouring sequences share a chunk of a table and eight a cache line
+/// of it, and 32 four lines that follow one another: orders that were placed together are mostly looked for together, and soon.
 #[inline]
 pub(crate) fn hash_sequence(seed: u64, order_id: u64) -> u32 {
     let (sequence, operation) = (order_id / 64, order_id % 64);
@@ -192,11 +199,9 @@ pub(crate) fn hash_bytes(seed: u64, prefix: u64, bytes: &[u8]) -> u32 {
 /// neither a loop nor a branch waits for its length.
 #[inline]
 pub(crate) fn hash_client_id(seed: u64, account: u32, client_id: &ClientId) -> u32 {
-    let (words, last) = client_id.padded_bytes().as_chunks::<8>();
-    let word = |index: usize| u64::from_le_bytes(words[index]);
-    let last = u32::from_le_bytes([last[0], last[1], last[2], last[3]]);
+    let ([first, second, third, fourth], last) = client_id.words();
     let end = u64::from(last) | (client_id.length() as u64) << 32;
-    let (front, back) = (mix(seed, word(0), word(1)), mix(!seed, word(2), word(3)));
+    let (front, back) = (mix(seed, first, second), mix(!seed, third, fourth));
     fold(mix(seed ^ front, back ^ u64::from(account), end))
 }
 

@@ -23,18 +23,18 @@ impl Shard {
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
         let id = order_id(moment);
-        let taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
-        self.accept(taker, events);
+        let mut taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
+        self.accept(&mut taker, events);
         Ok(())
     }
 
     /// Takes in an order that has passed every check.
-    pub(crate) fn accept(&mut self, mut taker: Taker, events: &mut Vec<Event>) {
+    pub(crate) fn accept(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
         let report_sequence = self.accounts.next_report(taker.account);
-        events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
+        events.push(Event::OrderAccepted(accepted(taker, report_sequence)));
         match taker.order_type.waits() {
-            true => self.wait(&taker),
-            false => self.execute(&mut taker, events),
+            true => self.wait(taker),
+            false => self.execute(taker, events),
         }
         self.run_triggers(taker.market, events);
     }

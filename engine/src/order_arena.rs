@@ -18,8 +18,10 @@ use crate::units::{Lots, Ticks};
 /// | 16 | 8 | neighbours in the price level |
 /// | 24 | 4 | owner (31 bits) and side |
 /// | 28 | 4 | generation of the slot |
+///
+/// Aligned to its size: an array begins 16 bytes into a page otherwise, and every other order would lie on two lines.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(32))]
 pub struct RestingOrder {
     /// What is left.
     pub(crate) remaining: Lots,
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_layout_is_the_documented_one() {
-        assert_eq!(size_of::<RestingOrder>(), 32);
+        assert_eq!((size_of::<RestingOrder>(), align_of::<RestingOrder>()), (32, 32));
         assert_eq!(core::mem::offset_of!(RestingOrder, price), 8);
         assert_eq!(core::mem::offset_of!(RestingOrder, next), 16);
         assert_eq!(core::mem::offset_of!(RestingOrder, owner_and_side), 24);

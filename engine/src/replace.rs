@@ -48,8 +48,8 @@ impl Shard {
         let report_sequence = self.accounts.next_report(account);
         let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
         events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
-        if let Ok(taker) = placed {
-            self.accept(taker, events);
+        if let Ok(mut taker) = placed {
+            self.accept(&mut taker, events);
         }
         Ok(())
     }

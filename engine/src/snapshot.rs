@@ -2,7 +2,7 @@
 //!
 //! | section | holds |
 //! |---|---|
-//! | `LKST` | format, sequence, time, epoch, event digest and what it has not hashed yet |
+//! | `LKST` | format, sequence, time, epoch, event digest |
 //! | 1 | genesis, role nonces, last queue entry with its prefix hash, last batch with its last record |
 //! | 2 | assets with what came in and went out |
 //! | 3 | markets: specification, state, counters, last price, each side's orders in price-time priority, those that wait |
@@ -22,7 +22,6 @@ use crate::chain_queue::ChainPosition;
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
-use crate::event_digest::BLOCK_BYTES;
 use crate::ids::{AccountId, AssetId};
 use crate::market::Market;
 use crate::market_spec::MarketSpec;
@@ -43,9 +42,7 @@ pub(crate) fn encode(engine: &Engine) -> Vec<u8> {
     engine.sequence.encode(&mut out);
     engine.now.encode(&mut out);
     engine.epoch.encode(&mut out);
-    engine.event_digest.digest.encode(&mut out);
-    encode_length(engine.event_digest.pending.len(), &mut out);
-    out.extend_from_slice(&engine.event_digest.pending);
+    engine.event_digest.state.iter().for_each(|word| word.encode(&mut out));
     if let Some(shard) = &engine.shard {
         encode_shard(shard, &mut out);
     }
@@ -62,14 +59,7 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Engine, DecodeError> {
     engine.sequence = Wire::decode(input)?;
     engine.now = Wire::decode(input)?;
     engine.epoch = Wire::decode(input)?;
-    engine.event_digest.digest = Wire::decode(input)?;
-    let pending = u32::decode(input)? as usize;
-    let (pending, rest) = input.split_at_checked(pending).ok_or(DecodeError::Truncated)?;
-    *input = rest;
-    if pending.len() >= BLOCK_BYTES {
-        return Err(DecodeError::BadValue);
-    }
-    engine.event_digest.pending.extend_from_slice(pending);
+    engine.event_digest.state = [Wire::decode(input)?, Wire::decode(input)?];
     if !input.is_empty() {
         engine.shard = Some(decode_shard(input)?);
     }

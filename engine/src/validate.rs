@@ -33,8 +33,14 @@ impl Shard {
         if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
             return Err(RejectCode::ExpiryPassed.into());
         }
-        let slid = PlaceOrder { price: new.slid_price(market), ..*request };
-        let new = &NewOrder { request: &slid, ..*new };
+        let slid;
+        let new = match request.order_type {
+            OrderType::LimitMakerSlide => {
+                slid = PlaceOrder { price: new.slid_price(market), ..*request };
+                &NewOrder { request: &slid, ..*new }
+            }
+            _ => new,
+        };
         let request = new.request;
         check_band(market, new)?;
         check_combination(request)?;

@@ -151,6 +151,9 @@ fn trading_commands(flow: &Flow, first: u64) -> Vec<Command> {
                 price: Ticks(u64::from(step.price)),
                 quantity: Lots(u64::from(step.quantity)),
                 quote_budget: Atoms::ZERO,
+                display_quantity: Lots::ZERO,
+                trigger_price: Ticks::ZERO,
+                expires_at: Timestamp::ZERO,
                 self_trade_mode: SelfTradeMode::None,
                 client_id: ClientId::new(&format!("bench-{}", step.id)).expect("short"),
             })
