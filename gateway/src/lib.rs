@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account_state;
+pub mod account_trades;
 pub mod api_error;
 pub mod auth;
 pub mod client;
@@ -17,6 +18,7 @@ pub mod request;
 mod rest;
 pub mod server;
 pub mod session;
+pub mod stream;
 pub mod verifier;
 mod websocket;
 pub mod wire;

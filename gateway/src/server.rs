@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
 use crate::rest;
-use crate::session::{SessionContext, SessionOptions};
+use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 
 /// How long a stop waits for connections to end.
@@ -135,6 +135,8 @@ pub(crate) struct Peer {
     shared: Arc<Shared>,
     verifier: VerifierQueue,
     address: AddressPermit,
+    /// Of requests over HTTP; a session counts its own.
+    bad_signatures: AtomicU32,
     _counted: OwnedSemaphorePermit,
 }
 
@@ -163,6 +165,17 @@ impl Peer {
         (self.shared.options.clock)()
     }
 
+    /// Counts a signature that was not accepted; true when the connection has had its last.
+    pub(crate) fn note_bad_signature(&self) -> bool {
+        let before = self.bad_signatures.fetch_add(1, Ordering::Relaxed);
+        before.saturating_add(1) >= self.shared.options.session.bad_signatures
+    }
+
+    /// Whether the connection's signatures may share a batch with others.
+    pub(crate) fn standing(&self) -> Standing {
+        if self.bad_signatures.load(Ordering::Relaxed) == 0 { Standing::Good } else { Standing::Suspect }
+    }
+
     pub(crate) fn outbox_capacity(&self) -> usize {
         self.shared.options.outbox.max(1)
     }
@@ -179,8 +192,9 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen_error)?;
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal)?;
         let (stop, stopped) = watch::channel(false);
-        let sessions =
-            SessionContext { directory: wiring.directory, options: options.session, started_at: (options.clock)() };
+        // What sessions tell of it is what the verifiers keep.
+        let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
+        let sessions = SessionContext { directory: wiring.directory, options: session, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),
@@ -265,7 +279,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<Verifier
         let Some(address) = shared.addresses.admit(remote.ip()) else { continue };
         let next = shared.next_verifier.fetch_add(1, Ordering::Relaxed) % queues.len();
         let verifier = queues[next].clone();
-        let peer = Peer { shared: Arc::clone(&shared), verifier, address, _counted: counted };
+        let peer = Peer {
+            shared: Arc::clone(&shared),
+            verifier,
+            address,
+            bad_signatures: AtomicU32::new(0),
+            _counted: counted,
+        };
         tokio::spawn(serve(stream, Arc::new(peer)));
     }
 }

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lakh_engine::command::{Command, EvidenceGrade, Operation};
+use lakh_engine::command::{Command, Operation};
 use lakh_engine::ids::KeyId;
 use lakh_engine::units::Timestamp;
 use parking_lot::Mutex;
@@ -25,10 +25,11 @@ use crate::api_error::ApiError;
 use crate::auth::evidence::{Evidence, SignedText, replay_guard};
 use crate::auth::payload_digest;
 use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
-use crate::hand_over::{Input, RequestHandle, SessionHandle, Signal};
+use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
-use crate::session::{Asked, SignedWork, Standing, Submission, Work};
+use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work};
+use crate::wire::json::response;
 
 /// For how long a digest that a question used is remembered at least: the longest window and a second ahead, and one
 /// more to be safe.
@@ -255,7 +256,7 @@ impl Verifier {
     /// What goes to the sequencer.
     fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
-            (Work::Read(read), _) => Ok(Checked::Read(read)),
+            (Work::Read(read), _) => Ok(self.checked_read(read, now)),
             (Work::Delegated { command, evidence }, _) => {
                 self.charge(&command, now)?;
                 Ok(Checked::Command(command, evidence))
@@ -271,21 +272,23 @@ impl Verifier {
             Asked::Operation { operation, valid_until } => (operation, valid_until),
             Asked::Read(read) => {
                 self.wiring.read_digests.remember(payload_digest(text), now)?;
-                return Ok(Checked::Read(read));
+                return Ok(self.checked_read(read, now));
             }
         };
         if self.wiring.read_digests.contains(&payload_digest(text)) {
             return Err(refusal::used_by_a_read());
         }
-        let guard = replay_guard(EvidenceGrade::Signed, signed.timing, text);
-        let command = request::command(&signed.key, EvidenceGrade::Signed, guard, (operation, valid_until));
+        let grade = signed.channel.grade();
+        let guard = replay_guard(grade, signed.timing, text);
+        let command = request::command(&signed.key, grade, guard, (operation, valid_until));
         self.charge(&command, now)?;
-        let evidence = Evidence::WebSocketSigned(SignedText {
-            method: signed.method.name(),
-            text,
-            public_key: &signed.public_key,
-            signature: &signed.signature,
-        });
+        let method = signed.method.name();
+        let (public_key, signature) = (&signed.public_key, &signed.signature);
+        let signed_text = SignedText { method, text, public_key, signature };
+        let evidence = match signed.channel {
+            Channel::WebSocket => Evidence::WebSocketSigned(signed_text),
+            Channel::Http { query_length } => Evidence::HttpSigned { signed: signed_text, query_length },
+        };
         let evidence = evidence.encode().expect("a canonical text and a method's name fit evidence");
         Ok(Checked::Command(command, evidence))
     }
@@ -296,14 +299,26 @@ impl Verifier {
         if !matches!(signed.operation, Operation::PlaceOrder(_)) {
             return Ok(());
         }
-        if self.budgets.len() >= self.options.cached_keys {
+        match self.order_budget(signed.key).charge(1, now) {
+            Charge::Paid => Ok(()),
+            Charge::Refused => Err(refusal::too_many_orders()),
+        }
+    }
+
+    /// A key's budget for new orders.
+    fn order_budget(&mut self, key: KeyId) -> &TokenBucket {
+        if self.budgets.len() >= self.options.cached_keys && !self.budgets.contains_key(&key) {
             self.budgets.clear();
         }
         let rate = self.options.orders_per_key;
-        let budget = self.budgets.entry(signed.key).or_insert_with(|| TokenBucket::new(rate));
-        match budget.charge(1, now) {
-            Charge::Paid => Ok(()),
-            Charge::Refused => Err(refusal::too_many_orders()),
+        self.budgets.entry(key).or_insert_with(|| TokenBucket::new(rate))
+    }
+
+    /// A question for the publisher, or the answer to the one that only the verifier knows.
+    fn checked_read(&mut self, read: Read, now: Timestamp) -> Checked {
+        match read {
+            Read::OrderBudget { key } => Checked::Answer(response::order_budget(self.order_budget(key).budget(now))),
+            read => Checked::Read(read),
         }
     }
 
@@ -318,6 +333,10 @@ impl Verifier {
             return false;
         }
         let input = match asked {
+            Checked::Answer(answer) => {
+                handle.answer(Ok(answer));
+                return false;
+            }
             Checked::Read(read) => Input::Read { read, handle },
             Checked::Command(command, evidence) => Input::Command { command, evidence, handle: Some(handle) },
         };
@@ -332,8 +351,9 @@ fn may_be_batched(standing: Standing, signed: &SignedWork) -> bool {
 }
 
 /// A request whose signature, if it needed one, holds.
-#[expect(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
+#[allow(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
 enum Checked {
     Command(Command, Bytes),
-    Read(crate::hand_over::Read),
+    Read(Read),
+    Answer(Bytes),
 }

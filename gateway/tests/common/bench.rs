@@ -13,7 +13,9 @@ use lakh_gateway::client::sign_params;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal, ToSession};
 use lakh_gateway::limits::{Rate, TokenBucket};
-use lakh_gateway::session::{Action, CloseReason, Session, SessionContext, SessionOptions};
+use lakh_gateway::session::{
+    Action, CloseReason, HttpRequest, Session, SessionContext, SessionOptions, Standing, signed_request,
+};
 use lakh_gateway::verifier::{Job, ReadDigests, Verifier, VerifierOptions, VerifierWiring};
 use rtrb::{Consumer, RingBuffer};
 use serde_json::Value;
@@ -24,6 +26,7 @@ use super::{api_key_of, directory, json, now, signing_key};
 /// One session with its verifier and the far end of the ring.
 pub(crate) struct Bench {
     pub(crate) directory: Arc<Directory>,
+    pub(crate) context: SessionContext,
     pub(crate) session: Session,
     pub(crate) verifier: Verifier,
     pub(crate) ring: Consumer<Input>,
@@ -42,7 +45,7 @@ impl Bench {
         let started_at = Timestamp(now().0 - 30_000_000_000);
         let context = SessionContext { directory: Arc::clone(&directory), options, started_at };
         let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
-        let session = Session::api(Arc::new(context), address, now());
+        let session = Session::api(Arc::new(context.clone()), address, now());
         let (to_sequencer, ring) = RingBuffer::new(ring);
         let wiring = VerifierWiring {
             to_sequencer,
@@ -52,7 +55,7 @@ impl Bench {
         };
         let verifier = Verifier::new(VerifierOptions::default(), wiring).unwrap();
         let (handle, outbox) = SessionHandle::new(64);
-        Self { directory, session, verifier, ring, handle, outbox, closed: None }
+        Self { directory, context, session, verifier, ring, handle, outbox, closed: None }
     }
 
     /// Sends a frame; what the client gets at once, refusals of the verifier included.
@@ -60,6 +63,20 @@ impl Bench {
         let mut actions = Vec::new();
         self.session.handle_frame(frame, now(), &mut actions);
         self.perform(actions)
+    }
+
+    /// Sends a signed request over HTTP; the number of its error, 0 when it went through to the ring.
+    pub(crate) fn http(&mut self, request: HttpRequest<'_>) -> i32 {
+        let context = self.context.clone();
+        let submission = match signed_request(&context, request, Standing::Good, now()) {
+            Ok(submission) => submission,
+            Err(error) => return error.code,
+        };
+        self.verifier.process(&mut vec![Job { submission, session: self.handle.clone() }]);
+        match self.outbox.try_recv() {
+            Ok(ToSession::Answer { outcome: Err(error), .. }) => error.code,
+            _ => 0,
+        }
     }
 
     pub(crate) fn perform(&mut self, actions: Vec<Action>) -> Vec<Value> {
