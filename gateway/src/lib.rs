@@ -6,6 +6,7 @@ pub mod account_trades;
 pub mod api_error;
 pub mod auth;
 pub mod client;
+pub mod counters;
 pub mod decimal;
 pub mod directory;
 pub mod exchange_info;

@@ -19,6 +19,7 @@ use rtrb::Producer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
@@ -126,6 +127,7 @@ struct Shared {
     addresses: AddressBook,
     connections: Arc<Semaphore>,
     next_verifier: AtomicUsize,
+    counters: Arc<Counters>,
     stop: watch::Receiver<bool>,
 }
 
@@ -155,6 +157,10 @@ impl Peer {
 
     pub(crate) fn shutdown(&self) -> watch::Receiver<bool> {
         self.shared.stop.clone()
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.shared.counters)
     }
 
     pub(crate) fn clock(&self) -> fn() -> Timestamp {
@@ -190,7 +196,8 @@ impl Gateway {
         let listen_error = |source| GatewayError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal)?;
+        let counters = Arc::new(Counters::default());
+        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
         // What sessions tell of it is what the verifiers keep.
         let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
@@ -201,6 +208,7 @@ impl Gateway {
             addresses: AddressBook::new(options.address),
             connections: Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS))),
             next_verifier: AtomicUsize::new(0),
+            counters,
             stop: stopped,
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), queues));
@@ -210,6 +218,11 @@ impl Gateway {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.shared.counters)
     }
 
     /// Connections right now.
@@ -241,6 +254,7 @@ fn start_verifiers(
     options: &GatewayOptions,
     rings: Vec<Producer<Input>>,
     signal: &Arc<Signal>,
+    counters: &Arc<Counters>,
 ) -> Result<Verifiers, GatewayError> {
     if rings.is_empty() {
         return Err(GatewayError::NoRing);
@@ -254,6 +268,7 @@ fn start_verifiers(
             sequencer_signal: Arc::clone(signal),
             read_digests: Arc::clone(&read_digests),
             clock: options.clock,
+            counters: Arc::clone(counters),
         };
         let verifier = Verifier::new(options.verifier, wiring).map_err(GatewayError::Randomness)?;
         let (queue, thread) = verifier.spawn().map_err(GatewayError::Thread)?;
@@ -275,8 +290,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<Verifier
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok(counted) = Arc::clone(&shared.connections).try_acquire_owned() else { continue };
-        let Some(address) = shared.addresses.admit(remote.ip()) else { continue };
+        let counted = Arc::clone(&shared.connections).try_acquire_owned().ok();
+        let admitted = counted.and_then(|counted| Some((counted, shared.addresses.admit(remote.ip())?)));
+        let Some((counted, address)) = admitted else {
+            shared.counters.connections_refused.count();
+            continue;
+        };
+        shared.counters.connections_accepted.count();
         let next = shared.next_verifier.fetch_add(1, Ordering::Relaxed) % queues.len();
         let verifier = queues[next].clone();
         let peer = Peer {

@@ -25,6 +25,7 @@ use crate::api_error::ApiError;
 use crate::auth::evidence::{Evidence, SignedText, replay_guard};
 use crate::auth::payload_digest;
 use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
+use crate::counters::Counters;
 use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
@@ -46,12 +47,16 @@ pub struct VerifierOptions {
     pub cached_keys: usize,
     /// New orders of one key, over all connections of one verifier.
     pub orders_per_key: Rate,
+    /// Signatures of connections that had a bad one before: each costs two verifications of its own, some 40 us.
+    pub suspects: Rate,
 }
 
 impl Default for VerifierOptions {
     fn default() -> Self {
         let orders_per_key = Rate { per_second: 100_000, burst: 100_000 };
-        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key }
+        // At most about a tenth of a core.
+        let suspects = Rate { per_second: 2_500, burst: 500 };
+        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key, suspects }
     }
 }
 
@@ -137,6 +142,8 @@ pub struct VerifierWiring {
     pub read_digests: Arc<ReadDigests>,
     /// Tells the time.
     pub clock: fn() -> Timestamp,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 /// A verifier without its thread: takes jobs, gives inputs.
@@ -148,6 +155,8 @@ pub struct Verifier {
     /// `None` for bytes that are registered but are no key: they never sign anything.
     keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
     budgets: HashMap<KeyId, TokenBucket>,
+    /// What all suspects together may have verified.
+    suspects: TokenBucket,
 }
 
 /// How a job's signature was found.
@@ -158,6 +167,8 @@ enum Finding {
     Holds(Option<usize>),
     /// It does not.
     Refused,
+    /// Nobody looked: suspects have had their share.
+    Shed,
 }
 
 impl Verifier {
@@ -167,7 +178,8 @@ impl Verifier {
     /// When the operating system has no randomness for the batches' coefficients.
     pub fn new(options: VerifierOptions, wiring: VerifierWiring) -> Result<Self, getrandom::Error> {
         let batch = BatchVerifier::from_system()?;
-        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new() })
+        let suspects = TokenBucket::new(options.suspects);
+        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new(), suspects })
     }
 
     /// Starts the thread. It ends when the last clone of the queue is dropped.
@@ -192,7 +204,7 @@ impl Verifier {
     /// Verifies these jobs as one batch and hands them on in order; leaves `jobs` empty.
     pub fn process(&mut self, jobs: &mut Vec<Job>) {
         let now = (self.wiring.clock)();
-        let findings = self.verify(jobs);
+        let findings = self.verify(jobs, now);
         let mut handed_on = false;
         for (job, finding) in jobs.drain(..).zip(findings) {
             let Job { submission, session } = job;
@@ -208,7 +220,7 @@ impl Verifier {
     }
 
     /// One finding a job, in order.
-    fn verify(&mut self, jobs: &[Job]) -> Vec<Finding> {
+    fn verify(&mut self, jobs: &[Job], now: Timestamp) -> Vec<Finding> {
         let keys: Vec<Option<Arc<VerifyingKey>>> = jobs.iter().map(|job| self.key_of(&job.submission.work)).collect();
         let mut batched = Vec::with_capacity(jobs.len());
         for (job, key) in jobs.iter().zip(&keys) {
@@ -220,12 +232,18 @@ impl Verifier {
         }
         let mut verdicts = Vec::with_capacity(batched.len());
         self.batch.verify(&batched, &mut verdicts);
+        if verdicts.contains(&Verdict::Refused) {
+            self.wiring.counters.batches_failed.count();
+        }
+        let suspects = &self.suspects;
         let mut verdicts = verdicts.into_iter();
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
             let Work::Signed(signed) = &job.submission.work else { return Finding::Unsigned };
             let Some(key) = key.as_deref() else { return Finding::Refused };
             let raw = if may_be_batched(job.submission.standing, signed) {
                 verdicts.next().expect("one verdict for each message of the batch")
+            } else if job.submission.standing == Standing::Suspect && suspects.charge(1, now) == Charge::Refused {
+                return Finding::Shed;
             } else {
                 key.verify(&signed.text, &signed.signature)
             };
@@ -261,8 +279,18 @@ impl Verifier {
                 self.charge(&command, now)?;
                 Ok(Checked::Command(command, evidence))
             }
-            (Work::Signed(signed), Finding::Holds(other)) => self.signed_input(signed, other, now),
-            (Work::Signed(_), _) => Err(refusal::signature()),
+            (Work::Signed(signed), Finding::Holds(other)) => {
+                self.wiring.counters.signatures_accepted.count();
+                self.signed_input(signed, other, now)
+            }
+            (Work::Signed(_), Finding::Shed) => {
+                self.wiring.counters.suspects_shed.count();
+                Err(refusal::overloaded())
+            }
+            (Work::Signed(_), _) => {
+                self.wiring.counters.signatures_refused.count();
+                Err(refusal::signature())
+            }
         }
     }
 
@@ -301,7 +329,10 @@ impl Verifier {
         }
         match self.order_budget(signed.key).charge(1, now) {
             Charge::Paid => Ok(()),
-            Charge::Refused => Err(refusal::too_many_orders()),
+            Charge::Refused => {
+                self.wiring.counters.orders_over_budget.count();
+                Err(refusal::too_many_orders())
+            }
         }
     }
 
@@ -329,6 +360,7 @@ impl Verifier {
         let kept_free = if is_cancel { 0 } else { ring.buffer().capacity() / 4 };
         // The cached number is a lower bound that costs no look at the other thread's cache line.
         if ring.cached_slots() <= kept_free && ring.slots() <= kept_free {
+            self.wiring.counters.requests_shed.count();
             handle.answer(Err(refusal::overloaded()));
             return false;
         }

@@ -95,7 +95,9 @@ fn ours_batch(corpus: &Corpus, batch: usize) -> f64 {
 fn dalek_single(corpus: &Corpus, batch: usize) -> f64 {
     let keys: Vec<_> = corpus.keys.iter().map(SigningKey::verifying_key).collect();
     best(corpus, batch, |orders| {
-        orders.iter().all(|one| keys[one.key].verify_strict(&one.message, &Signature::from_bytes(&one.signature)).is_ok())
+        orders
+            .iter()
+            .all(|one| keys[one.key].verify_strict(&one.message, &Signature::from_bytes(&one.signature)).is_ok())
     })
 }
 

@@ -112,6 +112,7 @@ async fn serve(peer: Arc<Peer>, upgraded: OnUpgrade, opening: Opening) {
         verifier: peer.verifier(),
         shutdown: peer.shutdown(),
         clock: peer.clock(),
+        counters: peer.counters(),
     };
     connection.serve(socket, first).await;
 }

@@ -10,6 +10,7 @@ use lakh_engine::command::{Command, Mode, SignedCommand};
 use lakh_engine::units::Timestamp;
 use lakh_gateway::auth::evidence::{Evidence, command_from_evidence};
 use lakh_gateway::client::sign_params;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal, ToSession};
 use lakh_gateway::limits::{Rate, TokenBucket};
@@ -28,6 +29,7 @@ pub(crate) struct Bench {
     pub(crate) directory: Arc<Directory>,
     pub(crate) context: SessionContext,
     pub(crate) session: Session,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) verifier: Verifier,
     pub(crate) ring: Consumer<Input>,
     pub(crate) handle: SessionHandle,
@@ -41,21 +43,27 @@ impl Bench {
     }
 
     pub(crate) fn with(mode: Mode, options: SessionOptions, ring: usize) -> Self {
+        Self::with_verifier(mode, options, ring, VerifierOptions::default())
+    }
+
+    pub(crate) fn with_verifier(mode: Mode, options: SessionOptions, ring: usize, verifier: VerifierOptions) -> Self {
         let directory = directory(mode);
         let started_at = Timestamp(now().0 - 30_000_000_000);
         let context = SessionContext { directory: Arc::clone(&directory), options, started_at };
         let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
         let session = Session::api(Arc::new(context.clone()), address, now());
         let (to_sequencer, ring) = RingBuffer::new(ring);
+        let counters = Arc::new(Counters::default());
         let wiring = VerifierWiring {
             to_sequencer,
             sequencer_signal: Arc::new(Signal::new()),
             read_digests: Arc::new(ReadDigests::new(1_000)),
             clock: now,
+            counters: Arc::clone(&counters),
         };
-        let verifier = Verifier::new(VerifierOptions::default(), wiring).unwrap();
+        let verifier = Verifier::new(verifier, wiring).unwrap();
         let (handle, outbox) = SessionHandle::new(64);
-        Self { directory, context, session, verifier, ring, handle, outbox, closed: None }
+        Self { directory, context, session, counters, verifier, ring, handle, outbox, closed: None }
     }
 
     /// Sends a frame; what the client gets at once, refusals of the verifier included.
