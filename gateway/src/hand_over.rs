@@ -14,14 +14,17 @@ use std::thread::Thread;
 use bytes::Bytes;
 use lakh_engine::command::{Command, OrderReference};
 use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, MarketId, Sequence};
+use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
+pub use crate::stream::{Stream, StreamKind};
+
 use crate::api_error::ApiError;
+use crate::market_data::candles::CandleInterval;
 
 /// Into the sequencer.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved by value through a ring: a box would allocate per order")]
+#[allow(clippy::large_enum_variant, reason = "moved by value through a ring: a box would allocate per order")]
 pub enum Input {
     /// Something to journal and apply.
     Command {
@@ -110,6 +113,63 @@ pub enum Read {
         /// Levels a side: 1 ..= 5,000.
         limit: u16,
     },
+    /// The account's orders in a market, live and recently ended, by id.
+    AllOrders {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        market: MarketId,
+        /// Which of them.
+        range: HistoryRange,
+    },
+    /// The account's latest trades in a market, oldest first.
+    MyTrades {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        market: MarketId,
+        /// Only those of this order.
+        order: Option<OrderId>,
+        /// Which of them.
+        range: HistoryRange,
+    },
+    /// What the account pays in fees.
+    TradeFees {
+        /// In one market, or in all.
+        market: Option<MarketId>,
+    },
+    /// What of a key's budget for new orders is used; answered by the verifier, which keeps it.
+    OrderBudget {
+        /// Whose.
+        key: KeyId,
+    },
+    /// The latest trades of a market, oldest first.
+    Trades {
+        /// Where.
+        market: MarketId,
+        /// How many: 1 ..= 1,000.
+        limit: u16,
+    },
+    /// The latest aggregates of a market, oldest first.
+    AggregateTrades {
+        /// Where.
+        market: MarketId,
+        /// Which of them.
+        range: HistoryRange,
+    },
+    /// A market's candles, oldest first.
+    Candles {
+        /// Where.
+        market: MarketId,
+        /// Of which length.
+        interval: CandleInterval,
+        /// Which of them.
+        range: HistoryRange,
+    },
+    /// Best bid and ask.
+    BookTicker(Markets),
+    /// What traded within a day.
+    DayStatistics(Markets),
     /// Tells of every private event of the account from here on.
     SubscribeAccount {
         /// Whose.
@@ -136,24 +196,28 @@ pub enum Read {
     },
 }
 
-/// A public stream of one market.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stream {
-    /// Which market.
-    pub market: MarketId,
-    /// What of it.
-    pub kind: StreamKind,
+/// Which part of a history is wanted. With a first id or a begin the oldest of what is left, else the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryRange {
+    /// Nothing with a lower number.
+    pub first_id: Option<u64>,
+    /// Nothing before this time.
+    pub begin: Option<Timestamp>,
+    /// Nothing after this time.
+    pub end: Option<Timestamp>,
+    /// How many at most: 1 ..= 1,000.
+    pub limit: u16,
 }
 
-/// What a public stream tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StreamKind {
-    /// `@trade`: every trade.
-    Trade,
-    /// `@depth@100ms`: changed price levels, every 100 ms.
-    Depth100Milliseconds,
-    /// `@bookTicker`: best bid and ask on every change.
-    BookTicker,
+/// Which markets are asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Markets {
+    /// One; the answer is an object.
+    One(MarketId),
+    /// Some; the answer is a list.
+    Some(Vec<MarketId>),
+    /// All; the answer is a list.
+    All,
 }
 
 /// How a connection wants its stream messages.

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod account_state;
+pub mod account_trades;
 pub mod api_error;
 pub mod auth;
 pub mod client;
+pub mod counters;
 pub mod decimal;
 pub mod directory;
 pub mod exchange_info;
@@ -17,6 +19,7 @@ pub mod request;
 mod rest;
 pub mod server;
 pub mod session;
+pub mod stream;
 pub mod verifier;
 mod websocket;
 pub mod wire;

@@ -201,6 +201,16 @@ impl OrderState {
         orders.filter_map(|(_, order)| self.record(*order))
     }
 
+    /// The account's orders in a market, live and ended, by id.
+    pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
+        let ends = self.ended_by_account.get(&account).into_iter().flatten();
+        let ended = ends.filter_map(|end| self.record(*self.ended.get(end)?));
+        let mut orders: Vec<_> = ended.filter(|order| order.market == market).collect();
+        orders.extend(self.open_orders(account, Some(market)));
+        orders.sort_unstable_by_key(|order| order.order);
+        orders
+    }
+
     /// Live and ended orders that are remembered.
     pub fn record_count(&self) -> usize {
         self.records.len()

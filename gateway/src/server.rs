@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,11 +19,12 @@ use rtrb::Producer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
 use crate::rest;
-use crate::session::{SessionContext, SessionOptions};
+use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 
 /// How long a stop waits for connections to end.
@@ -126,6 +127,7 @@ struct Shared {
     addresses: AddressBook,
     connections: Arc<Semaphore>,
     next_verifier: AtomicUsize,
+    counters: Arc<Counters>,
     stop: watch::Receiver<bool>,
 }
 
@@ -135,6 +137,8 @@ pub(crate) struct Peer {
     shared: Arc<Shared>,
     verifier: VerifierQueue,
     address: AddressPermit,
+    /// Of requests over HTTP; a session counts its own.
+    bad_signatures: AtomicU32,
     _counted: OwnedSemaphorePermit,
 }
 
@@ -155,12 +159,27 @@ impl Peer {
         self.shared.stop.clone()
     }
 
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.shared.counters)
+    }
+
     pub(crate) fn clock(&self) -> fn() -> Timestamp {
         self.shared.options.clock
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.shared.options.clock)()
+    }
+
+    /// Counts a signature that was not accepted; true when the connection has had its last.
+    pub(crate) fn note_bad_signature(&self) -> bool {
+        let before = self.bad_signatures.fetch_add(1, Ordering::Relaxed);
+        before.saturating_add(1) >= self.shared.options.session.bad_signatures
+    }
+
+    /// Whether the connection's signatures may share a batch with others.
+    pub(crate) fn standing(&self) -> Standing {
+        if self.bad_signatures.load(Ordering::Relaxed) == 0 { Standing::Good } else { Standing::Suspect }
     }
 
     pub(crate) fn outbox_capacity(&self) -> usize {
@@ -177,16 +196,19 @@ impl Gateway {
         let listen_error = |source| GatewayError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal)?;
+        let counters = Arc::new(Counters::default());
+        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
-        let sessions =
-            SessionContext { directory: wiring.directory, options: options.session, started_at: (options.clock)() };
+        // What sessions tell of it is what the verifiers keep.
+        let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
+        let sessions = SessionContext { directory: wiring.directory, options: session, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),
             addresses: AddressBook::new(options.address),
             connections: Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS))),
             next_verifier: AtomicUsize::new(0),
+            counters,
             stop: stopped,
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), queues));
@@ -196,6 +218,11 @@ impl Gateway {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.shared.counters)
     }
 
     /// Connections right now.
@@ -227,6 +254,7 @@ fn start_verifiers(
     options: &GatewayOptions,
     rings: Vec<Producer<Input>>,
     signal: &Arc<Signal>,
+    counters: &Arc<Counters>,
 ) -> Result<Verifiers, GatewayError> {
     if rings.is_empty() {
         return Err(GatewayError::NoRing);
@@ -240,6 +268,7 @@ fn start_verifiers(
             sequencer_signal: Arc::clone(signal),
             read_digests: Arc::clone(&read_digests),
             clock: options.clock,
+            counters: Arc::clone(counters),
         };
         let verifier = Verifier::new(options.verifier, wiring).map_err(GatewayError::Randomness)?;
         let (queue, thread) = verifier.spawn().map_err(GatewayError::Thread)?;
@@ -261,11 +290,22 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<Verifier
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok(counted) = Arc::clone(&shared.connections).try_acquire_owned() else { continue };
-        let Some(address) = shared.addresses.admit(remote.ip()) else { continue };
+        let counted = Arc::clone(&shared.connections).try_acquire_owned().ok();
+        let admitted = counted.and_then(|counted| Some((counted, shared.addresses.admit(remote.ip())?)));
+        let Some((counted, address)) = admitted else {
+            shared.counters.connections_refused.count();
+            continue;
+        };
+        shared.counters.connections_accepted.count();
         let next = shared.next_verifier.fetch_add(1, Ordering::Relaxed) % queues.len();
         let verifier = queues[next].clone();
-        let peer = Peer { shared: Arc::clone(&shared), verifier, address, _counted: counted };
+        let peer = Peer {
+            shared: Arc::clone(&shared),
+            verifier,
+            address,
+            bad_signatures: AtomicU32::new(0),
+            _counted: counted,
+        };
         tokio::spawn(serve(stream, Arc::new(peer)));
     }
 }

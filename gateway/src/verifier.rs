@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lakh_engine::command::{Command, EvidenceGrade, Operation};
+use lakh_engine::command::{Command, Operation};
 use lakh_engine::ids::KeyId;
 use lakh_engine::units::Timestamp;
 use parking_lot::Mutex;
@@ -25,10 +25,12 @@ use crate::api_error::ApiError;
 use crate::auth::evidence::{Evidence, SignedText, replay_guard};
 use crate::auth::payload_digest;
 use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
-use crate::hand_over::{Input, RequestHandle, SessionHandle, Signal};
+use crate::counters::Counters;
+use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
-use crate::session::{Asked, SignedWork, Standing, Submission, Work};
+use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work};
+use crate::wire::json::response;
 
 /// For how long a digest that a question used is remembered at least: the longest window and a second ahead, and one
 /// more to be safe.
@@ -45,12 +47,16 @@ pub struct VerifierOptions {
     pub cached_keys: usize,
     /// New orders of one key, over all connections of one verifier.
     pub orders_per_key: Rate,
+    /// Signatures of connections that had a bad one before: each costs two verifications of its own, some 40 us.
+    pub suspects: Rate,
 }
 
 impl Default for VerifierOptions {
     fn default() -> Self {
         let orders_per_key = Rate { per_second: 100_000, burst: 100_000 };
-        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key }
+        // At most about a tenth of a core.
+        let suspects = Rate { per_second: 2_500, burst: 500 };
+        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key, suspects }
     }
 }
 
@@ -136,6 +142,8 @@ pub struct VerifierWiring {
     pub read_digests: Arc<ReadDigests>,
     /// Tells the time.
     pub clock: fn() -> Timestamp,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 /// A verifier without its thread: takes jobs, gives inputs.
@@ -147,6 +155,8 @@ pub struct Verifier {
     /// `None` for bytes that are registered but are no key: they never sign anything.
     keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
     budgets: HashMap<KeyId, TokenBucket>,
+    /// What all suspects together may have verified.
+    suspects: TokenBucket,
 }
 
 /// How a job's signature was found.
@@ -157,6 +167,8 @@ enum Finding {
     Holds(Option<usize>),
     /// It does not.
     Refused,
+    /// Nobody looked: suspects have had their share.
+    Shed,
 }
 
 impl Verifier {
@@ -166,7 +178,8 @@ impl Verifier {
     /// When the operating system has no randomness for the batches' coefficients.
     pub fn new(options: VerifierOptions, wiring: VerifierWiring) -> Result<Self, getrandom::Error> {
         let batch = BatchVerifier::from_system()?;
-        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new() })
+        let suspects = TokenBucket::new(options.suspects);
+        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new(), suspects })
     }
 
     /// Starts the thread. It ends when the last clone of the queue is dropped.
@@ -191,7 +204,7 @@ impl Verifier {
     /// Verifies these jobs as one batch and hands them on in order; leaves `jobs` empty.
     pub fn process(&mut self, jobs: &mut Vec<Job>) {
         let now = (self.wiring.clock)();
-        let findings = self.verify(jobs);
+        let findings = self.verify(jobs, now);
         let mut handed_on = false;
         for (job, finding) in jobs.drain(..).zip(findings) {
             let Job { submission, session } = job;
@@ -207,7 +220,7 @@ impl Verifier {
     }
 
     /// One finding a job, in order.
-    fn verify(&mut self, jobs: &[Job]) -> Vec<Finding> {
+    fn verify(&mut self, jobs: &[Job], now: Timestamp) -> Vec<Finding> {
         let keys: Vec<Option<Arc<VerifyingKey>>> = jobs.iter().map(|job| self.key_of(&job.submission.work)).collect();
         let mut batched = Vec::with_capacity(jobs.len());
         for (job, key) in jobs.iter().zip(&keys) {
@@ -219,12 +232,18 @@ impl Verifier {
         }
         let mut verdicts = Vec::with_capacity(batched.len());
         self.batch.verify(&batched, &mut verdicts);
+        if verdicts.contains(&Verdict::Refused) {
+            self.wiring.counters.batches_failed.count();
+        }
+        let suspects = &self.suspects;
         let mut verdicts = verdicts.into_iter();
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
             let Work::Signed(signed) = &job.submission.work else { return Finding::Unsigned };
             let Some(key) = key.as_deref() else { return Finding::Refused };
             let raw = if may_be_batched(job.submission.standing, signed) {
                 verdicts.next().expect("one verdict for each message of the batch")
+            } else if job.submission.standing == Standing::Suspect && suspects.charge(1, now) == Charge::Refused {
+                return Finding::Shed;
             } else {
                 key.verify(&signed.text, &signed.signature)
             };
@@ -255,13 +274,23 @@ impl Verifier {
     /// What goes to the sequencer.
     fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
-            (Work::Read(read), _) => Ok(Checked::Read(read)),
+            (Work::Read(read), _) => Ok(self.checked_read(read, now)),
             (Work::Delegated { command, evidence }, _) => {
                 self.charge(&command, now)?;
                 Ok(Checked::Command(command, evidence))
             }
-            (Work::Signed(signed), Finding::Holds(other)) => self.signed_input(signed, other, now),
-            (Work::Signed(_), _) => Err(refusal::signature()),
+            (Work::Signed(signed), Finding::Holds(other)) => {
+                self.wiring.counters.signatures_accepted.count();
+                self.signed_input(signed, other, now)
+            }
+            (Work::Signed(_), Finding::Shed) => {
+                self.wiring.counters.suspects_shed.count();
+                Err(refusal::overloaded())
+            }
+            (Work::Signed(_), _) => {
+                self.wiring.counters.signatures_refused.count();
+                Err(refusal::signature())
+            }
         }
     }
 
@@ -271,21 +300,23 @@ impl Verifier {
             Asked::Operation { operation, valid_until } => (operation, valid_until),
             Asked::Read(read) => {
                 self.wiring.read_digests.remember(payload_digest(text), now)?;
-                return Ok(Checked::Read(read));
+                return Ok(self.checked_read(read, now));
             }
         };
         if self.wiring.read_digests.contains(&payload_digest(text)) {
             return Err(refusal::used_by_a_read());
         }
-        let guard = replay_guard(EvidenceGrade::Signed, signed.timing, text);
-        let command = request::command(&signed.key, EvidenceGrade::Signed, guard, (operation, valid_until));
+        let grade = signed.channel.grade();
+        let guard = replay_guard(grade, signed.timing, text);
+        let command = request::command(&signed.key, grade, guard, (operation, valid_until));
         self.charge(&command, now)?;
-        let evidence = Evidence::WebSocketSigned(SignedText {
-            method: signed.method.name(),
-            text,
-            public_key: &signed.public_key,
-            signature: &signed.signature,
-        });
+        let method = signed.method.name();
+        let (public_key, signature) = (&signed.public_key, &signed.signature);
+        let signed_text = SignedText { method, text, public_key, signature };
+        let evidence = match signed.channel {
+            Channel::WebSocket => Evidence::WebSocketSigned(signed_text),
+            Channel::Http { query_length } => Evidence::HttpSigned { signed: signed_text, query_length },
+        };
         let evidence = evidence.encode().expect("a canonical text and a method's name fit evidence");
         Ok(Checked::Command(command, evidence))
     }
@@ -296,14 +327,29 @@ impl Verifier {
         if !matches!(signed.operation, Operation::PlaceOrder(_)) {
             return Ok(());
         }
-        if self.budgets.len() >= self.options.cached_keys {
+        match self.order_budget(signed.key).charge(1, now) {
+            Charge::Paid => Ok(()),
+            Charge::Refused => {
+                self.wiring.counters.orders_over_budget.count();
+                Err(refusal::too_many_orders())
+            }
+        }
+    }
+
+    /// A key's budget for new orders.
+    fn order_budget(&mut self, key: KeyId) -> &TokenBucket {
+        if self.budgets.len() >= self.options.cached_keys && !self.budgets.contains_key(&key) {
             self.budgets.clear();
         }
         let rate = self.options.orders_per_key;
-        let budget = self.budgets.entry(signed.key).or_insert_with(|| TokenBucket::new(rate));
-        match budget.charge(1, now) {
-            Charge::Paid => Ok(()),
-            Charge::Refused => Err(refusal::too_many_orders()),
+        self.budgets.entry(key).or_insert_with(|| TokenBucket::new(rate))
+    }
+
+    /// A question for the publisher, or the answer to the one that only the verifier knows.
+    fn checked_read(&mut self, read: Read, now: Timestamp) -> Checked {
+        match read {
+            Read::OrderBudget { key } => Checked::Answer(response::order_budget(self.order_budget(key).budget(now))),
+            read => Checked::Read(read),
         }
     }
 
@@ -314,10 +360,15 @@ impl Verifier {
         let kept_free = if is_cancel { 0 } else { ring.buffer().capacity() / 4 };
         // The cached number is a lower bound that costs no look at the other thread's cache line.
         if ring.cached_slots() <= kept_free && ring.slots() <= kept_free {
+            self.wiring.counters.requests_shed.count();
             handle.answer(Err(refusal::overloaded()));
             return false;
         }
         let input = match asked {
+            Checked::Answer(answer) => {
+                handle.answer(Ok(answer));
+                return false;
+            }
             Checked::Read(read) => Input::Read { read, handle },
             Checked::Command(command, evidence) => Input::Command { command, evidence, handle: Some(handle) },
         };
@@ -332,8 +383,9 @@ fn may_be_batched(standing: Standing, signed: &SignedWork) -> bool {
 }
 
 /// A request whose signature, if it needed one, holds.
-#[expect(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
+#[allow(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
 enum Checked {
     Command(Command, Bytes),
-    Read(crate::hand_over::Read),
+    Read(Read),
+    Answer(Bytes),
 }

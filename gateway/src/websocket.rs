@@ -4,6 +4,7 @@
 //! not encoding, are what a message costs here. A client that does not read fills its outbox and is dropped.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, error::CapacityError};
 
+use crate::counters::Counters;
 use crate::hand_over::{SessionHandle, ToSession};
 use crate::session::{Action, CloseReason, NOBODY, Session};
 use crate::verifier::{Job, VerifierQueue};
@@ -39,6 +41,7 @@ pub(crate) struct Connection {
     pub(crate) verifier: VerifierQueue,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) clock: fn() -> Timestamp,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Why a connection is over; carries the close frame that the client gets, if any.
@@ -149,6 +152,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         if self.handle.overflowed() {
+            self.counters.slow_consumers_dropped.count();
             return ControlFlow::Break(close_frame(CloseCode::Policy, "reads too slowly"));
         }
         if actions.is_empty() {
@@ -193,7 +197,12 @@ impl Connection {
                     socket.feed(Message::Ping(Bytes::new())).await?;
                     written = true;
                 }
-                Action::Close(reason) => end = close_frame_for(reason),
+                Action::Close(reason) => {
+                    if reason == CloseReason::BadSignatures {
+                        self.counters.bad_signature_disconnects.count();
+                    }
+                    end = close_frame_for(reason);
+                }
             }
         }
         // A refusal leads to a message at most, never to more work.

@@ -12,6 +12,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use lakh_engine::command::Command;
 use lakh_gateway::auth::canonical;
 use lakh_gateway::auth::evidence::{Evidence, EvidenceError, command_from_evidence};
+use lakh_gateway::auth::rest_text::RestText;
+use lakh_gateway::auth::signature::{Verdict, verify_bytes};
 use lakh_gateway::hand_over::ToSession;
 use lakh_gateway::wire::json::envelope::{self, Params};
 use serde_json::Value;
@@ -41,6 +43,41 @@ fn published_vectors_are_reproduced() {
         count += 1;
     }
     assert!(count >= 6, "only {count} vectors");
+}
+
+/// Texts that are signed as they stand: a logon, a request over HTTP, the first logon of the other face.
+#[test]
+fn published_texts_are_signed_alike() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/clients/vectors.json");
+    let Ok(text) = std::fs::read(path) else {
+        println!("skipped: the published vectors are not on this machine");
+        return;
+    };
+    let vectors = json(&text);
+    let published = &vectors["from_docs"][0];
+    let published_seed = published["seed_hex"].as_str().unwrap();
+    let byte = |at: usize| u8::from_str_radix(&published_seed[at..at + 2], 16).unwrap();
+    let published_seed: [u8; 32] = core::array::from_fn(|index| byte(index * 2));
+    let own = vectors["own"].as_array().unwrap().iter().map(|vector| (SEED, vector));
+    let mut seen = Vec::new();
+    for (seed, vector) in own.chain([(published_seed, published)]) {
+        let soh = vector["payload_soh"].as_str().map(|text| text.replace('|', "\u{1}"));
+        let Some(payload) = soh.or_else(|| vector["payload"].as_str().map(str::to_owned)) else { continue };
+        let key = SigningKey::from_bytes(&seed);
+        let signature = key.sign(payload.as_bytes()).to_bytes();
+        assert_eq!(STANDARD.encode(signature), vector["signature"], "{}", vector["name"]);
+        let verdict = verify_bytes(key.verifying_key().as_bytes(), payload.as_bytes(), &signature);
+        assert_eq!(verdict, Verdict::Accepted);
+        seen.push(vector["name"].as_str().unwrap());
+        if let Some(value) = vector["query_value"].as_str() {
+            let taken = RestText::new(&format!("{payload}&signature={value}"), "").unwrap();
+            assert_eq!((taken.text, taken.signature), (payload.into_bytes(), Some(STANDARD.encode(signature))));
+        }
+    }
+    for name in ["own-session.logon", "own-fix-logon", "own-rest"] {
+        assert!(seen.contains(&name), "{seen:?}");
+    }
+    assert!(seen.last().unwrap().contains("fix-logon"), "{seen:?}");
 }
 
 #[test]

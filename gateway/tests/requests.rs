@@ -17,7 +17,9 @@ use lakh_gateway::auth::evidence::Evidence;
 use lakh_gateway::auth::payload_digest;
 use lakh_gateway::client::sign_params;
 use lakh_gateway::hand_over::{AnswerShape, Read, ToSession};
+use lakh_gateway::limits::Rate;
 use lakh_gateway::session::{Action, CloseReason, NOBODY, SessionOptions};
+use lakh_gateway::verifier::VerifierOptions;
 use serde_json::Value;
 
 #[test]
@@ -394,4 +396,24 @@ fn the_third_bad_signature_ends_the_session() {
     assert_eq!(bench.code(&frame("order.place", &LIMIT)), 0, "who is suspect may still sign well");
     assert_eq!(bench.code(&forged(3)), -1022);
     assert_eq!(bench.closed, Some(CloseReason::BadSignatures));
+}
+
+#[test]
+fn suspects_get_their_share_of_the_processor_and_no_more() {
+    let verifier = VerifierOptions { suspects: Rate { per_second: 1, burst: 2 }, ..VerifierOptions::default() };
+    let mut bench = Bench::with_verifier(Mode::Run, SessionOptions::default(), 64, verifier);
+    let order = |number: usize| {
+        let id = format!("s{number}");
+        frame("order.place", &limit_with(&[("newClientOrderId", &id)]))
+    };
+    let forged = order(0).replace("70000.1", "70000.2");
+    assert_eq!(bench.code(&forged), -1022);
+    let codes: Vec<i64> = (1..=4).map(|number| bench.code(&order(number))).collect();
+    assert_eq!(codes, [0, 0, -1008, -1008], "good signatures of a suspect, too, are verified one by one");
+    let counters = &bench.counters;
+    assert_eq!((counters.suspects_shed.value(), counters.signatures_refused.value()), (2, 1));
+    assert_eq!(
+        counters.all().iter().find(|(name, _)| *name == "signatures_accepted"),
+        Some(&("signatures_accepted", 2))
+    );
 }

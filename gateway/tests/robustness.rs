@@ -202,7 +202,7 @@ async fn streams_open_and_are_controlled() {
             (r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":2}"#, r#"{"result":null,"id":2}"#),
             ("", r#"{"stream":"message"}"#),
             (r#"{"method":"LIST_SUBSCRIPTIONS","id":3}"#, r#"{"result":["btcusdt@depth"],"id":3}"#),
-            (r#"{"method":"UNSUBSCRIBE","params":["btcusdt@depth@100ms"],"id":4}"#, r#"{"result":null,"id":4}"#),
+            (r#"{"method":"UNSUBSCRIBE","params":["btcusdt@depth"],"id":4}"#, r#"{"result":null,"id":4}"#),
             (r#"{"method":"LIST_SUBSCRIPTIONS","id":5}"#, r#"{"result":[],"id":5}"#),
         ] {
             if !frame.is_empty() {
@@ -238,7 +238,7 @@ async fn http(address: SocketAddr, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn rest_answers_its_four_questions() {
+async fn rest_answers_questions() {
     let venue = Venue::start(|_| {}).await;
     let address = venue.gateway.address();
     let long = format!("/api/v3/depth?symbol={}", "A".repeat(3_000));
@@ -252,7 +252,12 @@ async fn rest_answers_its_four_questions() {
         ("/api/v3/depth?symbol=A&symbol=B", "400 Bad Request", "\"code\":-1104"),
         ("/api/v3/depth?symbol=%FF", "400 Bad Request", "\"code\":-1100"),
         (&long, "400 Bad Request", "\"code\":-1100"),
-        ("/api/v3/account", "404 Not Found", "\"code\":-1020"),
+        ("/api/v3/account", "401 Unauthorized", "\"code\":-2014"),
+        ("/api/v3/nothing", "404 Not Found", "\"code\":-1020"),
+        ("/api/v3/klines?symbol=BTCUSDT&interval=1m", "200 OK", "{\"canned\":true}"),
+        ("/api/v3/klines?symbol=BTCUSDT&interval=2m", "400 Bad Request", "\"code\":-1120"),
+        ("/api/v3/ticker/24hr?symbols=%5B%22BTCUSDT%22%5D", "200 OK", "x-mbx-used-weight: "),
+        ("/api/v3/aggTrades?symbol=BTCUSDT&limit=0", "400 Bad Request", "\"code\":-1130"),
         ("/ws-api/v3", "400 Bad Request", "\"code\":-1135"),
     ];
     for (path, status, body) in cases {
@@ -273,7 +278,7 @@ async fn rest_answers_its_four_questions() {
     let garbage = http(address, "\0\0\0\r\n\r\n").await;
     assert!(garbage.is_empty() || garbage.starts_with("HTTP/1.1 400"), "{garbage}");
     let seen = venue.end().await;
-    assert!(seen.iter().all(|one| one.starts_with("Depth")));
+    assert!(["Depth", "Candles", "DayStatistics"].iter().zip(&seen).all(|(kind, one)| one.starts_with(kind)));
 }
 
 #[tokio::test]

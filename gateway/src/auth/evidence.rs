@@ -2,13 +2,14 @@
 //!
 //! | offset | size | type | meaning |
 //! |---|---|---|---|
-//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator |
+//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator, 4 signed over HTTP |
 //! | 1 | 1 | u8 | length m of the method's name, at most 64 |
 //! | 2 | m | ASCII | the method's name, without version |
 //! | 2 + m | 2 | u16 | length t of the text, at most 2,048; little-endian |
 //! | 4 + m | t | bytes | the exact bytes that the signature covers; for kind 2 the parameters in the same form |
 //! | 4 + m + t | 32 | bytes | the public key |
 //! | 36 + m + t | 64 | bytes | the signature, R ‖ s; not there for kind 2 |
+//! | 100 + m + t | 2 | u16 | how much of the text was the query, little-endian; for kind 4 only |
 //!
 //! Kind 0 is the one byte alone, or nothing at all. The kind comes first so that a reader can skip what it does not
 //! know, and fixed sizes last so that the text's place is known from six bytes.
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use lakh_engine::command::{Command, EvidenceGrade, ReplayGuard};
 
 use super::canonical::{self, MAX_TEXT};
+use super::rest_text::RestText;
 use super::signature::{Verdict, verify_bytes};
 use super::{parse_api_key, payload_digest};
 use crate::api_error::ApiError;
@@ -26,12 +28,13 @@ use crate::request::{self, Fields, Intent, Method};
 /// Longest name of a method, in bytes.
 pub const MAX_METHOD: usize = 64;
 /// Longest evidence, in bytes.
-pub const MAX_EVIDENCE: usize = 4 + MAX_METHOD + MAX_TEXT + 32 + 64;
+pub const MAX_EVIDENCE: usize = 4 + MAX_METHOD + MAX_TEXT + 32 + 64 + 2;
 
 const NONE: u8 = 0;
 const WEBSOCKET_SIGNED: u8 = 1;
 const SESSION_DELEGATED: u8 = 2;
 const ADMIN: u8 = 3;
+const HTTP_SIGNED: u8 = 4;
 
 /// Evidence, borrowed from a journal record or from what is about to become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,13 @@ pub enum Evidence<'a> {
     },
     /// An operator's signed decision.
     Admin(SignedText<'a>),
+    /// Signed over HTTP, the key outside of the text.
+    HttpSigned {
+        /// Query and body, one behind the other.
+        signed: SignedText<'a>,
+        /// How much of the text was the query.
+        query_length: u16,
+    },
 }
 
 /// A text and the signature over it.
@@ -108,17 +118,23 @@ impl Evidence<'_> {
                 (SESSION_DELEGATED, *method, *text, *public_key, [].as_slice())
             }
             Self::Admin(signed) => (ADMIN, signed.method, signed.text, signed.public_key, signed.signature.as_slice()),
+            Self::HttpSigned { signed, .. } => {
+                (HTTP_SIGNED, signed.method, signed.text, signed.public_key, signed.signature.as_slice())
+            }
         };
         if method.len() > MAX_METHOD || text.len() > MAX_TEXT {
             return None;
         }
-        let mut out = Vec::with_capacity(4 + method.len() + text.len() + 96);
+        let mut out = Vec::with_capacity(4 + method.len() + text.len() + 98);
         out.extend_from_slice(&[kind, u8::try_from(method.len()).ok()?]);
         out.extend_from_slice(method.as_bytes());
         out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
         out.extend_from_slice(text);
         out.extend_from_slice(public_key);
         out.extend_from_slice(signature);
+        if let Self::HttpSigned { query_length, .. } = self {
+            out.extend_from_slice(&query_length.to_le_bytes());
+        }
         Some(Bytes::from(out))
     }
 }
@@ -134,12 +150,15 @@ impl<'a> Evidence<'a> {
         match kind {
             NONE if rest.is_empty() => return Ok(Self::None),
             NONE => return Err(wrong_length),
-            WEBSOCKET_SIGNED | SESSION_DELEGATED | ADMIN => {}
+            WEBSOCKET_SIGNED | SESSION_DELEGATED | ADMIN | HTTP_SIGNED => {}
             unknown => return Err(EvidenceError::UnknownKind(unknown)),
         }
-        let signature_length = if kind == SESSION_DELEGATED { 0 } else { 64 };
-        let (method, text, public_key, signature) =
-            split(rest, signature_length).ok_or_else(|| wrong_length.clone())?;
+        let tail_length = match kind {
+            SESSION_DELEGATED => 0,
+            HTTP_SIGNED => 66,
+            _ => 64,
+        };
+        let (method, text, public_key, tail) = split(rest, tail_length).ok_or_else(|| wrong_length.clone())?;
         if method.len() > MAX_METHOD || text.len() > MAX_TEXT || !method.is_ascii() {
             return Err(EvidenceError::BadText);
         }
@@ -147,23 +166,30 @@ impl<'a> Evidence<'a> {
         if kind == SESSION_DELEGATED {
             return Ok(Self::SessionDelegated { method, text, public_key });
         }
-        let signature = signature.try_into().map_err(|_| wrong_length)?;
+        let (signature, tail) = tail.split_first_chunk::<64>().ok_or_else(|| wrong_length.clone())?;
         let signed = SignedText { method, text, public_key, signature };
-        Ok(if kind == ADMIN { Self::Admin(signed) } else { Self::WebSocketSigned(signed) })
+        match kind {
+            ADMIN => Ok(Self::Admin(signed)),
+            HTTP_SIGNED => {
+                let query_length = u16::from_le_bytes(tail.try_into().map_err(|_| wrong_length)?);
+                Ok(Self::HttpSigned { signed, query_length })
+            }
+            _ => Ok(Self::WebSocketSigned(signed)),
+        }
     }
 }
 
-/// Method, text, key and signature of encoded evidence.
+/// Method, text, key, and what is behind the key, of encoded evidence.
 type Fragments<'a> = (&'a [u8], &'a [u8], &'a [u8; 32], &'a [u8]);
 
-/// Takes the bytes after the kind apart; the signature must be `signature_length` bytes.
-fn split(rest: &[u8], signature_length: usize) -> Option<Fragments<'_>> {
+/// Takes the bytes after the kind apart; what is behind the key must be `tail_length` bytes.
+fn split(rest: &[u8], tail_length: usize) -> Option<Fragments<'_>> {
     let (&method_length, rest) = rest.split_first()?;
     let (method, rest) = rest.split_at_checked(usize::from(method_length))?;
     let (text_length, rest) = rest.split_first_chunk::<2>()?;
     let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*text_length)))?;
-    let (public_key, signature) = rest.split_first_chunk::<32>()?;
-    (signature.len() == signature_length).then_some((method, text, public_key, signature))
+    let (public_key, tail) = rest.split_first_chunk::<32>()?;
+    (tail.len() == tail_length).then_some((method, text, public_key, tail))
 }
 
 /// Builds the command once more from its evidence alone, checking the signature on the way. It must equal the journaled
@@ -176,20 +202,29 @@ fn split(rest: &[u8], signature_length: usize) -> Option<Fragments<'_>> {
 pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
     let (method, text, public_key, grade) = match evidence {
         Evidence::None | Evidence::Admin(_) => return Err(EvidenceError::NotATradersCommand),
-        Evidence::WebSocketSigned(signed) => {
+        Evidence::WebSocketSigned(signed) | Evidence::HttpSigned { signed, .. } => {
             if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
                 return Err(EvidenceError::SignatureRefused);
             }
-            (signed.method, signed.text, signed.public_key, EvidenceGrade::Signed)
+            let grade = match evidence {
+                Evidence::HttpSigned { .. } => EvidenceGrade::HeaderKeyed,
+                _ => EvidenceGrade::Signed,
+            };
+            (signed.method, signed.text, signed.public_key, grade)
         }
         Evidence::SessionDelegated { method, text, public_key } => {
             (*method, *text, *public_key, EvidenceGrade::Delegated)
         }
     };
-    let parameters = canonical::read_back(text).ok_or(EvidenceError::BadText)?;
+    let parameters = match evidence {
+        Evidence::HttpSigned { query_length, .. } => RestText::read_back(text, *query_length),
+        _ => canonical::read_back(text),
+    };
+    let parameters = parameters.ok_or(EvidenceError::BadText)?;
     let fields = Fields::new(&parameters);
     match (fields.text("apiKey"), grade) {
-        (None, EvidenceGrade::Delegated) => {}
+        // Over HTTP the key stands in a header; a parameter of that name says nothing.
+        (_, EvidenceGrade::HeaderKeyed) | (None, EvidenceGrade::Delegated) => {}
         (None, _) => return Err(EvidenceError::OtherKey),
         (Some(text), _) => {
             if parse_api_key(text, directory.venue_tag(), directory.mode()) != Ok(*public_key) {

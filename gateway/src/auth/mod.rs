@@ -5,6 +5,7 @@
 
 pub mod canonical;
 pub mod evidence;
+pub mod rest_text;
 pub mod signature;
 
 use base64::Engine as _;

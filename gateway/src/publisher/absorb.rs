@@ -11,14 +11,17 @@ use lakh_engine::ids::{AccountId, AssetId, MarketId};
 use lakh_engine::units::Atoms;
 
 use crate::account_state::Balance;
+use crate::account_trades::TradeRole;
 use crate::api_error::ApiError;
 use crate::directory::MarketEntry;
 use crate::hand_over::{RequestHandle, Stream, StreamKind};
 use crate::market_data::book::BookChange;
+use crate::market_data::tape::{Aggregation, Extended, PublicTrade};
 use crate::order_state::{BudgetProgress, OrderRecord};
-use crate::publisher::{Publisher, entry};
+use crate::publisher::{Publisher, entry, history};
 use crate::wire_encode::answers::{self, Stamp};
 use crate::wire_encode::json::Sign;
+use crate::wire_encode::market as encode;
 use crate::wire_encode::public;
 use crate::wire_encode::reports::{self, Execution, FundsMovement};
 
@@ -29,6 +32,7 @@ impl Publisher {
     /// Takes in all events of one command, and collects what is to be told of them.
     pub(super) fn absorb_all(&mut self, stamp: Stamp, events: &[Event]) -> FinishedMassCancels {
         let mut finished = FinishedMassCancels::new();
+        self.latest = stamp.timestamp;
         for (index, event) in events.iter().enumerate() {
             self.absorb_listing(event);
             self.absorb_book(event, stamp);
@@ -48,6 +52,7 @@ impl Publisher {
                 self.orders.end_unless_resting(accepted.order);
             }
         }
+        self.close_aggregate();
         self.collect_positions(stamp);
         self.collect_tickers();
         finished
@@ -134,9 +139,42 @@ impl Publisher {
             let fill = PartyFill { trade, party: &trade.taker, quote };
             self.outgoing.report(taker.account, |out| fill.write(market, taker, stamp, out));
         }
+        self.account_trades
+            .record(trade.maker.account, history::own_trade(trade, TradeRole::Maker, quote, stamp.timestamp));
+        self.account_trades
+            .record(trade.taker.account, history::own_trade(trade, TradeRole::Taker, quote, stamp.timestamp));
         let stream = Stream { market: trade.market, kind: StreamKind::Trade };
         if self.subscriptions.has_stream(stream) {
             self.outgoing.public(stream, |out| public::trade(market, trade, stamp.timestamp, out));
+        }
+        self.absorb_public_trade(trade, quote, stamp);
+    }
+
+    /// A trade for tape and candles; it closes the aggregate in front of it unless it belongs to that.
+    fn absorb_public_trade(&mut self, trade: &Trade, quote: Atoms, stamp: Stamp) {
+        let Trade { trade: number, price, quantity, taker_side, .. } = *trade;
+        if let Some(feed) = self.market_data.feed_mut(trade.market) {
+            let timestamp = stamp.timestamp;
+            feed.record_trade(PublicTrade { trade: number, price, quantity, quote, timestamp, taker_side });
+        }
+        if let Some((_, aggregation)) = &mut self.aggregation
+            && aggregation.extend(trade) == Extended::Yes
+        {
+            return;
+        }
+        self.close_aggregate();
+        self.aggregation = Some((trade.market, Aggregation::begin(trade, stamp.timestamp)));
+    }
+
+    /// The open aggregate gets its number and is told.
+    fn close_aggregate(&mut self) {
+        let Some((market, aggregation)) = self.aggregation.take() else { return };
+        let Some(feed) = self.market_data.feed_mut(market) else { return };
+        let aggregate = feed.tape_mut().record_aggregate(aggregation);
+        let stream = Stream { market, kind: StreamKind::AggregateTrade };
+        if self.subscriptions.has_stream(stream) {
+            let entry = entry(&self.markets, market);
+            self.outgoing.public(stream, |out| encode::aggregate_message(entry, &aggregate, out));
         }
     }
 

@@ -6,7 +6,7 @@ use lakh_engine::ids::{AccountId, MarketId, OrderId};
 use lakh_engine::reject::RejectCode;
 
 use crate::api_error::ApiError;
-use crate::hand_over::{AnswerShape, Read, RequestHandle, Stream, StreamKind, StreamWrapping};
+use crate::hand_over::{AnswerShape, Read, RequestHandle, Stream, StreamWrapping};
 use crate::order_state::OrderRecord;
 use crate::publisher::{Publisher, entry};
 use crate::wire_encode::account::{self, AccountFees, BalanceFilter};
@@ -61,7 +61,34 @@ impl Publisher {
                 let filter = if *omit_zero_balances { BalanceFilter::NonZero } else { BalanceFilter::All };
                 Ok(self.account_status(*account, filter))
             }
+            Read::AllOrders { account, market, range } => Ok(self.all_orders(*account, *market, *range)),
+            Read::MyTrades { account, market, order, range } => Ok(self.my_trades(*account, *market, *order, *range)),
+            Read::TradeFees { market } => Ok(self.trade_fees(*market)),
+            Read::SubscribeAccount { .. } | Read::UnsubscribeAccount { .. } => self.answer_subscription(read, handle),
+            public => self.answer_public_read(public, handle),
+        };
+        handle.answer(outcome);
+    }
+
+    fn answer_public_read(&mut self, read: &Read, handle: &RequestHandle) -> Result<Bytes, ApiError> {
+        match read {
             Read::Depth { market, limit } => self.depth(*market, *limit),
+            Read::Trades { market, limit } => self.trades(*market, *limit),
+            Read::AggregateTrades { market, range } => self.aggregate_trades(*market, *range),
+            Read::Candles { market, interval, range } => self.candles(*market, *interval, *range),
+            Read::BookTicker(markets) => self.book_ticker(markets),
+            Read::DayStatistics(markets) => self.day_statistics(markets),
+            Read::SubscribeStreams { streams, wrapping } => self.subscribe_streams(streams, *wrapping, handle),
+            Read::UnsubscribeStreams { streams } => {
+                self.subscriptions.unsubscribe_streams(streams, &handle.session);
+                Ok(Bytes::from_static(b"null"))
+            }
+            _ => Err(internal_error()),
+        }
+    }
+
+    fn answer_subscription(&mut self, read: &Read, handle: &RequestHandle) -> Result<Bytes, ApiError> {
+        match read {
             Read::SubscribeAccount { account, subscription } => {
                 let subscribed = self.subscriptions.subscribe_account(*account, *subscription, &handle.session);
                 subscribed.map(|()| subscription_answer(*subscription)).map_err(|_| too_many_subscriptions())
@@ -70,13 +97,8 @@ impl Publisher {
                 self.subscriptions.unsubscribe_account(*subscription, &handle.session);
                 Ok(Bytes::from_static(b"{}"))
             }
-            Read::SubscribeStreams { streams, wrapping } => self.subscribe_streams(streams, *wrapping, handle),
-            Read::UnsubscribeStreams { streams } => {
-                self.subscriptions.unsubscribe_streams(streams, &handle.session);
-                Ok(Bytes::from_static(b"null"))
-            }
-        };
-        handle.answer(outcome);
+            _ => Err(internal_error()),
+        }
     }
 
     fn write_order_answer(&self, shape: AnswerShape, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
@@ -193,9 +215,7 @@ impl Publisher {
         }
         let subscribed = self.subscriptions.subscribe_streams(streams, wrapping, &handle.session);
         subscribed.map_err(|_| too_many_subscriptions())?;
-        for stream in streams.iter().filter(|stream| stream.kind == StreamKind::Depth100Milliseconds) {
-            self.market_data.feed_mut(stream.market).into_iter().for_each(|feed| feed.note_changes());
-        }
+        self.note_for(streams);
         Ok(Bytes::from_static(b"null"))
     }
 }
@@ -217,7 +237,7 @@ const fn order_does_not_exist() -> ApiError {
     ApiError::bad_request(-2013, "Order does not exist.")
 }
 
-const fn bad_symbol() -> ApiError {
+pub(super) const fn bad_symbol() -> ApiError {
     ApiError::bad_request(-1121, "Invalid symbol.")
 }
 

@@ -7,13 +7,15 @@
 //!
 //! Invariants: of one command the answer leaves first, then private reports, then public messages; all of it before
 //! anything of the next command. A slow session loses its own connection and nobody else's messages.
-//! Bounds: the events of one command (the engine's), subscriptions and remembered orders (options), mass cancels that
+//! Bounds: the events of one command (the engine's), subscriptions and what is remembered (options), mass cancels that
 //! wait (the engine's agenda).
 
 mod absorb;
 mod answers;
+mod history;
 mod mass_cancels;
 mod outgoing;
+mod periodic;
 mod run;
 mod subscriptions;
 #[cfg(test)]
@@ -26,10 +28,11 @@ use lakh_engine::ids::{MarketId, Sequence};
 use lakh_engine::units::Timestamp;
 
 use crate::account_state::AccountState;
+use crate::account_trades::{AccountTrades, AccountTradesOptions};
 use crate::directory::{Directory, MarketEntry};
-use crate::hand_over::{AnswerShape, Output, RequestHandle, Stream, StreamKind};
-use crate::market_data::MarketData;
-use crate::market_data::book::BookChange;
+use crate::hand_over::{AnswerShape, Output, RequestHandle};
+use crate::market_data::tape::Aggregation;
+use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
 use crate::publisher::mass_cancels::MassCancels;
 use crate::publisher::outgoing::Outgoing;
@@ -44,10 +47,14 @@ pub use crate::publisher::run::{Control, run};
 pub struct PublisherOptions {
     /// What is remembered of ended orders.
     pub orders: OrderStateOptions,
+    /// What is remembered of accounts' trades.
+    pub account_trades: AccountTradesOptions,
+    /// What is remembered of each market.
+    pub market_data: MarketDataOptions,
     /// Account and stream subscriptions of all sessions together.
     pub subscriptions_max: usize,
-    /// Least time between two depth messages of one stream, in nanoseconds.
-    pub depth_interval_ns: u64,
+    /// Least time between two messages of a stream of depth, best levels or candles, in nanoseconds.
+    pub flush_interval_ns: u64,
     /// Changed levels of one market after which a depth message leaves before its time.
     pub depth_levels_max: usize,
 }
@@ -56,8 +63,10 @@ impl Default for PublisherOptions {
     fn default() -> Self {
         Self {
             orders: OrderStateOptions::default(),
+            account_trades: AccountTradesOptions::default(),
+            market_data: MarketDataOptions::default(),
             subscriptions_max: 65_536,
-            depth_interval_ns: 100_000_000,
+            flush_interval_ns: 100_000_000,
             depth_levels_max: 10_000,
         }
     }
@@ -71,16 +80,21 @@ pub struct Publisher {
     /// The directory's markets, so that encoding takes no lock.
     markets: Vec<Arc<MarketEntry>>,
     orders: OrderState,
+    account_trades: AccountTrades,
     accounts: AccountState,
     market_data: MarketData,
     subscriptions: Subscriptions,
     mass_cancels: MassCancels,
     outgoing: Outgoing,
+    /// Trades of this command that may have more to come with them, and their market.
+    aggregation: Option<(MarketId, Aggregation)>,
     /// The command whose events still come.
     open: Option<OpenCommand>,
     /// Events of the open command; kept for its room.
     events: Vec<Event>,
-    depth_flushed_at: Timestamp,
+    flushed_at: Timestamp,
+    /// The time of the last record.
+    latest: Timestamp,
 }
 
 /// A command whose events still come.
@@ -96,7 +110,7 @@ impl Publisher {
     /// must not be given events by anybody else: the publisher does that.
     pub fn new(options: PublisherOptions, directory: Arc<Directory>) -> Self {
         let markets = directory.markets();
-        let mut market_data = MarketData::new();
+        let mut market_data = MarketData::new(options.market_data);
         for market in &markets {
             market_data.list(market.spec.market);
         }
@@ -105,14 +119,17 @@ impl Publisher {
             directory,
             markets,
             orders: OrderState::new(options.orders),
+            account_trades: AccountTrades::new(options.account_trades),
             accounts: AccountState::new(),
             market_data,
             subscriptions: Subscriptions::new(options.subscriptions_max),
             mass_cancels: MassCancels::default(),
             outgoing: Outgoing::default(),
+            aggregation: None,
             open: None,
             events: Vec::new(),
-            depth_flushed_at: Timestamp::ZERO,
+            flushed_at: Timestamp::ZERO,
+            latest: Timestamp::ZERO,
         }
     }
 
@@ -153,22 +170,6 @@ impl Publisher {
     /// True while events of a record are still to come.
     pub const fn awaits_events(&self) -> bool {
         self.open.is_some()
-    }
-
-    /// When [`Publisher::handle_timeout`] has something to do; `None` while there is nothing.
-    pub fn next_timeout(&self) -> Option<Timestamp> {
-        let waits = self.market_data.feeds().any(|feed| feed.noted_changes() > 0);
-        waits.then(|| Timestamp(self.depth_flushed_at.0.saturating_add(self.options.depth_interval_ns)))
-    }
-
-    /// Sends the depth messages that are due at `now`.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
-        if self.next_timeout().is_some_and(|due| due <= now) {
-            self.depth_flushed_at = now;
-            for index in 0..self.markets.len() {
-                self.flush_depth(index);
-            }
-        }
     }
 
     /// Live and remembered orders.
@@ -221,37 +222,6 @@ impl Publisher {
         });
         self.orders.forget_oldest();
         self.flush_full_depth(events);
-    }
-
-    /// Sends the depth messages that have grown to their bound.
-    fn flush_full_depth(&mut self, events: &[Event]) {
-        // One command changes few markets: looking at all of them each time would cost more.
-        let changed = events.iter().filter_map(BookChange::of).map(|(market, _)| market);
-        let mut last = None;
-        for market in changed {
-            let noted = || self.market_data.feed(market).map_or(0, |feed| feed.noted_changes());
-            if last != Some(market) && noted() >= self.options.depth_levels_max {
-                self.flush_depth(usize::from(market.0));
-            }
-            last = Some(market);
-        }
-    }
-
-    /// Sends one market's depth message, if anything changed, and stops noting changes when nobody listens any more.
-    fn flush_depth(&mut self, index: usize) {
-        let market = &self.markets[index];
-        let stream = Stream { market: market.spec.market, kind: StreamKind::Depth100Milliseconds };
-        let Some(feed) = self.market_data.feed_mut(market.spec.market) else { return };
-        if !self.subscriptions.has_stream(stream) {
-            feed.ignore_changes();
-            return;
-        }
-        let Some(diff) = feed.take_changes() else { return };
-        let mut message = Vec::with_capacity(128 + diff.len() * 40);
-        public::depth_update(market, feed.book(), &diff, &mut message);
-        self.subscriptions.publish(stream, &message, |out| {
-            public::wrap_combined(market, stream.kind, &message, out);
-        });
     }
 }
 

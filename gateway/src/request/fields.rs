@@ -187,7 +187,7 @@ pub(super) fn integer(name: &str, text: &str) -> Result<u64, ApiError> {
 }
 
 /// A time in milliseconds, or from 10^14 on in microseconds.
-fn instant(name: &str, text: &str) -> Result<Timestamp, ApiError> {
+pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ApiError> {
     let number = integer(name, text)?;
     let unit_ns = if number >= FIRST_MICROSECONDS { 1_000 } else { 1_000_000 };
     number.checked_mul(unit_ns).map(Timestamp).ok_or_else(|| refusal::invalid_value(name))

@@ -68,6 +68,14 @@ methods! {
     OpenOrdersStatus = "openOrders.status", SignedOrSession;
     /// The balances.
     AccountStatus = "account.status", SignedOrSession;
+    /// All orders that are remembered.
+    AllOrders = "allOrders", SignedOrSession;
+    /// All trades that are remembered.
+    MyTrades = "myTrades", SignedOrSession;
+    /// What of the budget for new orders is used.
+    AccountRateLimitsOrders = "account.rateLimits.orders", SignedOrSession;
+    /// The fees of markets.
+    AccountTradeFees = "account.tradeFees", SignedOrSession;
     /// Opens the session for unsigned requests.
     SessionLogon = "session.logon", Signed;
     /// Who is logged on.
@@ -80,6 +88,8 @@ methods! {
     UserDataStreamSubscribeSignature = "userDataStream.subscribe.signature", Signed;
     /// Ends private events.
     UserDataStreamUnsubscribe = "userDataStream.unsubscribe", Connection;
+    /// The subscriptions to private events.
+    SessionSubscriptions = "session.subscriptions", Connection;
     /// A registered key says itself that it trades for an account.
     KeyActivate = "key.activate", Signed;
     /// A key ends itself for ever.
@@ -92,6 +102,16 @@ methods! {
     ExchangeInfo = "exchangeInfo", Public;
     /// The public book.
     Depth = "depth", Public;
+    /// The latest trades.
+    TradesRecent = "trades.recent", Public;
+    /// The latest trades, put together by taker and price.
+    TradesAggregate = "trades.aggregate", Public;
+    /// Candles.
+    Klines = "klines", Public;
+    /// The best prices.
+    TickerBook = "ticker.book", Public;
+    /// What traded within a day.
+    TickerDay = "ticker.24hr", Public;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Bounds: work is linear in the parameters, of which the parser lets [`MAX_PARAMETERS`] through.
 
 mod fields;
+mod history;
 mod key;
 mod method;
 mod order;
@@ -19,8 +20,9 @@ use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 
 pub use self::fields::{Fields, Timing};
+pub use self::history::parse_public;
 pub use self::method::{Access, Method};
-pub use self::read::{exchange_info_symbols, parse_depth};
+pub use self::read::exchange_info_symbols;
 
 use crate::api_error::ApiError;
 use crate::directory::{Directory, KeyEntry};
@@ -92,6 +94,9 @@ impl Intent {
             Method::OrderStatus => read::order_status(fields, account, directory).map(Self::Read),
             Method::OpenOrdersStatus => read::open_orders(fields, account, directory).map(Self::Read),
             Method::AccountStatus => read::account_status(fields, account).map(Self::Read),
+            Method::AllOrders => history::all_orders(fields, account, directory).map(Self::Read),
+            Method::MyTrades => history::my_trades(fields, account, directory).map(Self::Read),
+            Method::AccountTradeFees => history::trade_fees(fields, directory).map(Self::Read),
             _ => Err(refusal::unsupported_operation()),
         }
     }

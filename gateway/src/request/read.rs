@@ -12,7 +12,7 @@ const DEFAULT_DEPTH: u16 = 100;
 /// The most that it shows.
 const MAX_DEPTH: u16 = 5_000;
 /// Most markets that one `exchangeInfo` may name.
-const MAX_SYMBOLS: usize = 128;
+pub(super) const MAX_SYMBOLS: usize = 128;
 
 /// `order.status`.
 pub(super) fn order_status(fields: Fields<'_>, account: AccountId, directory: &Directory) -> Result<Read, ApiError> {
@@ -36,7 +36,7 @@ pub(super) fn account_status(fields: Fields<'_>, account: AccountId) -> Result<R
 ///
 /// # Errors
 /// -1102 without a symbol, -1121 for an unknown one, -1130 for a limit of zero.
-pub fn parse_depth(fields: Fields<'_>, directory: &Directory) -> Result<Read, ApiError> {
+pub(super) fn depth(fields: Fields<'_>, directory: &Directory) -> Result<Read, ApiError> {
     let market = fields.market(directory)?;
     let limit = match fields.text("limit") {
         None => DEFAULT_DEPTH,
@@ -57,7 +57,7 @@ pub fn exchange_info_symbols<'p>(fields: Fields<'p>, directory: &Directory) -> R
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(refusal::combination("symbol", "symbols")),
         (Some(symbol), None) => vec![symbol],
-        (None, Some(list)) => parse_list(list).ok_or_else(|| refusal::illegal_characters("symbols"))?,
+        (None, Some(list)) => parse_list(list, MAX_SYMBOLS).ok_or_else(|| refusal::illegal_characters("symbols"))?,
     };
     for symbol in &symbols {
         fields::market("symbols", symbol, directory)?;
@@ -66,12 +66,12 @@ pub fn exchange_info_symbols<'p>(fields: Fields<'p>, directory: &Directory) -> R
 }
 
 /// A JSON list of strings without escapes.
-fn parse_list(list: &str) -> Option<Vec<&str>> {
+pub(super) fn parse_list(list: &str, names_max: usize) -> Option<Vec<&str>> {
     let inner = list.trim().strip_prefix('[')?.strip_suffix(']')?;
     let mut names = Vec::new();
     for item in inner.split(',') {
         names.push(item.trim().strip_prefix('"')?.strip_suffix('"')?);
-        if names.len() > MAX_SYMBOLS {
+        if names.len() > names_max {
             return None;
         }
     }

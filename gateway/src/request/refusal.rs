@@ -81,6 +81,11 @@ pub(crate) fn ambiguous_text() -> ApiError {
     error(400, -1100, "Illegal characters found in a parameter: no '&', '=' or control character may be signed.")
 }
 
+/// -1100: not what a form or a query looks like.
+pub(crate) fn not_form_encoded() -> ApiError {
+    error(400, -1100, "Illegal characters found in a parameter: not percent-encoded UTF-8.")
+}
+
 /// -1100: more signed text than may be journaled.
 pub(crate) fn text_too_long() -> ApiError {
     error(400, -1100, "The signed text is longer than 2048 bytes.")
@@ -124,6 +129,11 @@ pub(crate) fn order_type() -> ApiError {
 /// -1117: unknown side.
 pub(crate) fn side() -> ApiError {
     error(400, -1117, "Invalid side.")
+}
+
+/// -1120: unknown length of candles.
+pub(crate) fn interval() -> ApiError {
+    error(400, -1120, "Invalid interval.")
 }
 
 /// -1121: unknown market.

@@ -11,13 +11,13 @@ use lakh_engine::command::EvidenceGrade;
 use lakh_engine::units::Timestamp;
 
 use super::in_flight::InFlight;
-use super::{Action, Asked, CloseReason, Liveness, NOBODY, SessionContext, SignedWork, Standing, Submission, Work};
+use super::{
+    Action, Asked, Channel, CloseReason, Liveness, NOBODY, SessionContext, SignedWork, Standing, Submission, Work,
+};
 use crate::api_error::ApiError;
 use crate::auth::canonical::{self, CanonicalError};
 use crate::auth::evidence::{Evidence, replay_guard};
 use crate::auth::{parse_api_key, parse_signature};
-use crate::directory::{KeyEntry, KeyStatus};
-use crate::exchange_info::exchange_info;
 use crate::hand_over::{AnswerShape, Read, ToSession};
 use crate::limits::{Charge, TokenBucket};
 use crate::request::refusal::{self, BAD_SIGNATURE};
@@ -246,11 +246,10 @@ impl ApiSession {
             Method::Time => Ok(Next::Answer(response::number_object("serverTime", now_ms))),
             Method::ExchangeInfo => {
                 let symbols = request::exchange_info_symbols(asking.fields, &self.context.directory)?;
-                let result = exchange_info(&self.context.directory, symbols.as_deref(), now_ms);
-                Ok(Next::Answer(Bytes::from(result)))
+                Ok(Next::Answer(self.context.exchange_info(symbols.as_deref(), now_ms)))
             }
-            _ => {
-                let read = request::parse_depth(asking.fields, &self.context.directory)?;
+            method => {
+                let read = request::parse_public(method, asking.fields, &self.context.directory)?;
                 Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose: Purpose::PassOn })
             }
         }
@@ -259,6 +258,10 @@ impl ApiSession {
     fn connection(&mut self, asking: Asking<'_>, actions: &mut Vec<Action>) -> Result<Next, ApiError> {
         match asking.method {
             Method::UserDataStreamUnsubscribe => self.unsubscribe(asking.fields),
+            Method::SessionSubscriptions => {
+                let numbers = self.subscriptions.iter().map(|one| one.number);
+                Ok(Next::Answer(response::subscription_list(numbers)))
+            }
             Method::SessionLogout => {
                 self.log_out(actions);
                 Ok(Next::Answer(self.state(asking.now)))
@@ -286,16 +289,12 @@ impl ApiSession {
     fn signed(&mut self, asking: Asking<'_>, api_key: &str, signature: &str) -> Result<Next, ApiError> {
         let Asking { method, parameters, fields, now } = asking;
         let directory = &self.context.directory;
-        let timing = checked_timing(fields, now)?;
-        // Clients stamp whole milliseconds; who connects in the first one must not be told that it is too early.
-        if timing.signed_at.milliseconds() < self.context.started_at.milliseconds() {
-            return Err(refusal::before_start());
-        }
+        let timing = self.context.signed_timing(fields, now)?;
         let public_key =
             parse_api_key(api_key, directory.venue_tag(), directory.mode()).map_err(|_| refusal::api_key_format())?;
         let key = match method {
-            Method::KeyActivate => self.usable_key(&public_key, now)?,
-            _ => self.live_key(&public_key, now)?,
+            Method::KeyActivate => self.context.usable_key(&public_key, now)?,
+            _ => self.context.live_key(&public_key, now)?,
         };
         let (asked, shape, purpose) = match method {
             Method::UserDataStreamSubscribeSignature => {
@@ -303,6 +302,10 @@ impl ApiSession {
                 let subscription = self.new_subscription(Authority::Signature)?;
                 let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
                 (Asked::Read(read), AnswerShape::Empty, Purpose::Subscribe(subscription))
+            }
+            Method::AccountRateLimitsOrders => {
+                fields.check_method(method)?;
+                (Asked::Read(Read::OrderBudget { key: key.key }), AnswerShape::Empty, Purpose::PassOn)
             }
             _ => match Intent::build(method, fields, key.account, directory)? {
                 Intent::Read(read) => (Asked::Read(read), AnswerShape::Empty, Purpose::PassOn),
@@ -318,15 +321,20 @@ impl ApiSession {
         };
         let (text, other_texts) = canonical::texts(parameters).map_err(canonical_error)?;
         let signature = parse_signature(signature).ok_or_else(|| refusal::illegal_characters("signature"))?;
-        let signed = SignedWork { key, public_key, signature, text, other_texts, timing, method, asked };
+        let channel = Channel::WebSocket;
+        let signed = SignedWork { key, public_key, signature, text, other_texts, timing, method, asked, channel };
         Ok(Next::Submit { work: Work::Signed(signed), shape, purpose })
     }
 
     fn delegated(&self, asking: Asking<'_>, authorized: &Authorized) -> Result<Next, ApiError> {
         let Asking { method, parameters, fields, now } = asking;
         let timing = checked_timing(fields, now)?;
-        let key = self.live_key(&authorized.public_key, now)?;
+        let key = self.context.live_key(&authorized.public_key, now)?;
         let purpose = Purpose::PassOn;
+        if method == Method::AccountRateLimitsOrders {
+            let work = Work::Read(Read::OrderBudget { key: key.key });
+            return Ok(Next::Submit { work, shape: AnswerShape::Empty, purpose });
+        }
         match Intent::build(method, fields, key.account, &self.context.directory)? {
             Intent::Read(read) => Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose }),
             Intent::Operation { operation, valid_until, shape } => {
@@ -346,7 +354,7 @@ impl ApiSession {
 
     fn subscribe_session(&mut self, now: Timestamp) -> Result<Next, ApiError> {
         let public_key = self.authorized.as_ref().ok_or_else(refusal::not_permitted)?.public_key;
-        let key = self.live_key(&public_key, now)?;
+        let key = self.context.live_key(&public_key, now)?;
         let subscription = self.new_subscription(Authority::Session)?;
         let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
         let purpose = Purpose::Subscribe(subscription);
@@ -418,19 +426,6 @@ impl ApiSession {
         .encode()
     }
 
-    /// The key, if it may trade.
-    fn live_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
-        let key = self.usable_key(public_key, now)?;
-        if key.status == KeyStatus::Live { Ok(key) } else { Err(refusal::not_permitted()) }
-    }
-
-    /// The key, if it has not ended. Unknown ones are refused here, before any curve work.
-    fn usable_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
-        let key = self.context.directory.key(public_key).ok_or_else(refusal::not_permitted)?;
-        let expired = !key.expires_at.is_zero() && key.expires_at <= now;
-        if key.status == KeyStatus::Ended || expired { Err(refusal::not_permitted()) } else { Ok(key) }
-    }
-
     fn standing(&self) -> Standing {
         if self.bad_signatures == 0 { Standing::Good } else { Standing::Suspect }
     }
@@ -483,6 +478,6 @@ pub(super) fn envelope_error(kind: &EnvelopeErrorKind) -> ApiError {
 }
 
 /// At most 64 characters of a name that came from outside.
-fn shortened(name: &str) -> Cow<'_, str> {
+pub(super) fn shortened(name: &str) -> Cow<'_, str> {
     if name.chars().nth(64).is_none() { Cow::Borrowed(name) } else { Cow::Owned(name.chars().take(64).collect()) }
 }

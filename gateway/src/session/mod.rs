@@ -6,21 +6,27 @@
 
 mod api;
 mod in_flight;
+mod one_shot;
 mod streams;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lakh_engine::command::{Command, Operation};
+use lakh_engine::command::{Command, EvidenceGrade, Operation};
 use lakh_engine::units::Timestamp;
 
 pub use self::api::ApiSession;
+pub(crate) use self::one_shot::text_error;
+pub use self::one_shot::{HttpRequest, public_read, signed_request};
 pub use self::streams::StreamSession;
 
-use crate::directory::{Directory, KeyEntry};
+use crate::api_error::ApiError;
+use crate::directory::{Directory, KeyEntry, KeyStatus};
+use crate::exchange_info::exchange_info_with_limits;
 use crate::hand_over::{AnswerShape, Read, StreamWrapping, ToSession};
 use crate::limits::{Rate, TokenBucket};
-use crate::request::{Method, Timing};
+use crate::request::{Fields, Method, Timing, refusal};
+use crate::wire::json::response;
 
 /// The request number of what nobody waits for.
 pub const NOBODY: u32 = u32::MAX;
@@ -38,6 +44,8 @@ pub struct SessionOptions {
     pub idle_timeout_ns: u64,
     /// Requests of the connection.
     pub requests: Rate,
+    /// New orders of one key: what is told of it; the verifier holds everybody to it.
+    pub orders_per_key: Rate,
     /// Control messages of a stream connection.
     pub control_messages: Rate,
     /// Public streams of one connection.
@@ -56,6 +64,7 @@ impl Default for SessionOptions {
             ping_interval_ns: 20_000_000_000,
             idle_timeout_ns: 60_000_000_000,
             requests: Rate { per_second: 50_000, burst: 50_000 },
+            orders_per_key: Rate { per_second: 100_000, burst: 100_000 },
             control_messages: Rate { per_second: 20, burst: 100 },
             streams: 1_024,
             subscriptions: 16,
@@ -73,6 +82,38 @@ pub struct SessionContext {
     pub options: SessionOptions,
     /// When the gateway started. What was signed before is not taken: nobody remembers which reads used it.
     pub started_at: Timestamp,
+}
+
+impl SessionContext {
+    /// The key, if it may trade.
+    fn live_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
+        let key = self.usable_key(public_key, now)?;
+        if key.status == KeyStatus::Live { Ok(key) } else { Err(refusal::not_permitted()) }
+    }
+
+    /// The key, if it has not ended. Unknown ones are refused here, before any curve work.
+    fn usable_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
+        let key = self.directory.key(public_key).ok_or_else(refusal::not_permitted)?;
+        let expired = !key.expires_at.is_zero() && key.expires_at <= now;
+        if key.status == KeyStatus::Ended || expired { Err(refusal::not_permitted()) } else { Ok(key) }
+    }
+
+    /// The `exchangeInfo` answer, with the limits that a connection and a key have.
+    pub(crate) fn exchange_info(&self, symbols: Option<&[&str]>, now_ms: u64) -> Bytes {
+        let limits = response::rate_limits(self.options.requests, self.options.orders_per_key);
+        Bytes::from(exchange_info_with_limits(&self.directory, symbols, now_ms, &limits))
+    }
+
+    /// When a signed request was made, if it is good now. What was stamped before the start is refused.
+    fn signed_timing(&self, fields: Fields<'_>, now: Timestamp) -> Result<Timing, ApiError> {
+        let timing = fields.timing()?;
+        timing.check(now)?;
+        // Clients stamp whole milliseconds; who connects in the first one must not be told that it is too early.
+        if timing.signed_at.milliseconds() < self.started_at.milliseconds() {
+            return Err(refusal::before_start());
+        }
+        Ok(timing)
+    }
 }
 
 /// What the shell has to do.
@@ -147,6 +188,30 @@ pub struct SignedWork {
     pub method: Method,
     /// What is asked.
     pub asked: Asked,
+    /// Which way the text came.
+    pub channel: Channel,
+}
+
+/// Which way a signed text came; it decides how well the request is evidenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The key is in the text.
+    WebSocket,
+    /// The key is in a header.
+    Http {
+        /// How much of the text was the query.
+        query_length: u16,
+    },
+}
+
+impl Channel {
+    /// How well a request that came this way is evidenced.
+    pub const fn grade(self) -> EvidenceGrade {
+        match self {
+            Self::WebSocket => EvidenceGrade::Signed,
+            Self::Http { .. } => EvidenceGrade::HeaderKeyed,
+        }
+    }
 }
 
 /// What a signed request asks.

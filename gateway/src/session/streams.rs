@@ -9,10 +9,10 @@ use super::api::envelope_error;
 use super::in_flight::InFlight;
 use super::{Action, Liveness, NOBODY, SessionContext, Standing, Submission, Work};
 use crate::api_error::ApiError;
-use crate::directory::Directory;
-use crate::hand_over::{AnswerShape, Read, Stream, StreamKind, StreamWrapping, ToSession};
+use crate::hand_over::{AnswerShape, Read, Stream, StreamWrapping, ToSession};
 use crate::limits::{Charge, TokenBucket};
 use crate::request::refusal;
+use crate::stream;
 use crate::wire::json::envelope::{self, Params};
 use crate::wire::json::response;
 
@@ -47,7 +47,7 @@ impl StreamSession {
     pub fn join(&mut self, names: &str, actions: &mut Vec<Action>) {
         let mut streams = Vec::new();
         for name in names.split('/') {
-            if let Some(stream) = parse_stream(name, &self.context.directory)
+            if let Some(stream) = stream::parse(name, &self.context.directory)
                 && self.add(stream, name) == Joined::New
             {
                 streams.push(stream);
@@ -134,8 +134,8 @@ impl StreamSession {
     fn subscribe(&mut self, names: &[&str]) -> Result<Read, ApiError> {
         let mut streams = Vec::with_capacity(names.len());
         for name in names {
-            let stream = parse_stream(name, &self.context.directory);
-            streams.push(stream.ok_or_else(|| refusal::invalid_value("params"))?);
+            let found = stream::parse(name, &self.context.directory);
+            streams.push(found.ok_or_else(|| refusal::invalid_value("params"))?);
         }
         if self.joined.len() + streams.len() > self.context.options.streams {
             return Err(refusal::too_many_in_flight());
@@ -152,8 +152,8 @@ impl StreamSession {
     fn unsubscribe(&mut self, names: &[&str]) -> Result<Read, ApiError> {
         let mut streams = Vec::with_capacity(names.len());
         for name in names {
-            let stream = parse_stream(name, &self.context.directory);
-            streams.push(stream.ok_or_else(|| refusal::invalid_value("params"))?);
+            let found = stream::parse(name, &self.context.directory);
+            streams.push(found.ok_or_else(|| refusal::invalid_value("params"))?);
         }
         self.joined.retain(|(stream, _)| !streams.contains(stream));
         Ok(Read::UnsubscribeStreams { streams })
@@ -173,19 +173,6 @@ impl StreamSession {
 enum Joined {
     New,
     Not,
-}
-
-/// A stream by its name: `btcusdt@trade`, `btcusdt@depth`, `btcusdt@depth@100ms`, `btcusdt@bookTicker`.
-pub(crate) fn parse_stream(name: &str, directory: &Directory) -> Option<Stream> {
-    let (symbol, kind) = name.split_once('@')?;
-    let kind = match kind {
-        "trade" => StreamKind::Trade,
-        "depth" | "depth@100ms" => StreamKind::Depth100Milliseconds,
-        "bookTicker" => StreamKind::BookTicker,
-        _ => return None,
-    };
-    let market = directory.market_by_symbol(&symbol.to_ascii_uppercase())?;
-    Some(Stream { market: market.spec.market, kind })
 }
 
 const fn submit(request: u32, read: Read) -> Action {

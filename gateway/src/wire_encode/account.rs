@@ -1,11 +1,14 @@
-//! `account.status`: what an account has.
+//! What an account has, traded and pays.
 
+use lakh_engine::command::Side;
 use lakh_engine::ids::AccountId;
 use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::FeeRate;
 
 use crate::account_state::AccountBalances;
+use crate::account_trades::{OwnTrade, TradeRole};
 use crate::decimal;
+use crate::directory::MarketEntry;
 use crate::wire_encode::json::JsonWriter;
 
 /// Which assets an answer lists.
@@ -62,6 +65,25 @@ pub fn account_status(
     json.end_array().key("permissions").begin_array().text("SPOT").end_array();
     json.key("uid").number(u64::from(account.0)).end_object();
     out
+}
+
+/// One element of `myTrades`.
+pub fn own_trade(market: &MarketEntry, trade: &OwnTrade, json: &mut JsonWriter<'_>) {
+    json.begin_object().key("symbol").text(market.spec.symbol.as_str()).key("id").number(trade.trade.0);
+    json.key("orderId").number(trade.order.0).key("orderListId").signed(-1);
+    json.key("price").price(market, trade.price).key("qty").quantity(market, trade.quantity);
+    json.key("quoteQty").amount(&market.quote, trade.quote).key("commission").fee(&market.quote, trade.fee);
+    json.key("commissionAsset").text(market.quote.symbol.as_str()).key("time").number(trade.timestamp.milliseconds());
+    json.key("isBuyer").truth(trade.side == Side::Bid).key("isMaker").truth(trade.role == TradeRole::Maker);
+    json.key("isBestMatch").yes().end_object();
+}
+
+/// One element of `tradeFee`: a market's fees as fractions.
+pub fn trade_fee(market: &MarketEntry, json: &mut JsonWriter<'_>) {
+    json.begin_object().key("symbol").text(market.spec.symbol.as_str());
+    write_rate(json.key("makerCommission"), market.spec.maker_fee);
+    write_rate(json.key("takerCommission"), market.spec.taker_fee);
+    json.end_object();
 }
 
 /// A rate in millionths as hundredths of a percent.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod answers;
 pub mod json;
+pub mod market;
 pub mod names;
 pub mod public;
 pub mod reports;

@@ -10,6 +10,7 @@ use crate::directory::MarketEntry;
 use crate::hand_over::StreamKind;
 use crate::market_data::book::{Book, Quote};
 use crate::market_data::depth_diff::DepthDiff;
+use crate::stream;
 use crate::wire_encode::json::JsonWriter;
 
 /// `depth`: the best `limit` levels of each side; `lastUpdateId` is the book's feed sequence.
@@ -67,18 +68,8 @@ pub fn book_ticker(market: &MarketEntry, book: &Book, out: &mut Vec<u8>) {
 /// Wraps a message for `/stream` connections: `{"stream":…,"data":…}`.
 pub fn wrap_combined(market: &MarketEntry, kind: StreamKind, message: &[u8], out: &mut Vec<u8>) {
     let mut json = JsonWriter::new(out);
-    json.begin_object().key("stream").quoted(|out| write_stream_name(market, kind, out));
+    json.begin_object().key("stream").quoted(|out| stream::write_name(market, kind, out));
     json.key("data").raw(message).end_object();
-}
-
-/// Appends a stream's name, such as `btcusdt@trade`.
-pub fn write_stream_name(market: &MarketEntry, kind: StreamKind, out: &mut Vec<u8>) {
-    out.extend(market.spec.symbol.as_bytes().iter().map(u8::to_ascii_lowercase));
-    out.extend_from_slice(match kind {
-        StreamKind::Trade => b"@trade".as_slice(),
-        StreamKind::Depth100Milliseconds => b"@depth@100ms",
-        StreamKind::BookTicker => b"@bookTicker",
-    });
 }
 
 fn write_level(json: &mut JsonWriter<'_>, market: &MarketEntry, price: Ticks, quantity: Lots) {

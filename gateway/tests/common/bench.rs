@@ -10,10 +10,13 @@ use lakh_engine::command::{Command, Mode, SignedCommand};
 use lakh_engine::units::Timestamp;
 use lakh_gateway::auth::evidence::{Evidence, command_from_evidence};
 use lakh_gateway::client::sign_params;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal, ToSession};
 use lakh_gateway::limits::{Rate, TokenBucket};
-use lakh_gateway::session::{Action, CloseReason, Session, SessionContext, SessionOptions};
+use lakh_gateway::session::{
+    Action, CloseReason, HttpRequest, Session, SessionContext, SessionOptions, Standing, signed_request,
+};
 use lakh_gateway::verifier::{Job, ReadDigests, Verifier, VerifierOptions, VerifierWiring};
 use rtrb::{Consumer, RingBuffer};
 use serde_json::Value;
@@ -24,7 +27,9 @@ use super::{api_key_of, directory, json, now, signing_key};
 /// One session with its verifier and the far end of the ring.
 pub(crate) struct Bench {
     pub(crate) directory: Arc<Directory>,
+    pub(crate) context: SessionContext,
     pub(crate) session: Session,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) verifier: Verifier,
     pub(crate) ring: Consumer<Input>,
     pub(crate) handle: SessionHandle,
@@ -38,21 +43,27 @@ impl Bench {
     }
 
     pub(crate) fn with(mode: Mode, options: SessionOptions, ring: usize) -> Self {
+        Self::with_verifier(mode, options, ring, VerifierOptions::default())
+    }
+
+    pub(crate) fn with_verifier(mode: Mode, options: SessionOptions, ring: usize, verifier: VerifierOptions) -> Self {
         let directory = directory(mode);
         let started_at = Timestamp(now().0 - 30_000_000_000);
         let context = SessionContext { directory: Arc::clone(&directory), options, started_at };
         let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
-        let session = Session::api(Arc::new(context), address, now());
+        let session = Session::api(Arc::new(context.clone()), address, now());
         let (to_sequencer, ring) = RingBuffer::new(ring);
+        let counters = Arc::new(Counters::default());
         let wiring = VerifierWiring {
             to_sequencer,
             sequencer_signal: Arc::new(Signal::new()),
             read_digests: Arc::new(ReadDigests::new(1_000)),
             clock: now,
+            counters: Arc::clone(&counters),
         };
-        let verifier = Verifier::new(VerifierOptions::default(), wiring).unwrap();
+        let verifier = Verifier::new(verifier, wiring).unwrap();
         let (handle, outbox) = SessionHandle::new(64);
-        Self { directory, session, verifier, ring, handle, outbox, closed: None }
+        Self { directory, context, session, counters, verifier, ring, handle, outbox, closed: None }
     }
 
     /// Sends a frame; what the client gets at once, refusals of the verifier included.
@@ -60,6 +71,20 @@ impl Bench {
         let mut actions = Vec::new();
         self.session.handle_frame(frame, now(), &mut actions);
         self.perform(actions)
+    }
+
+    /// Sends a signed request over HTTP; the number of its error, 0 when it went through to the ring.
+    pub(crate) fn http(&mut self, request: HttpRequest<'_>) -> i32 {
+        let context = self.context.clone();
+        let submission = match signed_request(&context, request, Standing::Good, now()) {
+            Ok(submission) => submission,
+            Err(error) => return error.code,
+        };
+        self.verifier.process(&mut vec![Job { submission, session: self.handle.clone() }]);
+        match self.outbox.try_recv() {
+            Ok(ToSession::Answer { outcome: Err(error), .. }) => error.code,
+            _ => 0,
+        }
     }
 
     pub(crate) fn perform(&mut self, actions: Vec<Action>) -> Vec<Value> {

@@ -11,6 +11,7 @@ use super::*;
 use crate::api_error::ApiError;
 use crate::hand_over::Signal;
 use crate::publisher::{Control, run};
+use crate::stream::Speed;
 
 /// How long a test waits for what must come; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -170,7 +171,7 @@ fn the_thread_ends_when_the_other_end_of_the_ring_is_gone() {
 fn the_clock_sends_depth_messages() {
     let mut scene = Scene::new();
     let mut client = Client::new(64);
-    scene.subscribe_stream(&mut client, StreamKind::Depth100Milliseconds, StreamWrapping::Raw);
+    scene.subscribe_stream(&mut client, StreamKind::Depth(Speed::Milliseconds100), StreamWrapping::Raw);
     let order = Order { id: OrderId(128), ..limit(BOB, Side::Bid, 1, 1) };
     let events = scene.resting(&order);
     let mut running = Running::start(scene.publisher);

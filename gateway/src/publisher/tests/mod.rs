@@ -1,6 +1,7 @@
 //! Event scripts through the publisher, and what sessions get of them, letter by letter.
 
 mod gate;
+mod history;
 mod private;
 mod public;
 mod reads;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::stream::Speed;
 
 /// A client's book: kept from a snapshot and the messages behind it.
 #[derive(Default)]
@@ -124,7 +125,7 @@ fn books_and_depth_messages_equal_a_naive_recomputation() {
             let events = random_events(&mut scene, &mut live, &mut random);
             scene.apply(None, &events);
         }
-        scene.subscribe_stream(&mut client, StreamKind::Depth100Milliseconds, StreamWrapping::Raw);
+        scene.subscribe_stream(&mut client, StreamKind::Depth(Speed::Milliseconds100), StreamWrapping::Raw);
         let (mut book, mut previous) = (None::<ClientBook>, None);
         let mut messages = 0;
         for step in 0..2_000 {
@@ -162,7 +163,7 @@ fn books_and_depth_messages_equal_a_naive_recomputation() {
 fn streams_show_trades_best_prices_and_changed_levels() {
     let mut scene = Scene::new();
     let (mut raw, mut combined) = (Client::new(64), Client::new(64));
-    for kind in [StreamKind::Trade, StreamKind::BookTicker, StreamKind::Depth100Milliseconds] {
+    for kind in [StreamKind::Trade, StreamKind::BookTicker, StreamKind::Depth(Speed::Milliseconds100)] {
         scene.subscribe_stream(&mut raw, kind, StreamWrapping::Raw);
         scene.subscribe_stream(&mut combined, kind, StreamWrapping::Combined);
     }
@@ -192,7 +193,7 @@ fn depth_messages_keep_their_interval_and_stop_with_the_last_listener() {
     let millisecond = 1_000_000;
     scene.place(limit(ALICE, Side::Bid, 1, 1));
     assert_eq!(scene.publisher.next_timeout(), None, "nobody listens");
-    scene.subscribe_stream(&mut client, StreamKind::Depth100Milliseconds, StreamWrapping::Raw);
+    scene.subscribe_stream(&mut client, StreamKind::Depth(Speed::Milliseconds100), StreamWrapping::Raw);
     assert_eq!(scene.publisher.next_timeout(), None, "nothing changed");
     scene.place(limit(ALICE, Side::Bid, 2, 1));
     scene.publisher.handle_timeout(Timestamp(500 * millisecond));
@@ -203,7 +204,7 @@ fn depth_messages_keep_their_interval_and_stop_with_the_last_listener() {
     assert!(client.received().is_empty());
     scene.publisher.handle_timeout(Timestamp(600 * millisecond));
     assert!(client.only().contains(r#""U":3,"u":3,"#));
-    let streams = vec![Stream { market: MARKET, kind: StreamKind::Depth100Milliseconds }];
+    let streams = vec![Stream { market: MARKET, kind: StreamKind::Depth(Speed::Milliseconds100) }];
     scene.read(&client, 1, Read::UnsubscribeStreams { streams });
     assert_eq!(client.only(), "#1 ok null");
     scene.place(limit(ALICE, Side::Bid, 4, 1));
@@ -217,7 +218,7 @@ fn depth_messages_keep_their_interval_and_stop_with_the_last_listener() {
 fn a_depth_message_leaves_early_when_it_has_grown_to_its_bound() {
     let mut scene = Scene::with(PublisherOptions { depth_levels_max: 3, ..PublisherOptions::default() });
     let mut client = Client::new(64);
-    scene.subscribe_stream(&mut client, StreamKind::Depth100Milliseconds, StreamWrapping::Raw);
+    scene.subscribe_stream(&mut client, StreamKind::Depth(Speed::Milliseconds100), StreamWrapping::Raw);
     for price in 1..=7 {
         scene.place(limit(ALICE, Side::Bid, price, 1));
     }
@@ -230,7 +231,7 @@ fn a_depth_message_leaves_early_when_it_has_grown_to_its_bound() {
 fn nothing_private_is_in_a_public_message() {
     let mut scene = Scene::new();
     let mut client = Client::new(64);
-    for kind in [StreamKind::Trade, StreamKind::BookTicker, StreamKind::Depth100Milliseconds] {
+    for kind in [StreamKind::Trade, StreamKind::BookTicker, StreamKind::Depth(Speed::Milliseconds100)] {
         scene.subscribe_stream(&mut client, kind, StreamWrapping::Combined);
     }
     let (secret, other) = (AccountId(4_123_456), AccountId(4_654_321));

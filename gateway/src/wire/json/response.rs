@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::api_error::ApiError;
+use crate::limits::Rate;
 
 /// What a response says of the budget that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,46 @@ pub fn number_object(name: &str, value: u64) -> Bytes {
     Bytes::from(out)
 }
 
+/// The result of `session.subscriptions`.
+pub fn subscription_list(numbers: impl Iterator<Item = u32>) -> Bytes {
+    let mut out = vec![b'['];
+    for (index, number) in numbers.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"subscriptionId\":");
+        push_unsigned(u64::from(number), &mut out);
+        out.push(b'}');
+    }
+    out.push(b']');
+    Bytes::from(out)
+}
+
+/// The limits that `exchangeInfo` tells: requests of a connection, new orders of a key.
+pub fn rate_limits(requests: Rate, orders: Rate) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (kind, rate) in [("REQUEST_WEIGHT", requests), ("ORDERS", orders)] {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        let budget = Budget { limit: rate.burst, used: 0, interval_s: rate.burst.div_ceil(rate.per_second).max(1) };
+        push_limit(kind, budget, &mut out);
+        out.push(b'}');
+    }
+    out.push(b']');
+    out
+}
+
+/// The result of `account.rateLimits.orders`.
+pub fn order_budget(budget: Budget) -> Bytes {
+    let mut out = vec![b'['];
+    push_limit("ORDERS", budget, &mut out);
+    out.extend_from_slice(b",\"count\":");
+    push_unsigned(budget.used, &mut out);
+    out.extend_from_slice(b"}]");
+    Bytes::from(out)
+}
+
 /// A list of strings.
 pub fn string_list<'a>(items: impl Iterator<Item = &'a str>) -> Bytes {
     let mut out = vec![b'['];
@@ -156,15 +197,21 @@ fn push_error(error: &ApiError, out: &mut Vec<u8>) {
 }
 
 fn push_budget(budget: Budget, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b",\"rateLimits\":[{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"SECOND\",\"intervalNum\":",
-    );
-    push_unsigned(budget.interval_s, out);
-    out.extend_from_slice(b",\"limit\":");
-    push_unsigned(budget.limit, out);
+    out.extend_from_slice(b",\"rateLimits\":[");
+    push_limit("REQUEST_WEIGHT", budget, out);
     out.extend_from_slice(b",\"count\":");
     push_unsigned(budget.used, out);
     out.extend_from_slice(b"}]");
+}
+
+/// A limit without what is used of it, not closed.
+fn push_limit(kind: &str, budget: Budget, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"rateLimitType\":");
+    push_string(kind, out);
+    out.extend_from_slice(b",\"interval\":\"SECOND\",\"intervalNum\":");
+    push_unsigned(budget.interval_s, out);
+    out.extend_from_slice(b",\"limit\":");
+    push_unsigned(budget.limit, out);
 }
 
 fn push_boolean(value: bool, out: &mut Vec<u8>) {

@@ -1,0 +1,153 @@
+//! Each account's latest trades: a read model fed by events only.
+//!
+//! Bounds: a number of trades of all accounts and a number for each, so that a busy account pushes out its own past and
+//! not a quiet one's.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use lakh_engine::command::Side;
+use lakh_engine::ids::{AccountId, MarketId, OrderId, TradeId};
+use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+
+/// Bounds of what is remembered of accounts' trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountTradesOptions {
+    /// Trades of all accounts; one between two accounts counts twice.
+    pub trades_max: usize,
+    /// Trades of one account.
+    pub trades_per_account_max: usize,
+}
+
+impl Default for AccountTradesOptions {
+    /// 262,144 in all (about 24 MiB), and 1,024 for an account.
+    fn default() -> Self {
+        Self { trades_max: 262_144, trades_per_account_max: 1_024 }
+    }
+}
+
+/// A trade as one of its two accounts sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnTrade {
+    /// Where.
+    pub market: MarketId,
+    /// Its number in its market.
+    pub trade: TradeId,
+    /// The account's order.
+    pub order: OrderId,
+    /// Price.
+    pub price: Ticks,
+    /// Quantity.
+    pub quantity: Lots,
+    /// Price × quantity in quote atoms.
+    pub quote: Atoms,
+    /// Quote atoms paid, or received where it is below zero.
+    pub fee: i64,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The account's side.
+    pub side: Side,
+    /// Whether it came first or second.
+    pub role: TradeRole,
+}
+
+/// Who of the two in a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TradeRole {
+    /// The resting side.
+    Maker,
+    /// The incoming side.
+    Taker,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct AccountTrades {
+    options: AccountTradesOptions,
+    /// Each with its number over all accounts.
+    by_account: HashMap<AccountId, VecDeque<(u64, OwnTrade)>>,
+    /// Whose trade has which number, so that the oldest of all is found.
+    by_number: BTreeMap<u64, AccountId>,
+    next_number: u64,
+}
+
+impl AccountTrades {
+    /// No trades.
+    pub fn new(options: AccountTradesOptions) -> Self {
+        Self { options, by_account: HashMap::new(), by_number: BTreeMap::new(), next_number: 0 }
+    }
+
+    /// Takes in a trade of an account.
+    pub fn record(&mut self, account: AccountId, trade: OwnTrade) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let own = self.by_account.entry(account).or_default();
+        own.push_back((number, trade));
+        self.by_number.insert(number, account);
+        if own.len() > self.options.trades_per_account_max.max(1) {
+            self.forget_oldest_of(account);
+        }
+        if self.by_number.len() > self.options.trades_max.max(1)
+            && let Some((_, oldest)) = self.by_number.first_key_value()
+        {
+            self.forget_oldest_of(*oldest);
+        }
+    }
+
+    /// The account's trades in a market, oldest first.
+    pub fn trades(&self, account: AccountId, market: MarketId) -> impl DoubleEndedIterator<Item = &OwnTrade> {
+        let own = self.by_account.get(&account).into_iter().flatten();
+        own.map(|(_, trade)| trade).filter(move |trade| trade.market == market)
+    }
+
+    /// Trades that are remembered.
+    pub fn trade_count(&self) -> usize {
+        self.by_number.len()
+    }
+
+    fn forget_oldest_of(&mut self, account: AccountId) {
+        let Some(own) = self.by_account.get_mut(&account) else { return };
+        if let Some((number, _)) = own.pop_front() {
+            self.by_number.remove(&number);
+        }
+        if own.is_empty() {
+            self.by_account.remove(&account);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trade(number: u64) -> OwnTrade {
+        OwnTrade {
+            market: MarketId(0),
+            trade: TradeId(number),
+            order: OrderId(64),
+            price: Ticks(1),
+            quantity: Lots(1),
+            quote: Atoms(1),
+            fee: 0,
+            timestamp: Timestamp(number),
+            side: Side::Bid,
+            role: TradeRole::Maker,
+        }
+    }
+
+    #[test]
+    fn a_busy_account_pushes_out_its_own_past_first() {
+        let mut trades = AccountTrades::new(AccountTradesOptions { trades_max: 4, trades_per_account_max: 3 });
+        let numbers = |trades: &AccountTrades, account| {
+            trades.trades(AccountId(account), MarketId(0)).map(|trade| trade.trade.0).collect::<Vec<_>>()
+        };
+        trades.record(AccountId(1), trade(0));
+        for number in 1..=9 {
+            trades.record(AccountId(2), trade(number));
+        }
+        assert_eq!(numbers(&trades, 1), [0], "a quiet account keeps what it has");
+        assert_eq!(numbers(&trades, 2), [7, 8, 9]);
+        trades.record(AccountId(3), trade(10));
+        assert_eq!((numbers(&trades, 1), trades.trade_count()), (vec![], 4), "the oldest of all goes when all is full");
+        assert_eq!(trades.trades(AccountId(2), MarketId(1)).count(), 0, "each market by itself");
+    }
+}
