@@ -38,6 +38,14 @@ pub enum JournalError {
         /// The directory that was looked at.
         directory: PathBuf,
     },
+    /// The journal does not hold this record: it is behind the end, or in a segment that was archived.
+    #[error("{} does not hold record {sequence}; it has not been written, or stands in the archive", directory.display())]
+    NoRecord {
+        /// The journal's directory.
+        directory: PathBuf,
+        /// The record asked for.
+        sequence: u64,
+    },
     /// The file was written by a newer version.
     #[error(
         "{} has format version {found}, this program reads up to {known}; run a newer version of lakh on it",

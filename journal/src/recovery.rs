@@ -128,12 +128,16 @@ pub(crate) fn judge<F: StorageFile>(
 ) -> std::io::Result<Judgement> {
     let (offset, chain, fault) = at;
     let footer = scan::footer(source, segment)?;
+    let in_heads = heads.reaches(chain.block + 1) || heads.contradicts(chain.block, &chain.hash);
     if footer.is_ok_and(|footer| footer.end_offset == offset && footer.chain == *chain) {
+        // A crash between sealing and the next segment's name leaves no head of a later block. With one, the next
+        // segment was there, had acknowledged blocks, and is gone.
+        let evidence = Evidence { known_written: in_heads, later: Later::None, blank: true };
         let rest = Rest { dirty_end: offset, later: Later::None };
-        return Ok(Judgement { verdict: Verdict::CleanEnd, rest, detail: String::new(), sealed: true });
+        let detail = "the segment behind it is missing, and heads of its blocks say they had been written".to_owned();
+        return Ok(Judgement { verdict: decide(evidence), rest, detail, sealed: true });
     }
     let rest = scan::look_behind(source, segment, offset, chain.block + 1)?;
-    let in_heads = heads.reaches(chain.block + 1) || heads.contradicts(chain.block, &chain.hash);
     let evidence =
         Evidence { known_written: footer.is_ok() || in_heads, later: rest.later, blank: rest.dirty_end == offset };
     let proof = if in_heads {
