@@ -30,6 +30,7 @@ mod follower;
 mod heads;
 mod mapped;
 mod options;
+pub mod proof;
 mod reader;
 mod record;
 mod recovery;

@@ -363,6 +363,11 @@ impl JournalReader {
         Ok(self.stream.next_record())
     }
 
+    /// The blocks behind what was read.
+    pub(crate) fn into_stream(self) -> BlockStream {
+        self.stream
+    }
+
     /// The exchange whose journal this is.
     pub fn exchange_id(&self) -> [u8; 16] {
         self.stream.exchange_id()
