@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[non_exhaustive]
 pub enum JournalError {
     /// The operating system refused an operation.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried, as a verb phrase.
         action: &'static str,
@@ -133,6 +133,19 @@ pub enum JournalError {
         /// The first error.
         reason: Arc<str>,
     },
+}
+
+/// What the operator can do about an answer of the operating system, where that is plain.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room on its file system and start again, nothing acknowledged is lost"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; the journal's directory must be writable for the user that runs lakh"
+        }
+        _ => "",
+    }
 }
 
 impl JournalError {

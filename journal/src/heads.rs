@@ -101,6 +101,18 @@ pub(crate) fn slots<S: Storage>(
     directory: &Path,
     identity: (&[u8; 16], u16),
 ) -> Result<Option<Vec<Slot>>, JournalError> {
+    let Some(bytes) = read_whole(storage, directory)? else { return Ok(None) };
+    let (first, rest) = bytes.split_at(PAGE);
+    check_file_page(first, &path_in(directory), identity)?;
+    Ok(Some((0..HEAD_SLOTS).zip(rest.chunks(PAGE)).map(|(slot, page)| decode_slot(page, slot)).collect()))
+}
+
+/// Whether no block was ever written under this file, whoever's it is.
+pub(crate) fn are_blank<S: Storage>(storage: &S, directory: &Path) -> Result<bool, JournalError> {
+    Ok(read_whole(storage, directory)?.is_none_or(|bytes| all_zero(&bytes[PAGE..])))
+}
+
+fn read_whole<S: Storage>(storage: &S, directory: &Path) -> Result<Option<Vec<u8>>, JournalError> {
     let path = path_in(directory);
     let file = match storage.open(&path, Access::Read) {
         Ok(file) => file,
@@ -109,9 +121,7 @@ pub(crate) fn slots<S: Storage>(
     };
     let mut bytes = vec![0; usize::try_from(FILE_BYTES).expect("260 KiB")];
     read_exactly(&file, &mut bytes, 0).map_err(JournalError::io("read", &path))?;
-    let (first, rest) = bytes.split_at(PAGE);
-    check_file_page(first, &path, identity)?;
-    Ok(Some((0..HEAD_SLOTS).zip(rest.chunks(PAGE)).map(|(slot, page)| decode_slot(page, slot)).collect()))
+    Ok(Some(bytes))
 }
 
 fn decode_slot(page: &[u8], slot: u64) -> Slot {

@@ -221,10 +221,10 @@ pub(crate) fn recover<S: Storage>(
     let identity = (&options.exchange_id, options.shard);
     storage.sync_directory(directory).map_err(JournalError::io("sync", directory))?;
     let segments = list_segments(storage, directory)?;
-    let heads = HeadSet::load(storage, directory, identity)?;
     let Some((_, last_index)) = segments.last().copied() else {
-        return fresh(storage, options, heads, lock);
+        return fresh(storage, options, lock);
     };
+    let heads = HeadSet::load(storage, directory, identity)?;
     let mut chain = None;
     for (shard, index) in &segments[..segments.len() - 1] {
         let path = directory.join(file_name(*shard, *index));
@@ -261,13 +261,13 @@ fn report(outcome: RecoveryOutcome, chain: &ChainTail, segments: usize) -> Recov
     }
 }
 
-fn fresh<S: Storage>(
-    storage: &S,
-    options: &JournalOptions,
-    heads: Option<HeadSet>,
-    lock: S::Lock,
-) -> Result<Recovered<S>, JournalError> {
+fn fresh<S: Storage>(storage: &S, options: &JournalOptions, lock: S::Lock) -> Result<Recovered<S>, JournalError> {
     let directory = &options.directory;
+    let heads = match HeadSet::load(storage, directory, (&options.exchange_id, options.shard)) {
+        // A first start that ended before its segment had a name; the next one may well draw another exchange id.
+        Err(JournalError::ForeignExchange { .. }) if heads::are_blank(storage, directory)? => None,
+        loaded => loaded?,
+    };
     if heads.as_ref().is_some_and(|heads| !heads.is_empty()) {
         // Blocks were acknowledged here and their segments are gone: starting anew would hide that.
         return Err(JournalError::MissingSegment { directory: directory.clone(), index: 0 });
