@@ -38,7 +38,9 @@ pub const BLOCK_HEADER_BYTES: usize = 256;
 pub const MAX_BLOCK_BYTES: usize = 64 * 1024;
 
 const MAGIC: [u8; 4] = *b"LKB0";
-const HASHED_UNTIL: usize = 224;
+/// The part of the header that its hash covers; the records follow.
+pub(crate) const HASHED_FROM: usize = 8;
+pub(crate) const HASHED_UNTIL: usize = 224;
 
 /// Why a block is there, and what happened before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -201,7 +203,7 @@ impl BlockHeader {
 /// BLAKE3 of a sealed header's hashed range and the records behind it.
 fn hash(header_and_records: &[u8]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&header_and_records[8..HASHED_UNTIL]);
+    hasher.update(&header_and_records[HASHED_FROM..HASHED_UNTIL]);
     hasher.update(&header_and_records[BLOCK_HEADER_BYTES..]);
     *hasher.finalize().as_bytes()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[non_exhaustive]
 pub enum JournalError {
     /// The operating system refused an operation.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried, as a verb phrase.
         action: &'static str,
@@ -37,6 +37,14 @@ pub enum JournalError {
     NoJournal {
         /// The directory that was looked at.
         directory: PathBuf,
+    },
+    /// The journal does not hold this record: it is behind the end, or in a segment that was archived.
+    #[error("{} does not hold record {sequence}; it has not been written, or stands in the archive", directory.display())]
+    NoRecord {
+        /// The journal's directory.
+        directory: PathBuf,
+        /// The record asked for.
+        sequence: u64,
     },
     /// The file was written by a newer version.
     #[error(
@@ -125,6 +133,19 @@ pub enum JournalError {
         /// The first error.
         reason: Arc<str>,
     },
+}
+
+/// What the operator can do about an answer of the operating system, where that is plain.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room on its file system and start again, nothing acknowledged is lost"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; the journal's directory must be writable for the user that runs lakh"
+        }
+        _ => "",
+    }
 }
 
 impl JournalError {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::JournalError;
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
-use crate::bytes::{AlignedBuffer, PAGE, array_at, put_bytes, put_u16, put_u32, u16_at, u32_at};
+use crate::bytes::{AlignedBuffer, PAGE, all_zero, array_at, put_bytes, put_u16, put_u32, u16_at, u32_at};
 use crate::segment::{FORMAT_MAJOR, page_crc};
 use crate::storage::{Access, Storage, StorageFile, read_exactly, whole};
 
@@ -58,21 +58,13 @@ impl HeadSet {
         directory: &Path,
         identity: (&[u8; 16], u16),
     ) -> Result<Option<Self>, JournalError> {
-        let path = path_in(directory);
-        let file = match storage.open(&path, Access::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(JournalError::io("open", &path)(error)),
-        };
-        let mut page = vec![0; PAGE];
-        read_exactly(&file, &mut page, 0).map_err(JournalError::io("read", &path))?;
-        check_file_page(&page, &path, identity)?;
-        let mut heads = Vec::new();
-        for slot in 0..HEAD_SLOTS {
-            read_exactly(&file, &mut page, slot_offset(slot)).map_err(JournalError::io("read", &path))?;
-            heads.extend(decode_slot(&page, slot));
-        }
-        Ok(Some(Self { heads }))
+        Ok(slots(storage, directory, identity)?.as_deref().map(Self::of))
+    }
+
+    /// The heads among `slots`.
+    pub(crate) fn of(slots: &[Slot]) -> Self {
+        let copies = slots.iter().filter_map(|slot| if let Slot::Copy(head) = slot { Some(*head) } else { None });
+        Self { heads: copies.collect() }
     }
 
     /// Whether some block of this number or a later one had been written.
@@ -91,12 +83,58 @@ impl HeadSet {
     }
 }
 
-fn decode_slot(page: &[u8], slot: u64) -> Option<BlockHeader> {
-    if page[..4] != SLOT_MAGIC || page_crc(page, SLOT_CRC_AT) != u32_at(page, SLOT_CRC_AT) {
-        return None;
+/// What a slot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there are 64 of them, and most are copies")]
+pub(crate) enum Slot {
+    /// Zeros.
+    Empty,
+    /// Neither zeros nor a head that belongs here.
+    Damaged,
+    /// A head.
+    Copy(BlockHeader),
+}
+
+/// Reads every slot of the file; `Ok(None)` if there is no file.
+pub(crate) fn slots<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    identity: (&[u8; 16], u16),
+) -> Result<Option<Vec<Slot>>, JournalError> {
+    let Some(bytes) = read_whole(storage, directory)? else { return Ok(None) };
+    let (first, rest) = bytes.split_at(PAGE);
+    check_file_page(first, &path_in(directory), identity)?;
+    Ok(Some((0..HEAD_SLOTS).zip(rest.chunks(PAGE)).map(|(slot, page)| decode_slot(page, slot)).collect()))
+}
+
+/// Whether no block was ever written under this file, whoever's it is.
+pub(crate) fn are_blank<S: Storage>(storage: &S, directory: &Path) -> Result<bool, JournalError> {
+    Ok(read_whole(storage, directory)?.is_none_or(|bytes| all_zero(&bytes[PAGE..])))
+}
+
+fn read_whole<S: Storage>(storage: &S, directory: &Path) -> Result<Option<Vec<u8>>, JournalError> {
+    let path = path_in(directory);
+    let file = match storage.open(&path, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(JournalError::io("open", &path)(error)),
+    };
+    let mut bytes = vec![0; usize::try_from(FILE_BYTES).expect("260 KiB")];
+    read_exactly(&file, &mut bytes, 0).map_err(JournalError::io("read", &path))?;
+    Ok(Some(bytes))
+}
+
+fn decode_slot(page: &[u8], slot: u64) -> Slot {
+    if all_zero(page) {
+        return Slot::Empty;
     }
-    let header = BlockHeader::decode(&page[COPY_AT..COPY_AT + BLOCK_HEADER_BYTES]).ok()?;
-    (header.number % HEAD_SLOTS == slot).then_some(header)
+    if page[..4] != SLOT_MAGIC || page_crc(page, SLOT_CRC_AT) != u32_at(page, SLOT_CRC_AT) {
+        return Slot::Damaged;
+    }
+    match BlockHeader::decode(&page[COPY_AT..COPY_AT + BLOCK_HEADER_BYTES]) {
+        Ok(header) if header.number % HEAD_SLOTS == slot => Slot::Copy(header),
+        _ => Slot::Damaged,
+    }
 }
 
 fn check_file_page(page: &[u8], path: &Path, identity: (&[u8; 16], u16)) -> Result<(), JournalError> {

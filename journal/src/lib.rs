@@ -7,7 +7,7 @@
 //! sequencer ── append, publish ──▶ ring (shared memory) ──▶ thread "journal": block = one group commit, one write
 //!                                    │                        ├─ active segment, then heads ─▶ DurabilityWatch
 //!                                    └─ Follower (any process) └─ rotation ◀── thread "journal-segments": the next one
-//! segments ──▶ JournalReader, recovery at the next open
+//! segments ──▶ JournalReader, verify, recovery at the next open
 //! ```
 //!
 //! Invariants, as absences: nothing is announced before it is durable at the configured level; no block is rewritten;
@@ -30,6 +30,7 @@ mod follower;
 mod heads;
 mod mapped;
 mod options;
+pub mod proof;
 mod reader;
 mod record;
 mod recovery;
@@ -40,6 +41,7 @@ mod segment_maker;
 pub mod snapshot;
 mod source;
 pub mod storage;
+pub mod verify;
 mod watch;
 mod writer;
 

@@ -51,11 +51,28 @@ pub(crate) struct BlockStream {
 
 impl BlockStream {
     pub(crate) fn open(directory: &Path) -> Result<Self, JournalError> {
+        Self::open_at(directory, 0)
+    }
+
+    /// Begins at the last segment whose first sequence is not behind `sequence`; at the first one if there is none.
+    pub(crate) fn open_at(directory: &Path, sequence: u64) -> Result<Self, JournalError> {
         let segments = list_segments(&RealStorage, directory)?;
         let no_journal = || JournalError::NoJournal { directory: directory.to_path_buf() };
-        let (shard, index) = segments.first().copied().ok_or_else(no_journal)?;
+        let (shard, first) = segments.first().copied().ok_or_else(no_journal)?;
+        let (mut low, mut high) = (0, segments.len());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let index = segments[middle].1;
+            let (_, header) = open_segment(&directory.join(file_name(shard, index)), index, false)?;
+            if header.first_sequence <= sequence { low = middle } else { high = middle }
+        }
+        let index = segments[low].1;
         let path = directory.join(file_name(shard, index));
-        let (source, header) = open_segment(&path, index, segments.len() > 1)?;
+        let (source, header) = open_segment(&path, index, low + 1 < segments.len())?;
+        if low > 0 {
+            let (_, oldest) = open_segment(&directory.join(file_name(shard, first)), first, true)?;
+            check_identity(&path, (&oldest.exchange_id, shard), (&header.exchange_id, header.shard))?;
+        }
         if index == 0 {
             check_continues(&header, &ChainTail::genesis(&header.exchange_id, header.shard), &path)?;
         }
@@ -93,6 +110,10 @@ impl BlockStream {
         self.block.as_ref()
     }
 
+    pub(crate) fn block_bytes(&self) -> &[u8] {
+        &self.bytes[..self.end]
+    }
+
     pub(crate) fn chain(&self) -> &ChainTail {
         &self.chain
     }
@@ -106,6 +127,13 @@ impl BlockStream {
         let (record, size) = record::decode(bytes).expect("records were verified when the block was loaded");
         self.cursor += size;
         Some(record)
+    }
+
+    /// The sequence of the record that [`Self::next_record`] would return.
+    fn next_sequence(&self) -> Option<u64> {
+        let bytes = self.has_record().then(|| &self.bytes[self.cursor..self.end])?;
+        let (record, _) = record::decode(bytes).expect("records were verified when the block was loaded");
+        Some(record.header.sequence)
     }
 
     /// Whether the loaded block has records that were not returned yet.
@@ -199,7 +227,7 @@ impl BlockStream {
         if self.try_step()?.is_ok() {
             return Ok(Next::Loaded);
         }
-        if judgement.verdict == Verdict::ReorderedWrites || judgement.sealed {
+        if judgement.verdict == Verdict::ReorderedWrites {
             return Ok(Next::End);
         }
         if self.directory.join(file_name(self.shard, self.header.index + 1)).exists() {
@@ -298,6 +326,29 @@ impl JournalReader {
         Ok(Self { stream: BlockStream::open(directory)? })
     }
 
+    /// As [`Self::open`], and stands behind record `sequence`: the next record is the one after it. Reads from the
+    /// start of its segment; what lies in earlier segments is not looked at, so what is returned is a chain of its
+    /// own until somebody compares a block's hash.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`Self::next`]; [`JournalError::NoRecord`] if the journal does not hold it.
+    pub fn open_behind(directory: &Path, sequence: u64) -> Result<Self, JournalError> {
+        let mut reader = Self { stream: BlockStream::open_at(directory, sequence)? };
+        let no_record = || JournalError::NoRecord { directory: directory.to_path_buf(), sequence };
+        if sequence > 0 && reader.stream.chain().sequence >= sequence {
+            return Err(no_record());
+        }
+        while reader.stream.chain().sequence < sequence {
+            if reader.stream.advance()? == Next::End {
+                return Err(no_record());
+            }
+        }
+        while reader.stream.next_sequence().is_some_and(|next| next <= sequence) {
+            reader.stream.next_record();
+        }
+        Ok(reader)
+    }
+
     /// The next record; `None` at the end, where a later call may find more if a writer is at work.
     ///
     /// # Errors
@@ -312,6 +363,11 @@ impl JournalReader {
         Ok(self.stream.next_record())
     }
 
+    /// The blocks behind what was read.
+    pub(crate) fn into_stream(self) -> BlockStream {
+        self.stream
+    }
+
     /// The exchange whose journal this is.
     pub fn exchange_id(&self) -> [u8; 16] {
         self.stream.exchange_id()
@@ -320,6 +376,11 @@ impl JournalReader {
     /// The shard whose journal this is.
     pub fn shard(&self) -> u16 {
         self.stream.shard()
+    }
+
+    /// The bytes of [`Self::block`], header and records, without the padding.
+    pub fn block_bytes(&self) -> &[u8] {
+        self.stream.block_bytes()
     }
 
     /// The block of the last record returned, or an empty block read since: number, hash, state hash with its

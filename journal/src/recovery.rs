@@ -128,12 +128,16 @@ pub(crate) fn judge<F: StorageFile>(
 ) -> std::io::Result<Judgement> {
     let (offset, chain, fault) = at;
     let footer = scan::footer(source, segment)?;
+    let in_heads = heads.reaches(chain.block + 1) || heads.contradicts(chain.block, &chain.hash);
     if footer.is_ok_and(|footer| footer.end_offset == offset && footer.chain == *chain) {
+        // A crash between sealing and the next segment's name leaves no head of a later block. With one, the next
+        // segment was there, had acknowledged blocks, and is gone.
+        let evidence = Evidence { known_written: in_heads, later: Later::None, blank: true };
         let rest = Rest { dirty_end: offset, later: Later::None };
-        return Ok(Judgement { verdict: Verdict::CleanEnd, rest, detail: String::new(), sealed: true });
+        let detail = "the segment behind it is missing, and heads of its blocks say they had been written".to_owned();
+        return Ok(Judgement { verdict: decide(evidence), rest, detail, sealed: true });
     }
     let rest = scan::look_behind(source, segment, offset, chain.block + 1)?;
-    let in_heads = heads.reaches(chain.block + 1) || heads.contradicts(chain.block, &chain.hash);
     let evidence =
         Evidence { known_written: footer.is_ok() || in_heads, later: rest.later, blank: rest.dirty_end == offset };
     let proof = if in_heads {
@@ -217,10 +221,10 @@ pub(crate) fn recover<S: Storage>(
     let identity = (&options.exchange_id, options.shard);
     storage.sync_directory(directory).map_err(JournalError::io("sync", directory))?;
     let segments = list_segments(storage, directory)?;
-    let heads = HeadSet::load(storage, directory, identity)?;
     let Some((_, last_index)) = segments.last().copied() else {
-        return fresh(storage, options, heads, lock);
+        return fresh(storage, options, lock);
     };
+    let heads = HeadSet::load(storage, directory, identity)?;
     let mut chain = None;
     for (shard, index) in &segments[..segments.len() - 1] {
         let path = directory.join(file_name(*shard, *index));
@@ -257,13 +261,13 @@ fn report(outcome: RecoveryOutcome, chain: &ChainTail, segments: usize) -> Recov
     }
 }
 
-fn fresh<S: Storage>(
-    storage: &S,
-    options: &JournalOptions,
-    heads: Option<HeadSet>,
-    lock: S::Lock,
-) -> Result<Recovered<S>, JournalError> {
+fn fresh<S: Storage>(storage: &S, options: &JournalOptions, lock: S::Lock) -> Result<Recovered<S>, JournalError> {
     let directory = &options.directory;
+    let heads = match HeadSet::load(storage, directory, (&options.exchange_id, options.shard)) {
+        // A first start that ended before its segment had a name; the next one may well draw another exchange id.
+        Err(JournalError::ForeignExchange { .. }) if heads::are_blank(storage, directory)? => None,
+        loaded => loaded?,
+    };
     if heads.as_ref().is_some_and(|heads| !heads.is_empty()) {
         // Blocks were acknowledged here and their segments are gone: starting anew would hide that.
         return Err(JournalError::MissingSegment { directory: directory.clone(), index: 0 });

@@ -14,6 +14,7 @@ mod dev_chain;
 mod flow;
 mod health;
 mod history;
+mod journal_tool;
 mod keys;
 mod load;
 mod pipeline;
@@ -46,6 +47,9 @@ enum Command {
     Replay(replay::ReplayArguments),
     /// Checks every signature of a journal and that it says what was journaled.
     Audit(audit::AuditArguments),
+    /// Looks at a journal.
+    #[command(subcommand)]
+    Journal(journal_tool::JournalCommand),
     /// Prints the withdrawals of an account and how each is claimed on the chain.
     Claims(claims::ClaimsArguments),
     /// Checks the engine against recorded order flow.
@@ -79,6 +83,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Journal(command) => journal_tool::run(&command),
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),

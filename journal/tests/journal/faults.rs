@@ -169,8 +169,13 @@ fn a_full_disk_at_the_first_segment_is_an_error_of_open() {
     let error = open_with(disk.clone(), simulated(Durability::Sync)).unwrap_err();
     let JournalError::Io { action, .. } = &error else { panic!("{error}") };
     assert_eq!(*action, "allocate");
-    // Room is made, and the same directory starts.
+    // Room is made, and the same directory starts, also under an exchange id that was drawn anew.
     disk.fail_at(usize::MAX, Fault::NoSpace);
+    let anew = JournalOptions { exchange_id: [0xA5; 16], ..simulated(Durability::Sync) };
+    open_with(disk.duplicate(4), anew.clone()).unwrap().0.close().unwrap();
     open_with(disk.clone(), simulated(Durability::Sync)).unwrap().0.close().unwrap();
     assert!(disk.list(Path::new("journal")).unwrap().contains(&"0-0000000000000000.lkj".to_owned()));
+    disk.remove(&Path::new("journal").join("0-0000000000000000.lkj")).unwrap();
+    let error = open_with(disk, anew).unwrap_err();
+    assert!(matches!(error, JournalError::ForeignExchange { .. }), "heads of blocks that were written: {error}");
 }

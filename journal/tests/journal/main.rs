@@ -4,8 +4,10 @@
 
 mod common;
 mod corruption;
+mod every_bit;
 mod faults;
 mod followers;
 mod kill;
 mod properties;
+mod recovery_rows;
 mod round_trip;

@@ -207,6 +207,29 @@ fn the_oldest_segments_may_go() {
 }
 
 #[test]
+fn a_reader_begins_behind_any_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(options(directory.path())).unwrap();
+    // Into the first segment for certain: a large block could begin the second one.
+    append_range(&mut writer, 1, 2, 1);
+    assert!(writer.watch().wait_for(2, LONG));
+    append_range(&mut writer, 3, 1_000, 7);
+    writer.close().unwrap();
+    for behind in (0..=1_000).step_by(13).chain([1_000]) {
+        let mut reader = JournalReader::open_behind(directory.path(), behind).unwrap();
+        for sequence in behind + 1..=(behind + 20).min(1_000) {
+            assert_eq!(reader.next().unwrap().unwrap().header, header(sequence));
+        }
+        assert_eq!(behind + 20 > 1_000, reader.next().unwrap().is_none());
+    }
+    let beyond = JournalReader::open_behind(directory.path(), 1_001).unwrap_err();
+    assert!(matches!(beyond, JournalError::NoRecord { sequence: 1_001, .. }), "{beyond}");
+    std::fs::remove_file(directory.path().join("0-0000000000000000.lkj")).unwrap();
+    let archived = JournalReader::open_behind(directory.path(), 1).unwrap_err();
+    assert!(matches!(archived, JournalError::NoRecord { sequence: 1, .. }), "{archived}");
+}
+
+#[test]
 fn the_waiter_is_unparked() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = open(options(directory.path())).unwrap();

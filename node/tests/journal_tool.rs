@@ -1,0 +1,130 @@
+//! `lakh journal` on a journal that a demonstration really wrote.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value as Json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
+
+fn lakh(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+fn json(arguments: &[&str]) -> Json {
+    let output = lakh(arguments);
+    assert!(output.status.success(), "lakh {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn demonstration(directory: &str) {
+    let output = lakh(&["dev", "--for", "2s", "--listen", "127.0.0.1:0", "--data", directory, "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Copies the files of a journal, not what else the demonstration keeps.
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_journal_is_shown_checked_proven_and_compared() {
+    let (scratch, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = scratch.path().to_str().unwrap();
+    demonstration(data);
+
+    let info = json(&["journal", "info", "--json", data]);
+    let verified = json(&["journal", "verify", "--json", "--states", "--full", data]);
+    let last = info["last_sequence"].as_u64().unwrap();
+    assert!(last > 100 && info["live"] == false, "{info}");
+    assert_eq!((&verified["records"], &verified["last_block_hash"]), (&info["records"], &info["last_block_hash"]));
+    assert_eq!(verified["states"]["records"], last);
+    assert!(verified["states"]["state_hashes_compared"].as_u64().unwrap() >= 1, "{verified}");
+    let replayed = json(&["replay", "--json", data]);
+    assert_eq!(verified["states"]["state_hash"], replayed["state_hash"]);
+
+    records_come_out(data, last, outside.path());
+    a_proof_needs_no_journal(data, info["last_block_hash"].as_str().unwrap(), outside.path());
+    snapshots_shorten_the_way(data, last);
+    a_changed_byte_is_found(scratch.path(), outside.path());
+}
+
+fn records_come_out(data: &str, last: u64, outside: &Path) {
+    let dumped = lakh(&["journal", "dump", "--json", "--from", "3", "--to", "5", data]);
+    let lines: Vec<Json> =
+        String::from_utf8(dumped.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4, 5]);
+    assert!(lines.iter().all(|line| line["command"].is_string()));
+    let file = outside.join("records.jsonl");
+    let exported = json(&["journal", "export", "--json", "--out", file.to_str().unwrap(), data]);
+    assert_eq!(exported["records"], last);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text.lines().count() as u64, last);
+    assert_eq!(text.lines().nth(3).map(|line| serde_json::from_str::<Json>(line).unwrap()).as_ref(), lines.get(1));
+    assert!(!lakh(&["journal", "export", "--out", file.to_str().unwrap(), data]).status.success(), "never overwritten");
+}
+
+fn a_proof_needs_no_journal(data: &str, anchor: &str, outside: &Path) {
+    let proof = lakh(&["journal", "prove", data, "17"]);
+    assert!(proof.status.success(), "{}", String::from_utf8_lossy(&proof.stderr));
+    let file = outside.join("proof.json");
+    std::fs::write(&file, &proof.stdout).unwrap();
+    let file = file.to_str().unwrap();
+    let shown = json(&["journal", "prove", "--check", file, "--anchor", anchor]);
+    assert_eq!((&shown["sequence"], &shown["anchor_compared"]), (&Json::from(17), &Json::from(true)));
+    assert!(!lakh(&["journal", "prove", "--check", file, "--anchor", &"0".repeat(64)]).status.success());
+    let forged = String::from_utf8(proof.stdout).unwrap().replacen("\"sequence\":17", "\"sequence\":999999", 1);
+    std::fs::write(file, forged).unwrap();
+    assert!(!lakh(&["journal", "prove", "--check", file]).status.success());
+}
+
+fn snapshots_shorten_the_way(data: &str, last: u64) {
+    let taken = json(&["journal", "snapshot", "--json", data]);
+    assert_eq!(taken["sequence"], last);
+    demonstration(data);
+    let whole = json(&["journal", "verify", "--json", "--states", "--full", data]);
+    let short = json(&["journal", "verify", "--json", "--states", data]);
+    assert_eq!(
+        (&whole["states"]["from_snapshot"], &short["states"]["from_snapshot"]),
+        (&Json::from(0), &Json::from(last))
+    );
+    assert_eq!(short["states"]["state_hash"], whole["states"]["state_hash"]);
+    assert_eq!(short["states"]["event_digest"], whole["states"]["event_digest"]);
+    assert!(short["states"]["records"].as_u64() < whole["states"]["records"].as_u64());
+    // Two are kept, and one that is damaged is passed over for the older one.
+    let newest = json(&["journal", "snapshot", "--json", data]);
+    let file = newest["file"].as_str().unwrap();
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    let older = json(&["journal", "verify", "--json", "--states", data]);
+    assert_eq!(older["states"]["from_snapshot"], last);
+    assert_eq!(older["states"]["state_hash"], whole["states"]["state_hash"]);
+}
+
+fn a_changed_byte_is_found(journal: &Path, outside: &Path) {
+    let changed = outside.join("changed");
+    std::fs::create_dir(&changed).unwrap();
+    copy(journal, &changed);
+    let (one, other) = (journal.to_str().unwrap(), changed.to_str().unwrap());
+    assert_eq!(json(&["journal", "diff", "--json", one, other])["equal"], true);
+    let segment = changed.join("0-0000000000000000.lkj");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[3 * 4096 + 300] ^= 16;
+    std::fs::write(&segment, bytes).unwrap();
+    for arguments in [vec!["journal", "verify", other], vec!["journal", "diff", one, other]] {
+        let output = lakh(&arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains("is damaged at offset"), "{arguments:?}: {error}");
+    }
+    let second = outside.join("second");
+    std::fs::create_dir(&second).unwrap();
+    demonstration(second.to_str().unwrap());
+    let output = lakh(&["journal", "diff", "--json", one, second.to_str().unwrap()]);
+    assert!(!output.status.success(), "two demonstrations differ");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("differ from record 1 on"), "{output:?}");
+}
