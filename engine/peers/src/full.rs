@@ -27,8 +27,8 @@ const MAX_FILLS: usize = 64;
 
 /// The flow as commands.
 pub(crate) struct Commands {
-    set_up: Vec<Command>,
-    trading: Vec<Command>,
+    pub(crate) set_up: Vec<Command>,
+    pub(crate) trading: Vec<Command>,
 }
 
 impl Commands {

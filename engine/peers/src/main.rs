@@ -4,11 +4,13 @@
 //! command, allocations after the start, whether the fills' checksum is the flow's own, and the ratio to our full engine.
 //! Ours must have the checksum, or there is no figure; a peer that has not says so. Making the flow is left out.
 //! Numbers choose how many orders rest (`cargo run --release -- 1000 10000`), `bare`, `full` and `peers` what is played.
+//! `latency` instead offers our engine a million commands a second and tells how long each one takes.
 #![forbid(clippy::unwrap_used)]
 
 mod bare;
 mod flow;
 mod full;
+mod latency;
 mod measure;
 mod peers;
 
@@ -28,7 +30,7 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![1_000, 10_000, 100_000];
     }
-    let names_any = ["bare", "full", "peers"].iter().any(|name| words.iter().any(|word| word == name));
+    let names_any = ["bare", "full", "latency", "peers"].iter().any(|name| words.iter().any(|word| word == name));
     let wants = |name: &str| !names_any || words.iter().any(|word| word == name);
     for size in sizes {
         let flow = Flow::new(COMMANDS, size, 1);
@@ -47,6 +49,10 @@ fn main() {
             let row = must_agree(&flow, || commands.play(&flow));
             ours.push(("full engine", row.median()));
             print_row("full engine", &[], row);
+        }
+        // Only where it is asked for: it needs a processor to itself for as long as the flow lasts.
+        if words.iter().any(|word| word == "latency") {
+            print_latencies(&full::Commands::new(&flow, max_orders));
         }
         if wants("peers") {
             for (name, play) in peers::PEERS {
@@ -90,6 +96,20 @@ fn must_agree(flow: &Flow, play: impl FnMut() -> (Fills, Cost)) -> Row {
     let row = run(flow, play);
     assert_eq!((row.agreed, row.allocations), (RUNS, 0), "runs with the flow's fills, allocations after the start");
     row
+}
+
+/// Prints how long a command takes at a fixed rate, run by run: a machine that others use as well spoils some of them.
+fn print_latencies(commands: &full::Commands) {
+    for _ in 0..RUNS {
+        let latency::Latencies { p50, p99, p999, max, service_p999, idle, pauses, longest_pause } =
+            latency::play(commands);
+        println!(
+            "  full engine at {} commands/s: p50 {p50} ns, p99 {p99}, p99.9 {p999}, max {max}; without waiting p99.9 \
+             {service_p999}; in {} ms of nothing to do the machine paused {pauses} times, at most {longest_pause} ns",
+            latency::RATE,
+            idle / 1_000_000
+        );
+    }
 }
 
 /// Prints a row, with how many times as fast each of `ours` is.
