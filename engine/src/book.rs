@@ -4,7 +4,7 @@
 //! knows no money and emits nothing; it keeps orders, levels and ids consistent. Orders are found by slot inside, by
 //! order id or by (account, client id) from outside.
 //!
-//! Bounds: 121 bytes an order here (32 of details, 12 of links, 37 of client id, 40 of what few orders have), 16 to 32 for the two id tables, 32 in
+//! Bounds: 124 bytes an order here (32 of details, 12 of links, 40 of client id, 40 of what few orders have), 16 to 32 for the two id tables, 32 in
 //! the [`PriceTimeBook`], which also says what levels take; 12 bytes an account.
 
 use crate::command::{OrderReference, Side};

@@ -113,7 +113,7 @@ fn absorb_encoded(state: &mut [u64; 2], encoded: &mut Vec<u8>, event: &Event) {
 /// The block's sum. Blocks begin with what tells their layout, so that no two layouts are compared by their sums alone.
 #[inline]
 fn sum<const WORDS: usize>(words: &[u64; WORDS]) -> u128 {
-    const { assert!(WORDS % 2 == 0 && WORDS <= BLOCK_WORDS) };
+    const { assert!(WORDS.is_multiple_of(2) && WORDS <= BLOCK_WORDS) };
     let (pairs, keys) = (words.as_chunks::<2>().0, KEYS.as_chunks::<2>().0);
     pairs.iter().zip(keys).fold(0, |sum: u128, ([first, second], [first_key, second_key])| {
         let product = u128::from(first.wrapping_add(*first_key)) * u128::from(second.wrapping_add(*second_key));
@@ -337,7 +337,8 @@ mod tests {
         });
         events.extend(altered!(Trade, trade(), {
             market = MarketId(4), trade = TradeId(2), feed_sequence = 3, taker_side = Side::Ask, price = Ticks(6),
-            quantity = Lots(7), maker_displayed = Lots(14), maker.account = AccountId(9), maker.order = OrderId(10), maker.report_sequence = 11,
+            quantity = Lots(7), maker_displayed = Lots(14), maker.account = AccountId(9), maker.order = OrderId(10),
+            maker.report_sequence = 11,
             maker.remaining = Lots(12), maker.fee = 12, taker.account = AccountId(9), taker.order = OrderId(10),
             taker.report_sequence = 11, taker.remaining = Lots(12), taker.fee = 12,
         }));
@@ -347,7 +348,8 @@ mod tests {
         }));
         events.extend(altered!(OrderCanceled, canceled(), {
             account = AccountId(2), report_sequence = 3, market = MarketId(4), order = OrderId(5), side = Side::Ask,
-            price = Ticks(6), remaining = Lots(7), displayed = Lots(9), reason = CancelReason::SelfTrade, feed_sequence = 8,
+            price = Ticks(6), remaining = Lots(7), displayed = Lots(9), reason = CancelReason::SelfTrade,
+            feed_sequence = 8,
         }));
         events.extend([balance(1, 2, 3, 4), balance(2, 2, 3, 4), balance(1, 3, 3, 4), balance(1, 2, 4, 4)]);
         events.extend([balance(1, 2, 3, 5), balance(0, 0, 0, 0)]);
