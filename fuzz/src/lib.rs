@@ -56,8 +56,11 @@ pub fn frame(data: &[u8]) {
 
 fn envelope_reads_back(line: &str) {
     let Ok(parsed) = envelope::parse(line) else { return };
-    let value: serde_json::Value = serde_json::from_str(line).expect("what is taken is JSON");
-    assert!(value["method"].is_string());
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(value) => assert!(value["method"].is_string()),
+        // A number that no float can hold is JSON all the same: here it is only text.
+        Err(error) => assert!(error.to_string().contains("number out of range"), "{error}"),
+    }
     let Params::Named(parameters) = &parsed.params else { return };
     let Ok((raw, _)) = canonical::texts(parameters) else { return };
     let back = canonical::read_back(&raw).expect("a text that was made can be read");

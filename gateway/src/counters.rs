@@ -35,8 +35,8 @@ counters! {
     signatures_refused,
     /// Batches that did not hold as a whole and were checked one by one.
     batches_failed,
-    /// Requests of suspects that were not looked at, for their share of the processor was used up.
-    suspects_shed,
+    /// Requests of those who are not trusted yet, or no longer, whose share of the processor was used up.
+    untrusted_shed,
     /// New orders over a key's budget.
     orders_over_budget,
     /// Requests that found no room in the ring.

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -139,6 +139,8 @@ pub(crate) struct Peer {
     address: AddressPermit,
     /// Of requests over HTTP; a session counts its own.
     bad_signatures: AtomicU32,
+    /// Whether a signature over HTTP was accepted.
+    proven: AtomicBool,
     _counted: OwnedSemaphorePermit,
 }
 
@@ -179,7 +181,16 @@ impl Peer {
 
     /// Whether the connection's signatures may share a batch with others.
     pub(crate) fn standing(&self) -> Standing {
-        if self.bad_signatures.load(Ordering::Relaxed) == 0 { Standing::Good } else { Standing::Suspect }
+        match (self.bad_signatures.load(Ordering::Relaxed), self.proven.load(Ordering::Relaxed)) {
+            (0, false) => Standing::Unproven,
+            (0, true) => Standing::Good,
+            _ => Standing::Suspect,
+        }
+    }
+
+    /// A signature over HTTP was accepted.
+    pub(crate) fn note_good_signature(&self) {
+        self.proven.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn outbox_capacity(&self) -> usize {
@@ -299,13 +310,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<Verifier
         shared.counters.connections_accepted.count();
         let next = shared.next_verifier.fetch_add(1, Ordering::Relaxed) % queues.len();
         let verifier = queues[next].clone();
-        let peer = Peer {
-            shared: Arc::clone(&shared),
-            verifier,
-            address,
-            bad_signatures: AtomicU32::new(0),
-            _counted: counted,
-        };
+        let (bad_signatures, proven) = (AtomicU32::new(0), AtomicBool::new(false));
+        let peer = Peer { shared: Arc::clone(&shared), verifier, address, bad_signatures, proven, _counted: counted };
         tokio::spawn(serve(stream, Arc::new(peer)));
     }
 }

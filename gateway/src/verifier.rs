@@ -49,6 +49,8 @@ pub struct VerifierOptions {
     pub orders_per_key: Rate,
     /// Signatures of connections that had a bad one before: each costs two verifications of its own, some 40 us.
     pub suspects: Rate,
+    /// Signatures of connections that had none accepted yet: each costs a verification of its own, some 20 us.
+    pub unproven: Rate,
 }
 
 impl Default for VerifierOptions {
@@ -56,7 +58,9 @@ impl Default for VerifierOptions {
         let orders_per_key = Rate { per_second: 100_000, burst: 100_000 };
         // At most about a tenth of a core.
         let suspects = Rate { per_second: 2_500, burst: 500 };
-        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key, suspects }
+        // At most about a fifth; a burst lets everybody come back at once after a restart.
+        let unproven = Rate { per_second: 10_000, burst: 20_000 };
+        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key, suspects, unproven }
     }
 }
 
@@ -157,6 +161,8 @@ pub struct Verifier {
     budgets: HashMap<KeyId, TokenBucket>,
     /// What all suspects together may have verified.
     suspects: TokenBucket,
+    /// What all who have proven nothing yet may.
+    unproven: TokenBucket,
 }
 
 /// How a job's signature was found.
@@ -167,7 +173,7 @@ enum Finding {
     Holds(Option<usize>),
     /// It does not.
     Refused,
-    /// Nobody looked: suspects have had their share.
+    /// Nobody looked: those who are not trusted yet, or no longer, have had their share.
     Shed,
 }
 
@@ -178,8 +184,8 @@ impl Verifier {
     /// When the operating system has no randomness for the batches' coefficients.
     pub fn new(options: VerifierOptions, wiring: VerifierWiring) -> Result<Self, getrandom::Error> {
         let batch = BatchVerifier::from_system()?;
-        let suspects = TokenBucket::new(options.suspects);
-        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new(), suspects })
+        let (suspects, unproven) = (TokenBucket::new(options.suspects), TokenBucket::new(options.unproven));
+        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new(), suspects, unproven })
     }
 
     /// Starts the thread. It ends when the last clone of the queue is dropped.
@@ -235,14 +241,18 @@ impl Verifier {
         if verdicts.contains(&Verdict::Refused) {
             self.wiring.counters.batches_failed.count();
         }
-        let suspects = &self.suspects;
+        let may_verify = |standing| match standing {
+            Standing::Good => Charge::Paid,
+            Standing::Suspect => self.suspects.charge(1, now),
+            Standing::Unproven => self.unproven.charge(1, now),
+        };
         let mut verdicts = verdicts.into_iter();
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
             let Work::Signed(signed) = &job.submission.work else { return Finding::Unsigned };
             let Some(key) = key.as_deref() else { return Finding::Refused };
             let raw = if may_be_batched(job.submission.standing, signed) {
                 verdicts.next().expect("one verdict for each message of the batch")
-            } else if job.submission.standing == Standing::Suspect && suspects.charge(1, now) == Charge::Refused {
+            } else if may_verify(job.submission.standing) == Charge::Refused {
                 return Finding::Shed;
             } else {
                 key.verify(&signed.text, &signed.signature)
@@ -284,7 +294,7 @@ impl Verifier {
                 self.signed_input(signed, other, now)
             }
             (Work::Signed(_), Finding::Shed) => {
-                self.wiring.counters.suspects_shed.count();
+                self.wiring.counters.untrusted_shed.count();
                 Err(refusal::overloaded())
             }
             (Work::Signed(_), _) => {

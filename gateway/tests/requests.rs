@@ -13,6 +13,7 @@ use lakh_engine::command::{
 use lakh_engine::event::{Event, KeyEnd};
 use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_gateway::api_error::ApiError;
 use lakh_gateway::auth::evidence::Evidence;
 use lakh_gateway::auth::payload_digest;
 use lakh_gateway::client::sign_params;
@@ -411,9 +412,25 @@ fn suspects_get_their_share_of_the_processor_and_no_more() {
     let codes: Vec<i64> = (1..=4).map(|number| bench.code(&order(number))).collect();
     assert_eq!(codes, [0, 0, -1008, -1008], "good signatures of a suspect, too, are verified one by one");
     let counters = &bench.counters;
-    assert_eq!((counters.suspects_shed.value(), counters.signatures_refused.value()), (2, 1));
+    assert_eq!((counters.untrusted_shed.value(), counters.signatures_refused.value()), (2, 1));
     assert_eq!(
         counters.all().iter().find(|(name, _)| *name == "signatures_accepted"),
         Some(&("signatures_accepted", 2))
     );
+}
+
+#[test]
+fn who_has_proven_nothing_shares_no_batch() {
+    let unproven = Rate { per_second: 1, burst: 2 };
+    let verifier = VerifierOptions { unproven, ..VerifierOptions::default() };
+    let mut bench = Bench::with_verifier(Mode::Run, SessionOptions::default(), 64, verifier);
+    let order = |number: usize| frame("order.place", &limit_with(&[("newClientOrderId", &format!("u{number}"))]));
+    let codes: Vec<i64> = (1..=3).map(|number| bench.code(&order(number))).collect();
+    assert_eq!(codes, [0, 0, -1008], "none of them was answered yet");
+    let (_, _, handle) = bench.pop_command();
+    let rejected = ApiError::bad_request(-2010, "Account has insufficient balance for requested action.");
+    let answered = bench.answer(ToSession::Answer { request: handle.request, outcome: Err(rejected) });
+    assert_eq!(answered[0]["error"]["code"], -2010);
+    assert_eq!(bench.code(&order(4)), 0, "even a reject says that the signature holds");
+    assert_eq!(bench.counters.untrusted_shed.value(), 1);
 }

@@ -5,82 +5,19 @@ mod common;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use common::venue::{Venue, http};
 use common::{api_key_of, directory, json, now, signing_key};
 use lakh_engine::command::Mode;
 use lakh_gateway::client::{Client, ClientError, Response, params, sign_params};
-use lakh_gateway::hand_over::{Input, Signal, ToSession};
+use lakh_gateway::hand_over::Signal;
 use lakh_gateway::limits::Rate;
 use lakh_gateway::server::{Gateway, GatewayError, GatewayOptions, Wiring};
-use rtrb::{Consumer, RingBuffer};
+use rtrb::RingBuffer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-
-/// A gateway with what stands behind it.
-struct Venue {
-    gateway: Gateway,
-    stop: Arc<AtomicBool>,
-    signal: Arc<Signal>,
-    sequencer: JoinHandle<Vec<String>>,
-}
-
-impl Venue {
-    async fn start(change: impl FnOnce(&mut GatewayOptions)) -> Self {
-        let mut options = GatewayOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        change(&mut options);
-        let (producer, consumer) = RingBuffer::new(1_024);
-        let (stop, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(Signal::new()));
-        let (thread_stop, thread_signal) = (Arc::clone(&stop), Arc::clone(&signal));
-        let sequencer = std::thread::spawn(move || sequence(consumer, &thread_signal, &thread_stop));
-        let directory = directory(Mode::Run);
-        let wiring = Wiring { to_sequencer: vec![producer], sequencer_signal: Arc::clone(&signal), directory };
-        let gateway = Gateway::start(options, wiring).await.unwrap();
-        Self { gateway, stop, signal, sequencer }
-    }
-
-    async fn client(&self) -> Client {
-        Client::connect(self.gateway.address()).await.unwrap()
-    }
-
-    /// Ends everything; what the sequencer saw, in order.
-    async fn end(self) -> Vec<String> {
-        self.gateway.shutdown().await;
-        self.stop.store(true, Ordering::Release);
-        self.signal.notify();
-        self.sequencer.join().unwrap()
-    }
-}
-
-/// Answers every input with something canned, and each subscription with one message more.
-fn sequence(mut ring: Consumer<Input>, signal: &Signal, stop: &AtomicBool) -> Vec<String> {
-    let mut seen = Vec::new();
-    signal.listen();
-    loop {
-        signal.prepare();
-        if ring.is_empty() && !stop.load(Ordering::Acquire) {
-            std::thread::park();
-        }
-        signal.awake();
-        while let Ok(input) = ring.pop() {
-            let (name, handle) = match input {
-                Input::Command { handle, .. } => ("command".to_owned(), handle.unwrap()),
-                Input::Read { read, handle } => (format!("{read:?}"), handle),
-            };
-            handle.answer(Ok(Bytes::from_static(b"{\"canned\":true}")));
-            if name.starts_with("SubscribeStreams") {
-                handle.session.deliver(ToSession::Message(Bytes::from_static(b"{\"stream\":\"message\"}")));
-            }
-            seen.push(name);
-        }
-        if stop.load(Ordering::Acquire) {
-            return seen;
-        }
-    }
-}
 
 fn signed(params: &[(&str, &str)]) -> String {
     let time = now().milliseconds().to_string();
@@ -227,14 +164,6 @@ async fn streams_open_and_are_controlled() {
     let mut client = Client::connect_path(address, "/ws/btcusdt@depth@100ms/btcusdt@trade").await.unwrap();
     assert_eq!(client.next().await.unwrap().unwrap().as_str(), r#"{"stream":"message"}"#);
     venue.end().await;
-}
-
-async fn http(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
 }
 
 #[tokio::test]

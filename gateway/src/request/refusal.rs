@@ -20,8 +20,11 @@ pub(crate) fn timeout() -> ApiError {
 
 /// -1008: a queue is full; nothing of the request was taken.
 pub(crate) fn overloaded() -> ApiError {
-    error(503, -1008, "Server is currently overloaded; nothing was done. Try again in 100 ms.")
+    error(503, OVERLOADED, "Server is currently overloaded; nothing was done. Try again in 100 ms.")
 }
+
+/// The number of [`overloaded`]: it says nothing of a signature.
+pub(crate) const OVERLOADED: i32 = -1008;
 
 /// -1008: the gateway is about to stop.
 pub(crate) fn shutting_down() -> ApiError {

@@ -110,6 +110,9 @@ async fn signed(Extension(peer): Extension<Arc<Peer>>, request: Request) -> Resp
         Err(error) => Err(error),
     };
     let bad_signature = matches!(&outcome, Err(error) if error.code == BAD_SIGNATURE);
+    if outcome.is_ok() {
+        peer.note_good_signature();
+    }
     let mut response = json(&peer, outcome);
     if bad_signature && peer.note_bad_signature() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

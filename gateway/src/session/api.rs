@@ -20,7 +20,7 @@ use crate::auth::evidence::{Evidence, replay_guard};
 use crate::auth::{parse_api_key, parse_signature};
 use crate::hand_over::{AnswerShape, Read, ToSession};
 use crate::limits::{Charge, TokenBucket};
-use crate::request::refusal::{self, BAD_SIGNATURE};
+use crate::request::refusal::{self, BAD_SIGNATURE, OVERLOADED};
 use crate::request::{self, Access, Fields, Intent, Method, Parameter, Timing};
 use crate::wire::json::envelope::{self, EnvelopeErrorKind, Params};
 use crate::wire::json::response::{self, SessionState};
@@ -38,6 +38,7 @@ pub struct ApiSession {
     subscriptions: Vec<Subscription>,
     next_subscription: u32,
     bad_signatures: u32,
+    good_signatures: u32,
     phase: Phase,
 }
 
@@ -77,6 +78,16 @@ struct Waiting {
     id: Box<str>,
     rate_limits: RateLimits,
     purpose: Purpose,
+    proof: Proof,
+}
+
+/// What a success says of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// That it can sign.
+    Signature,
+    /// Nothing.
+    None,
 }
 
 /// What becomes of an answer.
@@ -132,6 +143,7 @@ impl ApiSession {
             subscriptions: Vec::new(),
             next_subscription: 0,
             bad_signatures: 0,
+            good_signatures: 0,
             phase: Phase::Open,
         }
     }
@@ -173,7 +185,8 @@ impl ApiSession {
             Err(error) => self.respond(id, &Err(error), rate_limits, (now, actions)),
             Ok(Next::Submit { work, shape, purpose }) => {
                 let deadline = Timestamp(now.0.saturating_add(self.context.options.answer_timeout_ns));
-                let waiting = Waiting { id: id.into(), rate_limits, purpose };
+                let proof = if matches!(work, Work::Signed(_)) { Proof::Signature } else { Proof::None };
+                let waiting = Waiting { id: id.into(), rate_limits, purpose, proof };
                 let request = self.in_flight.insert(waiting, deadline).expect("room was looked for before");
                 let standing = self.standing();
                 actions.push(Action::Submit(Submission { request, shape, work, standing }));
@@ -189,6 +202,9 @@ impl ApiSession {
         };
         let Some(waiting) = self.in_flight.remove(request) else { return };
         let bad_signature = matches!(&outcome, Err(error) if error.code == BAD_SIGNATURE);
+        if waiting.proof == Proof::Signature && was_accepted(&outcome) {
+            self.good_signatures = self.good_signatures.saturating_add(1);
+        }
         let outcome = outcome.map(|result| self.settle(waiting.purpose, result, now));
         self.respond(&waiting.id, &outcome, waiting.rate_limits, (now, actions));
         if bad_signature {
@@ -427,7 +443,11 @@ impl ApiSession {
     }
 
     fn standing(&self) -> Standing {
-        if self.bad_signatures == 0 { Standing::Good } else { Standing::Suspect }
+        match (self.good_signatures, self.bad_signatures) {
+            (0, 0) => Standing::Unproven,
+            (_, 0) => Standing::Good,
+            _ => Standing::Suspect,
+        }
     }
 
     fn charge(&self, now: Timestamp) -> Charge {
@@ -453,6 +473,12 @@ fn checked_timing(fields: Fields<'_>, now: Timestamp) -> Result<Timing, ApiError
     let timing = fields.timing()?;
     timing.check(now)?;
     Ok(timing)
+}
+
+/// Whether an answer to a signed request means that its signature holds: all do but those that may come before it was
+/// looked at, even an engine's reject.
+fn was_accepted(outcome: &Result<Bytes, ApiError>) -> bool {
+    !matches!(outcome, Err(error) if matches!(error.code, BAD_SIGNATURE | OVERLOADED))
 }
 
 fn canonical_error(error: CanonicalError) -> ApiError {

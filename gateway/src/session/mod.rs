@@ -231,7 +231,10 @@ pub enum Asked {
 /// How a session's signatures have been so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// All were accepted.
+    /// None was accepted yet: whoever opens a connection must not be able to make others' batches fail with what he
+    /// sends before his first answer.
+    Unproven,
+    /// Some were accepted, none was refused.
     Good,
     /// At least one was not: no batch may fail because of this session again.
     Suspect,
