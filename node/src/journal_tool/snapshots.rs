@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &SnapshotArguments) -> Result<()> {
     let mut replay = Replay::from_newest(directory)?;
     let mut taken_at = replay.from_snapshot;
     loop {
-        replay.to_end(&bar)?;
+        replay.run_to_end(&bar)?;
         let sequence = replay.engine.sequence().0;
         let due = taken_at.saturating_add(arguments.every.unwrap_or(1));
         if sequence >= due {

@@ -65,7 +65,7 @@ pub(crate) fn check(directory: &Path, full: bool, quiet: bool) -> Result<States>
     let started = Instant::now();
     let mut replay = if full { Replay::from_first(directory)? } else { Replay::from_newest(directory)? };
     let bar = progress::counter("replaying", quiet);
-    let records = replay.to_end(&bar)?;
+    let records = replay.run_to_end(&bar)?;
     bar.finish_and_clear();
     Ok(States {
         from_snapshot: replay.from_snapshot,
@@ -119,7 +119,7 @@ impl Replay {
     }
 
     /// Applies everything up to the journal's end; returns the count of records.
-    pub(crate) fn to_end(&mut self, bar: &ProgressBar) -> Result<u64> {
+    pub(crate) fn run_to_end(&mut self, bar: &ProgressBar) -> Result<u64> {
         let mut count = 0;
         while self.step()? {
             count += 1;
