@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &SnapshotArguments) -> Result<()> {
     let _ = rustix::process::nice(19);
     let JournalArguments { directory, json } = &arguments.journal;
     let bar = progress::counter("replaying", *json);
-    let mut replay = Replay::from_newest(directory)?;
+    let mut replay = Replay::from_newest(directory, u64::MAX)?;
     let mut taken_at = replay.from_snapshot;
     loop {
         replay.run_to_end(&bar)?;
