@@ -1,11 +1,13 @@
 //! What a journal is held to beyond damage and single faults: a disk that stalls, every way in which a block's sectors
-//! can be torn, crashes inside a snapshot.
+//! can be torn, tampering with checksums made to fit, crashes inside a snapshot.
 
 use std::path::Path;
 
 use lakh_journal::faults::{Fault, SimulatedDisk};
+use lakh_journal::proof::Proof;
 use lakh_journal::snapshot::{self, SnapshotHeader};
-use lakh_journal::{AppendError, JournalOptions, RecoveryOutcome, open_with};
+use lakh_journal::verify::{Activity, verify};
+use lakh_journal::{AppendError, JournalError, JournalOptions, RecoveryOutcome, open_with};
 
 use crate::common::{EXCHANGE, LONG, append_range, header, options};
 
@@ -78,6 +80,83 @@ fn every_subset_of_the_sectors_of_a_block_in_flight_is_recovered() {
         assert_eq!((report.outcome, report.last_sequence), expected, "kept {kept:08b}");
         assert_eq!(open_with(torn, options(directory())).unwrap().1.outcome, RecoveryOutcome::Clean);
     }
+}
+
+/// Changes the first record of a block and makes every checksum and hash in the block fit again.
+fn forge(block: &mut [u8], previous_hash: Option<[u8; 32]>, change: bool) -> [u8; 32] {
+    let records = u32::from_le_bytes(block[12..16].try_into().unwrap()) as usize;
+    if change {
+        let length = u32::from_le_bytes(block[256..260].try_into().unwrap()) as usize;
+        block[256 + 16] ^= 1;
+        let crc = crc_fast::crc32_iscsi(&block[256 + 8..256 + length]);
+        block[260..264].copy_from_slice(&crc.to_le_bytes());
+    }
+    if let Some(previous_hash) = previous_hash {
+        block[192..224].copy_from_slice(&previous_hash);
+    }
+    let hash = *blake3::hash(&[&block[8..224], &block[256..256 + records]].concat()).as_bytes();
+    block[224..256].copy_from_slice(&hash);
+    let crc = crc_fast::crc32_iscsi(&block[8..256]);
+    block[4..8].copy_from_slice(&crc.to_le_bytes());
+    hash
+}
+
+fn overwrite(disk: &SimulatedDisk, path: &Path, offset: usize, bytes: &[u8]) {
+    bytes.iter().enumerate().for_each(|(index, byte)| disk.rot(path, offset + index, |_| *byte));
+}
+
+#[test]
+fn tampering_with_checksums_made_to_fit_is_found_by_chain_heads_or_an_anchor() {
+    // Block n + 1 holds record n, in page n + 2.
+    let disk = SimulatedDisk::new(1);
+    let (mut writer, _) = open_with(disk.clone(), options(directory())).unwrap();
+    for sequence in 1..=5 {
+        append_range(&mut writer, sequence, sequence, 1);
+        assert!(writer.watch().wait_for(sequence, LONG));
+    }
+    writer.close().unwrap();
+    let segment = directory().join("0-0000000000000000.lkj");
+    let bytes = disk.contents(&segment).unwrap();
+    let block = |number: usize| bytes[(number + 1) * PAGE..][..PAGE].to_vec();
+    let anchor: [u8; 32] = block(6)[224..256].try_into().unwrap();
+
+    // One block, consistent in itself: the next one does not continue it.
+    let one = disk.duplicate(2);
+    let mut forged = block(3);
+    forge(&mut forged, None, true);
+    overwrite(&one, &segment, 4 * PAGE, &forged);
+    let error = open_with(one, options(directory())).unwrap_err();
+    assert!(matches!(error, JournalError::Corruption { sequence: 3, .. }), "{error}");
+
+    // The last block: nothing continues it, its head contradicts it.
+    let last = disk.duplicate(3);
+    let mut forged = block(6);
+    forge(&mut forged, None, true);
+    overwrite(&last, &segment, 7 * PAGE, &forged);
+    let error = open_with(last, options(directory())).unwrap_err();
+    assert!(matches!(error, JournalError::Corruption { .. }), "{error}");
+
+    // The whole chain and every head: consistent, and only who kept a hash can tell.
+    let whole = disk.duplicate(4);
+    let mut previous = None;
+    for number in 3..=6 {
+        let mut forged = block(number);
+        previous = Some(forge(&mut forged, previous, number == 3));
+        overwrite(&whole, &segment, (number + 1) * PAGE, &forged);
+        let mut head = whole.contents(&directory().join("heads")).unwrap()[(1 + number) * PAGE..][..PAGE].to_vec();
+        head[16..272].copy_from_slice(&forged[..256]);
+        let crc = crc_fast::crc32_iscsi(&[&head[..4], &head[8..]].concat());
+        head[4..8].copy_from_slice(&crc.to_le_bytes());
+        overwrite(&whole, &directory().join("heads"), (1 + number) * PAGE, &head);
+    }
+    let real = tempfile::tempdir().unwrap();
+    whole.export(real.path()).unwrap();
+    assert_eq!(verify(real.path(), Activity::AtRest, &|_| {}).unwrap().findings, []);
+    let forged = Proof::collect(real.path(), 2, None).unwrap();
+    assert_ne!(forged.check().unwrap().anchor, anchor);
+    let honest = tempfile::tempdir().unwrap();
+    disk.export(honest.path()).unwrap();
+    assert_eq!(Proof::collect(honest.path(), 2, None).unwrap().check().unwrap().anchor, anchor);
 }
 
 fn snapshot_of(sequence: u64) -> SnapshotHeader {
