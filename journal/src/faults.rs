@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::storage::{Access, Storage, StorageFile};
 
@@ -61,6 +61,8 @@ struct State {
     locked: BTreeSet<PathBuf>,
     calls: Vec<Call>,
     plan: Option<(usize, Fault)>,
+    /// Durable writes and syncs wait while this is set.
+    stalled: bool,
     power: bool,
     seed: u64,
 }
@@ -69,6 +71,7 @@ struct State {
 #[derive(Clone)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    resumed: Arc<Condvar>,
 }
 
 /// A file of a [`SimulatedDisk`].
@@ -182,7 +185,7 @@ impl SimulatedDisk {
     /// An empty disk; `seed` decides what faults keep.
     pub fn new(seed: u64) -> Self {
         let state = State { power: true, seed, history: vec![Names::new()], ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), resumed: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -193,6 +196,24 @@ impl SimulatedDisk {
     /// The call with this index meets this fault.
     pub fn fail_at(&self, index: usize, fault: Fault) {
         self.state().plan = Some((index, fault));
+    }
+
+    /// From now on every durable write and sync waits until [`Self::resume`]: a disk that has stalled, for as long as
+    /// the test likes and without a clock.
+    pub fn stall(&self) {
+        self.state().stalled = true;
+    }
+
+    /// Ends a stall.
+    pub fn resume(&self) {
+        self.state().stalled = false;
+        self.resumed.notify_all();
+    }
+
+    /// The state once the disk does not stall.
+    fn responsive(&self) -> MutexGuard<'_, State> {
+        let waited = self.resumed.wait_while(self.state(), |state| state.stalled);
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The calls so far.
@@ -241,7 +262,7 @@ impl SimulatedDisk {
             seed,
             ..State::default()
         };
-        Self { state: Arc::new(Mutex::new(copy)) }
+        Self { state: Arc::new(Mutex::new(copy)), resumed: Arc::default() }
     }
 
     /// Changes a byte on stable storage behind everyone's back: rot.
@@ -314,7 +335,7 @@ impl StorageFile for SimulatedFile {
     }
 
     fn write_durable(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let mut state = self.disk.state();
+        let mut state = self.disk.responsive();
         let offset = place(offset)?;
         if let Some(fault) = state.call("write_durable", &self.path)? {
             return state.faulty_write(self.id, bytes, offset, fault);
@@ -335,7 +356,7 @@ impl StorageFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.state();
+        let mut state = self.disk.responsive();
         let fault = state.call("sync", &self.path)?;
         let dirty: Vec<usize> = state.files[self.id].dirty.iter().copied().collect();
         for sector in dirty {

@@ -48,6 +48,7 @@ fn a_journal_is_shown_checked_proven_and_compared() {
 
     records_come_out(data, last, outside.path());
     a_proof_needs_no_journal(data, info["last_block_hash"].as_str().unwrap(), outside.path());
+    checkpoints_hold_a_journal(data, last, outside.path());
     snapshots_shorten_the_way(data, last);
     a_changed_byte_is_found(scratch.path(), outside.path());
 }
@@ -79,6 +80,34 @@ fn a_proof_needs_no_journal(data: &str, anchor: &str, outside: &Path) {
     let forged = String::from_utf8(proof.stdout).unwrap().replacen("\"sequence\":17", "\"sequence\":999999", 1);
     std::fs::write(file, forged).unwrap();
     assert!(!lakh(&["journal", "prove", "--check", file]).status.success());
+}
+
+fn checkpoints_hold_a_journal(data: &str, last: u64, outside: &Path) {
+    let path = |name: &str| outside.join(name).to_str().unwrap().to_owned();
+    let (key, file, other) = (path("node.pem"), path("checkpoints"), path("other"));
+    json(&["keygen", "--json", "--out", &key]);
+    let sign = ["journal", "checkpoint", "--json", "--every", "50", "--key", &key, "--out", &file, data];
+    let signed = json(&sign);
+    let count = signed["checkpoints"].as_u64().unwrap();
+    assert!(count > 1 && signed["last_sequence"] == last, "{signed}");
+    assert_eq!(json(&sign)["checkpoints"], 0, "nothing new, nothing signed");
+    let signer = signed["signer"].as_str().unwrap();
+    let held = |journal: &str, file: &str, signer: &str| {
+        lakh(&["journal", "verify", "--json", "--states", "--checkpoints", file, "--signer", signer, journal])
+    };
+    let verified: Json = serde_json::from_slice(&held(data, &file, signer).stdout).unwrap();
+    assert_eq!(verified["states"]["checkpoints_compared"], count);
+    // Another journal is sound in itself, its chain holds, and yet it is not the one that was signed.
+    std::fs::create_dir(&other).unwrap();
+    demonstration(&other);
+    json(&["journal", "verify", "--json", "--states", &other]);
+    let refused = String::from_utf8(held(&other, &file, signer).stderr).unwrap();
+    assert!(refused.contains("is not the one that was signed"), "{refused}");
+    let nobody = String::from_utf8(held(data, &file, &"1".repeat(64)).stderr).unwrap();
+    assert!(nobody.contains("is not signed by this key"), "{nobody}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("\"block\":", "\"block\":1", 1)).unwrap();
+    assert!(!held(data, &file, signer).status.success(), "a changed checkpoint");
 }
 
 fn snapshots_shorten_the_way(data: &str, last: u64) {

@@ -49,9 +49,11 @@ fn child_that_writes_until_it_is_killed() {
 #[test]
 fn a_killed_writer_has_lost_nothing_acknowledged() {
     let mut random = Random(seed("a_killed_writer_has_lost_nothing_acknowledged"));
+    let given = std::env::var("LAKH_KILL_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let rounds = given.unwrap_or(5);
     for level in ["sync", "async"] {
         let directory = tempfile::tempdir().unwrap();
-        for round in 0..5 {
+        for round in 0..rounds {
             let child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "kill::child_that_writes_until_it_is_killed", "--nocapture"])
                 .env(DIRECTORY, directory.path())

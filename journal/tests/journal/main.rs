@@ -7,6 +7,7 @@ mod corruption;
 mod every_bit;
 mod faults;
 mod followers;
+mod held_to;
 mod kill;
 mod properties;
 mod recovery_rows;

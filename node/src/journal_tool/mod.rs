@@ -1,9 +1,10 @@
 //! `lakh journal`: looking at a journal without running an exchange on it.
 //!
-//! Nothing here takes the writer's lock or changes a journal; snapshots are files beside it. So each command may run
+//! Nothing here takes the writer's lock or changes a journal; snapshots and checkpoints are files beside it. So each command may run
 //! beside a live writer. Results go to standard output, as text or with `--json` as JSON, one value a line; progress
 //! goes to a terminal only. What is wrong with a journal ends the program with an error, whatever was printed.
 
+mod checkpoints;
 mod compare;
 mod prove;
 mod records;
@@ -32,6 +33,8 @@ pub(crate) enum JournalCommand {
     Diff(compare::DiffArguments),
     /// Keeps a snapshot of the engine's state beside a journal.
     Snapshot(snapshots::SnapshotArguments),
+    /// Signs block hash and state hash of records with the node's key.
+    Checkpoint(checkpoints::CheckpointArguments),
 }
 
 /// One journal and the form of the answer.
@@ -54,5 +57,6 @@ pub(crate) fn run(command: &JournalCommand) -> Result<()> {
         JournalCommand::Prove(arguments) => prove::run(arguments),
         JournalCommand::Diff(arguments) => compare::run(arguments),
         JournalCommand::Snapshot(arguments) => snapshots::run(arguments),
+        JournalCommand::Checkpoint(arguments) => checkpoints::run(arguments),
     }
 }

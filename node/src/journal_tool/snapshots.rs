@@ -44,10 +44,10 @@ pub(crate) fn run(arguments: &SnapshotArguments) -> Result<()> {
     let _ = rustix::process::nice(19);
     let JournalArguments { directory, json } = &arguments.journal;
     let bar = progress::counter("replaying", *json);
-    let mut replay = Replay::from_newest(directory)?;
+    let mut replay = Replay::from_newest(directory, u64::MAX)?;
     let mut taken_at = replay.from_snapshot;
     loop {
-        replay.to_end(&bar)?;
+        replay.run_to_end(&bar)?;
         let sequence = replay.engine.sequence().0;
         let due = taken_at.saturating_add(arguments.every.unwrap_or(1));
         if sequence >= due {

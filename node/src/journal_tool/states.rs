@@ -20,6 +20,7 @@ use lakh_journal::snapshot::{self, Snapshot};
 use lakh_journal::storage::RealStorage;
 use serde::Serialize;
 
+use super::checkpoints::Held;
 use super::snapshots;
 use crate::keys::hex;
 use crate::progress;
@@ -32,6 +33,7 @@ pub(crate) struct States {
     pub(crate) records: u64,
     pub(crate) state_hashes_compared: u64,
     pub(crate) event_digests_compared: u64,
+    pub(crate) checkpoints_compared: u64,
     pub(crate) last_sequence: u64,
     pub(crate) state_hash: String,
     pub(crate) event_digest: String,
@@ -43,6 +45,7 @@ impl fmt::Display for States {
         writeln!(formatter, "replayed      {} records behind snapshot {}", self.records, self.from_snapshot)?;
         writeln!(formatter, "state hashes  {} compared, all equal", self.state_hashes_compared)?;
         writeln!(formatter, "event digests {} compared, all equal", self.event_digests_compared)?;
+        writeln!(formatter, "checkpoints   {} compared, all equal", self.checkpoints_compared)?;
         writeln!(formatter, "state hash    {}", self.state_hash)?;
         write!(formatter, "replayed in   {:.2} s", self.seconds)
     }
@@ -54,24 +57,40 @@ pub(crate) struct Replay {
     pub(crate) reader: JournalReader,
     /// Hash of the block with the last record. The reader's own block may be an empty one behind it.
     pub(crate) block_hash: [u8; 32],
+    /// Number of that block.
+    pub(crate) block: u64,
+    /// The newest block that it says was on stable storage before it.
+    pub(crate) durable_block: u64,
     events: Vec<Event>,
     pub(crate) from_snapshot: u64,
     pub(crate) state_hashes_compared: u64,
     pub(crate) event_digests_compared: u64,
 }
 
-/// Replays to the end and compares.
-pub(crate) fn check(directory: &Path, full: bool, quiet: bool) -> Result<States> {
+/// Replays to the end and compares. Checkpoints are compared from the first record on.
+pub(crate) fn check(directory: &Path, full: bool, quiet: bool, mut held: Option<Held>) -> Result<States> {
     let started = Instant::now();
-    let mut replay = if full { Replay::from_first(directory)? } else { Replay::from_newest(directory)? };
+    let whole = full || held.is_some();
+    let mut replay = if whole { Replay::from_first(directory)? } else { Replay::from_newest(directory, u64::MAX)? };
     let bar = progress::counter("replaying", quiet);
-    let records = replay.to_end(&bar)?;
+    let mut records = 0;
+    while replay.step()? {
+        records += 1;
+        bar.inc(1);
+        if let Some(held) = &mut held {
+            held.compare(&replay)?;
+        }
+    }
     bar.finish_and_clear();
+    if let Some(held) = &mut held {
+        held.finish()?;
+    }
     Ok(States {
         from_snapshot: replay.from_snapshot,
         records,
         state_hashes_compared: replay.state_hashes_compared,
         event_digests_compared: replay.event_digests_compared,
+        checkpoints_compared: held.map_or(0, |held| held.compared),
         last_sequence: replay.engine.sequence().0,
         state_hash: hex(&replay.engine.state_hash()),
         event_digest: hex(&replay.engine.event_digest()),
@@ -87,13 +106,15 @@ impl Replay {
         Ok(Self::new(Engine::new(), reader, 0))
     }
 
-    /// Begins behind the newest snapshot that is whole and on the chain, at the first record if there is none.
-    pub(crate) fn from_newest(directory: &Path) -> Result<Self> {
+    /// Begins behind the newest snapshot that is whole, on the chain and not behind record `until`; at the first record
+    /// if there is none.
+    pub(crate) fn from_newest(directory: &Path, until: u64) -> Result<Self> {
         let first = Self::from_first(directory)?;
         let identity = (&first.reader.exchange_id(), first.reader.shard());
         let mut behind = None;
         let found = snapshot::load_newest(&RealStorage, directory, identity, |header| {
-            behind = on_chain(directory, header.sequence, &header.block_hash);
+            let at = || on_chain(directory, header.sequence, &header.block_hash);
+            behind = (header.sequence <= until).then(at).flatten();
             behind.is_some()
         })?;
         match (found, behind) {
@@ -111,6 +132,8 @@ impl Replay {
             engine,
             reader,
             block_hash: [0; 32],
+            block: 0,
+            durable_block: 0,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             from_snapshot,
             state_hashes_compared: 0,
@@ -119,7 +142,7 @@ impl Replay {
     }
 
     /// Applies everything up to the journal's end; returns the count of records.
-    pub(crate) fn to_end(&mut self, bar: &ProgressBar) -> Result<u64> {
+    pub(crate) fn run_to_end(&mut self, bar: &ProgressBar) -> Result<u64> {
         let mut count = 0;
         while self.step()? {
             count += 1;
@@ -144,7 +167,7 @@ impl Replay {
     /// Compares what the block says about this record.
     fn compare(&mut self, sequence: u64) -> Result<()> {
         let block = *self.reader.block().context("a record stands in a block")?;
-        self.block_hash = block.hash;
+        (self.block, self.block_hash, self.durable_block) = (block.number, block.hash, block.durable_block);
         if block.state_sequence != sequence {
             return Ok(());
         }

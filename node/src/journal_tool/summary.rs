@@ -3,6 +3,7 @@
 //! `verify --states` replays besides and compares each state hash and event digest that the live engine left in the
 //! blocks, from the newest snapshot that fits or, with `--full`, from the first record.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use lakh_journal::Follower;
 use lakh_journal::verify::{self, Activity, Verification};
 use serde_json::{Value, json};
 
+use super::checkpoints::Held;
 use super::{JournalArguments, states};
 use crate::keys::hex;
 use crate::progress;
@@ -25,6 +27,12 @@ pub(crate) struct VerifyArguments {
     /// Replay from the first record even where a snapshot fits.
     #[arg(long, requires = "states")]
     full: bool,
+    /// Hold the journal against these checkpoints; replays from the first record.
+    #[arg(long, value_name = "FILE", requires = "states", requires = "signer")]
+    checkpoints: Option<PathBuf>,
+    /// The public key that signed them, in hexadecimal.
+    #[arg(long, value_name = "KEY", requires = "checkpoints")]
+    signer: Option<String>,
 }
 
 /// `lakh journal info`.
@@ -62,7 +70,9 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<()> {
     let verification = verify::verify(directory, activity, &|records| bar.inc(records))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    let states = arguments.states.then(|| states::check(directory, arguments.full, *json)).transpose()?;
+    let held = arguments.checkpoints.as_deref().zip(arguments.signer.as_deref());
+    let held = held.map(|(file, signer)| Held::new(file, signer)).transpose()?;
+    let states = arguments.states.then(|| states::check(directory, arguments.full, *json, held)).transpose()?;
     if *json {
         let mut value = as_json(&verification, live);
         value["seconds"] = json!(seconds);

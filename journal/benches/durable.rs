@@ -1,0 +1,185 @@
+//! What durability costs, each bar beside the bare writes of the same run. Run with `cargo bench -p lakh-journal`.
+//!
+//! Bare writes: O_DIRECT|O_DSYNC into written blocks, 4 to 64 KiB. Acknowledgement: open loop, 256-byte records at a
+//! fixed rate at the level `sync`, from the instant at which each was due to the instant at which the waiter knows
+//! that it is durable. Bytes to disk come from the kernel's count for this process; what zeroing the segments wrote is
+//! counted apart. Verify and open: a journal of `LAKH_BENCH_RECORDS` records of 128 bytes (3 million by default), from
+//! the page cache. Directory: `LAKH_BENCH_DIRECTORY` or a temporary one.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lakh_journal::storage::{Access, RealStorage, Storage, StorageFile};
+use lakh_journal::verify::{Activity, overview, verify};
+use lakh_journal::{AppendError, Durability, JournalOptions, JournalWriter, RecordHeader, open};
+
+const LONG: Duration = Duration::from_secs(300);
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+fn header(sequence: u64) -> RecordHeader {
+    RecordHeader { sequence, timestamp_ns: sequence, kind: 1, schema_version: 1, flags: 0, account: 7 }
+}
+
+fn writer(directory: &Path, durability: Durability) -> JournalWriter {
+    let options =
+        JournalOptions { durability, segment_bytes: SEGMENT_BYTES, ..JournalOptions::new(directory, [1; 16]) };
+    open(options).expect("the bench directory is usable").0
+}
+
+/// Median and 99th percentile.
+fn percentiles(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}
+
+/// Bytes that this process has had written to disk.
+fn written_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// Page faults of this thread so far: field 10 of its stat line, counted behind the name in parentheses.
+fn page_faults() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
+    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    fields.split_whitespace().nth(7).and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+fn bare_writes(directory: &Path) -> f64 {
+    let path = directory.join("bare");
+    let buffer = vec![0x11; 65_536 + 4_096];
+    let start = buffer.as_ptr().align_offset(4_096);
+    let file = RealStorage.create(&path).expect("the file can be created");
+    for index in 0..256 {
+        file.write_at(&buffer[..65_536], index * 65_536).expect("there is room");
+    }
+    file.sync().expect("the disk works");
+    let file = RealStorage.open(&path, Access::Direct).expect("the file exists");
+    let mut smallest = 0.0;
+    for kib in [4, 8, 16, 32, 64] {
+        let bytes = kib * 1_024;
+        let mut times: Vec<f64> = (0..1_000)
+            .map(|index| {
+                let begin = Instant::now();
+                let offset = (index as u64 % 256) * 65_536;
+                file.write_durable(&buffer[start..start + bytes], offset).expect("the disk works");
+                begin.elapsed().as_secs_f64() * 1e6
+            })
+            .collect();
+        let (p50, p99) = percentiles(&mut times);
+        println!("bare durable write of {kib:>2} KiB: {p50:.0} us p50, {p99:.0} us p99");
+        if kib == 4 {
+            smallest = p50;
+        }
+    }
+    std::fs::remove_file(path).expect("the file exists");
+    smallest
+}
+
+/// Open loop at `rate` records a second for `seconds`.
+fn acknowledged(directory: &Path, rate: u64, seconds: u64, bare_us: f64) {
+    let mut writer = writer(directory, Durability::Sync);
+    let watch = writer.watch();
+    let total = rate * seconds;
+    let before = written_bytes();
+    let start = Instant::now();
+    let due_ns = move |sequence: u64| sequence * 1_000_000_000 / rate;
+    let waiter = std::thread::spawn(move || {
+        let (mut next, mut times) = (1, Vec::with_capacity(usize::try_from(total).expect("a few millions")));
+        while next <= total {
+            assert!(watch.wait_for(next, LONG), "the journal did not stop");
+            let now = u64::try_from(start.elapsed().as_nanos()).expect("minutes");
+            let durable = watch.durable_sequence().min(total);
+            times.extend((next..=durable).map(|sequence| now.saturating_sub(due_ns(sequence)) as f64 / 1e3));
+            next = durable + 1;
+        }
+        times
+    });
+    let (mut sequence, mut refused) = (0, 0_u64);
+    let faults = page_faults();
+    while sequence < total {
+        let now = u64::try_from(start.elapsed().as_nanos()).expect("minutes");
+        while sequence < total && due_ns(sequence + 1) <= now {
+            match writer.append(header(sequence + 1), &[0x5A; 224]) {
+                Ok(()) => sequence += 1,
+                Err(AppendError::Full) => {
+                    refused += 1;
+                    break;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        writer.publish();
+        // One core is the durability thread's: this one gives the other back between two batches.
+        std::thread::sleep(Duration::from_micros(50));
+    }
+    let faults = page_faults() - faults;
+    let mut times = waiter.join().expect("the waiter did not panic");
+    let spent = start.elapsed().as_secs_f64();
+    let written = written_bytes() - before;
+    writer.close().expect("the journal did not stop");
+    let segments = overview(directory).expect("the journal is sound").segments.len() as u64;
+    // Each rotation began the zeroing of one further segment; the first two were made before.
+    let zeroed = segments.saturating_sub(1) * SEGMENT_BYTES;
+    let payload = (total * 256) as f64;
+    let (p50, p99) = percentiles(&mut times);
+    println!(
+        "sync, {rate} records/s offered, {:.0} durable: acknowledgement {p50:.0} us p50, {p99:.0} us p99, {:.1} x a \
+         bare 4 KiB write; {:.2} x payload to disk, zeroing {:.2} x beside; {faults} page faults, ring full {refused} \
+         times",
+        total as f64 / spent,
+        p50 / bare_us,
+        written.saturating_sub(zeroed) as f64 / payload,
+        zeroed as f64 / payload,
+    );
+}
+
+fn verified_and_opened(directory: &Path, records: u64) {
+    let mut writer_now = writer(directory, Durability::Async);
+    let watch = writer_now.watch();
+    let mut sequence = 0;
+    while sequence < records {
+        match writer_now.append(header(sequence + 1), &[0xA5; 96]) {
+            Ok(()) => sequence += 1,
+            Err(AppendError::Full) => {
+                writer_now.publish();
+                assert!(watch.wait_for(sequence - 100_000, LONG), "the journal did not stop");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        if sequence.is_multiple_of(64) {
+            writer_now.publish();
+        }
+    }
+    writer_now.close().expect("the journal did not stop");
+    for _ in 0..3 {
+        let start = Instant::now();
+        let verification = verify(directory, Activity::AtRest, &|_| {}).expect("the journal is sound");
+        let seconds = start.elapsed().as_secs_f64();
+        assert_eq!((verification.records(), verification.findings.len()), (records, 0));
+        println!(
+            "verify of {records} records of 128 B: {:.2} M records/s, all processors",
+            records as f64 / seconds / 1e6
+        );
+    }
+    let start = Instant::now();
+    let reopened = writer(directory, Durability::Async);
+    println!("open of {records} records of 128 B: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+    reopened.close().expect("the journal did not stop");
+}
+
+fn main() {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let given = std::env::var_os("LAKH_BENCH_DIRECTORY").map(std::path::PathBuf::from);
+    let base = given.as_deref().unwrap_or(temporary.path());
+    let number =
+        |name: &str, otherwise| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let bare_us = bare_writes(base);
+    for rate in [10_000, 100_000, 1_000_000] {
+        let directory = base.join(format!("rate-{rate}"));
+        acknowledged(&directory, rate, number("LAKH_BENCH_SECONDS", 5), bare_us);
+        std::fs::remove_dir_all(directory).expect("it is ours");
+    }
+    verified_and_opened(&base.join("large"), number("LAKH_BENCH_RECORDS", 3_000_000));
+}
