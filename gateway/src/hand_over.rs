@@ -252,6 +252,12 @@ pub enum AnswerShape {
     OrderResult,
     /// `order.place` with `newOrderRespType=FULL`.
     OrderFull,
+    /// `order.cancelReplace` with `newOrderRespType=ACK`.
+    ReplacedAck,
+    /// `order.cancelReplace` with `newOrderRespType=RESULT`.
+    ReplacedResult,
+    /// `order.cancelReplace` with `newOrderRespType=FULL`.
+    ReplacedFull,
     /// `order.cancel`.
     OrderCanceled,
     /// `order.amend.keepPriority`.

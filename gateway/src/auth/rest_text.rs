@@ -137,6 +137,7 @@ pub fn method_of(verb: &str, path: &str) -> Option<Method> {
         ("GET", "/api/v3/rateLimit/order") => Some(Method::AccountRateLimitsOrders),
         ("GET", "/sapi/v1/asset/tradeFee") => Some(Method::AccountTradeFees),
         ("POST", "/api/v3/order") => Some(Method::OrderPlace),
+        ("POST", "/api/v3/order/cancelReplace") => Some(Method::OrderCancelReplace),
         ("DELETE", "/api/v3/order") => Some(Method::OrderCancel),
         ("PUT", "/api/v3/order/amend/keepPriority") => Some(Method::OrderAmendKeepPriority),
         ("DELETE", "/api/v3/openOrders") => Some(Method::OpenOrdersCancelAll),

@@ -25,6 +25,9 @@ impl Publisher {
         stamp: Stamp,
         events: &[Event],
     ) -> Result<Bytes, ApiError> {
+        if let AnswerShape::ReplacedAck | AnswerShape::ReplacedResult | AnswerShape::ReplacedFull = shape {
+            return self.replace_outcome(shape, stamp, events);
+        }
         for event in events {
             match event {
                 Event::Rejected(rejected) => return Err(self.reject_error(rejected)),
@@ -40,6 +43,7 @@ impl Publisher {
             AnswerShape::OrderCanceled => self.write_cancel_answer(stamp, events, &mut out),
             AnswerShape::OrderAmended => self.write_amend_answer(stamp, events, &mut out),
             AnswerShape::OrdersCanceled => None,
+            AnswerShape::ReplacedAck | AnswerShape::ReplacedResult | AnswerShape::ReplacedFull => None,
             AnswerShape::Empty => {
                 out.extend_from_slice(b"{}");
                 Some(())
@@ -101,7 +105,13 @@ impl Publisher {
         }
     }
 
-    fn write_order_answer(&self, shape: AnswerShape, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn write_order_answer(
+        &self,
+        shape: AnswerShape,
+        stamp: Stamp,
+        events: &[Event],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         let accepted = events.iter().find_map(|event| match event {
             Event::OrderAccepted(accepted) => Some(accepted),
             _ => None,
@@ -122,7 +132,7 @@ impl Publisher {
         Some(())
     }
 
-    fn write_cancel_answer(&self, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn write_cancel_answer(&self, stamp: Stamp, events: &[Event], out: &mut Vec<u8>) -> Option<()> {
         let canceled = events.iter().find_map(|event| match event {
             Event::OrderCanceled(canceled) if canceled.reason == CancelReason::Requested => Some(canceled),
             _ => None,
@@ -143,7 +153,7 @@ impl Publisher {
     }
 
     /// A reject; one that names a live order shows the acknowledgement that the order had.
-    fn reject_error(&self, rejected: &Rejected) -> ApiError {
+    pub(super) fn reject_error(&self, rejected: &Rejected) -> ApiError {
         let mut error = ApiError::from_reject(rejected.code);
         if matches!(rejected.code, RejectCode::ClientOrderLive | RejectCode::ClientIdInUse) {
             error.data = Some(self.acknowledgement(rejected.account, rejected.order));
@@ -152,7 +162,7 @@ impl Publisher {
     }
 
     /// The same signed bytes again: how their first use was answered.
-    fn duplicate_error(&self, duplicate: &Duplicate, shape: AnswerShape) -> ApiError {
+    pub(super) fn duplicate_error(&self, duplicate: &Duplicate, shape: AnswerShape) -> ApiError {
         let is_order = matches!(shape, AnswerShape::OrderAck | AnswerShape::OrderResult | AnswerShape::OrderFull);
         let data = match duplicate.rejected {
             Some(code) => written(|out| answers::known_reject(duplicate.original, code, out)),
@@ -245,6 +255,6 @@ fn too_many_subscriptions() -> ApiError {
     ApiError { status: 429, ..ApiError::bad_request(-1003, "Too many subscriptions; try again later.") }
 }
 
-fn internal_error() -> ApiError {
+pub(super) fn internal_error() -> ApiError {
     ApiError { status: 500, ..ApiError::bad_request(-1000, "An unknown error occurred while processing the request.") }
 }

@@ -16,6 +16,7 @@ mod history;
 mod mass_cancels;
 mod outgoing;
 mod periodic;
+mod replaces;
 mod run;
 mod subscriptions;
 #[cfg(test)]

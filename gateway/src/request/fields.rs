@@ -136,12 +136,17 @@ impl<'p> Fields<'p> {
 
     /// The order that `orderId` or `origClientOrderId` names; exactly one of them.
     pub(crate) fn target(self) -> Result<OrderReference, ApiError> {
-        match (self.text("orderId"), self.text("origClientOrderId")) {
-            (Some(_), Some(_)) => Err(refusal::combination("orderId", "origClientOrderId")),
-            (None, None) => Err(refusal::missing_either("origClientOrderId", "orderId")),
-            (Some(id), None) => Ok(OrderReference::OrderId(OrderId(integer("orderId", id)?))),
+        self.target_of("orderId", "origClientOrderId")
+    }
+
+    /// The order that one of these two parameters names; exactly one of them.
+    pub(crate) fn target_of(self, by_order: &str, by_client: &str) -> Result<OrderReference, ApiError> {
+        match (self.text(by_order), self.text(by_client)) {
+            (Some(_), Some(_)) => Err(refusal::combination(by_order, by_client)),
+            (None, None) => Err(refusal::missing_either(by_client, by_order)),
+            (Some(id), None) => Ok(OrderReference::OrderId(OrderId(integer(by_order, id)?))),
             (None, Some(id)) => {
-                let client_id = client_id("origClientOrderId", id)?;
+                let client_id = client_id(by_client, id)?;
                 let server_made = id.strip_prefix(SERVER_MADE_ID).and_then(|number| number.parse().ok());
                 Ok(server_made.map_or(OrderReference::ClientId(client_id), |id| OrderReference::OrderId(OrderId(id))))
             }

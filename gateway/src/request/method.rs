@@ -58,6 +58,8 @@ methods! {
     OrderPlace = "order.place", SignedOrSession;
     /// Takes one order off.
     OrderCancel = "order.cancel", SignedOrSession;
+    /// Takes one order off and places another.
+    OrderCancelReplace = "order.cancelReplace", SignedOrSession;
     /// Makes one order smaller.
     OrderAmendKeepPriority = "order.amend.keepPriority", SignedOrSession;
     /// One order.

@@ -86,6 +86,7 @@ impl Intent {
         match method {
             Method::OrderPlace => order::place(fields, directory),
             Method::OrderCancel => order::cancel(fields, directory),
+            Method::OrderCancelReplace => order::replace(fields, directory),
             Method::OrderAmendKeepPriority => order::amend(fields, directory),
             Method::OpenOrdersCancelAll => order::cancel_all(fields, directory),
             Method::SessionLogon => Ok(Self::operation(Operation::Logon, Timestamp::ZERO, AnswerShape::Empty)),

@@ -1,7 +1,8 @@
-//! Requests that change orders: place, cancel, amend, cancel all.
+//! Requests that change orders: place, cancel, replace, amend, cancel all.
 
 use lakh_engine::command::{
-    AmendOrder, CancelAll, CancelOrder, Operation, OrderReference, OrderType, PlaceOrder, SelfTradeMode, TimeInForce,
+    AmendOrder, CancelAll, CancelOrder, CancelRestriction, Operation, OrderReference, OrderType, PlaceOrder,
+    ReplaceMode, ReplaceOrder, SelfTradeMode, TimeInForce,
 };
 use lakh_engine::units::{Atoms, Lots, Ticks};
 
@@ -27,6 +28,35 @@ struct Terms {
 
 /// `order.place`.
 pub(super) fn place(fields: Fields<'_>, directory: &Directory) -> Result<Intent, ApiError> {
+    let (placed, shape) = new_order(fields, directory)?;
+    Ok(Intent::operation(Operation::PlaceOrder(placed), fields.valid_until()?, shape))
+}
+
+/// `order.cancelReplace`. The canceled order keeps its client id, so `cancelNewClientOrderId` says nothing.
+pub(super) fn replace(fields: Fields<'_>, directory: &Directory) -> Result<Intent, ApiError> {
+    let mode = match fields.required("cancelReplaceMode")? {
+        "STOP_ON_FAILURE" => ReplaceMode::StopOnFailure,
+        "ALLOW_FAILURE" => ReplaceMode::AllowFailure,
+        _ => return Err(refusal::invalid_value("cancelReplaceMode")),
+    };
+    let restriction = match fields.text("cancelRestrictions") {
+        None => CancelRestriction::None,
+        Some("ONLY_NEW") => CancelRestriction::OnlyNew,
+        Some("ONLY_PARTIALLY_FILLED") => CancelRestriction::OnlyPartiallyFilled,
+        Some(_) => return Err(refusal::invalid_value("cancelRestrictions")),
+    };
+    let target = fields.target_of("cancelOrderId", "cancelOrigClientOrderId")?;
+    let (order, shape) = new_order(fields, directory)?;
+    let shape = match shape {
+        AnswerShape::OrderAck => AnswerShape::ReplacedAck,
+        AnswerShape::OrderResult => AnswerShape::ReplacedResult,
+        _ => AnswerShape::ReplacedFull,
+    };
+    let replaced = ReplaceOrder { target, restriction, mode, order };
+    Ok(Intent::operation(Operation::ReplaceOrder(replaced), fields.valid_until()?, shape))
+}
+
+fn new_order(fields: Fields<'_>, directory: &Directory) -> Result<(PlaceOrder, AnswerShape), ApiError> {
     let market = fields.market(directory)?;
     let side = fields.side()?.ok_or_else(|| refusal::missing("side"))?;
     let order_type = order_type(fields.required("type")?)?;
@@ -45,8 +75,7 @@ pub(super) fn place(fields: Fields<'_>, directory: &Directory) -> Result<Intent,
         client_id: fields.new_client_id()?,
         ..PlaceOrder::limit(market.spec.market, side, terms.price, terms.quantity)
     };
-    let shape = response_shape(fields, order_type)?;
-    Ok(Intent::operation(Operation::PlaceOrder(placed), fields.valid_until()?, shape))
+    Ok((placed, response_shape(fields, order_type)?))
 }
 
 fn limit(fields: Fields<'_>, market: &MarketEntry) -> Result<Terms, ApiError> {

@@ -52,6 +52,7 @@ pub(crate) fn router(peer: Arc<Peer>) -> Router {
         .route("/api/v3/time", get(time))
         .route("/api/v3/exchangeInfo", get(exchange_info))
         .route("/api/v3/order", get(signed).post(signed).delete(signed))
+        .route("/api/v3/order/cancelReplace", post(signed))
         .route("/api/v3/order/amend/keepPriority", put(signed))
         .route("/api/v3/openOrders", get(signed).delete(signed))
         .route("/api/v3/userDataStream", post(listen_key).put(listen_key).delete(listen_key));

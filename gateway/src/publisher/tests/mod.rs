@@ -5,6 +5,7 @@ mod history;
 mod private;
 mod public;
 mod reads;
+mod replaces;
 
 use std::sync::Arc;
 
