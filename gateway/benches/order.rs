@@ -125,7 +125,10 @@ fn resting(number: u64) -> [Event; 2] {
         self_trade_mode: SelfTradeMode::ExpireMaker,
         price,
         quantity,
+        display_quantity: Lots::ZERO,
         quote_budget: Atoms::ZERO,
+        trigger_price: Ticks::ZERO,
+        expires_at: Timestamp::ZERO,
     });
     let side = Side::Ask;
     let rested = OrderRested { account, market, order, side, price, remaining: quantity, feed_sequence: number };
