@@ -1,7 +1,7 @@
 //! Taking orders off: one, all, and a part of one.
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
-use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference, Side};
+use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
@@ -91,10 +91,7 @@ impl Shard {
     fn say_reduced(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
         let entry = &self.markets[usize::from(market.0)];
         let order = entry.book.order(slot);
-        let asset = match order.side {
-            Side::Bid => entry.spec.quote,
-            Side::Ask => entry.spec.base,
-        };
+        let asset = entry.spec.held_asset(order.side);
         self.balances.release(order.account, asset, hold(order.hold_per_lot, reduced_by));
         events.push(Event::OrderReduced(OrderReduced {
             account: order.account,

@@ -3,6 +3,7 @@
 //! A market is refused unless one lot at one tick is a whole number of quote atoms, so that only fees round.
 //! The bounds are proved when the market is listed, so that no product can overflow afterwards.
 
+use crate::command::Side;
 use crate::ids::{AssetId, MarketId, Symbol};
 use crate::units::{Atoms, FeeRate, Lots, Ticks};
 
@@ -84,6 +85,14 @@ pub enum SpecError {
 }
 
 impl MarketSpec {
+    /// What an order of this side holds back while it rests or waits, and pays with when it trades.
+    pub const fn held_asset(&self, side: Side) -> AssetId {
+        match side {
+            Side::Bid => self.quote,
+            Side::Ask => self.base,
+        }
+    }
+
     /// The widest band around a price, in millionths of it.
     pub const MAX_BAND: u32 = 1_000_000;
 

@@ -265,10 +265,7 @@ impl Shard {
     fn rest(&mut self, taker: &Taker, events: &mut Vec<Event>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let remaining = taker.remaining();
-        let asset = match taker.side {
-            Side::Bid => market.spec.quote,
-            Side::Ask => market.spec.base,
-        };
+        let asset = market.spec.held_asset(taker.side);
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
         match taker.waited_in {
             None => market.insert(&resting(taker)),
@@ -313,10 +310,7 @@ impl Shard {
         let entry = &mut self.markets[usize::from(market.0)];
         let (order, standing) = (entry.book.order(slot), entry.book.standing(slot));
         entry.remove(slot);
-        let asset = match order.side {
-            Side::Bid => entry.spec.quote,
-            Side::Ask => entry.spec.base,
-        };
+        let asset = entry.spec.held_asset(order.side);
         self.balances.release(order.account, asset, order.held());
         events.push(Event::OrderCanceled(OrderCanceled {
             account: order.account,

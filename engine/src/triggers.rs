@@ -127,10 +127,7 @@ impl Shard {
     pub(crate) fn wait(&mut self, taker: &Taker) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let order = resting(taker);
-        let asset = match taker.side {
-            Side::Bid => market.spec.quote,
-            Side::Ask => market.spec.base,
-        };
+        let asset = market.spec.held_asset(taker.side);
         self.balances.hold(taker.account, asset, order.held());
         market.insert_waiting(&order);
         if order.expires_at != Timestamp::ZERO {
@@ -156,10 +153,7 @@ impl Shard {
         let entry = &mut self.markets[usize::from(market.0)];
         entry.triggers.remove(slot);
         let order = entry.book.order(slot);
-        let asset = match order.side {
-            Side::Bid => entry.spec.quote,
-            Side::Ask => entry.spec.base,
-        };
+        let asset = entry.spec.held_asset(order.side);
         self.balances.release(order.account, asset, order.held());
         events.push(Event::OrderTriggered {
             account: order.account,

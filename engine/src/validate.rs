@@ -52,10 +52,7 @@ impl Shard {
             return Err(RejectCode::WouldTrade.into());
         }
         let taker = self.taker(new, &market.spec, limit);
-        let asset = match request.side {
-            Side::Bid => market.spec.quote,
-            Side::Ask => market.spec.base,
-        };
+        let asset = market.spec.held_asset(request.side);
         let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
         if self.balances.balance(account, asset).available + freed < need(market, &taker) {
             return Err(RejectCode::InsufficientBalance.into());

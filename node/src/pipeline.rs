@@ -307,20 +307,24 @@ impl Boot {
     /// Journals that the node has started, and waits until that is durable.
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
-        while self.engine.agenda_pending() {
-            self.record(&Command::Continue)?;
-        }
+        self.finish_agenda()?;
         let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
         let epoch = Epoch { epoch: self.engine.epoch() + 1, software: Reason::new(software).unwrap_or_default() };
         self.record(&Command::Epoch(epoch))?;
         if let Some(Event::Rejected(rejected)) = self.events.first() {
             bail!("the engine refuses to begin epoch {}: {}", epoch.epoch, rejected.code.name());
         }
+        self.finish_agenda()?;
+        self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
+        self.settle()
+    }
+
+    /// Works off whatever stands on the agenda.
+    fn finish_agenda(&mut self) -> Result<()> {
         while self.engine.agenda_pending() {
             self.record(&Command::Continue)?;
         }
-        self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
-        self.settle()
+        Ok(())
     }
 
     /// Journals and applies one command, before any thread runs.

@@ -21,9 +21,9 @@ use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, Command, M
 use lakh_engine::ids::Reason;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Signal};
+use lakh_settlement::chain::Chain;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::TransactionSigner;
-use lakh_settlement::chain::{Address, Chain};
 use lakh_settlement::follower::Venue;
 use lakh_settlement::poster::PosterOptions;
 use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService};
@@ -91,7 +91,7 @@ impl SettlementPlan {
         signer: TransactionSigner,
     ) -> Self {
         let poster = PosterOptions {
-            venue: venue(config),
+            venue: Venue::of_binding(config.binding).expect("no configuration names a contract of zeroes"),
             first_block: config.first_block,
             confirmations: config.confirmations,
             attempts_file: Some(journal.join("attempts")),
@@ -104,11 +104,6 @@ impl SettlementPlan {
         };
         Self { options, chain, signer }
     }
-}
-
-/// The contract of a configuration.
-pub(crate) fn venue(config: &SettlementConfig) -> Venue {
-    Venue { chain_id: config.binding.chain_id, contract: Address(config.binding.contract) }
 }
 
 /// A running settlement.
