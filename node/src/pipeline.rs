@@ -141,6 +141,11 @@ impl Node {
         self.gateway.address()
     }
 
+    /// Where market makers connect.
+    pub(crate) fn binary_address(&self) -> SocketAddr {
+        self.gateway.binary_address().expect("the gateway was asked to listen there")
+    }
+
     /// Why the exchange cannot go on, if so.
     pub(crate) fn failure(&self) -> Option<String> {
         if let Some(reason) = self.watch.stopped() {
@@ -210,6 +215,8 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     let mut options = GatewayOptions::new(gateway.listen);
     options.connections = gateway.max_connections as usize;
     options.outbox = gateway.outbox_messages as usize;
+    options.binary_listen = Some(gateway.binary_listen);
+    options.binary_outbox_bytes = gateway.binary_outbox_bytes as usize;
     options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
     options.session.requests = options.address.requests;
     options.session.in_flight = gateway.in_flight_per_connection as usize;
@@ -220,6 +227,13 @@ fn gateway_options(config: &Config) -> GatewayOptions {
 
 fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
+}
+
+/// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
+fn publisher_options(exchange_id: [u8; 16]) -> PublisherOptions {
+    let mut options = PublisherOptions::default();
+    options.binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
+    options
 }
 
 /// A start: the journal is open, the engine and the read models are up to its end.
@@ -246,8 +260,9 @@ impl Boot {
             None => random()?,
         };
         let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
-        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
-        let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+        let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
+        let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
+        let mut publisher = Publisher::new(publisher_options(exchange_id), Arc::clone(&directory));
         let engine = history::replay(path, |_, step| {
             publisher.restore(step.sequence, step.timestamp, step.events);
             Ok(())

@@ -43,6 +43,7 @@ impl Publisher {
                 }
                 _ => self.absorb_order(event, stamp),
             }
+            self.binary.absorb(event, stamp, &self.orders, &self.market_data);
         }
         for event in events {
             // Any other order that is through says so in an event.

@@ -44,6 +44,7 @@ impl Publisher {
             AnswerShape::OrderAmended => self.write_amend_answer(stamp, events, &mut out),
             AnswerShape::OrdersCanceled => None,
             AnswerShape::ReplacedAck | AnswerShape::ReplacedResult | AnswerShape::ReplacedFull => None,
+            AnswerShape::Binary | AnswerShape::BinarySession => None,
             AnswerShape::Empty => {
                 out.extend_from_slice(b"{}");
                 Some(())
@@ -55,6 +56,9 @@ impl Publisher {
 
     /// Answers a read.
     pub(super) fn answer_read(&mut self, read: &Read, handle: &RequestHandle) {
+        if self.answer_binary_read(read, handle) {
+            return;
+        }
         let outcome = match read {
             Read::OrderStatus { account, market, target } => {
                 let order = self.orders.find(*account, *market, target);

@@ -5,6 +5,7 @@
 //! Bounds: requests without an answer, subscriptions and streams, each by [`SessionOptions`].
 
 mod api;
+pub mod binary;
 mod in_flight;
 mod one_shot;
 mod streams;
@@ -80,6 +81,8 @@ pub struct SessionContext {
     pub directory: Arc<Directory>,
     /// Bounds and times.
     pub options: SessionOptions,
+    /// Which accounts have sessions of the binary face.
+    pub presence: Arc<binary::Presence>,
     /// When the gateway started. What was signed before is not taken: nobody remembers which reads used it.
     pub started_at: Timestamp,
 }
@@ -158,6 +161,8 @@ pub struct Submission {
 pub enum Work {
     /// Verify, then ask.
     Signed(SignedWork),
+    /// Verify what the binary face has made into a command, then ask.
+    Native(NativeWork),
     /// Ask on the word of the session.
     Delegated {
         /// What.
@@ -167,6 +172,40 @@ pub enum Work {
     },
     /// Ask a question that needs no signature, or whose session has given one.
     Read(Read),
+}
+
+/// A signed message of the binary face.
+#[derive(Debug)]
+pub struct NativeWork {
+    /// The key's bytes; it is registered and live.
+    pub public_key: [u8; 32],
+    /// R ‖ s.
+    pub signature: [u8; 64],
+    /// What is signed.
+    pub signed: SignedBytes,
+    /// What is asked, built from what is signed alone.
+    pub command: Command,
+    /// The evidence, as [`crate::auth::evidence`] encodes it.
+    pub evidence: Bytes,
+}
+
+/// What a signature of the binary face covers.
+#[derive(Debug)]
+pub enum SignedBytes {
+    /// A message's digest.
+    Digest([u8; 32]),
+    /// A logon's text.
+    Text(Vec<u8>),
+}
+
+impl SignedBytes {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Digest(digest) => digest,
+            Self::Text(text) => text,
+        }
+    }
 }
 
 /// A signed request.

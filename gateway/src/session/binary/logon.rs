@@ -1,0 +1,137 @@
+//! The first message of a session: who it is, what is wanted, and since when.
+
+use lakh_engine::units::Timestamp;
+
+use super::{BinaryActions, BinarySession, Member, Phase};
+use crate::auth::evidence::{Evidence, SignedBody, command_of_logon};
+use crate::auth::native::{LOGON_WINDOW_MS, LogonText, tag_text};
+use crate::directory::KeyStatus;
+use crate::hand_over::{AnswerShape, Read};
+use crate::session::{NativeWork, SignedBytes, Standing, Submission, Work};
+use crate::wire::sbe::enums::{Code, DisconnectChoice, SessionRole, WireEnum};
+use crate::wire::sbe::session::{Logon as LogonBlock, LogonAccepted};
+use crate::wire::sbe::{Frame, put, unpadded};
+
+/// How far a client's clock may be ahead, in nanoseconds.
+const MAX_AHEAD_NS: u64 = 1_000_000_000;
+/// The shortest and the longest heartbeat interval, in milliseconds.
+const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 500..=60_000;
+/// In place of a report's number: none is missed.
+const FROM_NOW_ON: u64 = u64::MAX;
+
+/// A logon that is being looked at.
+#[derive(Debug)]
+pub(super) struct Logon {
+    member: Member,
+    resume_from: Option<u64>,
+    heartbeat_ms: u32,
+}
+
+impl BinarySession {
+    /// Looks at a logon and has its signature verified.
+    pub(super) fn log_on(
+        &mut self,
+        frame: &Frame<'_>,
+        now: Timestamp,
+        actions: &mut BinaryActions,
+    ) -> Result<(), Code> {
+        let block = frame.request::<LogonBlock>()?;
+        let text = self.checked_text(block, now)?;
+        let heartbeat_ms = block.heartbeat_interval.get();
+        if !HEARTBEAT_MS.contains(&heartbeat_ms) {
+            return Err(Code::BadHeartbeatInterval);
+        }
+        let role = SessionRole::from_wire(block.role)?;
+        let key = self.context.directory.key(&block.public_key).filter(|key| {
+            let expired = !key.expires_at.is_zero() && key.expires_at <= now;
+            key.status == KeyStatus::Live && !expired
+        });
+        let key = key.ok_or(Code::UnknownKey)?;
+        let encoded = text.encode();
+        let command = command_of_logon(&text, &encoded, &key);
+        let signed = SignedBody { body: &encoded, public_key: &block.public_key, signature: &block.signature };
+        let evidence = Evidence::BinaryLogon(signed).encode().ok_or(Code::BadText)?;
+        let member = Member { public_key: block.public_key, key, role };
+        let resume_from = Some(block.resume_from_sequence.get()).filter(|from| *from != FROM_NOW_ON);
+        self.phase = Phase::LoggingOn(Box::new(Logon { member, resume_from, heartbeat_ms }));
+        let work = Work::Native(NativeWork {
+            public_key: block.public_key,
+            signature: block.signature,
+            signed: SignedBytes::Text(encoded),
+            command,
+            evidence,
+        });
+        let shape = AnswerShape::BinarySession;
+        self.submit(Submission { request: 1, shape, work, standing: Standing::Unproven }, actions);
+        Ok(())
+    }
+
+    /// The text that the logon's signature covers.
+    fn checked_text<'b>(&self, block: &'b LogonBlock, now: Timestamp) -> Result<LogonText<'b>, Code> {
+        let sender = unpadded(&block.sender_comp_id)?;
+        if sender.is_empty() || !sender.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+            return Err(Code::BadText);
+        }
+        if block.target_comp_id != tag_text(self.context.directory.venue_tag()) {
+            return Err(Code::WrongVenue);
+        }
+        // The engine sees whole milliseconds, as they are signed.
+        let sending_time = Timestamp(block.sending_time.get() / 1_000_000 * 1_000_000);
+        let late = now.0.saturating_sub(sending_time.0) > u64::from(LOGON_WINDOW_MS) * 1_000_000;
+        let ahead = sending_time.0 >= now.0.saturating_add(MAX_AHEAD_NS);
+        if late || ahead || sending_time.milliseconds() < self.context.started_at.milliseconds() {
+            return Err(Code::SendingTimeOutsideWindow);
+        }
+        let choice = DisconnectChoice::from_wire(block.disconnect_mode)?;
+        let sequence_number = block.sequence_number.get();
+        Ok(LogonText { sender, target: &block.target_comp_id, sequence_number, sending_time, choice })
+    }
+
+    /// Goes on with the logon once its last step is done, or ends it.
+    pub(super) fn settle(&mut self, outcome: Result<(), u16>, now: Timestamp, actions: &mut BinaryActions) {
+        if let Err(code) = outcome {
+            let used_or_wrong = [Code::BadSignature.number(), Code::NonceUsed.number()].contains(&code);
+            return self.log_out(if used_or_wrong { Code::LogonRefused.number() } else { code }, actions);
+        }
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::LoggingOn(logon) => self.open(*logon, now, actions),
+            Phase::Opening(member) => {
+                if member.role == SessionRole::Trading {
+                    self.context.presence.join(member.key.account);
+                }
+                (self.heard_at, self.phase) = (now, Phase::Open(member));
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// The logon holds: has the publisher open the account's stream, or begins at once without one.
+    fn open(&mut self, logon: Logon, now: Timestamp, actions: &mut BinaryActions) {
+        let Logon { member, resume_from, heartbeat_ms } = logon;
+        self.heartbeat_ns = u64::from(heartbeat_ms) * 1_000_000;
+        let (chain_id, contract) = self.context.directory.signing_domain().parts();
+        let accepted = LogonAccepted {
+            sequence_number: 0.into(),
+            sending_time: 0.into(),
+            account_id: member.key.account.0.into(),
+            key_id: member.key.key.0.into(),
+            last_account_sequence: 0.into(),
+            resumed_from: 0.into(),
+            heartbeat_interval: heartbeat_ms.into(),
+            chain_id: chain_id.into(),
+            contract,
+            max_in_flight: u32::try_from(self.context.options.in_flight).unwrap_or(u32::MAX).into(),
+            role: member.role.wire(),
+        };
+        if member.role == SessionRole::MarketData {
+            put(&mut actions.frames, &accepted);
+            (self.heard_at, self.phase) = (now, Phase::Open(member));
+            return;
+        }
+        self.phase = Phase::Opening(member);
+        let account = member.key.account;
+        let work = Work::Read(Read::OpenReports { account, resume_from, accepted: Box::new(accepted) });
+        let shape = AnswerShape::BinarySession;
+        self.submit(Submission { request: 1, shape, work, standing: Standing::Good }, actions);
+    }
+}
