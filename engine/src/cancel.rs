@@ -2,6 +2,7 @@
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
 use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
@@ -16,7 +17,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         cancel: &CancelOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let slot = self.check_cancel(account, cancel, CancelRestriction::None)?;
         self.take_off(cancel.market, slot, CancelReason::Requested, events);
@@ -49,7 +50,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         amend: &AmendOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = self.market(amend.market)?;
         if !matches!(market.state, MarketState::Open | MarketState::PostOnly) {
@@ -67,12 +68,12 @@ impl Shard {
 
     /// Makes an order smaller, frees what that held and says so: first what it does not show, which is nobody else's
     /// business, then what it shows.
-    pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+    pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         let hidden = reduced_by.min(entry.book.order(slot).reserve);
         if !hidden.is_zero() {
             entry.book.reduce_reserve(slot, hidden);
-            self.say_reduced(market, slot, hidden, events);
+            self.say_reduced((market, slot), hidden, 0, events);
         }
         if hidden != reduced_by {
             let shown = reduced_by - hidden;
@@ -80,15 +81,19 @@ impl Shard {
             entry.book.reduce(slot, shown);
             let is_public = entry.book.standing(slot) == Standing::Resting;
             let feed_sequence = if is_public { entry.next_feed() } else { 0 };
-            self.say_reduced(market, slot, shown, events);
-            if let Some(Event::OrderReduced(reduced)) = events.last_mut() {
-                reduced.feed_sequence = feed_sequence;
-            }
+            self.say_reduced((market, slot), shown, feed_sequence, events);
         }
     }
 
-    /// Frees what an order held that has become smaller by `reduced_by`, and says so to its owner.
-    fn say_reduced(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+    /// Frees what an order held that has become smaller by `reduced_by`, and says so: to its owner alone where the
+    /// feed's count is 0.
+    fn say_reduced(
+        &mut self,
+        (market, slot): (MarketId, u32),
+        reduced_by: Lots,
+        feed_sequence: u64,
+        events: &mut Emitter<'_>,
+    ) {
         let entry = &self.markets[usize::from(market.0)];
         let order = entry.book.order(slot);
         let asset = entry.spec.held_asset(order.side);
@@ -103,7 +108,7 @@ impl Shard {
             quantity: order.quantity,
             remaining: order.left(),
             reduced_by,
-            feed_sequence: 0,
+            feed_sequence,
         }));
     }
 
@@ -113,7 +118,7 @@ impl Shard {
         origin: Sequence,
         account: AccountId,
         cancel: &CancelAll,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         if let Some(market) = cancel.market
             && self.market(market)?.state == MarketState::Halt
@@ -133,7 +138,7 @@ impl Shard {
         origin: Sequence,
         account: AccountId,
         cancel: &CancelAll,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::CancelAllAccepted { account, market: cancel.market, report_sequence });
@@ -149,7 +154,7 @@ impl Shard {
     }
 
     /// Works off the next part of the agenda.
-    pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
             AgendaItem::AdvanceTime(until) => self.advance_time(moment.sequence, until, events),
@@ -161,7 +166,7 @@ impl Shard {
     }
 
     /// Looks at as many orders as the command may touch and puts what is left back in front of the agenda.
-    fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Vec<Event>) {
+    fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Emitter<'_>) {
         let mut canceled = 0;
         let mut finished = Completion::Pending;
         while self.work > 0 {

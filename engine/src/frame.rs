@@ -8,6 +8,7 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::{FrameCommand, FrameOperation, KeyScope};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
@@ -77,7 +78,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         frame: &FrameCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let FrameCommand { account, key, grade, replay_guard, valid_until, ref operations } = *frame;
         let asking = Asking { account, key, grade, replay_guard, valid_until, purpose: Purpose::Trading };
@@ -103,7 +104,7 @@ impl Shard {
     }
 
     /// Carries out the next operations, as many as the command has work for.
-    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Vec<Event>) {
+    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Emitter<'_>) {
         while !self.frame.is_done() {
             // A cascade that an operation has set off comes before the next operation.
             if self.work < LEAST_WORK || !self.agenda.is_empty() {
@@ -133,7 +134,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         operation: &FrameOperation,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let (operations, market) = match operation {
             FrameOperation::PlaceOrder(order) => (KeyScope::PLACE, order.market),

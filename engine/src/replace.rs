@@ -6,6 +6,7 @@
 //! request.
 
 use crate::command::{CancelOrder, ReplaceMode, ReplaceOrder};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event};
 use crate::ids::{AccountId, OrderId};
@@ -22,7 +23,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         replace: &ReplaceOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = replace.order.market;
         let cancel = CancelOrder { market, target: replace.target };

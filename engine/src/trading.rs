@@ -6,6 +6,7 @@
 use crate::accounts::KeyStatus;
 use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{Duplicate, Event, KeyEnd, Rejected};
 use crate::ids::{AccountId, ClientId, KeyId, MarketId, OrderId, Sequence};
@@ -75,7 +76,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         signed: &SignedCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let asking = Asking::of(signed);
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
@@ -90,7 +91,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         asking: &Asking,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<Option<Admitted>, RejectCode> {
         self.check_key(moment.now, asking)?;
         match self.admit(moment, asking)? {
@@ -108,7 +109,7 @@ impl Shard {
         asking: &Asking,
         digest: Option<u32>,
         (reject, (market, client_id)): (Reject, (Option<MarketId>, ClientId)),
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         if let Some(digest) = digest {
             self.digests.note_reject(digest, reject.code);
@@ -187,7 +188,7 @@ impl Shard {
     }
 
     /// Carries out a request that is new and comes from a key that may ask.
-    fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
+    fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Emitter<'_>) -> Result<(), Reject> {
         self.check_policy(moment.now, &Asking::of(signed))?;
         if matches!(signed.operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_))
         {
@@ -255,7 +256,7 @@ impl Shard {
         account: AccountId,
         key: KeyId,
         scope: KeyScope,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let own = self.accounts.key(key).filter(|known| known.account == account && known.scope.covers(&scope));
         own.ok_or(RejectCode::OutOfScope)?;
@@ -264,7 +265,7 @@ impl Shard {
         Ok(())
     }
 
-    fn activate_key(&mut self, key: KeyId, events: &mut Vec<Event>) -> Result<(), Reject> {
+    fn activate_key(&mut self, key: KeyId, events: &mut Emitter<'_>) -> Result<(), Reject> {
         let status = &mut self.accounts.key_mut(key).status;
         if *status == KeyStatus::Live {
             return Err(RejectCode::KeyAlreadyLive.into());

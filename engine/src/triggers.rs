@@ -9,6 +9,7 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::{OrderType, Side};
+use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::Event;
 use crate::ids::{AccountId, MarketId};
@@ -136,7 +137,7 @@ impl Shard {
     }
 
     /// Lets the orders trade that the last trades have triggered, and those that their trades trigger.
-    pub(crate) fn run_triggers(&mut self, market: MarketId, events: &mut Vec<Event>) {
+    pub(crate) fn run_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
         while let Some(slot) = self.markets[usize::from(market.0)].triggers.next() {
             if self.work < LEAST_WORK {
                 self.agenda.push_front(AgendaItem::Triggers(market));
@@ -149,7 +150,7 @@ impl Shard {
     }
 
     /// One order's turn: what it held is free to pay with, and it trades like one that has just come in.
-    fn trigger(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+    fn trigger(&mut self, market: MarketId, slot: u32, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         entry.triggers.remove(slot);
         let order = entry.book.order(slot);
