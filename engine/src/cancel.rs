@@ -1,11 +1,12 @@
 //! Taking orders off: one, all, and a part of one.
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
-use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference};
+use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
+use crate::market::{takes_amendments, takes_cancels};
 use crate::order::Standing;
 use crate::reject::RejectCode;
 use crate::units::Lots;
@@ -32,16 +33,19 @@ impl Shard {
         restriction: CancelRestriction,
     ) -> Result<u32, RejectCode> {
         let market = self.market(cancel.market)?;
-        if market.state == MarketState::Halt {
+        if !takes_cancels(market.state) {
             return Err(RejectCode::MarketClosed);
         }
         let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        if restriction == CancelRestriction::None {
+            return Ok(slot);
+        }
         let order = market.book.order(slot);
         let is_new = order.left() == order.quantity;
-        match restriction {
-            CancelRestriction::OnlyNew if !is_new => Err(RejectCode::RestrictionNotMet),
-            CancelRestriction::OnlyPartiallyFilled if is_new => Err(RejectCode::RestrictionNotMet),
-            _ => Ok(slot),
+        if is_new == (restriction == CancelRestriction::OnlyNew) {
+            Ok(slot)
+        } else {
+            Err(RejectCode::RestrictionNotMet)
         }
     }
 
@@ -53,7 +57,7 @@ impl Shard {
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = self.market(amend.market)?;
-        if !matches!(market.state, MarketState::Open | MarketState::PostOnly) {
+        if !takes_amendments(market.state) {
             return Err(RejectCode::MarketClosed.into());
         }
         let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
@@ -121,7 +125,7 @@ impl Shard {
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         if let Some(market) = cancel.market
-            && self.market(market)?.state == MarketState::Halt
+            && !takes_cancels(self.market(market)?.state)
         {
             return Err(RejectCode::MarketClosed.into());
         }
@@ -198,9 +202,9 @@ impl Shard {
                 let slot = market.book.find(progress.account, OrderReference::OrderId(id));
                 slot.expect("nothing comes between the parts of a mass cancel, so the order it left alone is there")
             });
-            let next = match market.state {
-                MarketState::Halt => None,
-                _ => market.book.account_order_after(progress.account, after),
+            let next = match takes_cancels(market.state) {
+                true => market.book.account_order_after(progress.account, after),
+                false => None,
             };
             match next {
                 Some(slot) => {

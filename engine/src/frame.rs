@@ -13,7 +13,7 @@ use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use crate::reject::RejectCode;
-use crate::trading::{Admitted, Asking, Purpose};
+use crate::trading::{Admitted, Asking};
 use crate::triggers::LEAST_WORK;
 use crate::wire::{DecodeError, Wire};
 
@@ -80,8 +80,8 @@ impl Shard {
         frame: &FrameCommand,
         events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
-        let FrameCommand { account, key, grade, replay_guard, valid_until, ref operations } = *frame;
-        let asking = Asking { account, key, grade, replay_guard, valid_until, purpose: Purpose::Trading };
+        let FrameCommand { account, key, grade, ref replay_guard, valid_until, ref operations } = *frame;
+        let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None };
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
         let fits = (1..=OrderId::PER_SEQUENCE as usize).contains(&operations.len());
         let checked = self.check_policy(moment.now, &asking);

@@ -6,13 +6,13 @@ use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
-use crate::ids::{AccountId, MarketId};
+use crate::ids::{AccountId, MarketId, OrderId};
 use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
-use crate::validate::{NewOrder, hold};
+use crate::validate::{NewOrder, Terms, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -23,19 +23,25 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let id = order_id(moment);
-        let mut taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
-        self.accept(&mut taker, events);
+        let terms = self.validate_order(&NewOrder::new(moment.now, account, request))?;
+        self.accept(order_id(moment), account, (request, &terms), events);
         Ok(())
     }
 
     /// Takes in an order that has passed every check.
-    pub(crate) fn accept(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) {
-        let report_sequence = self.accounts.next_report(taker.account);
-        events.push(Event::OrderAccepted(accepted(taker, report_sequence)));
+    pub(crate) fn accept(
+        &mut self,
+        id: OrderId,
+        account: AccountId,
+        (request, terms): (&PlaceOrder, &Terms),
+        events: &mut Emitter<'_>,
+    ) {
+        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
         match taker.order_type.waits() {
-            true => self.wait(taker),
-            false => self.execute(taker, events),
+            true => self.wait(&taker),
+            false => self.execute(&mut taker, events),
         }
         self.run_triggers(taker.market, events);
     }
@@ -269,7 +275,7 @@ impl Shard {
         let asset = market.spec.held_asset(taker.side);
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
         match taker.waited_in {
-            None => market.insert(&resting(taker)),
+            None => market.insert(&resting(taker), taker.client_hash),
             Some(slot) => {
                 market.book.set_waiting(slot, taker.quantity, remaining);
                 market.book.rest_waiting(slot);
@@ -374,6 +380,7 @@ struct Fill {
     maker_fee: i64,
 }
 
+#[inline(always)]
 fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
     OrderAccepted {
         account: taker.account,
@@ -397,6 +404,7 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
     }
 }
 
+#[inline(always)]
 pub(crate) fn resting(taker: &Taker) -> Order {
     Order {
         id: taker.order,
