@@ -29,6 +29,7 @@ impl Shard {
     }
 
     /// Takes in an order that has passed every check.
+    #[inline(always)]
     pub(crate) fn accept(
         &mut self,
         id: OrderId,
@@ -36,9 +37,9 @@ impl Shard {
         (request, terms): (&PlaceOrder, &Terms),
         events: &mut Emitter<'_>,
     ) {
-        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
         let report_sequence = self.accounts.next_report(account);
-        events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
+        events.push(Event::OrderAccepted(accepted((id, account, report_sequence), request, terms)));
+        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
         match taker.order_type.waits() {
             true => self.wait(&taker),
             false => self.execute(&mut taker, events),
@@ -47,6 +48,7 @@ impl Shard {
     }
 
     /// Trades an order whose turn it is; its rest goes on the book or is dropped.
+    #[inline(always)]
     pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) {
         if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
             self.drop_rest(taker, CancelReason::FillOrKill, events);
@@ -67,12 +69,14 @@ impl Shard {
     }
 
     /// Whether the rest of an order that has waited finds no room for its price any more.
+    #[inline(always)]
     fn lacks_level(&self, taker: &Taker) -> bool {
         let book = &self.markets[usize::from(taker.market.0)].book;
         taker.waited_in.is_some() && book.lacks_level_for(taker.side, taker.limit)
     }
 
     /// Gives back the slot of an order that has waited and is through.
+    #[inline(always)]
     fn leave(&mut self, taker: &Taker) {
         let Some(slot) = taker.waited_in else { return };
         let market = &mut self.markets[usize::from(taker.market.0)];
@@ -84,6 +88,7 @@ impl Shard {
     }
 
     /// The match loop.
+    #[inline(always)]
     fn match_taker(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) -> Stop {
         loop {
             if taker.is_done() {
@@ -121,16 +126,19 @@ impl Shard {
     }
 
     /// The slot of the order that trades next with the taker, if one is within its limit.
+    #[inline(always)]
     fn next_maker(&self, taker: &Taker) -> Option<u32> {
         self.markets[usize::from(taker.market.0)].book.first_within(taker.side.opposite(), taker.limit)
     }
 
     /// The resting order in a slot of the taker's market.
+    #[inline(always)]
     pub(crate) fn maker(&self, taker: &Taker, slot: u32) -> &RestingOrder {
         self.markets[usize::from(taker.market.0)].book.resting_order(slot)
     }
 
     /// How much trades with `remaining` lots at `price`: what both have, and for a budget what it reaches for.
+    #[inline]
     pub(crate) fn fill_quantity(&self, taker: &Taker, price: Ticks, remaining: Lots) -> Lots {
         let budget = match taker.wanted {
             Wanted::Quantity(quantity) => return quantity.min(remaining),
@@ -149,6 +157,7 @@ impl Shard {
     }
 
     /// One fill: money, book, events.
+    #[inline]
     fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Emitter<'_>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
@@ -269,6 +278,7 @@ impl Shard {
     }
 
     /// Puts what is left on the book and holds what it needs.
+    #[inline(always)]
     fn rest(&mut self, taker: &Taker, events: &mut Emitter<'_>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let remaining = taker.remaining();
@@ -313,6 +323,7 @@ impl Shard {
     }
 
     /// Takes a resting order off the book, frees what it held and says so.
+    #[inline]
     pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         let (order, standing) = (entry.book.order(slot), entry.book.standing(slot));
@@ -380,27 +391,29 @@ struct Fill {
     maker_fee: i64,
 }
 
+/// What is said of an order with this id, account and report sequence that was taken in.
 #[inline(always)]
-fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
+fn accepted(
+    (order, account, report_sequence): (OrderId, AccountId, u64),
+    request: &PlaceOrder,
+    terms: &Terms,
+) -> OrderAccepted {
     OrderAccepted {
-        account: taker.account,
+        account,
         report_sequence,
-        market: taker.market,
-        order: taker.order,
-        client_id: taker.client_id,
-        side: taker.side,
-        order_type: taker.order_type,
-        time_in_force: taker.time_in_force,
-        self_trade_mode: taker.self_trade_mode,
-        price: taker.limit,
-        trigger_price: taker.trigger_price,
-        quantity: taker.quantity,
-        display_quantity: taker.display,
-        quote_budget: match taker.wanted {
-            Wanted::Quantity(_) => Atoms::ZERO,
-            Wanted::QuoteBudget(budget) => budget,
-        },
-        expires_at: taker.expires_at,
+        market: request.market,
+        order,
+        client_id: request.client_id,
+        side: request.side,
+        order_type: request.order_type,
+        time_in_force: request.time_in_force,
+        self_trade_mode: request.self_trade_mode,
+        price: terms.limit,
+        trigger_price: request.trigger_price,
+        quantity: request.quantity,
+        display_quantity: request.display_quantity,
+        quote_budget: request.quote_budget,
+        expires_at: request.expires_at,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::taker::{Stop, Taker, Wanted};
 
 impl Shard {
     /// What the taker's mode says of this maker; `None` when they are not of one group.
+    #[inline(always)]
     pub(crate) fn self_trade(&self, taker: &Taker, maker: &RestingOrder) -> SelfTradeMode {
         if maker.owner() == taker.account {
             return taker.self_trade_mode;

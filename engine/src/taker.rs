@@ -128,6 +128,7 @@ impl Taker {
     }
 
     /// Whether it trades at `price`.
+    #[inline(always)]
     pub(crate) fn reaches(&self, price: Ticks) -> bool {
         match self.side {
             Side::Bid => price <= self.limit,
@@ -136,11 +137,13 @@ impl Taker {
     }
 
     /// What is shown of its rest.
+    #[inline(always)]
     pub(crate) fn shown(&self) -> Lots {
         if self.display.is_zero() { self.remaining() } else { self.remaining().min(self.display) }
     }
 
     /// What is left in lots; nothing for a budget, which never rests.
+    #[inline(always)]
     pub(crate) const fn remaining(&self) -> Lots {
         match self.wanted {
             Wanted::Quantity(quantity) => quantity,
@@ -149,6 +152,7 @@ impl Taker {
     }
 
     /// Whether it wants nothing more.
+    #[inline(always)]
     pub(crate) const fn is_done(&self) -> bool {
         match self.wanted {
             Wanted::Quantity(quantity) => quantity.is_zero(),
@@ -157,6 +161,7 @@ impl Taker {
     }
 
     /// Takes off what a fill gave.
+    #[inline(always)]
     pub(crate) fn fill(&mut self, quantity: Lots, notional: Atoms) {
         match &mut self.wanted {
             Wanted::Quantity(left) => *left -= quantity,
@@ -165,6 +170,7 @@ impl Taker {
     }
 
     /// What becomes of what is left, or `None` when it rests.
+    #[inline(always)]
     pub(crate) fn end_of_rest(&self, stop: Stop) -> Option<CancelReason> {
         match (stop, self.time_in_force) {
             (Stop::SelfTrade, _) => Some(CancelReason::SelfTrade),

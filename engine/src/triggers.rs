@@ -137,7 +137,7 @@ impl Shard {
     }
 
     /// Lets the orders trade that the last trades have triggered, and those that their trades trigger.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
         // Set by trades alone, and only while somebody waits for one.
         if self.markets[usize::from(market.0)].triggers.reached.is_some() {
@@ -145,6 +145,7 @@ impl Shard {
         }
     }
 
+    #[cold]
     fn run_reached_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
         while let Some(slot) = self.markets[usize::from(market.0)].triggers.next() {
             if self.work < LEAST_WORK {
