@@ -9,8 +9,9 @@ use crate::api_error::ApiError;
 use crate::hand_over::{AnswerShape, Read, RequestHandle, Stream, StreamWrapping};
 use crate::order_state::OrderRecord;
 use crate::publisher::{Publisher, entry};
+use crate::reports::Stamp;
 use crate::wire_encode::account::{self, AccountFees, BalanceFilter};
-use crate::wire_encode::answers::{self, Stamp};
+use crate::wire_encode::answers;
 use crate::wire_encode::json::JsonWriter;
 use crate::wire_encode::public;
 
@@ -206,7 +207,7 @@ impl Publisher {
             taker: self.markets.iter().map(|market| market.spec.taker_fee).max().unwrap_or_default(),
         };
         let balances = self.accounts.balances(account);
-        Bytes::from(account::account_status(account, &balances, &self.directory.assets(), filter, fees))
+        Bytes::from(account::account_status(account, &balances, &self.assets, filter, fees))
     }
 
     fn depth(&self, market: MarketId, limit: u16) -> Result<Bytes, ApiError> {

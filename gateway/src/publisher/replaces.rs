@@ -10,8 +10,8 @@ use lakh_engine::reject::RejectCode;
 use crate::api_error::ApiError;
 use crate::hand_over::AnswerShape;
 use crate::publisher::Publisher;
+use crate::reports::Stamp;
 use crate::wire::json::response::error_body;
-use crate::wire_encode::answers::Stamp;
 use crate::wire_encode::json::JsonWriter;
 
 use super::answers::internal_error;
