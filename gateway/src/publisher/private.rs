@@ -1,4 +1,4 @@
-//! Private reports of the events of one command: each is told to who listens, and counted.
+//! Private reports of the events of one command: each is told to who listens, counted, and handed to the report log.
 //!
 //! Bounds: a count for each account that was ever reported to, by the engine's accounts.
 
@@ -6,15 +6,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use lakh_engine::event::{Event, Trade, TradeParty};
-use lakh_engine::ids::{AccountId, AssetId, OrderId};
-use lakh_engine::units::Atoms;
+use lakh_engine::ids::{AccountId, OrderId};
+use lakh_engine::units::{Atoms, Timestamp};
 
-use crate::account_state::AccountState;
 use crate::account_trades::TradeRole;
 use crate::publisher::Publisher;
+use crate::publisher::answers::too_many_subscriptions;
 use crate::publisher::outgoing::Outgoing;
 use crate::publisher::subscriptions::Subscriptions;
+use crate::reports::follower::{PageRequest, ReportSink};
 use crate::reports::{AccountReport, AssetBalance, Execution, Fill, FundsDirection, ReportBody, Stamp};
+use crate::request::refusal;
 use crate::wire_encode::reports::{self, Units};
 
 /// See the module.
@@ -22,6 +24,10 @@ use crate::wire_encode::reports::{self, Units};
 pub(super) struct PrivateReports {
     /// Each account's last count.
     counts: HashMap<AccountId, u64>,
+    /// Where reports are kept, if they are.
+    pub(super) sink: Option<ReportSink>,
+    /// What the command changed of balances; kept for its room.
+    changed: Vec<(AccountId, AssetBalance)>,
 }
 
 /// Who is told.
@@ -48,16 +54,13 @@ impl PrivateReports {
         outgoing: &mut Outgoing,
     ) {
         self.counts.insert(report.account, report.report_sequence);
+        if let Some(sink) = &mut self.sink {
+            sink.push(report);
+        }
         if audience == Audience::Listening {
             outgoing.report(report.account, |out| reports::report(report, units, out));
         }
     }
-}
-
-/// What a command changed of an account's balances.
-pub(super) fn position(changed: &[(AccountId, AssetId)], accounts: &AccountState) -> Vec<AssetBalance> {
-    let balances = changed.iter().map(|(account, asset)| (*asset, accounts.balance(*account, *asset)));
-    balances.map(|(asset, balance)| AssetBalance { asset, balance }).collect()
 }
 
 impl Publisher {
@@ -82,21 +85,80 @@ impl Publisher {
         self.private.tell(&report, audience, units, &mut self.outgoing);
     }
 
-    /// One position report for each account whose balances changed and that listens, behind its other reports.
+    /// The command is through: one position report for each account whose balances changed and that listens, behind its
+    /// other reports; the report log is told of all of them.
     pub(super) fn tell_positions(&mut self, stamp: Stamp) {
-        let mut changed = std::mem::take(&mut self.outgoing.changed_balances);
-        changed.sort_unstable();
-        changed.dedup();
+        self.outgoing.changed_balances.sort_unstable();
+        self.outgoing.changed_balances.dedup();
+        let mut changed = std::mem::take(&mut self.private.changed);
+        changed.extend(self.outgoing.changed_balances.drain(..).map(|(account, asset)| {
+            let balance = self.accounts.balance(account, asset);
+            (account, AssetBalance { asset, balance })
+        }));
+        if let Some(sink) = &mut self.private.sink {
+            sink.end_command(stamp, &changed);
+        }
         for of_account in changed.chunk_by(|left, right| left.0 == right.0) {
             let account = of_account[0].0;
             if audience(&self.subscriptions, account) == Audience::Listening {
-                let position = position(of_account, &self.accounts);
                 let place = (self.private.last(account), stamp);
-                self.outgoing.report(account, |out| reports::account_position(&position, &self.assets, place, out));
+                let position = of_account.iter().map(|(_, balance)| balance);
+                self.outgoing.report(account, |out| reports::account_position(position, &self.assets, place, out));
             }
         }
         changed.clear();
-        self.outgoing.changed_balances = changed;
+        self.private.changed = changed;
+    }
+
+    /// Keeps all private reports in a log from here on; those of commands that it has already are passed over.
+    #[must_use]
+    pub fn with_report_log(mut self, sink: ReportSink) -> Self {
+        self.private.sink = Some(sink);
+        self
+    }
+
+    /// Hands reports over that have waited long enough; at the end of all, whatever there is.
+    pub fn hand_over_reports(&mut self, now: Timestamp) {
+        if let Some(sink) = &mut self.private.sink
+            && sink.due().is_some_and(|due| due <= now)
+        {
+            sink.hand_over();
+        }
+    }
+
+    /// The start is over: nothing waits for the report log any more.
+    pub(super) fn begin_live(&mut self) {
+        self.private.sink.iter_mut().for_each(ReportSink::go_live);
+    }
+
+    /// When the publisher's thread has something to do again, if nothing comes before.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        let reports = self.private.sink.as_ref().and_then(ReportSink::due);
+        self.next_timeout().into_iter().chain(reports).min()
+    }
+
+    /// A client wants to be told again what it missed, and then everything.
+    pub(super) fn resume(&mut self, wanted: PageRequest) {
+        let PageRequest { account, from, subscription, .. } = wanted;
+        let through = self.private.last(account);
+        let Some(sink) = &mut self.private.sink else {
+            return wanted.handle.answer(Err(refusal::unsupported_operation()));
+        };
+        if from > through {
+            return wanted.handle.answer(Err(refusal::invalid_value("fromSeq")));
+        }
+        match self.subscriptions.subscribe_account(account, subscription, &wanted.handle.session) {
+            Ok(()) => sink.ask(PageRequest { through, ..wanted }),
+            Err(_) => wanted.handle.answer(Err(too_many_subscriptions())),
+        }
+    }
+
+    /// The next part of what a client missed.
+    pub(super) fn next_reports(&mut self, wanted: PageRequest) {
+        match &mut self.private.sink {
+            Some(sink) => sink.ask(wanted),
+            None => wanted.handle.answer(Err(refusal::unsupported_operation())),
+        }
     }
 }
 

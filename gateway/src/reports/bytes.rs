@@ -39,7 +39,7 @@ pub fn encode(report: &AccountReport<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends a report's position.
-pub fn encode_position(position: &[AssetBalance], out: &mut Vec<u8>) {
+pub fn encode_position<'a>(position: impl ExactSizeIterator<Item = &'a AssetBalance>, out: &mut Vec<u8>) {
     put(position.len() as u64, out);
     for AssetBalance { asset, balance } in position {
         put(u64::from(asset.0), out);
@@ -449,7 +449,7 @@ mod tests {
     fn bytes_of(report: &AccountReport<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         encode(report, &mut out);
-        encode_position(&report.position, &mut out);
+        encode_position(report.position.iter(), &mut out);
         out
     }
 

@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use lakh_engine::ids::{AccountId, Sequence};
 
-use super::AccountReport;
 use super::bytes;
 use super::segment::{FRAME, OpenSegment, Place, SealedSegment, file_name, number_of, seal_frame, unframe};
+use super::{AccountReport, AssetBalance};
 
 /// Where the log is and how much it keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,17 +58,31 @@ pub struct ReportChunk {
 impl ReportChunk {
     /// Appends a report; those of one command stand in one chunk, and an account's last has its position.
     pub fn push(&mut self, report: &AccountReport<'_>) {
+        let mut encoded = Vec::with_capacity(192);
+        bytes::encode(report, &mut encoded);
+        let changed: Vec<_> = report.position.iter().map(|one| (report.account, *one)).collect();
+        self.push_encoded((report.account, report.report_sequence, report.stamp.sequence), &encoded, &changed);
+    }
+
+    /// Appends a report that is encoded but for its position.
+    pub(super) fn push_encoded(
+        &mut self,
+        (account, report_sequence, sequence): (AccountId, u64, Sequence),
+        report: &[u8],
+        position: &[(AccountId, AssetBalance)],
+    ) {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(&[0; FRAME]);
-        bytes::encode(report, &mut self.bytes);
-        bytes::encode_position(&report.position, &mut self.bytes);
+        self.bytes.extend_from_slice(report);
+        bytes::encode_position(position.iter().map(|(_, balance)| balance), &mut self.bytes);
         seal_frame(&mut self.bytes[begin..]);
-        self.entries.push(ChunkEntry {
-            account: report.account,
-            report_sequence: report.report_sequence,
-            sequence: report.stamp.sequence,
-            end: u32::try_from(self.bytes.len()).expect("a chunk is far smaller than 4 GiB"),
-        });
+        let end = u32::try_from(self.bytes.len()).expect("a chunk is far smaller than 4 GiB");
+        self.entries.push(ChunkEntry { account, report_sequence, sequence, end });
+    }
+
+    /// Reports that it has.
+    pub const fn report_count(&self) -> u64 {
+        self.entries.len() as u64
     }
 
     /// Bytes that it has.

@@ -10,6 +10,7 @@
 //! Bounds: a report has at most [`bytes::MAX_REPORT`] bytes; balances by the engine's assets (at most 64).
 
 pub mod bytes;
+pub mod follower;
 pub mod log;
 #[cfg(test)]
 mod log_tests;

@@ -127,8 +127,8 @@ pub fn execution_report(
 }
 
 /// `outboundAccountPosition`: the balances of one account that a command changed, behind the report that has this count.
-pub fn account_position(
-    position: &[AssetBalance],
+pub fn account_position<'a>(
+    position: impl Iterator<Item = &'a AssetBalance>,
     assets: &[AssetSpec],
     (report_sequence, stamp): (u64, Stamp),
     out: &mut Vec<u8>,
