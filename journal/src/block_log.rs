@@ -1,8 +1,16 @@
-//! The chain of blocks on disk, as the durability thread extends it: write, head, seal, rotate, sync behind.
+//! The chain of blocks on disk, as the durability worker extends it: write, prove, seal, rotate, sync behind.
 //!
-//! Invariants: a block is written once; its head is written only after the block is on stable storage; a segment gets
-//! its name only after its headers are on stable storage and the segment before it is sealed; after the first error
-//! the value is dropped without another write or sync (its owner sees to that).
+//! A block that fails later was either torn by a crash, or was whole and has been damaged since. What tells the two
+//! apart is the *proof* that it was written: something else on stable storage, begun after its write had completed. The
+//! next block is such a proof (its header names the newest block that was on stable storage when it was sealed), and
+//! so is a head. While records wait, the next block is the cheaper one: it has to be written anyway, so each block costs
+//! one write and not two. When nothing waits, and at least every [`BLOCKS_A_HEAD`] blocks, a head is written. The first
+//! block of each segment gets its head at once, so that a segment that is lost as a whole is missed.
+//!
+//! Invariants: a block is written once; a proof is begun only after its block is on stable storage; at the level `sync`
+//! nothing is announced before its proof is on stable storage, too; a segment gets its name only after its headers are
+//! on stable storage and the segment before it is sealed; after the first error the value is dropped without another
+//! write or sync (its owner sees to that).
 //!
 //! Rotation, and what a crash between its steps leaves: 1 footer of the old segment (crash: sealed last segment, the
 //! next opening starts a new one) · 2 header into the spare (crash: a spare with a stale header, overwritten when it
@@ -10,7 +18,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::block::{BLOCK_HEADER_BYTES, BlockFlags, BlockHeader, ChainTail};
 use crate::bytes::{AlignedBuffer, PAGE};
@@ -20,12 +27,15 @@ use crate::segment::{FOOTER_BYTES, SEGMENT_HEADERS_BYTES, SegmentHeader, Segment
 use crate::segment_maker::SegmentMaker;
 use crate::storage::{Access, Storage, StorageFile, whole};
 use crate::watch::{Shared, StateNote};
-use crate::{Durability, JournalError, JournalOptions};
+use crate::{Durability, JournalError, JournalOptions, Labour};
 
 /// At the level `async`: the longest time, and the most bytes, between a write and its sync. A tenth of a second
 /// bounds what power loss takes; 16 MiB bound how long one sync stalls acknowledgements.
-pub(crate) const SYNC_BEHIND: Duration = Duration::from_millis(100);
+const SYNC_BEHIND_NS: u64 = 100_000_000;
 const SYNC_BEHIND_BYTES: u64 = 16 << 20;
+/// Blocks of which at least one gets a head although others follow: what a disk that loses a whole run of the newest
+/// blocks could take unnoticed is less than that. One write more in sixteen.
+pub(crate) const BLOCKS_A_HEAD: u64 = 16;
 
 /// The segment that takes blocks.
 pub(crate) struct ActiveSegment<F> {
@@ -46,9 +56,14 @@ pub(crate) struct BlockContent {
     pub(crate) note: Option<StateNote>,
 }
 
+/// A random number that no earlier segment or ring has.
+pub(crate) fn random_nonce<S: Storage>(storage: &S) -> Result<u64, JournalError> {
+    storage.random().map_err(JournalError::io("read random bytes for", "a nonce".as_ref()))
+}
+
 /// What has been written but not yet synced at the level `async`.
 struct Unsynced {
-    since: Instant,
+    since_ns: u64,
     bytes: u64,
     newest: BlockHeader,
 }
@@ -74,25 +89,19 @@ pub(crate) struct BlockLog<S: Storage> {
     heads: HeadFile<S::File>,
     buffer: AlignedBuffer,
     block_bytes_max: usize,
+    /// Last sequence on stable storage.
     committed_sequence: u64,
+    /// Newest block on stable storage.
     durable_block: u64,
+    /// At the level `sync`: the newest block, on stable storage and without a proof.
+    unproven: Option<BlockHeader>,
+    /// Newest block that has a head.
+    headed_block: u64,
+    /// At the level `async`.
     unsynced: Option<Unsynced>,
-    maker: SegmentMaker,
+    maker: SegmentMaker<S>,
     // Last: the directory is unlocked when nothing touches it any more, the maker's thread included.
     _lock: S::Lock,
-}
-
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A random number that no earlier segment has.
-pub(crate) fn random_nonce() -> Result<u64, JournalError> {
-    let mut bytes = [0; 8];
-    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    filled.map_err(|error| JournalError::io("read random bytes for", "a nonce".as_ref())(error.into()))?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 impl<S: Storage> BlockLog<S> {
@@ -102,14 +111,17 @@ impl<S: Storage> BlockLog<S> {
         options: &JournalOptions,
         start: LogStart<S>,
         shared: Arc<Shared>,
+        labour: Labour,
     ) -> Result<Self, JournalError> {
-        let maker = SegmentMaker::start(storage.clone(), options, start.next_segment, shared)?;
+        let maker = SegmentMaker::start(storage.clone(), options, start.next_segment, shared, labour)?;
         let block_bytes_max = options.block_bytes_max();
         Ok(Self {
             storage,
             options: options.clone(),
             committed_sequence: start.chain.sequence,
             durable_block: start.chain.block,
+            unproven: None,
+            headed_block: start.chain.block,
             term: start.chain.term,
             chain: start.chain,
             active: start.active,
@@ -133,9 +145,20 @@ impl<S: Storage> BlockLog<S> {
         &self.chain
     }
 
-    /// When the sync behind is due; `None` if everything is synced.
-    pub(crate) fn sync_due(&self) -> Option<Instant> {
-        self.unsynced.as_ref().map(|unsynced| unsynced.since + SYNC_BEHIND)
+    /// Number of the newest block whose records may be acknowledged at the configured level.
+    pub(crate) fn acknowledged_block(&self) -> u64 {
+        self.chain.block - u64::from(self.unproven.is_some())
+    }
+
+    /// Nanoseconds until the sync behind is due; `None` if everything is synced.
+    pub(crate) fn sync_due_in_ns(&self) -> Option<u64> {
+        let due_ns = self.unsynced.as_ref()?.since_ns + SYNC_BEHIND_NS;
+        Some(due_ns.saturating_sub(self.storage.elapsed_ns()))
+    }
+
+    /// Makes the next segment ahead, where nobody else does; whether there was anything to do.
+    pub(crate) fn make_spare(&mut self) -> Result<bool, JournalError> {
+        self.maker.make_ahead()
     }
 
     /// Begins a new term with an empty block that is on stable storage, at every level, before any input is taken.
@@ -149,11 +172,11 @@ impl<S: Storage> BlockLog<S> {
             note: None,
         };
         self.write(&content)?;
-        self.sync_behind()
+        self.settle()
     }
 
-    /// Seals and writes the block whose records stand in the payload buffer. On return it is durable at the
-    /// configured level.
+    /// Seals and writes the block whose records stand in the payload buffer. On return it is on stable storage at the
+    /// level `sync`; whether it may be acknowledged, [`Self::acknowledged_block`] tells.
     pub(crate) fn write(&mut self, content: &BlockContent) -> Result<(BlockHeader, Place), JournalError> {
         let block_bytes = (BLOCK_HEADER_BYTES + content.payload_bytes).next_multiple_of(PAGE) as u64;
         let fits = |active: &ActiveSegment<S::File>| active.offset + block_bytes <= active.header.blocks_end();
@@ -180,10 +203,22 @@ impl<S: Storage> BlockLog<S> {
             term: header.term,
         };
         match self.options.durability {
-            Durability::Sync => self.committed(&header)?,
+            Durability::Sync => {
+                self.note_stable(&header);
+                // It proves the block before it. Its own proof is the next one, unless a head is due.
+                self.unproven = Some(header);
+                let begins_segment = header.number == self.first_block_of_segment();
+                if begins_segment || header.number >= self.headed_block + BLOCKS_A_HEAD {
+                    self.prove()?;
+                }
+            }
             Durability::Async => self.note_unsynced(header),
         }
         Ok((header, place))
+    }
+
+    fn first_block_of_segment(&self) -> u64 {
+        self.active.as_ref().map_or(0, |active| active.header.first_block)
     }
 
     fn next_header(&self, content: &BlockContent) -> BlockHeader {
@@ -199,7 +234,7 @@ impl<S: Storage> BlockLog<S> {
             nonce: active.header.nonce,
             term: self.term,
             index: self.chain.block + 1,
-            sealed_at_ns: now_ns(),
+            sealed_at_ns: self.storage.wall_ns(),
             committed_sequence: self.committed_sequence,
             state_sequence: content.note.map_or(0, |note| note.sequence),
             state_hash: content.note.map_or([0; 32], |note| note.state_hash),
@@ -210,17 +245,28 @@ impl<S: Storage> BlockLog<S> {
         }
     }
 
-    /// The block of `header` is on stable storage: write its head.
-    fn committed(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
-        self.heads.write(header)?;
+    fn note_stable(&mut self, header: &BlockHeader) {
         self.committed_sequence = header.last_sequence();
         self.durable_block = header.number;
+    }
+
+    /// Writes the head of the newest block if it has no proof; whether it had none. Nothing to do at the level `async`.
+    pub(crate) fn prove(&mut self) -> Result<bool, JournalError> {
+        let Some(header) = self.unproven.take() else { return Ok(false) };
+        self.write_head(&header)?;
+        Ok(true)
+    }
+
+    /// The block of `header` is on stable storage, and its head says so.
+    fn write_head(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
+        self.heads.write(header)?;
+        self.headed_block = header.number;
         Ok(())
     }
 
     fn note_unsynced(&mut self, header: BlockHeader) {
-        let unsynced =
-            self.unsynced.get_or_insert_with(|| Unsynced { since: Instant::now(), bytes: 0, newest: header });
+        let since_ns = self.storage.elapsed_ns();
+        let unsynced = self.unsynced.get_or_insert(Unsynced { since_ns, bytes: 0, newest: header });
         unsynced.bytes += u64::from(header.block_bytes);
         unsynced.newest = header;
     }
@@ -228,8 +274,14 @@ impl<S: Storage> BlockLog<S> {
     /// Syncs if the bounds of the level `async` ask for it. Called after the newest block has been announced, so that
     /// its own acknowledgement does not wait for the sync.
     pub(crate) fn sync_if_due(&mut self) -> Result<(), JournalError> {
-        let due = |unsynced: &Unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES || unsynced.since.elapsed() >= SYNC_BEHIND;
-        if self.unsynced.as_ref().is_some_and(due) { self.sync_behind() } else { Ok(()) }
+        let many = self.unsynced.as_ref().is_some_and(|unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES);
+        if many || self.sync_due_in_ns() == Some(0) { self.sync_behind() } else { Ok(()) }
+    }
+
+    /// Everything written is on stable storage and proven when this returns, at every level.
+    pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
+        self.prove()?;
+        self.sync_behind()
     }
 
     /// Syncs what has been written, and writes the newest block's head. Nothing to do at the level `sync`.
@@ -237,7 +289,9 @@ impl<S: Storage> BlockLog<S> {
         let Some(unsynced) = self.unsynced.take() else { return Ok(()) };
         let active = self.active.as_ref().expect("unsynced blocks are in the active segment");
         active.file.sync().map_err(JournalError::io("sync", &active.path))?;
-        self.committed(&unsynced.newest)
+        self.write_head(&unsynced.newest)?;
+        self.note_stable(&unsynced.newest);
+        Ok(())
     }
 
     /// Seals the active segment, if there is one, and starts the next.
@@ -248,12 +302,12 @@ impl<S: Storage> BlockLog<S> {
             exchange_id: self.options.exchange_id,
             shard: self.options.shard,
             node: self.options.node,
-            nonce: random_nonce()?,
+            nonce: random_nonce(&self.storage)?,
             index: self.next_segment,
             segment_bytes: self.options.segment_bytes,
             first_block: self.chain.block + 1,
             first_sequence: self.chain.sequence + 1,
-            created_at_ns: now_ns(),
+            created_at_ns: self.storage.wall_ns(),
             previous_timestamp_ns: self.chain.timestamp_ns,
             previous_hash: self.chain.hash,
             schema_hash: self.options.schema_hash,

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! sequencer ── append, publish ──▶ ring (shared memory) ──▶ thread "journal": block = one group commit, one write
-//!                                    │                        ├─ active segment, then heads ─▶ DurabilityWatch
+//!                                    │                        ├─ block, then next block or head ─▶ DurabilityWatch
 //!                                    └─ Follower (any process) └─ rotation ◀── thread "journal-segments": the next one
 //! segments ──▶ JournalReader, verify, recovery at the next open
 //! ```
@@ -54,4 +54,5 @@ pub use record::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Recor
 pub use recovery::{RecoveryOutcome, RecoveryReport};
 pub use segment::FORMAT_MAJOR;
 pub use watch::DurabilityWatch;
-pub use writer::{JournalWriter, open, open_with};
+pub(crate) use writer::Labour;
+pub use writer::{JournalStepper, JournalWriter, Step, open, open_stepped, open_with};
