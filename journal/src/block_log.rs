@@ -1,11 +1,15 @@
-//! The chain of blocks on disk, as the durability worker extends it: write, prove, seal, rotate, sync behind.
+//! The chain of blocks on disk, as the durability worker extends it: stage, write, prove, seal, rotate, sync behind.
+//!
+//! Blocks are staged one behind the other and written in one go, as many as there are and [`GROUP_BYTES`] hold: a disk
+//! takes 64 KiB and 1 MiB in about the same time, so a backlog that one block a write could not work off is gone at once.
 //!
 //! A block that fails later was either torn by a crash, or was whole and has been damaged since. What tells the two
 //! apart is the *proof* that it was written: something else on stable storage, begun after its write had completed. The
 //! next block is such a proof (its header names the newest block that was on stable storage when it was sealed), and
-//! so is a head. While records wait, the next block is the cheaper one: it has to be written anyway, so each block costs
-//! one write and not two. When nothing waits, and at least every [`BLOCKS_A_HEAD`] blocks, a head is written. The first
-//! block of each segment gets its head at once, so that a segment that is lost as a whole is missed.
+//! so is a head. While records wait, the next block is the cheaper one: it has to be written anyway, so blocks cost one
+//! write and not two. When nothing waits, and at least every [`WRITES_A_HEAD`] writes, a head is written. The first block
+//! of each segment gets its head at once, so that a segment that is lost as a whole is missed. Blocks of one write do not
+//! prove each other: they were in flight together, and their headers say so.
 //!
 //! Invariants: a block is written once; a proof is begun only after its block is on stable storage; at the level `sync`
 //! nothing is announced before its proof is on stable storage, too; a segment gets its name only after its headers are
@@ -16,6 +20,7 @@
 //! next opening starts a new one) · 2 header into the spare (crash: a spare with a stale header, overwritten when it
 //! is used) · 3 rename · 4 sync of the directory (crash before it: as after 2).
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,9 +38,11 @@ use crate::{Durability, JournalError, JournalOptions, Labour};
 /// bounds what power loss takes; 16 MiB bound how long one sync stalls acknowledgements.
 const SYNC_BEHIND_NS: u64 = 100_000_000;
 const SYNC_BEHIND_BYTES: u64 = 16 << 20;
-/// Blocks of which at least one gets a head although others follow: what a disk that loses a whole run of the newest
-/// blocks could take unnoticed is less than that. One write more in sixteen.
-pub(crate) const BLOCKS_A_HEAD: u64 = 16;
+/// Writes of which at least one is followed by a head although others wait: what a disk that loses a whole run of the
+/// newest blocks could take unnoticed is less than that. One small write more in sixteen.
+const WRITES_A_HEAD: u32 = 16;
+/// Bytes of one write at most: what a call to the storage may move.
+const GROUP_BYTES: usize = 1 << 20;
 
 /// The segment that takes blocks.
 pub(crate) struct ActiveSegment<F> {
@@ -87,7 +94,12 @@ pub(crate) struct BlockLog<S: Storage> {
     active: Option<ActiveSegment<S::File>>,
     next_segment: u64,
     heads: HeadFile<S::File>,
+    /// Blocks that are staged and not yet written.
     buffer: AlignedBuffer,
+    staged: Range<usize>,
+    /// The last of them, and where in the segment the first of them goes.
+    newest_staged: Option<BlockHeader>,
+    staged_at: u64,
     block_bytes_max: usize,
     /// Last sequence on stable storage.
     committed_sequence: u64,
@@ -95,8 +107,10 @@ pub(crate) struct BlockLog<S: Storage> {
     durable_block: u64,
     /// At the level `sync`: the newest block, on stable storage and without a proof.
     unproven: Option<BlockHeader>,
-    /// Newest block that has a head.
-    headed_block: u64,
+    /// Newest block that has a proof; at the level `async` the newest one that is written.
+    acknowledged_block: u64,
+    /// Writes since the last head.
+    writes_without_head: u32,
     /// At the level `async`.
     unsynced: Option<Unsynced>,
     maker: SegmentMaker<S>,
@@ -121,13 +135,17 @@ impl<S: Storage> BlockLog<S> {
             committed_sequence: start.chain.sequence,
             durable_block: start.chain.block,
             unproven: None,
-            headed_block: start.chain.block,
+            acknowledged_block: start.chain.block,
+            writes_without_head: 0,
             term: start.chain.term,
             chain: start.chain,
             active: start.active,
             next_segment: start.next_segment,
             heads: start.heads,
-            buffer: AlignedBuffer::new(block_bytes_max),
+            buffer: AlignedBuffer::new(GROUP_BYTES),
+            staged: 0..0,
+            newest_staged: None,
+            staged_at: 0,
             block_bytes_max,
             unsynced: None,
             maker,
@@ -135,9 +153,15 @@ impl<S: Storage> BlockLog<S> {
         })
     }
 
-    /// Where the records of the next block are to be put.
+    /// Whether one more block of the largest size can be staged.
+    pub(crate) fn has_room(&self) -> bool {
+        self.staged.end + self.block_bytes_max <= GROUP_BYTES
+    }
+
+    /// Where the records of the next block are to be put. There is room for it.
     pub(crate) fn payload_buffer(&mut self) -> &mut [u8] {
-        &mut self.buffer.as_mut_slice()[BLOCK_HEADER_BYTES..self.block_bytes_max]
+        let start = self.staged.end;
+        &mut self.buffer.as_mut_slice()[start + BLOCK_HEADER_BYTES..start + self.block_bytes_max]
     }
 
     /// The chain behind the last block.
@@ -147,7 +171,7 @@ impl<S: Storage> BlockLog<S> {
 
     /// Number of the newest block whose records may be acknowledged at the configured level.
     pub(crate) fn acknowledged_block(&self) -> u64 {
-        self.chain.block - u64::from(self.unproven.is_some())
+        self.acknowledged_block
     }
 
     /// Nanoseconds until the sync behind is due; `None` if everything is synced.
@@ -171,30 +195,32 @@ impl<S: Storage> BlockLog<S> {
             flags: BlockFlags::EPOCH | flags,
             note: None,
         };
-        self.write(&content)?;
+        self.stage(&content)?;
+        self.write_staged()?;
         self.settle()
     }
 
-    /// Seals and writes the block whose records stand in the payload buffer. On return it is on stable storage at the
-    /// level `sync`; whether it may be acknowledged, [`Self::acknowledged_block`] tells.
-    pub(crate) fn write(&mut self, content: &BlockContent) -> Result<(BlockHeader, Place), JournalError> {
+    /// Seals the block whose records stand in the payload buffer behind those that are staged. Where the segment has no
+    /// room for it, they are written and the next segment begins.
+    pub(crate) fn stage(&mut self, content: &BlockContent) -> Result<(BlockHeader, Place), JournalError> {
         let block_bytes = (BLOCK_HEADER_BYTES + content.payload_bytes).next_multiple_of(PAGE) as u64;
         let fits = |active: &ActiveSegment<S::File>| active.offset + block_bytes <= active.header.blocks_end();
         if !self.active.as_ref().is_some_and(fits) {
+            self.write_blocks()?;
             self.rotate()?;
         }
         let mut header = self.next_header(content);
-        let size = header.seal(self.buffer.as_mut_slice(), content.payload_bytes);
-        let bytes = &self.buffer.as_slice()[..size];
+        let place_in_buffer = self.staged.end;
+        let size = header.seal(&mut self.buffer.as_mut_slice()[place_in_buffer..], content.payload_bytes);
         let active = self.active.as_mut().expect("rotation has made a segment");
-        let written = match self.options.durability {
-            Durability::Sync => active.file.write_durable(bytes, active.offset),
-            Durability::Async => active.file.write_at(bytes, active.offset),
-        };
-        written.and_then(|count| whole(count, size)).map_err(JournalError::io("write", &active.path))?;
         let place = Place { segment: active.header.index, offset: active.offset };
+        if self.staged.is_empty() {
+            self.staged_at = place.offset;
+        }
         active.tally.add(&header, active.offset);
         active.offset += size as u64;
+        self.staged.end += size;
+        self.newest_staged = Some(header);
         self.chain = ChainTail {
             block: header.number,
             hash: header.hash,
@@ -202,23 +228,43 @@ impl<S: Storage> BlockLog<S> {
             timestamp_ns: content.last_timestamp_ns,
             term: header.term,
         };
-        match self.options.durability {
-            Durability::Sync => {
-                self.note_stable(&header);
-                // It proves the block before it. Its own proof is the next one, unless a head is due.
-                self.unproven = Some(header);
-                let begins_segment = header.number == self.first_block_of_segment();
-                if begins_segment || header.number >= self.headed_block + BLOCKS_A_HEAD {
-                    self.prove()?;
-                }
-            }
-            Durability::Async => self.note_unsynced(header),
-        }
         Ok((header, place))
     }
 
-    fn first_block_of_segment(&self) -> u64 {
-        self.active.as_ref().map_or(0, |active| active.header.first_block)
+    /// Writes what is staged. On return it is on stable storage at the level `sync`; what may be acknowledged,
+    /// [`Self::acknowledged_block`] tells.
+    pub(crate) fn write_staged(&mut self) -> Result<(), JournalError> {
+        self.write_blocks()?;
+        self.staged = 0..0;
+        Ok(())
+    }
+
+    fn write_blocks(&mut self) -> Result<(), JournalError> {
+        let Some(newest) = self.newest_staged.take() else { return Ok(()) };
+        let bytes = &self.buffer.as_slice()[self.staged.clone()];
+        let active = self.active.as_ref().expect("staged blocks have a segment");
+        let written = match self.options.durability {
+            Durability::Sync => active.file.write_durable(bytes, self.staged_at),
+            Durability::Async => active.file.write_at(bytes, self.staged_at),
+        };
+        written.and_then(|count| whole(count, bytes.len())).map_err(JournalError::io("write", &active.path))?;
+        let begins_segment = self.staged_at == SEGMENT_HEADERS_BYTES;
+        let byte_count = bytes.len() as u64;
+        self.staged.start = self.staged.end;
+        if self.options.durability == Durability::Async {
+            self.acknowledged_block = newest.number;
+            self.note_unsynced(newest, byte_count);
+            return Ok(());
+        }
+        // The headers just written name this block as the newest one on stable storage: that is the proof.
+        self.acknowledged_block = self.durable_block;
+        self.note_stable(&newest);
+        self.unproven = Some(newest);
+        self.writes_without_head += 1;
+        if begins_segment || self.writes_without_head >= WRITES_A_HEAD {
+            self.prove()?;
+        }
+        Ok(())
     }
 
     fn next_header(&self, content: &BlockContent) -> BlockHeader {
@@ -254,21 +300,22 @@ impl<S: Storage> BlockLog<S> {
     pub(crate) fn prove(&mut self) -> Result<bool, JournalError> {
         let Some(header) = self.unproven.take() else { return Ok(false) };
         self.write_head(&header)?;
+        self.acknowledged_block = header.number;
         Ok(true)
     }
 
     /// The block of `header` is on stable storage, and its head says so.
     fn write_head(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
         self.heads.write(header)?;
-        self.headed_block = header.number;
+        self.writes_without_head = 0;
         Ok(())
     }
 
-    fn note_unsynced(&mut self, header: BlockHeader) {
+    fn note_unsynced(&mut self, newest: BlockHeader, bytes: u64) {
         let since_ns = self.storage.elapsed_ns();
-        let unsynced = self.unsynced.get_or_insert(Unsynced { since_ns, bytes: 0, newest: header });
-        unsynced.bytes += u64::from(header.block_bytes);
-        unsynced.newest = header;
+        let unsynced = self.unsynced.get_or_insert(Unsynced { since_ns, bytes: 0, newest });
+        unsynced.bytes += bytes;
+        unsynced.newest = newest;
     }
 
     /// Syncs if the bounds of the level `async` ask for it. Called after the newest block has been announced, so that

@@ -1,12 +1,13 @@
 //! The durability worker: takes published records from the ring, writes them as blocks, announces them as durable.
 //!
-//! Adaptive group commit without a timer: when a write ends, whatever has been published since is sealed, at most one
-//! block. A block is announced when it may be acknowledged, which at the level `sync` is one write later than its own
+//! Adaptive group commit without a timer: when a write ends, whatever has been published since is sealed and written in
+//! one go, as blocks of at most 64 KiB, at most 1 MiB together. A block is announced when it may be acknowledged, which at the level `sync` is one write later than its own
 //! (see [`crate::block_log`]). [`DurabilityWorker::turn`] is one write at most; [`DurabilityWorker::run`] is the thread
 //! "journal" around it, which sleeps when there is nothing to do and never spins, and [`crate::JournalStepper`] is a
 //! hand that turns it. Any error, a panic included, stops the journal for good: the reason is kept, waiters are woken,
 //! and nothing is written or synced afterwards.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,8 +27,8 @@ pub(crate) struct DurabilityWorker<S: Storage> {
     position: u64,
     notes_taken: u64,
     note: Option<StateNote>,
-    /// The newest block, while it may not be announced.
-    waiting: Option<Written>,
+    /// Blocks that may not be announced yet: those of the last write and of this one.
+    waiting: VecDeque<Written>,
 }
 
 /// A block that is written.
@@ -65,7 +66,7 @@ impl Drop for StopOnPanic {
 
 impl<S: Storage> DurabilityWorker<S> {
     pub(crate) fn new(log: BlockLog<S>, ring: Arc<Ring>, shared: Arc<Shared>) -> Self {
-        Self { log, ring, shared, position: 0, notes_taken: 0, note: None, waiting: None }
+        Self { log, ring, shared, position: 0, notes_taken: 0, note: None, waiting: VecDeque::new() }
     }
 
     /// Runs until the writer closes or an error stops the journal.
@@ -91,7 +92,7 @@ impl<S: Storage> DurabilityWorker<S> {
         self.shared.stop(&error.to_string());
     }
 
-    /// One block, one head or one sync, whatever comes next.
+    /// One write of blocks, one head or one sync, whatever comes next.
     pub(crate) fn turn(&mut self) -> Result<Turn, JournalError> {
         // Read before looking for work: what was published before the closing is then seen.
         let closing = self.shared.closing.load(Ordering::SeqCst);
@@ -119,12 +120,21 @@ impl<S: Storage> DurabilityWorker<S> {
         self.log.make_spare()
     }
 
-    /// Writes one block of what is published; `false` if there was nothing.
+    /// Writes what is published, as much as one write takes; `false` if there was nothing.
     fn pump(&mut self) -> Result<bool, JournalError> {
         let published = self.ring.published();
         if published == self.position {
             return Ok(false);
         }
+        while self.position < published && self.log.has_room() {
+            self.stage_block(published)?;
+        }
+        self.log.write_staged()?;
+        self.announce();
+        Ok(true)
+    }
+
+    fn stage_block(&mut self, published: u64) -> Result<(), JournalError> {
         let batch = self.ring.take(self.position, published, self.log.payload_buffer());
         assert!(batch.count > 0, "a record of the largest size fits into a block");
         assert_eq!(batch.first_sequence, self.log.chain().sequence + 1, "the writer is gapless");
@@ -136,22 +146,24 @@ impl<S: Storage> DurabilityWorker<S> {
             flags: 0,
             note: self.take_note(last_sequence),
         };
-        let (header, place) = self.log.write(&content)?;
+        let (header, place) = self.log.stage(&content)?;
         self.position = batch.end;
-        self.announce();
-        self.waiting = Some(Written { header, batch, place });
-        self.announce();
-        Ok(true)
+        self.waiting.push_back(Written { header, batch, place });
+        Ok(())
     }
 
-    /// Announces the waiting block once it may be acknowledged.
+    /// Announces the blocks that may be acknowledged.
     fn announce(&mut self) {
         let acknowledged = self.log.acknowledged_block();
-        if let Some(Written { header, batch, place }) =
-            self.waiting.take_if(|waiting| waiting.header.number <= acknowledged)
+        let mut last_sequence = None;
+        while let Some(Written { header, batch, place }) =
+            self.waiting.pop_front_if(|waiting| waiting.header.number <= acknowledged)
         {
             self.ring.complete(&header, &batch, place);
-            self.shared.advance(header.last_sequence());
+            last_sequence = Some(header.last_sequence());
+        }
+        if let Some(sequence) = last_sequence {
+            self.shared.advance(sequence);
         }
     }
 

@@ -202,8 +202,7 @@ fn place(offset: u64) -> io::Result<usize> {
 impl SimulatedDisk {
     /// An empty disk; `seed` decides what faults keep.
     pub fn new(seed: u64) -> Self {
-        let state =
-            State { power: true, seed, time_ns: BEGIN_NS, history: vec![Names::new()], ..State::default() };
+        let state = State { power: true, seed, time_ns: BEGIN_NS, history: vec![Names::new()], ..State::default() };
         Self { state: Arc::new(Mutex::new(state)), resumed: Arc::default() }
     }
 

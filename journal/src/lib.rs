@@ -14,8 +14,8 @@
 //! no failed write or sync is tried again; nothing in the ring is evidence for recovery; no reader holds the writer
 //! up; no journal is silently shorter than what was acknowledged.
 //!
-//! Bounds: record 16 KiB, block 64 KiB, ring and segment as configured, one spare segment. The byte layouts stand in
-//! the modules and, as the authority, in `docs/journal_format.md`.
+//! Bounds: record 16 KiB, block 64 KiB, write 1 MiB, ring and segment as configured, one spare segment. The byte
+//! layouts stand in the modules and, as the authority, in `docs/journal_format.md`.
 
 #![deny(unsafe_code)]
 

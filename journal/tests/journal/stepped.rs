@@ -156,8 +156,47 @@ fn a_block_is_acknowledged_with_its_proof_and_not_before() {
         assert_eq!(bench.stepper.step(), Step::Worked);
     }
     let written = heads(&bench.disk) - before;
-    // One in 16 blocks, and the first block of each of the segments that 160 small blocks fill.
+    // After each 16 writes, and for the first block of each of the segments that 160 small blocks fill.
     assert!((10..=10 + 160 / 13 + 1).contains(&written), "{written}");
+}
+
+#[test]
+fn a_backlog_is_one_write_of_many_blocks_and_may_be_torn_anywhere() {
+    let roomy = JournalOptions { segment_bytes: 2 << 20, ring_bytes: 1 << 20, ..stepped(Durability::Sync) };
+    let (mut torn, mut reordered) = (0, 0);
+    for seed in 0..40 {
+        let disk = SimulatedDisk::new(seed);
+        let (mut writer, mut stepper, _) = open_stepped(disk.clone(), roomy.clone()).unwrap();
+        let append = |writer: &mut JournalWriter| {
+            let sequence = writer.last_sequence() + 1;
+            writer.append(header(sequence), &payload(sequence, usual_length(sequence))).unwrap();
+        };
+        append(&mut writer);
+        writer.publish();
+        while stepper.step() == Step::Worked {}
+        (0..2_000).for_each(|_| append(&mut writer));
+        writer.publish();
+        let before = disk.calls().len();
+        if seed > 0 {
+            disk.fail_at(before, Fault::PowerCut);
+        }
+        stepper.step();
+        assert_eq!(disk.calls().len() - before, 1, "2,000 records, some 360 KiB, are one write");
+        assert_eq!(writer.watch().durable_sequence(), 1, "blocks of one write do not prove each other");
+        if seed == 0 {
+            stepper.step();
+            assert_eq!(writer.watch().durable_sequence(), 2_001);
+            continue;
+        }
+        drop(stepper);
+        disk.power_cycle();
+        let (_, _, report) = open_stepped(disk, roomy.clone()).unwrap();
+        assert!((1..2_001).contains(&report.last_sequence), "some of the blocks, or none");
+        torn += u32::from(matches!(report.outcome, RecoveryOutcome::TornTail { .. }));
+        reordered += u32::from(matches!(report.outcome, RecoveryOutcome::ReorderedWrites { .. }));
+    }
+    println!("{torn} torn, {reordered} reordered");
+    assert!(reordered > 20, "mostly a later block is whole enough to be recognised");
 }
 
 #[test]
@@ -253,21 +292,21 @@ fn a_power_cut_inside_each_step_of_a_segments_life_and_of_its_recovery_is_surviv
     let calls = whole.calls();
     let steps: BTreeSet<String> = calls.iter().map(step_of).collect();
     for step in [
-        "create tmp",          // a spare, or `heads`
-        "allocate tmp",        // its room
-        "write_durable tmp",   // its zeros
+        "create tmp",        // a spare, or `heads`
+        "allocate tmp",      // its room
+        "write_durable tmp", // its zeros
         "sync tmp",
-        "rename tmp",          // to a spare
-        "write_durable lkn",   // the header into the spare
-        "rename lkn",          // to its final name
+        "rename tmp",        // to a spare
+        "write_durable lkn", // the header into the spare
+        "rename lkn",        // to its final name
         "sync_directory journal",
-        "write_durable lkj",   // blocks, and the footer that seals
+        "write_durable lkj", // blocks, and the footer that seals
         "write_durable heads",
-        "sync lkj",            // an opening
+        "sync lkj", // an opening
     ] {
         assert!(steps.contains(step), "{step} is not among {steps:?}");
     }
-    for index in 0..calls.len() {
+    for (index, call) in calls.iter().enumerate() {
         for round in 0..4 {
             let disk = SimulatedDisk::new((index * 8 + round) as u64);
             disk.fail_at(index, Fault::PowerCut);
@@ -280,7 +319,7 @@ fn a_power_cut_inside_each_step_of_a_segments_life_and_of_its_recovery_is_surviv
                 disk.cut_power();
                 disk.power_cycle();
             }
-            check(&disk, Durability::Sync, acknowledged, &format!("{} at call {index}", step_of(&calls[index])));
+            check(&disk, Durability::Sync, acknowledged, &format!("{} at call {index}", step_of(call)));
         }
     }
 }
