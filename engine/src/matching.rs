@@ -3,15 +3,16 @@
 //! The loop is short: look at the order that is next, decide how much, trade. Money moves inside [`Shard::settle`].
 
 use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
-use crate::ids::{AccountId, MarketId};
+use crate::ids::{AccountId, MarketId, OrderId};
 use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
-use crate::validate::{NewOrder, hold};
+use crate::validate::{NewOrder, Terms, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -20,27 +21,35 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         request: &PlaceOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let id = order_id(moment);
-        let mut taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
-        self.accept(&mut taker, events);
+        let terms = self.validate_order(&NewOrder::new(moment.now, account, request))?;
+        self.accept(order_id(moment), account, (request, &terms), events);
         Ok(())
     }
 
     /// Takes in an order that has passed every check.
-    pub(crate) fn accept(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
-        let report_sequence = self.accounts.next_report(taker.account);
-        events.push(Event::OrderAccepted(accepted(taker, report_sequence)));
+    #[inline(always)]
+    pub(crate) fn accept(
+        &mut self,
+        id: OrderId,
+        account: AccountId,
+        (request, terms): (&PlaceOrder, &Terms),
+        events: &mut Emitter<'_>,
+    ) {
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::OrderAccepted(accepted((id, account, report_sequence), request, terms)));
+        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
         match taker.order_type.waits() {
-            true => self.wait(taker),
-            false => self.execute(taker, events),
+            true => self.wait(&taker),
+            false => self.execute(&mut taker, events),
         }
         self.run_triggers(taker.market, events);
     }
 
     /// Trades an order whose turn it is; its rest goes on the book or is dropped.
-    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
+    #[inline(always)]
+    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) {
         if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
             self.drop_rest(taker, CancelReason::FillOrKill, events);
             return;
@@ -60,12 +69,14 @@ impl Shard {
     }
 
     /// Whether the rest of an order that has waited finds no room for its price any more.
+    #[inline(always)]
     fn lacks_level(&self, taker: &Taker) -> bool {
         let book = &self.markets[usize::from(taker.market.0)].book;
         taker.waited_in.is_some() && book.lacks_level_for(taker.side, taker.limit)
     }
 
     /// Gives back the slot of an order that has waited and is through.
+    #[inline(always)]
     fn leave(&mut self, taker: &Taker) {
         let Some(slot) = taker.waited_in else { return };
         let market = &mut self.markets[usize::from(taker.market.0)];
@@ -77,7 +88,8 @@ impl Shard {
     }
 
     /// The match loop.
-    fn match_taker(&mut self, taker: &mut Taker, events: &mut Vec<Event>) -> Stop {
+    #[inline(always)]
+    fn match_taker(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) -> Stop {
         loop {
             if taker.is_done() {
                 return Stop::Done;
@@ -114,16 +126,19 @@ impl Shard {
     }
 
     /// The slot of the order that trades next with the taker, if one is within its limit.
+    #[inline(always)]
     fn next_maker(&self, taker: &Taker) -> Option<u32> {
         self.markets[usize::from(taker.market.0)].book.first_within(taker.side.opposite(), taker.limit)
     }
 
     /// The resting order in a slot of the taker's market.
+    #[inline(always)]
     pub(crate) fn maker(&self, taker: &Taker, slot: u32) -> &RestingOrder {
         self.markets[usize::from(taker.market.0)].book.resting_order(slot)
     }
 
     /// How much trades with `remaining` lots at `price`: what both have, and for a budget what it reaches for.
+    #[inline]
     pub(crate) fn fill_quantity(&self, taker: &Taker, price: Ticks, remaining: Lots) -> Lots {
         let budget = match taker.wanted {
             Wanted::Quantity(quantity) => return quantity.min(remaining),
@@ -142,7 +157,8 @@ impl Shard {
     }
 
     /// One fill: money, book, events.
-    fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
+    #[inline]
+    fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Emitter<'_>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
             market.book.order(slot);
@@ -194,7 +210,7 @@ impl Shard {
     }
 
     /// Shows the next part of an order.
-    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         entry.book.refill(slot);
         let order = entry.book.order(slot);
@@ -262,13 +278,14 @@ impl Shard {
     }
 
     /// Puts what is left on the book and holds what it needs.
-    fn rest(&mut self, taker: &Taker, events: &mut Vec<Event>) {
+    #[inline(always)]
+    fn rest(&mut self, taker: &Taker, events: &mut Emitter<'_>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let remaining = taker.remaining();
         let asset = market.spec.held_asset(taker.side);
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
         match taker.waited_in {
-            None => market.insert(&resting(taker)),
+            None => market.insert(&resting(taker), taker.client_hash),
             Some(slot) => {
                 market.book.set_waiting(slot, taker.quantity, remaining);
                 market.book.rest_waiting(slot);
@@ -289,7 +306,7 @@ impl Shard {
     }
 
     /// Says that what is left of an incoming order is gone.
-    fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Vec<Event>) {
+    fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Emitter<'_>) {
         self.leave(taker);
         events.push(Event::OrderCanceled(OrderCanceled {
             account: taker.account,
@@ -306,7 +323,8 @@ impl Shard {
     }
 
     /// Takes a resting order off the book, frees what it held and says so.
-    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
+    #[inline]
+    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         let (order, standing) = (entry.book.order(slot), entry.book.standing(slot));
         entry.remove(slot);
@@ -373,29 +391,33 @@ struct Fill {
     maker_fee: i64,
 }
 
-fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
+/// What is said of an order with this id, account and report sequence that was taken in.
+#[inline(always)]
+fn accepted(
+    (order, account, report_sequence): (OrderId, AccountId, u64),
+    request: &PlaceOrder,
+    terms: &Terms,
+) -> OrderAccepted {
     OrderAccepted {
-        account: taker.account,
+        account,
         report_sequence,
-        market: taker.market,
-        order: taker.order,
-        client_id: taker.client_id,
-        side: taker.side,
-        order_type: taker.order_type,
-        time_in_force: taker.time_in_force,
-        self_trade_mode: taker.self_trade_mode,
-        price: taker.limit,
-        trigger_price: taker.trigger_price,
-        quantity: taker.quantity,
-        display_quantity: taker.display,
-        quote_budget: match taker.wanted {
-            Wanted::Quantity(_) => Atoms::ZERO,
-            Wanted::QuoteBudget(budget) => budget,
-        },
-        expires_at: taker.expires_at,
+        market: request.market,
+        order,
+        client_id: request.client_id,
+        side: request.side,
+        order_type: request.order_type,
+        time_in_force: request.time_in_force,
+        self_trade_mode: request.self_trade_mode,
+        price: terms.limit,
+        trigger_price: request.trigger_price,
+        quantity: request.quantity,
+        display_quantity: request.display_quantity,
+        quote_budget: request.quote_budget,
+        expires_at: request.expires_at,
     }
 }
 
+#[inline(always)]
 pub(crate) fn resting(taker: &Taker) -> Order {
     Order {
         id: taker.order,

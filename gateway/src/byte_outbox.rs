@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::hand_over::Delivery;
+use crate::hand_over::{Delivery, PageAnswer};
 use crate::wire::sbe::HEADER_BYTES;
 use crate::wire::sbe::enums::Code;
 
@@ -36,7 +36,7 @@ struct State {
 }
 
 /// News for the session itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Notice {
     /// The request of the session's own is done, or why not: a number of [`Code`] or of the engine.
     Answered {
@@ -47,6 +47,8 @@ pub enum Notice {
     },
     /// A signature was not accepted.
     BadSignature,
+    /// Reports that the session has asked for again.
+    Page(Box<PageAnswer>),
 }
 
 /// What was taken out beside the frames.
@@ -102,7 +104,7 @@ impl ByteOutbox {
     /// Puts news for the session there.
     pub fn notify(&self, notice: Notice) -> Wake {
         let mut state = self.state.lock();
-        if let Notice::Answered { .. } = notice {
+        if let Notice::Answered { .. } | Notice::Page(_) = notice {
             state.answered += 1;
         }
         state.notices.push(notice);
@@ -183,7 +185,7 @@ mod tests {
         assert_eq!(outbox.take(&mut frames, &mut notices), Taken { answered: 2, end: None });
         assert_eq!(frames.len(), 80);
         assert_eq!(frames[40 + REQUEST_SEQUENCE_AT..][..8], 7_u64.to_le_bytes());
-        assert_eq!(notices, [Notice::Answered { request: 7, outcome: Ok(()) }]);
+        assert!(matches!(notices[..], [Notice::Answered { request: 7, outcome: Ok(()) }]));
         frames.clear();
         assert_eq!(outbox.append(&[3; 40], None), (Delivery::Delivered, Wake::Due));
     }

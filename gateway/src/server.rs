@@ -91,6 +91,8 @@ pub struct Wiring {
     pub sequencer_signal: Arc<Signal>,
     /// Markets and keys.
     pub directory: Arc<Directory>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 /// Why a gateway does not start.
@@ -221,7 +223,7 @@ impl Gateway {
             Some(listen) => Some(bind(listen).await?),
             None => None,
         };
-        let counters = Arc::new(Counters::default());
+        let counters = wiring.counters;
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
         // What sessions tell of it is what the verifiers keep.

@@ -12,7 +12,7 @@ use lakh_engine::ids::{MarketId, OrderId, TradeId};
 use lakh_engine::units::{Lots, Ticks};
 
 use crate::market_data::book::{Level, LevelKey};
-use crate::wire_encode::answers::Stamp;
+use crate::reports::Stamp;
 
 /// The keyed permutation that names orders in public: six rounds of a balanced Feistel network over 64 bits. What goes
 /// into it is public already, so nothing depends on its strength.

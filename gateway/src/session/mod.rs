@@ -8,6 +8,7 @@ mod api;
 pub mod binary;
 mod in_flight;
 mod one_shot;
+mod private_events;
 mod streams;
 
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct SessionOptions {
     pub streams: usize,
     /// Subscriptions to private events of one connection.
     pub subscriptions: usize,
+    /// Private events that are held back while a client is told what it missed.
+    pub held_reports: usize,
     /// Signatures that are not accepted before the connection ends.
     pub bad_signatures: u32,
 }
@@ -69,6 +72,7 @@ impl Default for SessionOptions {
             control_messages: Rate { per_second: 20, burst: 100 },
             streams: 1_024,
             subscriptions: 16,
+            held_reports: 8_192,
             bad_signatures: 3,
         }
     }
@@ -141,6 +145,8 @@ pub enum CloseReason {
     Idle,
     /// Too many signatures were not accepted.
     BadSignatures,
+    /// More happened than could be held back while the client was told what it missed.
+    ResumeTooSlow,
 }
 
 /// Work for the verifier.

@@ -92,6 +92,7 @@ impl Exchange {
             to_sequencer: vec![to_sequencer],
             sequencer_signal: Arc::clone(&signal),
             directory: Arc::clone(&directory),
+            counters: Arc::default(),
         };
         let gateway = Gateway::start(options, wiring).await.unwrap();
         Self { gateway, directory, stop, signal, publisher_signal, sequencer, publisher }

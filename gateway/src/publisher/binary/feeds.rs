@@ -19,8 +19,8 @@ use crate::hand_over::{Delivery, FeedRead, RequestHandle, SessionHandle};
 use crate::market_data::MarketData;
 use crate::market_data::book::LevelKey;
 use crate::market_data::public_orders::{Change, PublicNames, PublicOrders};
+use crate::reports::Stamp;
 use crate::wire::sbe::enums::{Channel, Code, StartMode, WireEnum};
-use crate::wire_encode::answers::Stamp;
 
 /// What is collected is sent before the ring is empty when it is as much.
 const FLUSH_AT_BYTES: usize = 64 * 1_024;

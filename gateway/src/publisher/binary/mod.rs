@@ -16,10 +16,10 @@ use lakh_engine::units::Timestamp;
 use crate::byte_outbox::{ByteOutbox, Wakes};
 use crate::hand_over::{Read, RequestHandle};
 use crate::market_data::MarketData;
-use crate::order_state::OrderState;
 use crate::publisher::Publisher;
+use crate::reports::follower::{FromPosition, PageRequest};
+use crate::reports::{AccountReport, Stamp};
 use crate::wire::sbe::enums::Code;
-use crate::wire_encode::answers::Stamp;
 
 pub use self::feeds::FeedOptions;
 pub use self::reports::ReportOptions;
@@ -49,9 +49,13 @@ impl Binary {
         Self { reports: Reports::new(options.reports), feeds: Feeds::new(options.feeds), wakes: Wakes::default() }
     }
 
-    /// Takes in an event that orders and books have taken in already.
-    pub(super) fn absorb(&mut self, event: &Event, stamp: Stamp, orders: &OrderState, market_data: &MarketData) {
-        self.reports.absorb(event, stamp, orders);
+    /// Takes in a private report.
+    pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
+        self.reports.tell(report);
+    }
+
+    /// Takes in an event that the books by level have taken in already.
+    pub(super) fn absorb(&mut self, event: &Event, stamp: Stamp, market_data: &MarketData) {
         self.feeds.absorb(event, stamp, market_data);
     }
 
@@ -96,7 +100,17 @@ impl Publisher {
         let Some(outbox) = handle.session.bytes() else { return false };
         let outcome = match read {
             Read::OpenReports { account, resume_from, accepted } => {
-                self.binary.reports.open(*account, *resume_from, **accepted, &handle.session)
+                let opened = self.binary.reports.open(*account, *resume_from, accepted.as_deref(), &handle.session);
+                if opened == Err(Code::ResumeTooOld)
+                    && let (Some(sink), Some(from)) = (&mut self.private.sink, *resume_from)
+                {
+                    // The log on disk goes further back; the session asks again behind what it gets from there.
+                    let through = self.binary.reports.last(*account);
+                    let (account, position, subscription, handle) = (*account, FromPosition::Seen, 0, handle.clone());
+                    sink.ask(PageRequest { account, from, through, position, subscription, handle });
+                    return true;
+                }
+                opened
             }
             Read::Feed(read) => {
                 // What was collected before the request belongs in front of its answer.

@@ -6,17 +6,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
-use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, OrderId};
+use lakh_engine::ids::AccountId;
 
 use crate::byte_outbox::Wakes;
 use crate::hand_over::{Delivery, RequestHandle, SessionHandle};
-use crate::order_state::OrderState;
-use crate::wire::sbe::encode::{Happening, Place, account_event, execution_report};
-use crate::wire::sbe::enums::{Code, TradeRole};
+use crate::reports::AccountReport;
+use crate::wire::sbe::enums::Code;
 use crate::wire::sbe::session::LogonAccepted;
-use crate::wire::sbe::{HEADER_BYTES, put};
-use crate::wire_encode::answers::Stamp;
+use crate::wire::sbe::{HEADER_BYTES, encode, put};
 
 /// Bytes of a chunk before the next one is begun.
 const CHUNK_BYTES: usize = 64 * 1_024;
@@ -90,46 +87,11 @@ impl Reports {
         }
     }
 
-    /// Writes what an event is to its accounts; orders are as they are right behind it.
-    pub(super) fn absorb(&mut self, event: &Event, stamp: Stamp, orders: &OrderState) {
-        let place = |account, report_sequence| Place { account, report_sequence, stamp };
-        match event {
-            Event::OrderAccepted(accepted) => {
-                let place = place(accepted.account, accepted.report_sequence);
-                self.execution(orders, accepted.order, &Happening::New, place);
-            }
-            Event::Trade(trade) => {
-                for (party, role) in [(&trade.maker, TradeRole::Maker), (&trade.taker, TradeRole::Taker)] {
-                    let happening = Happening::Trade { trade, party, role };
-                    self.execution(orders, party.order, &happening, place(party.account, party.report_sequence));
-                }
-            }
-            Event::OrderCanceled(canceled) => {
-                let place = place(canceled.account, canceled.report_sequence);
-                self.execution(orders, canceled.order, &Happening::Canceled(canceled), place);
-            }
-            Event::OrderReduced(reduced) => {
-                let place = place(reduced.account, reduced.report_sequence);
-                self.execution(orders, reduced.order, &Happening::Reduced(reduced), place);
-            }
-            Event::OrderTriggered { account, report_sequence, order, last_price, .. } => {
-                let place = place(*account, *report_sequence);
-                self.execution(orders, *order, &Happening::Triggered(*last_price), place);
-            }
-            _ => {
-                let start = self.frames.len();
-                if let Some((account, sequence)) = account_event(event, stamp, &mut self.frames) {
-                    self.pending.push(Pending { account, sequence, frame: start..self.frames.len() });
-                }
-            }
-        }
-    }
-
-    fn execution(&mut self, orders: &OrderState, order: OrderId, happening: &Happening<'_>, place: Place) {
-        let record = orders.record(order).expect("an order is remembered until its command is through");
+    /// Writes a report.
+    pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
         let start = self.frames.len();
-        execution_report(record, happening, place, &mut self.frames);
-        let (account, sequence) = (place.account, place.report_sequence);
+        encode::report(report, &mut self.frames);
+        let (account, sequence) = (report.account, report.report_sequence);
         self.pending.push(Pending { account, sequence, frame: start..self.frames.len() });
     }
 
@@ -183,7 +145,13 @@ impl Reports {
         }
     }
 
-    /// The session is told of the account's reports: first that its logon is accepted, then what it has missed.
+    /// The account's last report.
+    pub(super) fn last(&self, account: AccountId) -> u64 {
+        self.accounts.get(&account).map_or(0, |kept| kept.last)
+    }
+
+    /// The session is told of the account's reports: first that its logon is accepted, unless it knows that, then what
+    /// it has missed.
     ///
     /// # Errors
     /// [`Code::ResumeTooOld`], [`Code::ResumeAhead`], [`Code::TooManySubscriptions`]; nothing is sent then.
@@ -191,7 +159,7 @@ impl Reports {
         &mut self,
         account: AccountId,
         resume_from: Option<u64>,
-        mut accepted: LogonAccepted,
+        accepted: Option<&LogonAccepted>,
         session: &SessionHandle,
     ) -> Result<(), Code> {
         if self.sessions >= self.options.sessions_max {
@@ -210,10 +178,11 @@ impl Reports {
         if from + 1 < floor {
             return Err(Code::ResumeTooOld);
         }
-        accepted.last_account_sequence = kept.last.into();
-        accepted.resumed_from = from.into();
         let mut frames = Vec::new();
-        put(&mut frames, &accepted);
+        if let Some(accepted) = accepted {
+            let (last_account_sequence, resumed_from) = (kept.last.into(), from.into());
+            put(&mut frames, &LogonAccepted { last_account_sequence, resumed_from, ..*accepted });
+        }
         for chunk in &kept.chunks {
             missed_of(chunk, from, &mut frames);
         }

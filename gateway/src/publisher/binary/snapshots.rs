@@ -8,13 +8,13 @@ use lakh_engine::units::Ticks;
 use crate::directory::MarketEntry;
 use crate::market_data::book::{Book, Level, LevelKey};
 use crate::market_data::public_orders::{Change, ChangeKind, PublicOrder, PublicOrders};
+use crate::reports::Stamp;
 use crate::wire::sbe::enums::{Channel, WireEnum};
 use crate::wire::sbe::market::{
     LevelChanged, LevelEntry, MarketDataAnswer, MarketDefinition, MarketStatus, OrderAdded, OrderDeleted, OrderEntry,
     OrderExecuted, OrderReduced, SnapshotBegin, SnapshotEnd, SnapshotLevels, SnapshotOrders, TradeReported,
 };
 use crate::wire::sbe::{padded, put, put_with_group};
-use crate::wire_encode::answers::Stamp;
 use lakh_engine::command::Side;
 
 /// Entries of one message of a snapshot.

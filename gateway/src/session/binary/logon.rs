@@ -6,11 +6,12 @@ use super::{BinaryActions, BinarySession, Member, Phase};
 use crate::auth::evidence::{Evidence, SignedBody, command_of_logon};
 use crate::auth::native::{LOGON_WINDOW_MS, LogonText, tag_text};
 use crate::directory::KeyStatus;
-use crate::hand_over::{AnswerShape, Read};
+use crate::hand_over::{AnswerShape, PageAnswer, Read};
+use crate::request::refusal::OVERLOADED;
 use crate::session::{NativeWork, SignedBytes, Standing, Submission, Work};
 use crate::wire::sbe::enums::{Code, DisconnectChoice, SessionRole, WireEnum};
 use crate::wire::sbe::session::{Logon as LogonBlock, LogonAccepted};
-use crate::wire::sbe::{Frame, put, unpadded};
+use crate::wire::sbe::{Frame, encode, put, unpadded};
 
 /// How far a client's clock may be ahead, in nanoseconds.
 const MAX_AHEAD_NS: u64 = 1_000_000_000;
@@ -25,6 +26,15 @@ pub(super) struct Logon {
     member: Member,
     resume_from: Option<u64>,
     heartbeat_ms: u32,
+}
+
+/// A logon that holds, while the account's stream is opened.
+#[derive(Debug)]
+pub(super) struct Opening {
+    member: Member,
+    accepted: LogonAccepted,
+    /// The last report that was told again, once one was.
+    told: Option<u64>,
 }
 
 impl BinarySession {
@@ -95,7 +105,8 @@ impl BinarySession {
         }
         match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::LoggingOn(logon) => self.open(*logon, now, actions),
-            Phase::Opening(member) => {
+            Phase::Opening(opening) => {
+                let member = opening.member;
                 if member.role == SessionRole::Trading {
                     self.context.presence.join(member.key.account);
                 }
@@ -128,10 +139,45 @@ impl BinarySession {
             (self.heard_at, self.phase) = (now, Phase::Open(member));
             return;
         }
-        self.phase = Phase::Opening(member);
-        let account = member.key.account;
-        let work = Work::Read(Read::OpenReports { account, resume_from, accepted: Box::new(accepted) });
+        self.phase = Phase::Opening(Box::new(Opening { member, accepted, told: None }));
+        self.ask_for_reports(member, (resume_from, Some(Box::new(accepted))), actions);
+    }
+
+    fn ask_for_reports(
+        &mut self,
+        member: Member,
+        (resume_from, accepted): (Option<u64>, Option<Box<LogonAccepted>>),
+        actions: &mut BinaryActions,
+    ) {
+        let work = Work::Read(Read::OpenReports { account: member.key.account, resume_from, accepted });
         let shape = AnswerShape::BinarySession;
         self.submit(Submission { request: 1, shape, work, standing: Standing::Good }, actions);
+    }
+
+    /// Passes on reports from the log on disk, and asks for what is behind them.
+    pub(super) fn take_page(&mut self, answer: PageAnswer, actions: &mut BinaryActions) {
+        let Phase::Opening(opening) = &mut self.phase else { return };
+        let page = match answer.page {
+            Ok(page) => page,
+            Err(error) => {
+                let overloaded = error.status == 429 || error.code == OVERLOADED;
+                let code = if overloaded { Code::Overloaded } else { Code::ResumeTooOld };
+                return self.log_out(code.number(), actions);
+            }
+        };
+        let (Some(first), Some(last)) = (page.reports.first(), page.reports.last()) else {
+            return self.log_out(Code::ResumeTooOld.number(), actions);
+        };
+        let (from, last) = (first.report_sequence - 1, last.report_sequence);
+        if opening.told.is_none() {
+            let (last_account_sequence, resumed_from) = (answer.through.into(), from.into());
+            put(&mut actions.frames, &LogonAccepted { last_account_sequence, resumed_from, ..opening.accepted });
+        } else if opening.told != Some(from) {
+            return self.log_out(Code::ResumeTooOld.number(), actions);
+        }
+        opening.told = Some(last);
+        let member = opening.member;
+        page.reports.iter().for_each(|report| encode::report(report, &mut actions.frames));
+        self.ask_for_reports(member, (Some(last), None), actions);
     }
 }

@@ -28,7 +28,7 @@ use lakh_engine::units::Timestamp;
 
 pub use self::presence::Presence;
 
-use self::logon::Logon;
+use self::logon::{Logon, Opening};
 use super::{NOBODY, SessionContext, Standing, Submission, Work};
 use crate::byte_outbox::{Notice, Taken};
 use crate::directory::KeyEntry;
@@ -88,7 +88,7 @@ enum Phase {
     /// The logon is being verified and journaled.
     LoggingOn(Box<Logon>),
     /// The publisher opens the account's stream.
-    Opening(Member),
+    Opening(Box<Opening>),
     /// Requests are taken.
     Open(Member),
     /// What is in flight is waited for.
@@ -160,6 +160,7 @@ impl BinarySession {
         for notice in notices.drain(..) {
             match notice {
                 Notice::Answered { outcome, .. } => self.settle(outcome, now, actions),
+                Notice::Page(page) => self.take_page(*page, actions),
                 Notice::BadSignature => {
                     self.bad_signatures += 1;
                     if self.bad_signatures >= self.context.options.bad_signatures {

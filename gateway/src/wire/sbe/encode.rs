@@ -1,9 +1,8 @@
 //! From what the engine and the read models say to frames: nothing in between, no allocation.
 
-use lakh_engine::event::{Event, OrderCanceled, OrderReduced, Rejected, Trade, TradeParty};
-use lakh_engine::ids::{AccountId, AssetId, ClientId, MarketId, TradeId};
+use lakh_engine::ids::{ClientId, MarketId, TradeId};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Atoms, Lots, Ticks};
+use lakh_engine::units::{Lots, Ticks};
 
 use super::enums::{ALL_MARKETS, Code, Direction, ExecutionType, Finality, NO_CANCEL_REASON, TradeRole, WireEnum};
 use super::reports::{
@@ -11,66 +10,84 @@ use super::reports::{
     ReplaceResult, RequestRejected,
 };
 use super::{padded, put};
+use crate::account_trades::TradeRole as Role;
 use crate::order_state::OrderRecord;
-use crate::wire_encode::answers::Stamp;
+use crate::reports::{AccountReport, Execution, Fill, FundsDirection, ReportBody};
 
 /// Advice for a request that was shed for load, in milliseconds.
 const RETRY_AFTER_MS: u32 = 100;
 
-/// A report's place: whose, its number, and the command that caused it.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Whose.
-    pub account: AccountId,
-    /// The account's private count.
-    pub report_sequence: u64,
-    /// The command.
-    pub stamp: Stamp,
-}
-
 /// Fills the fields that each report begins with; the number of the request is stamped for the session that asked, and
 /// those of the session when it is sent.
-macro_rules! report {
-    ($name:ident, $place:expr, { $($field:ident: $value:expr,)* }) => {
-        $name {
-            sequence_number: 0.into(),
-            sending_time: 0.into(),
-            request_sequence: 0.into(),
-            account_sequence: $place.report_sequence.into(),
-            journal_sequence: $place.stamp.sequence.0.into(),
-            transact_time: $place.stamp.timestamp.0.into(),
-            account_id: $place.account.0.into(),
-            $($field: $value.into(),)*
-        }
+macro_rules! put_report {
+    ($name:ident, $report:expr, $out:expr, { $($field:ident: $value:expr,)* }) => {
+        put(
+            $out,
+            &$name {
+                sequence_number: 0.into(),
+                sending_time: 0.into(),
+                request_sequence: 0.into(),
+                account_sequence: $report.report_sequence.into(),
+                journal_sequence: $report.stamp.sequence.0.into(),
+                transact_time: $report.stamp.timestamp.0.into(),
+                account_id: $report.account.0.into(),
+                $($field: $value.into(),)*
+            },
+        )
     };
 }
 
-/// What happened to an order.
-#[derive(Clone, Copy, Debug)]
-pub enum Happening<'a> {
-    /// It was accepted.
-    New,
-    /// It traded.
-    Trade {
-        /// The trade.
-        trade: &'a Trade,
-        /// The order's side of it.
-        party: &'a TradeParty,
-        /// Which side that is.
-        role: TradeRole,
-    },
-    /// What was left is gone.
-    Canceled(&'a OrderCanceled),
-    /// It is smaller.
-    Reduced(&'a OrderReduced),
-    /// Its trigger price was reached.
-    Triggered(Ticks),
+/// Appends a report as the account is told it, live or again.
+pub fn report(report: &AccountReport<'_>, out: &mut Vec<u8>) {
+    match &report.body {
+        ReportBody::Order { order, execution } => execution_report(report, order, execution, out),
+        ReportBody::Rejected(rejected) => put_report!(RequestRejected, report, out, {
+            market_id: market(rejected.market),
+            code: rejected.code as u16,
+            order_id: rejected.order.0,
+            client_order_id: client_id(&rejected.client_id),
+        }),
+        ReportBody::CancelAllAccepted { market: of } => {
+            put_report!(MassCancelAccepted, report, out, { market_id: market(*of), });
+        }
+        ReportBody::Funds { asset, amount, direction } => {
+            let direction = match direction {
+                FundsDirection::In => Direction::In,
+                FundsDirection::Out => Direction::Out,
+            };
+            put_report!(FundsChanged, report, out, {
+                asset_id: asset.0,
+                direction: direction.wire(),
+                amount: amount.0,
+            });
+        }
+        ReportBody::ReplaceAnswered { market, cancel_refused, order_refused } => {
+            put_report!(ReplaceResult, report, out, {
+                market_id: market.0,
+                cancel_code: reject_number(*cancel_refused),
+                order_code: reject_number(*order_refused),
+            });
+        }
+        ReportBody::FrameAccepted { operations } => {
+            put_report!(FrameAccepted, report, out, { operations: *operations, });
+        }
+        ReportBody::OperationDone { origin, index, refused, order } => {
+            put_report!(OperationResult, report, out, {
+                frame_sequence: origin.0,
+                order_id: order.0,
+                code: reject_number(*refused),
+                index: *index,
+            });
+        }
+        ReportBody::CancelAllTimerSet { at } => put_report!(CancelTimerSet, report, out, { cancel_at: at.0, }),
+    }
 }
 
-/// The last price, quantity, fee and trade, and what is left of the order.
+/// What an execution says beside the order as it left it.
 struct Last {
     kind: ExecutionType,
     role: TradeRole,
+    cancel_reason: u8,
     price: Ticks,
     quantity: Lots,
     remaining: Lots,
@@ -78,50 +95,45 @@ struct Last {
     trade: TradeId,
 }
 
-impl Happening<'_> {
-    fn last(&self, order: &OrderRecord) -> Last {
-        let base = Last {
+impl Last {
+    fn of(order: &OrderRecord, execution: &Execution) -> Self {
+        let base = Self {
             kind: ExecutionType::New,
             role: TradeRole::None,
+            cancel_reason: NO_CANCEL_REASON,
             price: Ticks::ZERO,
             quantity: Lots::ZERO,
             remaining: Lots(order.quantity.0.saturating_sub(order.executed.0)),
             fee: 0,
             trade: TradeId(0),
         };
-        match self {
-            Self::New => base,
-            Self::Trade { trade, party, role } => Last {
-                kind: ExecutionType::Trade,
-                role: *role,
-                price: trade.price,
-                quantity: trade.quantity,
-                remaining: party.remaining,
-                fee: party.fee,
-                trade: trade.trade,
-            },
-            Self::Canceled(canceled) => {
-                Last { kind: ExecutionType::Canceled, quantity: canceled.remaining, remaining: Lots::ZERO, ..base }
+        match *execution {
+            Execution::New => base,
+            Execution::Triggered => Self { kind: ExecutionType::Triggered, ..base },
+            Execution::Trade(Fill { trade, price, quantity, fee, role, .. }) => {
+                let role = match role {
+                    Role::Maker => TradeRole::Maker,
+                    Role::Taker => TradeRole::Taker,
+                };
+                Self { kind: ExecutionType::Trade, role, price, quantity, fee, trade, ..base }
             }
-            Self::Reduced(reduced) => Last {
-                kind: ExecutionType::Reduced,
-                quantity: reduced.reduced_by,
-                remaining: reduced.remaining,
+            Execution::Canceled { reason, remaining } => Self {
+                kind: ExecutionType::Canceled,
+                cancel_reason: reason.wire(),
+                quantity: remaining,
+                remaining: Lots::ZERO,
                 ..base
             },
-            Self::Triggered(price) => Last { kind: ExecutionType::Triggered, price: *price, ..base },
+            Execution::Reduced { by } | Execution::Prevented { by } => {
+                Self { kind: ExecutionType::Reduced, quantity: by, ..base }
+            }
         }
     }
 }
 
-/// Appends the report of what happened to an order, which is as it was left by that.
-pub fn execution_report(order: &OrderRecord, happening: &Happening<'_>, place: Place, out: &mut Vec<u8>) {
-    let last = happening.last(order);
-    let cancel_reason = match happening {
-        Happening::Canceled(canceled) => canceled.reason.wire(),
-        _ => NO_CANCEL_REASON,
-    };
-    let report = report!(ExecutionReport, place, {
+fn execution_report(report: &AccountReport<'_>, order: &OrderRecord, execution: &Execution, out: &mut Vec<u8>) {
+    let last = Last::of(order, execution);
+    put_report!(ExecutionReport, report, out, {
         market_id: order.market.0,
         execution_type: last.kind.wire(),
         order_status: order.status.wire(),
@@ -130,7 +142,7 @@ pub fn execution_report(order: &OrderRecord, happening: &Happening<'_>, place: P
         time_in_force: order.time_in_force.wire(),
         self_trade_mode: order.self_trade_mode.wire(),
         role: last.role.wire(),
-        cancel_reason: cancel_reason,
+        cancel_reason: last.cancel_reason,
         finality: Finality::Durable.wire(),
         order_id: order.order.0,
         price: order.price.0,
@@ -144,92 +156,6 @@ pub fn execution_report(order: &OrderRecord, happening: &Happening<'_>, place: P
         trade_id: last.trade.0,
         client_order_id: client_id(&order.client_id),
     });
-    put(out, &report);
-}
-
-/// Appends the report that a request was refused.
-pub fn request_rejected(rejected: &Rejected, place: Place, out: &mut Vec<u8>) {
-    let report = report!(RequestRejected, place, {
-        market_id: market(rejected.market),
-        code: rejected.code as u16,
-        order_id: rejected.order.0,
-        client_order_id: client_id(&rejected.client_id),
-    });
-    put(out, &report);
-}
-
-/// Appends the report of an event that is about an account and no order, if it is one; whose it is and its number. The
-/// orders' own events have [`execution_report`].
-pub fn account_event(event: &Event, stamp: Stamp, out: &mut Vec<u8>) -> Option<(AccountId, u64)> {
-    let place = |account: &AccountId, report_sequence: &u64| Place {
-        account: *account,
-        report_sequence: *report_sequence,
-        stamp,
-    };
-    let place = match event {
-        Event::Rejected(rejected) if rejected.report_sequence != 0 => {
-            let place = place(&rejected.account, &rejected.report_sequence);
-            request_rejected(rejected, place, out);
-            place
-        }
-        Event::CancelAllAccepted { account, market: of, report_sequence } => {
-            let place = place(account, report_sequence);
-            put(out, &report!(MassCancelAccepted, place, { market_id: market(*of), }));
-            place
-        }
-        Event::DepositCredited { account, asset, amount, report_sequence } => {
-            let place = place(account, report_sequence);
-            funds_changed((*asset, *amount), Direction::In, place, out);
-            place
-        }
-        Event::Withdrawn { account, asset, amount, report_sequence } => {
-            let place = place(account, report_sequence);
-            funds_changed((*asset, *amount), Direction::Out, place, out);
-            place
-        }
-        Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused } => {
-            let place = place(account, report_sequence);
-            let report = report!(ReplaceResult, place, {
-                market_id: market.0,
-                cancel_code: reject_number(*cancel_refused),
-                order_code: reject_number(*order_refused),
-            });
-            put(out, &report);
-            place
-        }
-        Event::FrameAccepted { account, report_sequence, operations } => {
-            let place = place(account, report_sequence);
-            put(out, &report!(FrameAccepted, place, { operations: *operations, }));
-            place
-        }
-        Event::OperationDone { account, report_sequence, origin, index, refused, order } => {
-            let place = place(account, report_sequence);
-            let report = report!(OperationResult, place, {
-                frame_sequence: origin.0,
-                order_id: order.0,
-                code: reject_number(*refused),
-                index: *index,
-            });
-            put(out, &report);
-            place
-        }
-        Event::CancelAllTimerSet { account, report_sequence, at } => {
-            let place = place(account, report_sequence);
-            put(out, &report!(CancelTimerSet, place, { cancel_at: at.0, }));
-            place
-        }
-        _ => return None,
-    };
-    Some((place.account, place.report_sequence))
-}
-
-fn funds_changed((asset, amount): (AssetId, Atoms), direction: Direction, place: Place, out: &mut Vec<u8>) {
-    let report = report!(FundsChanged, place, {
-        asset_id: asset.0,
-        direction: direction.wire(),
-        amount: amount.0,
-    });
-    put(out, &report);
 }
 
 /// Appends that the gateway refused a request, or that the engine did without a report.
