@@ -342,3 +342,50 @@ async fn a_lost_link_is_resumed_without_a_gap() {
     drop(client);
     exchange.end().await;
 }
+
+/// The worked example of the document, made again from what it says.
+#[test]
+fn the_documents_example_is_what_the_code_signs() {
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use lakh_gateway::auth::native::SigningDomain;
+    use lakh_gateway::wire::sbe::orders::NewOrder;
+    use lakh_gateway::wire::sbe::{Block as _, HEADER_BYTES, padded, put};
+
+    let mut order = NewOrder {
+        sequence_number: 2.into(),
+        sending_time: 1_800_000_000_000_000_000.into(),
+        account_id: 1.into(),
+        nonce: 7.into(),
+        valid_until: 1_800_000_030_000_000_000.into(),
+        market_id: 0.into(),
+        side: 0,
+        order_type: 0,
+        time_in_force: 0,
+        self_trade_mode: 2,
+        price: 5_000_000.into(),
+        quantity: 1_000.into(),
+        trigger_price: 0.into(),
+        display_quantity: 0.into(),
+        quote_budget: 0.into(),
+        expires_at: 0.into(),
+        client_order_id: padded(b"quote-1"),
+        signature: [0; 64],
+    };
+    let mut frame = Vec::new();
+    put(&mut frame, &order);
+    let domain = SigningDomain::of_logon(31_337, [0x42; 20]);
+    let body = &frame[HEADER_BYTES + 16..frame.len() - 64];
+    let digest = domain.digest(NewOrder::TEMPLATE, body, &[]);
+    order.signature = SigningKey::from_bytes(&common::SEED).sign(&digest).to_bytes();
+    let mut frame = Vec::new();
+    put(&mut frame, &order);
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/binary_protocol.md")).unwrap();
+    let document: String = document.split_whitespace().collect();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for bytes in [body, &digest[..], &order.signature[..], &frame[..]] {
+        assert!(document.contains(&hex(bytes)), "{}", hex(bytes));
+    }
+    for code in Code::ALL {
+        assert!(document.contains(&format!("|{}|{}|", code.number(), code.name())), "{}", code.name());
+    }
+}

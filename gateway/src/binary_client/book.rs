@@ -68,6 +68,11 @@ impl PublicBook {
         self.orders.is_empty()
     }
 
+    /// Whether a snapshot has begun and not ended: what is here is not the book.
+    pub const fn is_incomplete(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
     /// The orders as (name, side, price, quantity): bids, then asks, best price first, then first come first.
     pub fn sorted(&self) -> Vec<(u64, u8, u64, u64)> {
         let mut orders: Vec<_> = self.orders.iter().collect();

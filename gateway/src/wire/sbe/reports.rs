@@ -46,7 +46,7 @@ block! {
         price: U64 as ticks,
         /// Whole quantity, after amendments; 0 for an order by quote budget.
         quantity: U64 as lots,
-        /// Price of the trade or that triggered it.
+        /// Price of the trade.
         last_price: U64 as ticks,
         /// Quantity of the trade, of the cancel or of the reduction.
         last_quantity: U64 as lots,
