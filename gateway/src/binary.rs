@@ -205,7 +205,10 @@ where
 
     fn handle_tick(&mut self, now: Timestamp) {
         self.session.handle_timeout(now, &mut self.actions);
-        if !self.output.is_empty() && self.outbox.has_ended() {
+        if self.output.is_empty() {
+            // What was answered without a word wakes nobody.
+            self.handle_outbox(now);
+        } else if self.outbox.has_ended() {
             // It does not read: what is in front of the goodbye may never be written, so nothing is taken out any more.
             let mut discarded = Vec::new();
             let taken = self.outbox.take(&mut discarded, &mut self.notices);

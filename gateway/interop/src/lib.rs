@@ -4,6 +4,7 @@
     dead_code,
     non_camel_case_types,
     unused_imports,
+    unused_parens,
     unused_mut,
     unused_variables,
     unreachable_pub,
