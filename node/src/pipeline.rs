@@ -19,16 +19,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
+use lakh_engine::units::Timestamp;
 use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::control::ControlServer;
 use crate::health;
@@ -88,7 +89,7 @@ impl Node {
         inputs.push(settlement_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
-        let sequencer = Sequencer::new(engine, writer, inputs, output);
+        let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let sequencer_signal = Arc::clone(&sequencer.signal);
         let publisher_signal = Arc::clone(&sequencer.publisher_signal);
         let stop_sequencer = Arc::new(AtomicBool::new(false));
@@ -223,12 +224,13 @@ fn rate(per_second: u32, burst: u32) -> Rate {
 }
 
 /// A start: the journal is open, the engine and the read models are up to its end.
-struct Boot {
-    engine: Engine,
-    writer: JournalWriter,
-    publisher: Publisher,
-    directory: Arc<Directory>,
+pub(crate) struct Boot {
+    pub(crate) engine: Engine,
+    pub(crate) writer: JournalWriter,
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: Arc<Directory>,
     recovery: String,
+    clock: fn() -> Timestamp,
     events: Vec<Event>,
     payload: Vec<u8>,
 }
@@ -245,7 +247,22 @@ impl Boot {
             Some(id) => id,
             None => random()?,
         };
-        let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
+        let opened = lakh_journal::open(journal_options(config, exchange_id)?)?;
+        let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
+        let mut boot = Self::take_up(config, seed, opened, sequencer::now)?;
+        boot.settle()?;
+        Ok(boot)
+    }
+
+    /// A start on a journal that is open, up to the records that have to be durable before the doors open. The records
+    /// are read from where the configuration says that the journal is.
+    pub(crate) fn take_up(
+        config: &Config,
+        seed: GenesisSeed,
+        (writer, report): (JournalWriter, RecoveryReport),
+        clock: fn() -> Timestamp,
+    ) -> Result<Self> {
+        let path = &config.journal.directory;
         let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
         let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
         let engine = history::replay(path, |_, step| {
@@ -264,16 +281,17 @@ impl Boot {
             publisher,
             directory,
             recovery: format!("{:?}", report.outcome),
+            clock,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::new(),
         };
-        boot.finish_genesis(config, exchange_id)?;
+        boot.finish_genesis(config, seed)?;
         boot.begin_epoch()?;
         Ok(boot)
     }
 
     /// Journals the genesis, or what is missing of it when a first start was interrupted.
-    fn finish_genesis(&mut self, config: &Config, exchange_id: [u8; 16]) -> Result<()> {
+    fn finish_genesis(&mut self, config: &Config, seed: GenesisSeed) -> Result<()> {
         if let Some(genesis) = self.engine.genesis() {
             ensure!(
                 genesis.mode == config.exchange.mode,
@@ -289,11 +307,9 @@ impl Boot {
         if self.engine.epoch() > 0 {
             return Ok(());
         }
-        let hash_seed = match self.engine.genesis() {
-            Some(Genesis { hash_seed, .. }) => *hash_seed,
-            None => u64::from_le_bytes(random()?),
-        };
-        let commands = config.genesis_commands(GenesisSeed { exchange_id, hash_seed })?;
+        // What an interrupted first start has journaled stays as it is.
+        let known = self.engine.genesis().map(|genesis| genesis.hash_seed);
+        let commands = config.genesis_commands(GenesisSeed { hash_seed: known.unwrap_or(seed.hash_seed), ..seed })?;
         check_public_keys(&commands)?;
         for command in commands.iter().skip(usize::try_from(self.engine.sequence().0)?) {
             self.record(command)?;
@@ -304,7 +320,7 @@ impl Boot {
         Ok(())
     }
 
-    /// Journals that the node has started, and waits until that is durable.
+    /// Journals that the node has started.
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
         self.finish_agenda()?;
@@ -316,7 +332,8 @@ impl Boot {
         }
         self.finish_agenda()?;
         self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
-        self.settle()
+        self.writer.publish();
+        Ok(())
     }
 
     /// Works off whatever stands on the agenda.
@@ -330,7 +347,7 @@ impl Boot {
     /// Journals and applies one command, before any thread runs.
     fn record(&mut self, command: &Command) -> Result<()> {
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        let timestamp = sequencer::now().max(self.engine.now());
+        let timestamp = (self.clock)().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &[], &mut self.payload);
         let header = sequencer::record_header(sequence, timestamp, command);
@@ -373,7 +390,7 @@ fn check_public_keys(commands: &[Command]) -> Result<()> {
     Ok(())
 }
 
-fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
+pub(crate) fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
     let journal = &config.journal;
     let mut options = JournalOptions::new(journal.directory.clone(), exchange_id);
     options.shard = config.exchange.shard;
