@@ -207,7 +207,10 @@ fn run_part(part: u64) {
     let count = std::env::var("LAKH_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(208) / 4;
     let sum = run_seeds(part * count..(part + 1) * count);
     println!("{count} seeds: {sum:?}");
-    // A simulation in which nothing happens proves nothing.
+    // A simulation in which nothing happens proves nothing; a few seeds, asked for by hand, may lack something.
+    if count < 50 {
+        return;
+    }
     assert!(sum.power_cuts > 0 && sum.kills > 0 && sum.errors > 0 && sum.stalls > 0 && sum.failed_starts > 0);
     assert!(sum.told > 0 && sum.refused > 0 && sum.resent > 0 && sum.trades > 0);
 }

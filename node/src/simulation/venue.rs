@@ -8,9 +8,10 @@ use anyhow::Result;
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_gateway::counters::Counters;
+use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, SessionHandle, ToSession};
 use lakh_gateway::limits::{Rate, TokenBucket};
-use lakh_gateway::publisher::{Gate, Publisher};
+use lakh_gateway::publisher::{Gate, Publisher, PublisherOptions};
 use lakh_gateway::session::{Session, SessionContext, SessionOptions};
 use lakh_gateway::verifier::{Job, ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 use lakh_journal::faults::SimulatedDisk;
@@ -99,7 +100,9 @@ impl Venue {
         clients.assert_nothing_is_missing(&found);
         let seed = GenesisSeed { exchange_id: EXCHANGE, hash_seed: site.seed };
         let watch = writer.watch();
-        let boot = Boot::take_up(&site.config, seed, (writer, report), now)?;
+        let directory = Arc::new(Directory::new(site.config.exchange.venue_tag, site.config.exchange.mode));
+        let publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+        let boot = Boot::take_up(&site.config, seed, (writer, report), (publisher, directory), now)?;
         let Boot { engine, writer, publisher, directory, .. } = boot;
         while watch.durable_sequence() < engine.sequence().0 {
             anyhow::ensure!(stepper.step() == Step::Worked, "the journal has stopped: {:?}", watch.stopped());
