@@ -24,6 +24,8 @@ mod replay;
 mod run;
 mod sequencer;
 mod settlement;
+#[cfg(test)]
+mod simulation;
 
 use std::process::ExitCode;
 
