@@ -125,14 +125,14 @@ impl Triggers {
 
 impl Shard {
     /// Takes in an order that waits, and holds what it can cost.
-    pub(crate) fn wait(&mut self, taker: &Taker) {
-        let market = &mut self.markets[usize::from(taker.market.0)];
+    pub(crate) fn wait(&mut self, taker: &Taker<'_>) {
+        let market = &mut self.markets[usize::from(taker.request.market.0)];
         let order = resting(taker);
-        let asset = market.spec.held_asset(taker.side);
+        let asset = market.spec.held_asset(taker.request.side);
         self.balances.hold(taker.account, asset, order.held());
-        market.insert_waiting(&order, taker.client_hash);
+        market.insert_waiting(&order, taker.terms.client_hash);
         if order.expires_at != Timestamp::ZERO {
-            self.note_deadline(taker.market);
+            self.note_deadline(taker.request.market);
         }
     }
 
@@ -173,7 +173,8 @@ impl Shard {
             last_price: entry.last_price,
         });
         let group = self.accounts.self_trade_group(order.account);
-        let mut taker = Taker::triggered(market, slot, &order, group);
+        let (request, terms) = (order.request(market), order.terms());
+        let mut taker = Taker::new(order.id, (order.account, group), &request, &terms).triggered(slot, order.remaining);
         self.execute(&mut taker, events);
     }
 }

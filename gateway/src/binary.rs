@@ -11,15 +11,15 @@ use std::time::Duration;
 use lakh_engine::units::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use crate::byte_outbox::{ByteOutbox, Notice};
 use crate::counters::Counters;
 use crate::hand_over::SessionHandle;
 use crate::server::Peer;
-use crate::session::Submission;
 use crate::session::binary::{BinaryActions, BinarySession, stamp};
 use crate::verifier::{Job, VerifierQueue};
+use crate::websocket::has_ended;
 use crate::wire::sbe::MAX_FRAME_BYTES;
 use crate::wire::sbe::enums::Code;
 
@@ -33,8 +33,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long requests in flight are waited for before a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause before the verifier is asked again to take the end of a session.
-const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// An empty buffer that has grown beyond this is given back.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -98,26 +96,12 @@ where
     };
     connection.exchange(peer.shutdown()).await;
     connection.outbox.close();
-    let gone = connection.session.handle_gone();
+    // First of all: a network that is dead may take its time over the rest.
+    if let Some(account) = connection.session.handle_gone() {
+        has_ended(account, &connection.verifier, &connection.counters).await;
+    }
     if connection.end.is_some() {
         let _ = timeout(GOODBYE_TIMEOUT, connection.say_goodbye()).await;
-    }
-    if let Some(submission) = gone {
-        hand_over_end(&connection.verifier, &connection.outbox, &submission).await;
-    }
-}
-
-/// Has the engine told that an account's last session ended, however full the verifier's queue is: its orders must go.
-async fn hand_over_end(verifier: &VerifierQueue, outbox: &Arc<ByteOutbox>, gone: &Submission) {
-    let crate::session::Work::Delegated { command, .. } = &gone.work else { return };
-    loop {
-        let work = crate::session::Work::Delegated { command: command.clone(), evidence: bytes::Bytes::new() };
-        let submission = Submission { request: gone.request, shape: gone.shape, work, standing: gone.standing };
-        let job = Job { submission, session: SessionHandle::of_bytes(Arc::clone(outbox)) };
-        match verifier.submit(job) {
-            Err(error) if error == crate::request::refusal::overloaded() => sleep(RETRY_PAUSE).await,
-            _ => return,
-        }
     }
 }
 

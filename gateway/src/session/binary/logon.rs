@@ -26,6 +26,7 @@ pub(super) struct Logon {
     member: Member,
     resume_from: Option<u64>,
     heartbeat_ms: u32,
+    choice: DisconnectChoice,
 }
 
 /// A logon that holds, while the account's stream is opened.
@@ -57,13 +58,13 @@ impl BinarySession {
             key.status == KeyStatus::Live && !expired
         });
         let key = key.ok_or(Code::UnknownKey)?;
-        let encoded = text.encode();
+        let (encoded, choice) = (text.encode(), text.choice);
         let command = command_of_logon(&text, &encoded, &key);
         let signed = SignedBody { body: &encoded, public_key: &block.public_key, signature: &block.signature };
         let evidence = Evidence::BinaryLogon(signed).encode().ok_or(Code::BadText)?;
         let member = Member { public_key: block.public_key, key, role };
         let resume_from = Some(block.resume_from_sequence.get()).filter(|from| *from != FROM_NOW_ON);
-        self.phase = Phase::LoggingOn(Box::new(Logon { member, resume_from, heartbeat_ms }));
+        self.phase = Phase::LoggingOn(Box::new(Logon { member, resume_from, heartbeat_ms, choice }));
         let work = Work::Native(NativeWork {
             public_key: block.public_key,
             signature: block.signature,
@@ -108,7 +109,8 @@ impl BinarySession {
             Phase::Opening(opening) => {
                 let member = opening.member;
                 if member.role == SessionRole::Trading {
-                    self.context.presence.join(member.key.account);
+                    // Every session that trades counts: the orders go with the last of them.
+                    self.place = Some(self.context.presence.enter(member.key.account));
                 }
                 (self.heard_at, self.phase) = (now, Phase::Open(member));
             }
@@ -118,7 +120,10 @@ impl BinarySession {
 
     /// The logon holds: has the publisher open the account's stream, or begins at once without one.
     fn open(&mut self, logon: Logon, now: Timestamp, actions: &mut BinaryActions) {
-        let Logon { member, resume_from, heartbeat_ms } = logon;
+        let Logon { member, resume_from, heartbeat_ms, choice } = logon;
+        if choice == DisconnectChoice::Keep {
+            self.context.presence.forget(member.key.account);
+        }
         self.heartbeat_ns = u64::from(heartbeat_ms) * 1_000_000;
         let (chain_id, contract) = self.context.directory.signing_domain().parts();
         let accepted = LogonAccepted {

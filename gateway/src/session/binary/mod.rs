@@ -17,23 +17,21 @@
 //! Bounds: requests without an answer, and everything that the outbox and the shell's buffers bound.
 
 mod logon;
-mod presence;
 mod requests;
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use lakh_engine::command::Command;
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 
-pub use self::presence::Presence;
-
 use self::logon::{Logon, Opening};
-use super::{NOBODY, SessionContext, Standing, Submission, Work};
+use super::{NOBODY, SessionContext, Standing, Submission};
 use crate::byte_outbox::{Notice, Taken};
 use crate::directory::KeyEntry;
 use crate::hand_over::AnswerShape;
 use crate::limits::{Charge, TokenBucket};
+use crate::presence::{Departure, Place};
 use crate::wire::sbe::encode::{business_reject, name_of};
 use crate::wire::sbe::enums::{Code, SessionRole};
 use crate::wire::sbe::session::{Heartbeat, Logon as LogonBlock, Logout, Reject, TestRequest};
@@ -74,6 +72,8 @@ pub struct BinarySession {
     submitted: u64,
     answered: u64,
     bad_signatures: u32,
+    /// The place of a session that trades among its account's.
+    place: Option<Place>,
     evidence: BytesMut,
 }
 
@@ -124,6 +124,7 @@ impl BinarySession {
             submitted: 0,
             answered: 0,
             bad_signatures: 0,
+            place: None,
             evidence: BytesMut::new(),
         }
     }
@@ -215,20 +216,14 @@ impl BinarySession {
         self.log_out(Code::ServerStops.number(), actions);
     }
 
-    /// Takes in that the connection is gone. What has to be asked of the engine then: that the account's orders go, when
-    /// this was its last session and it wants that.
-    pub fn handle_gone(&mut self) -> Option<Submission> {
-        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        let (Phase::Open(member) | Phase::Draining(member) | Phase::Leaving(member)) = phase else { return None };
-        if member.role != SessionRole::Trading {
-            return None;
-        }
-        let account = member.key.account;
-        let was_last = self.context.presence.leave(account);
-        (was_last && self.context.directory.cancels_on_disconnect(account)).then(|| {
-            let work = Work::Delegated { command: Command::SessionEnded { account }, evidence: bytes::Bytes::new() };
-            Submission { request: NOBODY, shape: AnswerShape::Binary, work, standing: Standing::Good }
-        })
+    /// Takes in that the connection is gone. The account whose orders have to go then: this was its
+    /// last session, and it wants that.
+    pub fn handle_gone(&mut self) -> Option<AccountId> {
+        self.phase = Phase::Ended;
+        let place = self.place.take()?;
+        let account = place.account();
+        let was_last = self.context.presence.leave(place) == Departure::Last;
+        (was_last && self.context.directory.cancels_on_disconnect(account)).then_some(account)
     }
 
     /// Requests that have no answer yet.
