@@ -11,7 +11,7 @@ use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
-use crate::validate::{NewOrder, hold};
+use crate::validate::{NewOrder, OrderSource, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -22,9 +22,9 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let id = order_id(moment);
-        let mut taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
-        self.accept(&mut taker, events);
+        let (now, key, id, source) = (moment.now, moment.key, order_id(moment), OrderSource::Trader);
+        let mut taker = self.validate_order(&NewOrder { now, key, source, id, account, request, instead_of: None })?;
+        self.take_in(moment, &mut taker, events);
         Ok(())
     }
 

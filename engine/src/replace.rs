@@ -3,9 +3,10 @@
 //! With [`ReplaceMode::StopOnFailure`] both happen or neither: the new order is checked as if the old one were gone, its
 //! money, its client id, its room and its place in the book included, before anything changes. With
 //! [`ReplaceMode::AllowFailure`] the cancel comes first and each half is for itself; only when both are refused is the
-//! request.
+//! request. An amendment that asks for another price or for more is such a cancel-replace of the order with itself. It gets
+//! a new id: an id stands for one place in one queue, and for what was signed to get there.
 
-use crate::command::{CancelOrder, ReplaceMode, ReplaceOrder};
+use crate::command::{AmendOrder, CancelOrder, PlaceOrder, ReplaceMode, ReplaceOrder};
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event};
 use crate::ids::{AccountId, OrderId};
@@ -13,7 +14,7 @@ use crate::order::Order;
 use crate::reject::RejectCode;
 use crate::taker::Taker;
 use crate::trading::order_id;
-use crate::validate::NewOrder;
+use crate::validate::{NewOrder, OrderSource};
 
 impl Shard {
     /// Takes one order off and places another one.
@@ -27,8 +28,9 @@ impl Shard {
         let market = replace.order.market;
         let cancel = CancelOrder { market, target: replace.target };
         let canceled = self.check_cancel(account, &cancel, replace.restriction);
-        let new =
-            NewOrder { now: moment.now, id: order_id(moment), account, request: &replace.order, instead_of: None };
+        let (now, key, id) = (moment.now, moment.key, order_id(moment));
+        let source = OrderSource::Trader;
+        let new = NewOrder { now, key, source, id, account, request: &replace.order, instead_of: None };
         let placed = match canceled {
             Ok(slot) => {
                 let old: Order = self.markets[usize::from(market.0)].book.order(slot);
@@ -49,9 +51,46 @@ impl Shard {
         let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
         events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
         if let Ok(mut taker) = placed {
-            self.accept(&mut taker, events);
+            self.take_in(moment, &mut taker, events);
         }
         Ok(())
+    }
+
+    /// Takes the order in `slot` off and places what the amendment makes of it, both or neither.
+    pub(crate) fn amend_by_new_order(
+        &mut self,
+        moment: Moment,
+        (account, slot): (AccountId, u32),
+        amend: &AmendOrder,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let old = self.markets[usize::from(amend.market.0)].book.order(slot);
+        let request = amended(&old, amend);
+        let (now, key, id) = (moment.now, moment.key, order_id(moment));
+        let source = OrderSource::Engine;
+        let new = NewOrder { now, key, source, id, account, request: &request, instead_of: Some(&old) };
+        let mut taker = self.validate_order(&new)?;
+        self.take_off(amend.market, slot, CancelReason::Amended, events);
+        self.take_in(moment, &mut taker, events);
+        Ok(())
+    }
+}
+
+/// What is left of an order by its new numbers, alike in everything else.
+fn amended(old: &Order, amend: &AmendOrder) -> PlaceOrder {
+    let filled = old.quantity - old.left();
+    let price = if amend.new_price.is_zero() { old.price } else { amend.new_price };
+    let quantity = amend.new_quantity - filled;
+    PlaceOrder {
+        order_type: old.order_type,
+        time_in_force: old.time_in_force,
+        trigger_price: old.trigger_price,
+        // What would be shown at once may be more than there is now.
+        display_quantity: old.display.min(quantity),
+        self_trade_mode: old.self_trade_mode,
+        expires_at: old.expires_at,
+        client_id: old.client_id,
+        ..PlaceOrder::limit(amend.market, old.side, price, quantity)
     }
 }
 

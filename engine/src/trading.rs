@@ -34,6 +34,8 @@ pub(crate) struct Asking {
 pub(crate) enum Purpose {
     /// Anything that a session may do too.
     Trading,
+    /// Only takes orders off, so the last that is refused for want of room.
+    Canceling,
     /// Something that needs the key's own word.
     OwnWord,
     /// The key's first word.
@@ -48,7 +50,11 @@ impl Asking {
             Operation::Logon
             | Operation::SetSelfTradeGroup { .. }
             | Operation::InviteToSelfTradeGroup { .. }
-            | Operation::NarrowKey { .. } => Purpose::OwnWord,
+            | Operation::NarrowKey { .. }
+            | Operation::LimitKey { .. }
+            | Operation::OpenSubAccount
+            | Operation::Transfer(_) => Purpose::OwnWord,
+            Operation::CancelOrder(_) | Operation::CancelAll(_) => Purpose::Canceling,
             _ => Purpose::Trading,
         };
         Self { account, key, grade, replay_guard, valid_until, purpose }
@@ -79,6 +85,7 @@ impl Shard {
     ) -> Result<(), RejectCode> {
         let asking = Asking::of(signed);
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
+        let moment = Moment { key: signed.key, ..moment };
         let Err(reject) = self.operate(moment, signed, events) else { return Ok(()) };
         self.refuse(&asking, digest, (reject, names(&signed.operation)), events);
         Ok(())
@@ -135,7 +142,9 @@ impl Shard {
             KeyStatus::Pending if signed.purpose != Purpose::Activation => return Err(RejectCode::KeyPending),
             KeyStatus::Pending | KeyStatus::Live => {}
         }
-        if key.account == signed.account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
+        // A key is bound to its owner's account and speaks for the sub-accounts too.
+        let speaks = key.account == signed.account || key.account == self.accounts.owner_of(signed.account);
+        if speaks { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
     }
 
     /// Uses up the request's digest or nonce, unless it was used before.
@@ -149,7 +158,7 @@ impl Shard {
             ReplayGuard::Digest { digest, signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
                 let expires_ns = signed_at.0 + (u64::from(receive_window_ms) + 1_000) * 1_000_000;
-                self.admit_digest(moment, signed.key, digest, expires_ns.div_ceil(1_000_000_000))
+                self.admit_digest(moment, signed, digest, expires_ns.div_ceil(1_000_000_000))
             }
         }
     }
@@ -168,7 +177,7 @@ impl Shard {
     fn admit_digest(
         &mut self,
         moment: Moment,
-        key: KeyId,
+        &Asking { key, purpose, .. }: &Asking,
         digest: [u8; 16],
         expires_second: u64,
     ) -> Result<Admission, RejectCode> {
@@ -178,7 +187,9 @@ impl Shard {
         let accounts = &mut self.accounts;
         self.digests.purge(moment.now, |freed| accounts.key_mut(freed).digests -= 1);
         let owner = accounts.key_mut(key);
-        if owner.digests == owner.digest_capacity {
+        // The last quarter of what a key has is kept for cancels, so that who sends too much can still get out.
+        let kept = if purpose == Purpose::Canceling { 0 } else { owner.digest_capacity / 4 };
+        if owner.digests >= owner.digest_capacity - kept {
             return Err(RejectCode::DigestTableFull);
         }
         owner.digests += 1;
@@ -189,18 +200,22 @@ impl Shard {
     /// Carries out a request that is new and comes from a key that may ask.
     fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
         self.check_policy(moment.now, &Asking::of(signed))?;
-        if matches!(signed.operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_))
-        {
+        if needs_unblocked(&signed.operation) {
             self.check_not_blocked(signed.account)?;
         }
-        if let Some(needed) = scope_of(&signed.operation) {
-            self.check_scope(signed.key, &needed)?;
+        match scope_of(&signed.operation) {
+            Some((operations, market)) => {
+                let account = (!concerns_others(&signed.operation)).then_some(signed.account);
+                self.check_scope(signed.key, &KeyScope { operations, market, account })?;
+            }
+            None => self.check_account_scope(signed.key, signed.account)?,
         }
         match &signed.operation {
             Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
             Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
             Operation::ReplaceOrder(replace) => self.replace_order(moment, signed.account, replace, events),
-            Operation::AmendOrder(amend) => self.amend_order(signed.account, amend, events),
+            Operation::AmendOrder(amend) => self.amend_order(moment, signed.account, amend, events),
+            Operation::Quote(quote) => self.set_quote(moment, signed.account, quote, events),
             Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, signed.account, cancel, events),
             Operation::Logon => {
                 events.push(Event::LoggedOn { account: signed.account, key: signed.key });
@@ -221,18 +236,21 @@ impl Shard {
                 Ok(())
             }
             Operation::NarrowKey { key, scope } => self.narrow_key(signed.account, *key, *scope, events),
+            Operation::LimitKey { key, limits } => self.limit_key((signed.account, signed.key), *key, *limits, events),
+            Operation::OpenSubAccount => self.open_sub_account(signed.account, events),
+            Operation::Transfer(transfer) => self.transfer(signed.account, transfer, events),
             Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
             Operation::InviteToSelfTradeGroup { invited } => self.invite(signed.account, *invited, events),
         }
     }
 
     pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
-        let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
+        let account = self.accounts.governing(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
         let unsigned = in_session || signed.grade == EvidenceGrade::Delegated;
-        let needs_signature = signed.purpose != Purpose::Trading;
+        let needs_signature = !matches!(signed.purpose, Purpose::Trading | Purpose::Canceling);
         let wrong_grade = in_session && signed.grade != EvidenceGrade::Delegated;
         if weak || wrong_grade || (needs_signature && unsigned) {
             return Err(RejectCode::EvidenceTooWeak);
@@ -247,6 +265,12 @@ impl Shard {
     pub(crate) fn check_scope(&self, key: KeyId, needed: &KeyScope) -> Result<(), RejectCode> {
         let has = self.accounts.key(key).map_or(KeyScope::EVERYTHING, |key| key.scope);
         if has.covers(needed) { Ok(()) } else { Err(RejectCode::OutOfScope) }
+    }
+
+    /// Whether the key may speak for this one of its owner's accounts.
+    pub(crate) fn check_account_scope(&self, key: KeyId, account: AccountId) -> Result<(), RejectCode> {
+        let bound_to = self.accounts.key(key).and_then(|key| key.scope.account);
+        if bound_to.is_none_or(|bound| bound == account) { Ok(()) } else { Err(RejectCode::OutOfScope) }
     }
 
     /// Gives a key of the account less to do.
@@ -283,22 +307,45 @@ fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) ->
     if !window_in_range || ahead || late { Err(RejectCode::TimestampOutsideWindow) } else { Ok(()) }
 }
 
-/// What a key needs for an operation; `None` for what every key may do.
-fn scope_of(operation: &Operation) -> Option<KeyScope> {
-    let (operations, market) = match operation {
+/// Whether a blocked account may not have it: whatever makes an order or moves money.
+const fn needs_unblocked(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::PlaceOrder(_)
+            | Operation::AmendOrder(_)
+            | Operation::ReplaceOrder(_)
+            | Operation::Quote(_)
+            | Operation::Transfer(_)
+    )
+}
+
+/// Whether an operation concerns other accounts of the owner than the asking one, or his keys.
+const fn concerns_others(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::NarrowKey { .. } | Operation::LimitKey { .. } | Operation::OpenSubAccount | Operation::Transfer(_)
+    )
+}
+
+/// What a key needs for an operation, and in which market, `None` for all; `None` for what every key may do.
+fn scope_of(operation: &Operation) -> Option<(u8, Option<MarketId>)> {
+    Some(match operation {
         Operation::PlaceOrder(order) => (KeyScope::PLACE, Some(order.market)),
         Operation::ReplaceOrder(replace) => (KeyScope::PLACE | KeyScope::CANCEL, Some(replace.order.market)),
         Operation::CancelOrder(cancel) => (KeyScope::CANCEL, Some(cancel.market)),
-        Operation::AmendOrder(amend) => (KeyScope::AMEND, Some(amend.market)),
+        Operation::AmendOrder(amend) => (amend.needed_scope(), Some(amend.market)),
         Operation::CancelAll(cancel) => (KeyScope::CANCEL, cancel.market),
         Operation::CancelAllAfter { .. } => (KeyScope::CANCEL, None),
+        Operation::Quote(quote) => (KeyScope::PLACE | KeyScope::CANCEL, Some(quote.market)),
         Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. }
         | Operation::SetDisconnectMode { .. }
-        | Operation::NarrowKey { .. } => (KeyScope::ACCOUNT, None),
+        | Operation::NarrowKey { .. }
+        | Operation::LimitKey { .. }
+        | Operation::OpenSubAccount
+        | Operation::Transfer(_) => (KeyScope::ACCOUNT, None),
         Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => return None,
-    };
-    Some(KeyScope { operations, market })
+    })
 }
 
 /// The market and the client id that an operation names, for its reject.
@@ -314,11 +361,15 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         Operation::ReplaceOrder(replace) => (Some(replace.order.market), replace.order.client_id),
         Operation::AmendOrder(amend) => (Some(amend.market), of(&amend.target)),
         Operation::CancelAll(cancel) => (cancel.market, ClientId::EMPTY),
+        Operation::Quote(quote) => (Some(quote.market), ClientId::EMPTY),
         Operation::Logon
         | Operation::ActivateKey
         | Operation::RevokeKey
         | Operation::CancelAllAfter { .. }
         | Operation::NarrowKey { .. }
+        | Operation::LimitKey { .. }
+        | Operation::OpenSubAccount
+        | Operation::Transfer(_)
         | Operation::SetDisconnectMode { .. }
         | Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),

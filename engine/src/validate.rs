@@ -5,11 +5,12 @@
 
 use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Reject, Shard};
-use crate::ids::{AccountId, MarketId, OrderId};
+use crate::ids::{AccountId, KeyId, MarketId, OrderId};
 use crate::market::Market;
-use crate::market_spec::MarketSpec;
+use crate::market_spec::{FeeRates, MarketSpec};
 use crate::order::Order;
 use crate::reject::RejectCode;
+use crate::shares::SharedTable;
 use crate::taker::{Taker, Wanted};
 use crate::triggers::Direction;
 use crate::units::{Atoms, Lots, Ticks, Timestamp};
@@ -44,6 +45,7 @@ impl Shard {
         let request = new.request;
         check_band(market, new)?;
         check_combination(request)?;
+        check_client_id_kind(new)?;
         check_ranges(market, request)?;
         check_client_id(market, new)?;
         check_room(market, new)?;
@@ -51,35 +53,81 @@ impl Shard {
         if request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
-        let taker = self.taker(new, &market.spec, limit);
+        let taker = self.taker(new, market, limit);
         let asset = market.spec.held_asset(request.side);
         let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
         if self.balances.balance(account, asset).available + freed < need(market, &taker) {
             return Err(RejectCode::InsufficientBalance.into());
         }
         check_trigger(market, new)?;
+        self.check_share(market, new)?;
+        self.check_key_limits(new, &taker)?;
         Ok(taker)
     }
 
     /// The taker that a checked order becomes.
-    fn taker(&self, new: &NewOrder<'_>, spec: &MarketSpec, limit: Ticks) -> Taker {
+    fn taker(&self, new: &NewOrder<'_>, market: &Market, limit: Ticks) -> Taker {
         let mut taker = Taker::new(new.id, new.account, new.request, limit);
         taker.self_trade_group =
             self.accounts.account(new.account).map_or(AccountId(0), |known| known.self_trade_group);
-        taker.maker_fee = spec.maker_fee;
-        taker.taker_fee = spec.taker_fee;
+        let FeeRates { maker, taker: taking } = self.fee_rates(new.account, &market.fees);
+        taker.maker_fee = maker;
+        taker.taker_fee = taking;
         taker.hold_per_lot = match taker.side {
-            Side::Bid => spec.bid_hold_per_lot(limit, spec.maker_fee.max(spec.taker_fee)),
-            Side::Ask => Atoms(spec.base_atoms_per_lot),
+            Side::Bid => market.spec.bid_hold_per_lot(limit, maker.max(taking)),
+            Side::Ask => Atoms(market.spec.base_atoms_per_lot),
         };
         taker
     }
+
+    /// Whether the owner may have one more order in this market's tables.
+    fn check_share(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+        let request = new.request;
+        let waits = request.order_type.waits();
+        if !request.time_in_force.rests() && !waits {
+            return Ok(());
+        }
+        let book = &market.book;
+        let own = book.account_order_count(new.account);
+        let all = match self.accounts.sub_accounts().is_empty() {
+            true => own,
+            false => {
+                let family = self.accounts.family(self.accounts.owner_of(new.account));
+                family.map(|account| book.account_order_count(account)).sum()
+            }
+        };
+        let mine = all + 1 - u32::from(new.instead_of.is_some());
+        let holders = book.holder_count() + u32::from(own == 0);
+        let parts = self.genesis.share_parts;
+        let orders = SharedTable { capacity: market.spec.max_orders, used: book.order_count(), parts };
+        let fits = if waits {
+            let waiting = SharedTable { capacity: market.triggers.capacity(), used: market.triggers.count(), parts };
+            waiting.has_room_for_at_most(mine, holders)
+        } else {
+            let levels = book.resting().side(request.side);
+            let table = SharedTable { capacity: market.spec.max_levels, used: levels.count(), parts };
+            table.has_room_for_at_most(mine, holders) || levels.count_at(request.price) > 0
+        };
+        if fits && orders.has_room_for(mine, holders) { Ok(()) } else { Err(RejectCode::TableShareTaken) }
+    }
+}
+
+/// Who has put an order's fields together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrderSource {
+    /// The trader.
+    Trader,
+    /// The engine, from a quote or from the order that is amended.
+    Engine,
 }
 
 /// An order that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder<'a> {
     pub(crate) now: Timestamp,
+    /// With which it is asked for; 0 for none.
+    pub(crate) key: KeyId,
+    pub(crate) source: OrderSource,
     pub(crate) id: OrderId,
     pub(crate) account: AccountId,
     pub(crate) request: &'a PlaceOrder,
@@ -102,7 +150,7 @@ impl NewOrder<'_> {
     }
 
     /// The best price of the other side.
-    fn best_opposite(&self, market: &Market) -> Option<Ticks> {
+    pub(crate) fn best_opposite(&self, market: &Market) -> Option<Ticks> {
         let side = self.request.side.opposite();
         match self.instead_of {
             Some(old) if old.side == side => market.book.orders(side).find(|order| order.id != old.id).map(|o| o.price),
@@ -161,6 +209,12 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
         (true, false) => Err(RejectCode::PriceOutOfRange),
         (true, true) => Ok(()),
     }
+}
+
+/// The ids of quotes are for quotes: an order that had one would be taken off by the quote of that number.
+fn check_client_id_kind(new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let is_usurped = new.source == OrderSource::Trader && new.request.client_id.is_of_quote();
+    if is_usurped { Err(RejectCode::BadCombination) } else { Ok(()) }
 }
 
 /// Price, quantity and notional within the market's bounds.
@@ -276,7 +330,7 @@ fn need(market: &Market, taker: &Taker) -> Atoms {
     match (taker.wanted, taker.side) {
         (Wanted::Quantity(quantity), _) => hold(taker.hold_per_lot, quantity),
         (Wanted::QuoteBudget(budget), Side::Bid) => {
-            let fee = u64::try_from(market.spec.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
+            let fee = u64::try_from(taker.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
             budget + Atoms(fee)
         }
         // Whatever base there is is sold until the budget is reached; none at all is not enough.

@@ -6,6 +6,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, EvidenceGrade, MarketState, RegisterKey};
 use lakh_engine::ids::{AccountId, KeyId, Reason};
+use lakh_engine::market_spec::{FeeRates, FeeTable};
 use lakh_engine::units::{FeeRate, Timestamp};
 use lakh_gateway::directory::Directory;
 
@@ -46,11 +47,7 @@ fn parse_action(parameters: &Parameters<'_>, directory: &Directory) -> Result<Ad
     };
     Ok(match parameters.text("action")? {
         "market-state" => AdminAction::SetMarketState { market: market()?, state: state(parameters.text("state")?)? },
-        "fees" => AdminAction::SetFees {
-            market: market()?,
-            maker_fee: FeeRate(parameters.number("maker")?),
-            taker_fee: FeeRate(parameters.number("taker")?),
-        },
+        "fees" => AdminAction::SetFees { market: market()?, fees: fee_table(parameters)? },
         "register-key" => AdminAction::RegisterKey(RegisterKey {
             account: AccountId(parameters.number("account")?),
             public_key: unhex(parameters.text("publicKey")?).context("publicKey is 64 hexadecimal digits")?,
@@ -65,6 +62,21 @@ fn parse_action(parameters: &Parameters<'_>, directory: &Directory) -> Result<Ad
         },
         other => bail!("there is no action {other}"),
     })
+}
+
+/// Tier 0's fees as `maker` and `taker`; those of the tiers behind it as `tiers=maker:taker,maker:taker`. A tier that is not
+/// named has tier 0's.
+fn fee_table(parameters: &Parameters<'_>) -> Result<FeeTable> {
+    let mut table = FeeTable::flat(FeeRate(parameters.number("maker")?), FeeRate(parameters.number("taker")?));
+    let Some(tiers) = parameters.optional("tiers") else { return Ok(table) };
+    for (index, tier) in tiers.split(',').enumerate() {
+        let (maker, taker) = tier.split_once(':').with_context(|| format!("{tier:?} is not maker:taker"))?;
+        let rate = |text: &str| text.parse().map(FeeRate).with_context(|| format!("{text:?} is no rate in millionths"));
+        let rates = table.rates.get_mut(index + 1);
+        let rates = rates.with_context(|| format!("there are {} tiers beside tier 0", FeeTable::TIERS - 1))?;
+        *rates = FeeRates { maker: rate(maker)?, taker: rate(taker)? };
+    }
+    Ok(table)
 }
 
 fn state(name: &str) -> Result<MarketState> {
@@ -104,8 +116,11 @@ impl<'a> Parameters<'a> {
     }
 
     fn text(&self, name: &str) -> Result<&'a str> {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        Ok(found.with_context(|| format!("{name} is missing"))?.1)
+        self.optional(name).with_context(|| format!("{name} is missing"))
+    }
+
+    fn optional(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     fn number<T: core::str::FromStr>(&self, name: &str) -> Result<T> {

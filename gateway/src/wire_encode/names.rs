@@ -67,7 +67,11 @@ pub const fn expiry_reason(reason: CancelReason) -> Option<&'static str> {
         CancelReason::MaxFills => Some("MAX_FILLS_REACHED"),
         CancelReason::Expired => Some("GTD_EXPIRED"),
         CancelReason::LevelsFull => Some("BOOK_FULL"),
-        CancelReason::Requested | CancelReason::MassCancel | CancelReason::SelfTrade => None,
+        CancelReason::Requested
+        | CancelReason::MassCancel
+        | CancelReason::SelfTrade
+        | CancelReason::Amended
+        | CancelReason::Requoted => None,
     }
 }
 

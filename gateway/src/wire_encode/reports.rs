@@ -56,7 +56,7 @@ impl Execution<'_> {
             Self::New { .. } => "NEW",
             Self::Trade { .. } => "TRADE",
             Self::Canceled(event) => match event.reason {
-                CancelReason::Requested | CancelReason::MassCancel => "CANCELED",
+                reason if reason.is_owners_word() => "CANCELED",
                 CancelReason::SelfTrade => "TRADE_PREVENTION",
                 _ => "EXPIRED",
             },
@@ -177,7 +177,7 @@ pub fn wrap_for_subscription(subscription: u32, event: &[u8], out: &mut Vec<u8>)
 /// True where the report is about the owner's own cancel: only there `C` names the order that was canceled.
 const fn is_canceled_by_owner(execution: &Execution<'_>) -> bool {
     match execution {
-        Execution::Canceled(event) => matches!(event.reason, CancelReason::Requested | CancelReason::MassCancel),
+        Execution::Canceled(event) => event.reason.is_owners_word(),
         _ => false,
     }
 }
