@@ -164,7 +164,7 @@ impl Accounts {
         &self.keys
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn account(&self, account: AccountId) -> Option<&Account> {
         match self.accounts.get(account.0 as usize) {
             Some(owner) => Some(owner),
@@ -177,7 +177,7 @@ impl Accounts {
         self.accounts.get(account.0 as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn account_mut(&mut self, account: AccountId) -> &mut Account {
         if (account.0 as usize) < self.accounts.len() {
             return &mut self.accounts[account.0 as usize];
@@ -250,7 +250,14 @@ impl Accounts {
         id
     }
 
+    /// The self-trade group of an account; 0 where it is alone.
+    #[inline(always)]
+    pub(crate) fn self_trade_group(&self, account: AccountId) -> AccountId {
+        self.account(account).map_or(AccountId(0), |known| known.self_trade_group)
+    }
+
     /// Counts one more private event of the account.
+    #[inline(always)]
     pub(crate) fn next_report(&mut self, account: AccountId) -> u64 {
         let account = self.account_mut(account);
         account.report_sequence += 1;
@@ -288,10 +295,12 @@ impl Accounts {
     }
 
     /// Keys are numbered from 1.
+    #[inline(always)]
     pub(crate) fn key(&self, key: KeyId) -> Option<&Key> {
         self.keys.get((key.0 as usize).checked_sub(1)?)
     }
 
+    #[inline(always)]
     pub(crate) fn key_mut(&mut self, key: KeyId) -> &mut Key {
         &mut self.keys[key.0 as usize - 1]
     }

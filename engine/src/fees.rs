@@ -9,6 +9,7 @@
 //! together: whoever trades with whom, the venue pays nobody for it. Bounds: [`FeeTable::TIERS`] tiers, one announced table
 //! a market, one announced tier an account. A sub-account has its owner's tier.
 
+use crate::emitter::Emitter;
 use crate::engine::{GenesisPhase, Moment, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, FeeTier, MarketId};
@@ -36,7 +37,7 @@ impl Shard {
         moment: Moment,
         market: MarketId,
         fees: &FeeTable,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let FeeRates { maker: maker_fee, taker: taker_fee } = fees.of(FeeTier(0));
         let spec = MarketSpec { maker_fee, taker_fee, ..self.market(market)?.spec };
@@ -61,7 +62,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         tier: FeeTier,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         // The venue trades with nobody, and a sub-account has its owner's tier.
         let known = self.accounts.owner_account(account).filter(|_| account != AccountId(0));
@@ -92,13 +93,13 @@ impl Shard {
         waits.then(|| Timestamp(moment.now.0.saturating_add(notice_ns)))
     }
 
-    pub(crate) fn put_fees_in_force(&mut self, market: MarketId, fees: FeeTable, events: &mut Vec<Event>) {
+    pub(crate) fn put_fees_in_force(&mut self, market: MarketId, fees: FeeTable, events: &mut Emitter<'_>) {
         self.markets[usize::from(market.0)].set_fees(fees);
         self.announce_fees(market, None);
         events.push(Event::FeesChanged { market, fees });
     }
 
-    pub(crate) fn put_tier_in_force(&mut self, account: AccountId, tier: FeeTier, events: &mut Vec<Event>) {
+    pub(crate) fn put_tier_in_force(&mut self, account: AccountId, tier: FeeTier, events: &mut Emitter<'_>) {
         self.accounts.account_mut(account).fee_tier = tier;
         self.announce_tier(account, None);
         events.push(Event::FeeTierChanged { account, tier });

@@ -9,11 +9,12 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::{FrameCommand, FrameOperation, KeyScope};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use crate::reject::RejectCode;
-use crate::trading::{Admitted, Asking, Purpose};
+use crate::trading::{Admitted, Asking};
 use crate::triggers::LEAST_WORK;
 use crate::wire::{DecodeError, Wire};
 
@@ -86,12 +87,11 @@ impl Shard {
         &mut self,
         moment: Moment,
         frame: &FrameCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
-        let FrameCommand { account, key, grade, replay_guard, valid_until, ref operations } = *frame;
+        let FrameCommand { account, key, grade, ref replay_guard, valid_until, ref operations } = *frame;
         let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
-        let purpose = if only_cancels { Purpose::Canceling } else { Purpose::Trading };
-        let asking = Asking { account, key, grade, replay_guard, valid_until, purpose };
+        let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None, only_cancels };
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
         let order_ids: u64 = operations.iter().map(FrameOperation::order_ids).sum();
         let fits = (1..=OrderId::PER_SEQUENCE).contains(&order_ids);
@@ -115,7 +115,7 @@ impl Shard {
     }
 
     /// Carries out the next operations, as many as the command has work for.
-    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Vec<Event>) {
+    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Emitter<'_>) {
         while !self.frame.is_done() {
             // A cascade that an operation has set off comes before the next operation.
             if self.work < LEAST_WORK || !self.agenda.is_empty() {
@@ -146,7 +146,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         operation: &FrameOperation,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let (operations, market) = match operation {
             FrameOperation::PlaceOrder(order) => (KeyScope::PLACE, order.market),

@@ -5,15 +5,16 @@
 //! order does not know the key that placed it, and to count fills alone would let a thief place any number of orders at
 //! once. A day is one of UTC by the engine's time.
 
-use crate::command::{KeyLimits, Side};
+use crate::command::{KeyLimits, PlaceOrder, Side};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, KeyId};
 use crate::market_spec::MarketSpec;
 use crate::reject::RejectCode;
-use crate::taker::{Taker, Wanted};
-use crate::units::{Atoms, Timestamp};
-use crate::validate::NewOrder;
+use crate::trading::order_id;
+use crate::units::{Atoms, Lots, Timestamp};
+use crate::validate::{NewOrder, Terms};
 
 /// A day of the engine's time.
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -21,21 +22,21 @@ const DAY_NS: u64 = 86_400_000_000_000;
 impl Shard {
     /// Whether the key's owner lets it place this order.
     #[inline]
-    pub(crate) fn check_key_limits(&self, new: &NewOrder<'_>, taker: &Taker) -> Result<(), RejectCode> {
+    pub(crate) fn check_key_limits(&self, new: &NewOrder<'_>, terms: &Terms) -> Result<(), RejectCode> {
         match self.accounts.key(new.key) {
-            Some(key) if key.limits != KeyLimits::NONE => self.check_limited_key(new, taker),
+            Some(key) if key.limits != KeyLimits::NONE => self.check_limited_key(new, terms),
             _ => Ok(()),
         }
     }
 
     #[cold]
-    fn check_limited_key(&self, new: &NewOrder<'_>, taker: &Taker) -> Result<(), RejectCode> {
-        let market = self.market(taker.market)?;
+    fn check_limited_key(&self, new: &NewOrder<'_>, terms: &Terms) -> Result<(), RejectCode> {
+        let market = self.market(new.request.market)?;
         let key = self.accounts.key(new.key).ok_or(RejectCode::KeyUnknown)?;
         let KeyLimits { notional_per_day, quote, price_band } = key.limits;
         if !notional_per_day.is_zero() {
             let spent = if key.day == day_of(new.now) { key.spent } else { Atoms::ZERO };
-            let all = spent.checked_add(notional(&market.spec, taker));
+            let all = spent.checked_add(notional(&market.spec, new.request, terms));
             if market.spec.quote != quote || all.is_none_or(|all| all > notional_per_day) {
                 return Err(RejectCode::KeyLimitReached);
             }
@@ -49,24 +50,36 @@ impl Shard {
             price => price,
         };
         let reach = MarketSpec::band_around(middle, price_band);
-        let within = match taker.side {
-            Side::Bid => taker.limit.0 <= middle.0.saturating_add(reach.0),
-            Side::Ask => taker.limit >= middle - reach,
+        let within = match new.request.side {
+            Side::Bid => terms.limit.0 <= middle.0.saturating_add(reach.0),
+            Side::Ask => terms.limit >= middle - reach,
         };
         if within { Ok(()) } else { Err(RejectCode::KeyLimitReached) }
     }
 
     /// Takes in an order that has passed every check, and counts it against its key's limit.
-    pub(crate) fn take_in(&mut self, moment: Moment, taker: &mut Taker, events: &mut Vec<Event>) {
+    #[inline(always)]
+    pub(crate) fn take_in(
+        &mut self,
+        moment: Moment,
+        account: AccountId,
+        (request, terms): (&PlaceOrder, &Terms),
+        events: &mut Emitter<'_>,
+    ) {
         if self.accounts.key(moment.key).is_some_and(|key| !key.limits.notional_per_day.is_zero()) {
-            let notional = notional(&self.markets[usize::from(taker.market.0)].spec, taker);
-            let (key, today) = (self.accounts.key_mut(moment.key), day_of(moment.now));
-            if key.day != today {
-                (key.day, key.spent) = (today, Atoms::ZERO);
-            }
-            key.spent += notional;
+            self.count_notional(moment, request, terms);
         }
-        self.accept(taker, events);
+        self.accept(order_id(moment), account, (request, terms), events);
+    }
+
+    #[cold]
+    fn count_notional(&mut self, moment: Moment, request: &PlaceOrder, terms: &Terms) {
+        let notional = notional(&self.markets[usize::from(request.market.0)].spec, request, terms);
+        let (key, today) = (self.accounts.key_mut(moment.key), day_of(moment.now));
+        if key.day != today {
+            (key.day, key.spent) = (today, Atoms::ZERO);
+        }
+        key.spent += notional;
     }
 
     /// Sets what a key of the account may do at most. A key that is limited itself changes no limits.
@@ -75,7 +88,7 @@ impl Shard {
         (account, by): (AccountId, KeyId),
         key: KeyId,
         limits: KeyLimits,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let is_free = self.accounts.key(by).is_some_and(|key| key.limits == KeyLimits::NONE);
         let is_own = self.accounts.key(key).is_some_and(|known| known.account == account);
@@ -97,10 +110,10 @@ impl Shard {
 }
 
 /// The most that the order can come to, before fees.
-fn notional(spec: &MarketSpec, taker: &Taker) -> Atoms {
-    match taker.wanted {
-        Wanted::Quantity(quantity) => spec.notional(taker.limit, quantity),
-        Wanted::QuoteBudget(budget) => budget,
+fn notional(spec: &MarketSpec, request: &PlaceOrder, terms: &Terms) -> Atoms {
+    match request.quantity {
+        Lots::ZERO => request.quote_budget,
+        quantity => spec.notional(terms.limit, quantity),
     }
 }
 

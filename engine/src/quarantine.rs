@@ -8,6 +8,7 @@
 //! has no quarantine directly behind it. A quarantine of a record that was not passed over is refused.
 
 use crate::command::{AdminAction, AdminAuthority, Command};
+use crate::emitter::Emitter;
 use crate::engine::{Engine, GenesisPhase, Moment, Shard};
 use crate::event::Event;
 use crate::ids::Sequence;
@@ -36,7 +37,7 @@ impl Engine {
         self.sequence = sequence;
         self.now = timestamp;
         self.passed_over = sequence;
-        self.event_digest.absorb(sequence, timestamp, &[]);
+        self.event_digest.end_command(sequence, timestamp, 0);
     }
 }
 
@@ -46,7 +47,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         sequence: Sequence,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         if moment.passed_over != sequence || moment.sequence.0 != sequence.0 + 1 {
             return Err(RejectCode::NotQuarantined);

@@ -6,13 +6,14 @@
 //! orders like others, found again by client ids that only quotes have, so that a quote needs no table of its own.
 
 use crate::command::{MarketState, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, Side};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, QuoteSet};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::order::{Order, Standing};
 use crate::reject::RejectCode;
 use crate::trading::order_id;
-use crate::validate::{NewOrder, OrderSource};
+use crate::validate::NewOrder;
 
 /// What has become of one side.
 type Outcome = Result<OrderId, RejectCode>;
@@ -24,7 +25,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         quote: &Quote,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = self.market(quote.market)?;
         if market.state == MarketState::Halt {
@@ -62,7 +63,7 @@ impl Shard {
         account: AccountId,
         quote: &Quote,
         side: Side,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Option<OrderId> {
         let book = &self.markets[usize::from(quote.market.0)].book;
         let slot = book.find(account, OrderReference::ClientId(ClientId::of_quote(quote.slot, side)))?;
@@ -80,7 +81,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         quote: &Quote,
-        (side, events): (Side, &mut Vec<Event>),
+        (side, events): (Side, &mut Emitter<'_>),
     ) -> Outcome {
         let QuoteSide { price, quantity } = quote.side(side);
         let request = PlaceOrder {
@@ -89,13 +90,10 @@ impl Shard {
             client_id: ClientId::of_quote(quote.slot, side),
             ..PlaceOrder::limit(quote.market, side, price, quantity)
         };
-        let id = order_id(moment);
-        let (now, key, source) = (moment.now, moment.key, OrderSource::Engine);
-        let new = NewOrder { now, key, source, id, account, request: &request, instead_of: None };
-        match self.validate_order(&new) {
-            Ok(mut taker) => {
-                self.take_in(moment, &mut taker, events);
-                Ok(id)
+        match self.validate_order(&NewOrder::by_engine(moment, account, &request)) {
+            Ok(terms) => {
+                self.take_in(moment, account, (&request, &terms), events);
+                Ok(order_id(moment))
             }
             Err(reject) => Err(reject.code),
         }

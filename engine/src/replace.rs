@@ -7,14 +7,13 @@
 //! a new id: an id stands for one place in one queue, and for what was signed to get there.
 
 use crate::command::{AmendOrder, CancelOrder, PlaceOrder, ReplaceMode, ReplaceOrder};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event};
 use crate::ids::{AccountId, OrderId};
 use crate::order::Order;
 use crate::reject::RejectCode;
-use crate::taker::Taker;
-use crate::trading::order_id;
-use crate::validate::{NewOrder, OrderSource};
+use crate::validate::{NewOrder, Terms};
 
 impl Shard {
     /// Takes one order off and places another one.
@@ -23,18 +22,16 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         replace: &ReplaceOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = replace.order.market;
         let cancel = CancelOrder { market, target: replace.target };
         let canceled = self.check_cancel(account, &cancel, replace.restriction);
-        let (now, key, id) = (moment.now, moment.key, order_id(moment));
-        let source = OrderSource::Trader;
-        let new = NewOrder { now, key, source, id, account, request: &replace.order, instead_of: None };
+        let new = NewOrder::new(moment, account, &replace.order);
         let placed = match canceled {
             Ok(slot) => {
                 let old: Order = self.markets[usize::from(market.0)].book.order(slot);
-                self.validate_order(&NewOrder { instead_of: Some(&old), ..new })
+                self.validate_order(&new.instead_of(&old))
             }
             Err(_) => self.validate_order(&new),
         };
@@ -50,8 +47,8 @@ impl Shard {
         let report_sequence = self.accounts.next_report(account);
         let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
         events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
-        if let Ok(mut taker) = placed {
-            self.take_in(moment, &mut taker, events);
+        if let Ok(terms) = placed {
+            self.take_in(moment, account, (&replace.order, &terms), events);
         }
         Ok(())
     }
@@ -62,16 +59,13 @@ impl Shard {
         moment: Moment,
         (account, slot): (AccountId, u32),
         amend: &AmendOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let old = self.markets[usize::from(amend.market.0)].book.order(slot);
         let request = amended(&old, amend);
-        let (now, key, id) = (moment.now, moment.key, order_id(moment));
-        let source = OrderSource::Engine;
-        let new = NewOrder { now, key, source, id, account, request: &request, instead_of: Some(&old) };
-        let mut taker = self.validate_order(&new)?;
+        let terms = self.validate_order(&NewOrder::by_engine(moment, account, &request).instead_of(&old))?;
         self.take_off(amend.market, slot, CancelReason::Amended, events);
-        self.take_in(moment, &mut taker, events);
+        self.take_in(moment, account, (&request, &terms), events);
         Ok(())
     }
 }
@@ -81,21 +75,13 @@ fn amended(old: &Order, amend: &AmendOrder) -> PlaceOrder {
     let filled = old.quantity - old.left();
     let price = if amend.new_price.is_zero() { old.price } else { amend.new_price };
     let quantity = amend.new_quantity - filled;
-    PlaceOrder {
-        order_type: old.order_type,
-        time_in_force: old.time_in_force,
-        trigger_price: old.trigger_price,
-        // What would be shown at once may be more than there is now.
-        display_quantity: old.display.min(quantity),
-        self_trade_mode: old.self_trade_mode,
-        expires_at: old.expires_at,
-        client_id: old.client_id,
-        ..PlaceOrder::limit(amend.market, old.side, price, quantity)
-    }
+    // What would be shown at once may be more than there is now.
+    let display_quantity = old.display.min(quantity);
+    PlaceOrder { price, quantity, display_quantity, ..old.request(amend.market) }
 }
 
 /// The reject with the lowest number of both halves.
-fn refusal(canceled: Result<u32, RejectCode>, placed: &Result<Taker, Reject>) -> Option<Reject> {
+fn refusal(canceled: Result<u32, RejectCode>, placed: &Result<Terms, Reject>) -> Option<Reject> {
     let canceled = canceled.err().map(|code| Reject { code, order: OrderId(0) });
     let placed = placed.as_ref().err().copied();
     canceled.into_iter().chain(placed).min_by_key(|reject| reject.code)

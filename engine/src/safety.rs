@@ -6,6 +6,7 @@
 use crate::accounts::Account;
 use crate::agenda::{AgendaItem, FamilyProgress};
 use crate::command::{AccountBlock, CancelAll, DisconnectMode};
+use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::Event;
 use crate::ids::{AccountId, Reason, Sequence};
@@ -26,7 +27,7 @@ impl Shard {
         now: Timestamp,
         account: AccountId,
         timeout_ms: u32,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         let at = match timeout_ms {
             0 => Timestamp::ZERO,
@@ -47,14 +48,14 @@ impl Shard {
     }
 
     /// An account has not set its timer anew in time.
-    pub(crate) fn fire_timer(&mut self, origin: Sequence, account: AccountId, events: &mut Vec<Event>) {
+    pub(crate) fn fire_timer(&mut self, origin: Sequence, account: AccountId, events: &mut Emitter<'_>) {
         self.accounts.account_mut(account).cancel_all_at = Timestamp::ZERO;
         self.set_timer(account, Timestamp::ZERO);
         self.start_cancel_all(origin, account, &EVERYTHING, events);
     }
 
     /// Sets what becomes of an account's orders when it is not connected any more.
-    pub(crate) fn set_disconnect_mode(&mut self, account: AccountId, mode: DisconnectMode, events: &mut Vec<Event>) {
+    pub(crate) fn set_disconnect_mode(&mut self, account: AccountId, mode: DisconnectMode, events: &mut Emitter<'_>) {
         self.accounts.account_mut(account).on_disconnect = mode;
         events.push(Event::DisconnectModeChanged { account, mode });
     }
@@ -64,7 +65,7 @@ impl Shard {
         &mut self,
         origin: Sequence,
         account: AccountId,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         match self.accounts.account(account).ok_or(RejectCode::AccountUnknown)?.on_disconnect {
             DisconnectMode::Keep => Err(RejectCode::NotAuthorised),
@@ -77,7 +78,7 @@ impl Shard {
 
     /// The node has started anew, so nobody is connected: takes off the orders of those who have asked for it, from the
     /// account in the place `next` on.
-    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: u32, events: &mut Vec<Event>) {
+    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: u32, events: &mut Emitter<'_>) {
         while self.accounts.at(next).is_some() {
             if self.work == 0 || !self.agenda.is_empty() {
                 self.agenda.push(AgendaItem::Disconnected(next));
@@ -98,7 +99,7 @@ impl Shard {
     }
 
     /// Takes off the orders of a blocked owner's accounts, of which the first `done` are through.
-    pub(crate) fn cancel_family(&mut self, origin: Sequence, progress: FamilyProgress, events: &mut Vec<Event>) {
+    pub(crate) fn cancel_family(&mut self, origin: Sequence, progress: FamilyProgress, events: &mut Emitter<'_>) {
         let FamilyProgress { owner, mut done } = progress;
         loop {
             let next = self.accounts.family(owner).nth(usize::from(done));
@@ -114,7 +115,7 @@ impl Shard {
 
     /// The node has started anew: markets that are guarded take cancels only, until the node lets them go back. The first
     /// epoch ends the genesis phase and is no restart.
-    pub(crate) fn close_for_restart(&mut self, epoch: u32, events: &mut Vec<Event>) {
+    pub(crate) fn close_for_restart(&mut self, epoch: u32, events: &mut Emitter<'_>) {
         if epoch == 1 {
             return;
         }
@@ -135,7 +136,7 @@ impl Shard {
         origin: Sequence,
         account: AccountId,
         block: AccountBlock,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         self.accounts.account(account).filter(|_| account != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
         self.accounts.account_mut(account).block = block;
@@ -152,6 +153,7 @@ impl Shard {
     }
 
     /// Whether the account may do more than take orders off.
+    #[inline(always)]
     pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
         let is_blocked = |known: Option<&Account>| known.is_some_and(|known| known.block == AccountBlock::Blocked);
         match is_blocked(self.accounts.account(account)) || is_blocked(self.accounts.governing(account)) {

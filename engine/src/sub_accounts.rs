@@ -6,6 +6,7 @@
 
 use crate::accounts::Account;
 use crate::command::{EvidenceGrade, Transfer};
+use crate::emitter::Emitter;
 use crate::engine::{Reject, Shard};
 use crate::event::{Event, Transferred};
 use crate::ids::AccountId;
@@ -14,7 +15,7 @@ use crate::units::Atoms;
 
 impl Shard {
     /// Opens another account under the asking one, which must be an owner's.
-    pub(crate) fn open_sub_account(&mut self, parent: AccountId, events: &mut Vec<Event>) -> Result<(), Reject> {
+    pub(crate) fn open_sub_account(&mut self, parent: AccountId, events: &mut Emitter<'_>) -> Result<(), Reject> {
         let known = self.accounts.owner_account(parent).filter(|_| parent != AccountId(0));
         let owner = known.ok_or(RejectCode::OtherOwner)?.owner;
         self.accounts.check_sub_account(parent)?;
@@ -30,7 +31,7 @@ impl Shard {
         &mut self,
         from: AccountId,
         transfer: &Transfer,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let Transfer { to, asset, amount } = *transfer;
         let together =

@@ -6,6 +6,7 @@
 use crate::accounts::KeyStatus;
 use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{Duplicate, Event, KeyEnd, Rejected};
 use crate::ids::{AccountId, ClientId, KeyId, MarketId, OrderId, Sequence};
@@ -20,44 +21,46 @@ const MAX_AHEAD_NS: u64 = 1_000_000_000;
 
 /// Who asks, and with what right: the same for one operation and for a frame of them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asking {
+pub(crate) struct Asking<'a> {
     pub(crate) account: AccountId,
     pub(crate) key: KeyId,
     pub(crate) grade: EvidenceGrade,
-    pub(crate) replay_guard: ReplayGuard,
+    pub(crate) replay_guard: &'a ReplayGuard,
     pub(crate) valid_until: Timestamp,
-    pub(crate) purpose: Purpose,
+    /// What is asked; `None` for a frame.
+    pub(crate) operation: Option<&'a Operation>,
+    /// Whether orders only go by it, which is the last that is refused for want of room.
+    pub(crate) only_cancels: bool,
 }
 
-/// What a request is for, as far as it matters to who may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Anything that a session may do too.
-    Trading,
-    /// Only takes orders off, so the last that is refused for want of room.
-    Canceling,
-    /// Something that needs the key's own word.
-    OwnWord,
-    /// The key's first word.
-    Activation,
-}
+impl<'a> Asking<'a> {
+    const fn of(signed: &'a SignedCommand) -> Self {
+        let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = signed;
+        let (account, key, grade, valid_until) = (*account, *key, *grade, *valid_until);
+        let only_cancels = matches!(operation, Operation::CancelOrder(_) | Operation::CancelAll(_));
+        Self { account, key, grade, replay_guard, valid_until, operation: Some(operation), only_cancels }
+    }
 
-impl Asking {
-    fn of(signed: &SignedCommand) -> Self {
-        let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = *signed;
-        let purpose = match operation {
-            Operation::ActivateKey => Purpose::Activation,
-            Operation::Logon
-            | Operation::SetSelfTradeGroup { .. }
-            | Operation::InviteToSelfTradeGroup { .. }
-            | Operation::NarrowKey { .. }
-            | Operation::LimitKey { .. }
-            | Operation::OpenSubAccount
-            | Operation::Transfer(_) => Purpose::OwnWord,
-            Operation::CancelOrder(_) | Operation::CancelAll(_) => Purpose::Canceling,
-            _ => Purpose::Trading,
-        };
-        Self { account, key, grade, replay_guard, valid_until, purpose }
+    /// Whether it is the key's first word.
+    const fn activates(&self) -> bool {
+        matches!(self.operation, Some(Operation::ActivateKey))
+    }
+
+    /// Whether it needs the key's own word, and not a session's.
+    const fn needs_signature(&self) -> bool {
+        matches!(
+            self.operation,
+            Some(
+                Operation::ActivateKey
+                    | Operation::Logon
+                    | Operation::SetSelfTradeGroup { .. }
+                    | Operation::InviteToSelfTradeGroup { .. }
+                    | Operation::NarrowKey { .. }
+                    | Operation::LimitKey { .. }
+                    | Operation::OpenSubAccount
+                    | Operation::Transfer(_)
+            )
+        )
     }
 }
 
@@ -81,23 +84,24 @@ impl Shard {
         &mut self,
         moment: Moment,
         signed: &SignedCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let asking = Asking::of(signed);
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
         let moment = Moment { key: signed.key, ..moment };
-        let Err(reject) = self.operate(moment, signed, events) else { return Ok(()) };
+        let Err(reject) = self.operate(moment, &asking, &signed.operation, events) else { return Ok(()) };
         self.refuse(&asking, digest, (reject, names(&signed.operation)), events);
         Ok(())
     }
 
     /// Whether the request may be looked at, in the order of the codes; uses up its digest or nonce. `None` for one that
     /// was used before, which is answered here.
+    #[inline(always)]
     pub(crate) fn let_in(
         &mut self,
         moment: Moment,
-        asking: &Asking,
-        events: &mut Vec<Event>,
+        asking: &Asking<'_>,
+        events: &mut Emitter<'_>,
     ) -> Result<Option<Admitted>, RejectCode> {
         self.check_key(moment.now, asking)?;
         match self.admit(moment, asking)? {
@@ -112,10 +116,10 @@ impl Shard {
     /// Says that a request was refused which has used up its digest or nonce.
     pub(crate) fn refuse(
         &mut self,
-        asking: &Asking,
+        asking: &Asking<'_>,
         digest: Option<u32>,
         (reject, (market, client_id)): (Reject, (Option<MarketId>, ClientId)),
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         if let Some(digest) = digest {
             self.digests.note_reject(digest, reject.code);
@@ -131,7 +135,8 @@ impl Shard {
     }
 
     /// Whether the key may speak for the account at all.
-    fn check_key(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
+    #[inline(always)]
+    fn check_key(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
         // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
         let over = key.expires_at != Timestamp::ZERO && key.expires_at <= now;
@@ -139,7 +144,7 @@ impl Shard {
             KeyStatus::Revoked => return Err(RejectCode::KeyRevoked),
             KeyStatus::Expired => return Err(RejectCode::KeyExpired),
             KeyStatus::Pending | KeyStatus::Live if over => return Err(RejectCode::KeyExpired),
-            KeyStatus::Pending if signed.purpose != Purpose::Activation => return Err(RejectCode::KeyPending),
+            KeyStatus::Pending if !signed.activates() => return Err(RejectCode::KeyPending),
             KeyStatus::Pending | KeyStatus::Live => {}
         }
         // A key is bound to its owner's account and speaks for the sub-accounts too.
@@ -148,8 +153,9 @@ impl Shard {
     }
 
     /// Uses up the request's digest or nonce, unless it was used before.
-    fn admit(&mut self, moment: Moment, signed: &Asking) -> Result<Admission, RejectCode> {
-        match signed.replay_guard {
+    #[inline(always)]
+    fn admit(&mut self, moment: Moment, signed: &Asking<'_>) -> Result<Admission, RejectCode> {
+        match *signed.replay_guard {
             ReplayGuard::Session { signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
                 Ok(Admission::Fresh { digest: None })
@@ -163,6 +169,7 @@ impl Shard {
         }
     }
 
+    #[inline(always)]
     fn admit_nonce(&mut self, key: KeyId, nonce: u64) -> Result<Admission, RejectCode> {
         let nonces = &mut self.accounts.key_mut(key).nonces;
         match nonces.check(nonce)? {
@@ -174,10 +181,11 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn admit_digest(
         &mut self,
         moment: Moment,
-        &Asking { key, purpose, .. }: &Asking,
+        &Asking { key, only_cancels, .. }: &Asking<'_>,
         digest: [u8; 16],
         expires_second: u64,
     ) -> Result<Admission, RejectCode> {
@@ -188,7 +196,7 @@ impl Shard {
         self.digests.purge(moment.now, |freed| accounts.key_mut(freed).digests -= 1);
         let owner = accounts.key_mut(key);
         // The last quarter of what a key has is kept for cancels, so that who sends too much can still get out.
-        let kept = if purpose == Purpose::Canceling { 0 } else { owner.digest_capacity / 4 };
+        let kept = if only_cancels { 0 } else { owner.digest_capacity / 4 };
         if owner.digests >= owner.digest_capacity - kept {
             return Err(RejectCode::DigestTableFull);
         }
@@ -198,61 +206,93 @@ impl Shard {
     }
 
     /// Carries out a request that is new and comes from a key that may ask.
-    fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
-        self.check_policy(moment.now, &Asking::of(signed))?;
-        if needs_unblocked(&signed.operation) {
-            self.check_not_blocked(signed.account)?;
-        }
-        match scope_of(&signed.operation) {
-            Some((operations, market)) => {
-                let account = (!concerns_others(&signed.operation)).then_some(signed.account);
-                self.check_scope(signed.key, &KeyScope { operations, market, account })?;
+    #[inline(always)]
+    fn operate(
+        &mut self,
+        moment: Moment,
+        asking: &Asking<'_>,
+        operation: &Operation,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
+        self.check_policy(moment.now, asking)?;
+        let Asking { account, key, .. } = *asking;
+        match operation {
+            Operation::PlaceOrder(order) => {
+                self.check_not_blocked(account)?;
+                self.check_scope(key, &scope(KeyScope::PLACE, order.market, account))?;
+                self.place_order(moment, account, order, events)
             }
-            None => self.check_account_scope(signed.key, signed.account)?,
-        }
-        match &signed.operation {
-            Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
-            Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
-            Operation::ReplaceOrder(replace) => self.replace_order(moment, signed.account, replace, events),
-            Operation::AmendOrder(amend) => self.amend_order(moment, signed.account, amend, events),
-            Operation::Quote(quote) => self.set_quote(moment, signed.account, quote, events),
-            Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, signed.account, cancel, events),
-            Operation::Logon => {
-                events.push(Event::LoggedOn { account: signed.account, key: signed.key });
-                Ok(())
+            Operation::CancelOrder(cancel) => {
+                self.check_scope(key, &scope(KeyScope::CANCEL, cancel.market, account))?;
+                self.cancel_order(account, cancel, events)
             }
-            Operation::ActivateKey => self.activate_key(signed.key, events),
-            Operation::RevokeKey => {
-                let cause: KeyEnd = self.accounts.revoke(signed.key);
-                events.push(Event::KeyEnded { key: signed.key, cause });
-                Ok(())
-            }
-            Operation::CancelAllAfter { timeout_ms } => {
-                self.cancel_all_after(moment.now, signed.account, *timeout_ms, events);
-                Ok(())
-            }
-            Operation::SetDisconnectMode { mode } => {
-                self.set_disconnect_mode(signed.account, *mode, events);
-                Ok(())
-            }
-            Operation::NarrowKey { key, scope } => self.narrow_key(signed.account, *key, *scope, events),
-            Operation::LimitKey { key, limits } => self.limit_key((signed.account, signed.key), *key, *limits, events),
-            Operation::OpenSubAccount => self.open_sub_account(signed.account, events),
-            Operation::Transfer(transfer) => self.transfer(signed.account, transfer, events),
-            Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
-            Operation::InviteToSelfTradeGroup { invited } => self.invite(signed.account, *invited, events),
+            other => self.operate_otherwise(moment, asking, other, events),
         }
     }
 
-    pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
+    /// Carries out what is asked for less often than orders and cancels.
+    #[inline(never)]
+    fn operate_otherwise(
+        &mut self,
+        moment: Moment,
+        asking: &Asking<'_>,
+        operation: &Operation,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
+        let Asking { account, key, .. } = *asking;
+        if needs_unblocked(operation) {
+            self.check_not_blocked(account)?;
+        }
+        match scope_of(operation) {
+            Some((operations, market)) => {
+                let account = (!concerns_others(operation)).then_some(account);
+                self.check_scope(key, &KeyScope { operations, market, account })?;
+            }
+            None => self.check_account_scope(key, account)?,
+        }
+        match operation {
+            Operation::PlaceOrder(order) => self.place_order(moment, account, order, events),
+            Operation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),
+            Operation::ReplaceOrder(replace) => self.replace_order(moment, account, replace, events),
+            Operation::AmendOrder(amend) => self.amend_order(moment, account, amend, events),
+            Operation::Quote(quote) => self.set_quote(moment, account, quote, events),
+            Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, account, cancel, events),
+            Operation::Logon => {
+                events.push(Event::LoggedOn { account, key });
+                Ok(())
+            }
+            Operation::ActivateKey => self.activate_key(key, events),
+            Operation::RevokeKey => {
+                let cause: KeyEnd = self.accounts.revoke(key);
+                events.push(Event::KeyEnded { key, cause });
+                Ok(())
+            }
+            Operation::CancelAllAfter { timeout_ms } => {
+                self.cancel_all_after(moment.now, account, *timeout_ms, events);
+                Ok(())
+            }
+            Operation::SetDisconnectMode { mode } => {
+                self.set_disconnect_mode(account, *mode, events);
+                Ok(())
+            }
+            Operation::NarrowKey { key, scope } => self.narrow_key(account, *key, *scope, events),
+            Operation::LimitKey { key: limited, limits } => self.limit_key((account, key), *limited, *limits, events),
+            Operation::OpenSubAccount => self.open_sub_account(account, events),
+            Operation::Transfer(transfer) => self.transfer(account, transfer, events),
+            Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(account, *group, events),
+            Operation::InviteToSelfTradeGroup { invited } => self.invite(account, *invited, events),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
         let account = self.accounts.governing(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
-        let unsigned = in_session || signed.grade == EvidenceGrade::Delegated;
-        let needs_signature = !matches!(signed.purpose, Purpose::Trading | Purpose::Canceling);
-        let wrong_grade = in_session && signed.grade != EvidenceGrade::Delegated;
-        if weak || wrong_grade || (needs_signature && unsigned) {
+        let delegated = signed.grade == EvidenceGrade::Delegated;
+        let wrong_grade = in_session && !delegated;
+        if weak || wrong_grade || (delegated && signed.needs_signature()) {
             return Err(RejectCode::EvidenceTooWeak);
         }
         if signed.valid_until != Timestamp::ZERO && signed.valid_until <= now {
@@ -262,13 +302,16 @@ impl Shard {
     }
 
     /// Whether the key may do what needs this scope.
+    #[inline(always)]
     pub(crate) fn check_scope(&self, key: KeyId, needed: &KeyScope) -> Result<(), RejectCode> {
-        let has = self.accounts.key(key).map_or(KeyScope::EVERYTHING, |key| key.scope);
-        if has.covers(needed) { Ok(()) } else { Err(RejectCode::OutOfScope) }
+        match self.accounts.key(key) {
+            Some(known) if !known.scope.covers(needed) => Err(RejectCode::OutOfScope),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the key may speak for this one of its owner's accounts.
-    pub(crate) fn check_account_scope(&self, key: KeyId, account: AccountId) -> Result<(), RejectCode> {
+    fn check_account_scope(&self, key: KeyId, account: AccountId) -> Result<(), RejectCode> {
         let bound_to = self.accounts.key(key).and_then(|key| key.scope.account);
         if bound_to.is_none_or(|bound| bound == account) { Ok(()) } else { Err(RejectCode::OutOfScope) }
     }
@@ -279,7 +322,7 @@ impl Shard {
         account: AccountId,
         key: KeyId,
         scope: KeyScope,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let own = self.accounts.key(key).filter(|known| known.account == account && known.scope.covers(&scope));
         own.ok_or(RejectCode::OutOfScope)?;
@@ -288,7 +331,7 @@ impl Shard {
         Ok(())
     }
 
-    fn activate_key(&mut self, key: KeyId, events: &mut Vec<Event>) -> Result<(), Reject> {
+    fn activate_key(&mut self, key: KeyId, events: &mut Emitter<'_>) -> Result<(), Reject> {
         let status = &mut self.accounts.key_mut(key).status;
         if *status == KeyStatus::Live {
             return Err(RejectCode::KeyAlreadyLive.into());
@@ -305,6 +348,12 @@ fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) ->
     let ahead = signed_at.0.saturating_sub(now.0) >= MAX_AHEAD_NS;
     let late = now.0.saturating_sub(signed_at.0) > u64::from(receive_window_ms) * 1_000_000;
     if !window_in_range || ahead || late { Err(RejectCode::TimestampOutsideWindow) } else { Ok(()) }
+}
+
+/// What it takes to do this in a market for an account.
+#[inline(always)]
+const fn scope(operations: u8, market: MarketId, account: AccountId) -> KeyScope {
+    KeyScope { operations, market: Some(market), account: Some(account) }
 }
 
 /// Whether a blocked account may not have it: whatever makes an order or moves money.

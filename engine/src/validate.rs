@@ -4,120 +4,124 @@
 //! answered with the lowest.
 
 use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
-use crate::engine::{Reject, Shard};
-use crate::ids::{AccountId, KeyId, MarketId, OrderId};
+use crate::engine::{Moment, Reject, Shard};
+use crate::ids::{AccountId, KeyId, MarketId};
 use crate::market::Market;
 use crate::market_spec::{FeeRates, MarketSpec};
 use crate::order::Order;
 use crate::reject::RejectCode;
 use crate::shares::SharedTable;
-use crate::taker::{Taker, Wanted};
 use crate::triggers::Direction;
-use crate::units::{Atoms, Lots, Ticks, Timestamp};
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// Open orders that one account may have in one market.
 pub const MAX_OPEN_ORDERS: u32 = 4_096;
 
 impl Shard {
     /// The market, if there is one.
+    #[inline(always)]
     pub(crate) fn market(&self, market: MarketId) -> Result<&Market, RejectCode> {
         self.markets.get(usize::from(market.0)).ok_or(RejectCode::MarketUnknown)
     }
 
-    /// Checks everything that can stand against an order and makes the taker that it becomes.
-    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Taker, Reject> {
+    /// Checks everything that can stand against an order and tells the terms that it is taken on.
+    #[inline(always)]
+    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Terms, Reject> {
         let NewOrder { now, account, request, .. } = *new;
         let market = self.market(request.market)?;
-        if !crate::market::allows(market.state, &crate::command::Operation::PlaceOrder(*request)) {
+        if !crate::market::takes_orders(market.state, request.order_type) {
             return Err(RejectCode::MarketClosed.into());
         }
         if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
             return Err(RejectCode::ExpiryPassed.into());
         }
-        let slid;
-        let new = match request.order_type {
-            OrderType::LimitMakerSlide => {
-                slid = PlaceOrder { price: new.slid_price(market), ..*request };
-                &NewOrder { request: &slid, ..*new }
-            }
-            _ => new,
-        };
-        let request = new.request;
+        let new = &NewOrder { price: new.slid_price(market), ..*new };
         check_band(market, new)?;
-        check_combination(request)?;
+        check_combination(new)?;
         check_client_id_kind(new)?;
-        check_ranges(market, request)?;
-        check_client_id(market, new)?;
+        check_ranges(market, new)?;
+        let client_hash = market.book.client_hash(account, &request.client_id);
+        check_client_id(market, new, client_hash)?;
         check_room(market, new)?;
         let limit = limit_price(market, new)?;
         if request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
-        let taker = self.taker(new, market, limit);
-        let asset = market.spec.held_asset(request.side);
-        let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
-        if self.balances.balance(account, asset).available + freed < need(market, &taker) {
+        let spec = &market.spec;
+        let FeeRates { maker: maker_fee, taker: taker_fee } = self.fee_rates(account, &market.fees);
+        let hold_per_lot = match request.side {
+            Side::Bid => spec.bid_hold_per_lot(limit, maker_fee.max(taker_fee)),
+            Side::Ask => Atoms(spec.base_atoms_per_lot),
+        };
+        let freed = match new.instead_of {
+            Some(old) if old.side == request.side => old.held(),
+            _ => Atoms::ZERO,
+        };
+        let available = self.balances.balance(account, spec.held_asset(request.side)).available;
+        let terms = Terms { limit, hold_per_lot, maker_fee, taker_fee, client_hash };
+        if available + freed < need(spec, request, &terms) {
             return Err(RejectCode::InsufficientBalance.into());
         }
         check_trigger(market, new)?;
         self.check_share(market, new)?;
-        self.check_key_limits(new, &taker)?;
-        Ok(taker)
-    }
-
-    /// The taker that a checked order becomes.
-    fn taker(&self, new: &NewOrder<'_>, market: &Market, limit: Ticks) -> Taker {
-        let mut taker = Taker::new(new.id, new.account, new.request, limit);
-        taker.self_trade_group =
-            self.accounts.account(new.account).map_or(AccountId(0), |known| known.self_trade_group);
-        let FeeRates { maker, taker: taking } = self.fee_rates(new.account, &market.fees);
-        taker.maker_fee = maker;
-        taker.taker_fee = taking;
-        taker.hold_per_lot = match taker.side {
-            Side::Bid => market.spec.bid_hold_per_lot(limit, maker.max(taking)),
-            Side::Ask => Atoms(market.spec.base_atoms_per_lot),
-        };
-        taker
+        self.check_key_limits(new, &terms)?;
+        Ok(terms)
     }
 
     /// Whether the owner may have one more order in this market's tables.
+    #[inline(always)]
     fn check_share(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-        let request = new.request;
-        let waits = request.order_type.waits();
-        if !request.time_in_force.rests() && !waits {
-            return Ok(());
+        let takes_room = new.request.time_in_force.rests() || new.request.order_type.waits();
+        match takes_room && self.genesis.share_parts > 1 {
+            true => self.check_share_of_many(market, new),
+            false => Ok(()),
         }
-        let book = &market.book;
-        let own = book.account_order_count(new.account);
+    }
+
+    fn check_share_of_many(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+        let NewOrder { account, request, price, .. } = *new;
+        let (book, parts) = (&market.book, self.genesis.share_parts);
+        let own = book.account_order_count(account);
         let all = match self.accounts.sub_accounts().is_empty() {
             true => own,
             false => {
-                let family = self.accounts.family(self.accounts.owner_of(new.account));
+                let family = self.accounts.family(self.accounts.owner_of(account));
                 family.map(|account| book.account_order_count(account)).sum()
             }
         };
         let mine = all + 1 - u32::from(new.instead_of.is_some());
         let holders = book.holder_count() + u32::from(own == 0);
-        let parts = self.genesis.share_parts;
         let orders = SharedTable { capacity: market.spec.max_orders, used: book.order_count(), parts };
-        let fits = if waits {
-            let waiting = SharedTable { capacity: market.triggers.capacity(), used: market.triggers.count(), parts };
-            waiting.has_room_for_at_most(mine, holders)
+        // What an owner has of levels and of waiting orders is not counted: all of his orders stand for it.
+        let fits = if request.order_type.waits() {
+            let (capacity, used) = (market.triggers.capacity(), market.triggers.count());
+            SharedTable { capacity, used, parts }.has_room_for_at_most(mine, holders)
         } else {
             let levels = book.resting().side(request.side);
             let table = SharedTable { capacity: market.spec.max_levels, used: levels.count(), parts };
-            table.has_room_for_at_most(mine, holders) || levels.count_at(request.price) > 0
+            table.has_room_for_at_most(mine, holders) || levels.count_at(price) > 0
         };
         if fits && orders.has_room_for(mine, holders) { Ok(()) } else { Err(RejectCode::TableShareTaken) }
     }
 }
 
+/// What was found out about an order on the way to its acceptance, which decides what becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The price that bounds it.
+    pub(crate) limit: Ticks,
+    /// What each lot that rests holds back.
+    pub(crate) hold_per_lot: Atoms,
+    pub(crate) maker_fee: FeeRate,
+    pub(crate) taker_fee: FeeRate,
+    /// Where its client id stands in the book's table, and will.
+    pub(crate) client_hash: u32,
+}
+
 /// Who has put an order's fields together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OrderSource {
-    /// The trader.
+enum OrderSource {
     Trader,
-    /// The engine, from a quote or from the order that is amended.
     Engine,
 }
 
@@ -125,23 +129,47 @@ pub(crate) enum OrderSource {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder<'a> {
     pub(crate) now: Timestamp,
-    /// With which it is asked for; 0 for none.
+    /// With which key it is asked for; 0 for none.
     pub(crate) key: KeyId,
-    pub(crate) source: OrderSource,
-    pub(crate) id: OrderId,
-    pub(crate) account: AccountId,
+    source: OrderSource,
+    account: AccountId,
     pub(crate) request: &'a PlaceOrder,
+    /// Its price, which is the request's but for an order that slides.
+    price: Ticks,
     /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
-    pub(crate) instead_of: Option<&'a Order>,
+    instead_of: Option<&'a Order>,
 }
 
-impl NewOrder<'_> {
+impl<'a> NewOrder<'a> {
+    /// As a trader words it.
+    #[inline(always)]
+    pub(crate) const fn new(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
+        let (now, key, source) = (moment.now, moment.key, OrderSource::Trader);
+        Self { now, key, source, account, request, price: request.price, instead_of: None }
+    }
+
+    /// As the engine words it, from a quote or from the order that is amended.
+    pub(crate) const fn by_engine(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
+        Self { source: OrderSource::Engine, ..Self::new(moment, account, request) }
+    }
+
+    /// The same, with an order that goes for it.
+    pub(crate) const fn instead_of(self, old: &'a Order) -> Self {
+        Self { instead_of: Some(old), ..self }
+    }
+
     /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
+    #[inline(always)]
     fn slid_price(&self, market: &Market) -> Ticks {
-        let price = self.request.price;
-        if self.request.order_type != OrderType::LimitMakerSlide {
-            return price;
+        match self.request.order_type {
+            OrderType::LimitMakerSlide => self.price_that_slid(market),
+            _ => self.price,
         }
+    }
+
+    #[cold]
+    fn price_that_slid(&self, market: &Market) -> Ticks {
+        let price = self.price;
         match (self.best_opposite(market), self.request.side) {
             (Some(best), Side::Bid) if price >= best => Ticks(best.0 - 1),
             (Some(best), Side::Ask) if price <= best && !price.is_zero() => Ticks(best.0 + 1),
@@ -161,9 +189,17 @@ impl NewOrder<'_> {
 
 /// Whether the order's price, if it names one, is within the band around what the market says: for an order that waits
 /// around its trigger price, else around the last price, before the first trade around the best opposite price.
+#[inline(always)]
 fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
-    if market.price_band == 0 || request.price.is_zero() {
+    match market.price_band {
+        0 => Ok(()),
+        band => check_within_band(market, new, band),
+    }
+}
+
+fn check_within_band(market: &Market, new: &NewOrder<'_>, band: u32) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = *new;
+    if price.is_zero() {
         return Ok(());
     }
     let middle = match (request.trigger_price, market.last_price) {
@@ -172,17 +208,19 @@ fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
         (trigger_price, _) => Some(trigger_price),
     };
     let Some(middle) = middle else { return Ok(()) };
-    let reach = MarketSpec::band_around(middle, market.price_band);
+    let reach = MarketSpec::band_around(middle, band);
     let highest = Ticks(middle.0.saturating_add(reach.0));
-    let within = (middle - reach..=highest).contains(&request.price);
+    let within = (middle - reach..=highest).contains(&price);
     if within { Ok(()) } else { Err(RejectCode::PriceOutsideBand) }
 }
 
 /// Which fields go together with which type.
-fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
+#[inline(always)]
+fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = *new;
     let has_quantity = !request.quantity.is_zero();
     let has_budget = !request.quote_budget.is_zero();
-    let has_price = !request.price.is_zero();
+    let has_price = !price.is_zero();
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
         OrderType::LimitMaker | OrderType::LimitMakerSlide => {
@@ -212,15 +250,17 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
 }
 
 /// The ids of quotes are for quotes: an order that had one would be taken off by the quote of that number.
+#[inline(always)]
 fn check_client_id_kind(new: &NewOrder<'_>) -> Result<(), RejectCode> {
     let is_usurped = new.source == OrderSource::Trader && new.request.client_id.is_of_quote();
     if is_usurped { Err(RejectCode::BadCombination) } else { Ok(()) }
 }
 
 /// Price, quantity and notional within the market's bounds.
-fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
-    let spec = &market.spec;
-    if request.price > spec.max_price || request.trigger_price > spec.max_price {
+#[inline(always)]
+fn check_ranges(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let (NewOrder { request, price, .. }, spec) = (*new, &market.spec);
+    if price > spec.max_price || request.trigger_price > spec.max_price {
         return Err(RejectCode::PriceOutOfRange);
     }
     let by_budget = request.quantity.is_zero();
@@ -232,19 +272,30 @@ fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode>
     if !shown.is_zero() && (shown < spec.min_quantity || shown > request.quantity || too_many_parts()) {
         return Err(RejectCode::QuantityOutOfRange);
     }
-    let notional = match (by_budget, request.price) {
+    let notional = match (by_budget, price) {
+        // What the market's bounds allow bounds a budget too; of an order they are the bounds.
+        (true, _) if request.quote_budget > spec.notional(spec.max_price, spec.max_quantity) => {
+            return Err(RejectCode::NotionalTooSmall);
+        }
         (true, _) => request.quote_budget,
         (false, Ticks::ZERO) => return Ok(()),
         (false, price) => spec.notional(price, request.quantity),
     };
-    let most = spec.notional(spec.max_price, spec.max_quantity);
-    if notional < spec.min_notional || notional > most { Err(RejectCode::NotionalTooSmall) } else { Ok(()) }
+    if notional < spec.min_notional { Err(RejectCode::NotionalTooSmall) } else { Ok(()) }
 }
 
 /// A live order with the same client id is in the way; whether it is the same order decides the code.
-fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
-    let request = new.request;
-    let Some(slot) = market.book.find_client_id(new.account, &request.client_id) else { return Ok(()) };
+#[inline(always)]
+fn check_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+    match market.book.may_have_client_id(hash) {
+        false => Ok(()),
+        true => check_known_client_id(market, new, hash),
+    }
+}
+
+fn check_known_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+    let NewOrder { request, price, .. } = *new;
+    let Some(slot) = market.book.find_hashed_client_id(new.account, &request.client_id, hash) else { return Ok(()) };
     let live = market.book.order(slot);
     if new.instead_of.is_some_and(|old| old.id == live.id) {
         return Ok(());
@@ -253,7 +304,7 @@ fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
         order.side == request.side
             && order.order_type == request.order_type
             && order.time_in_force == request.time_in_force
-            && (order.price == request.price || request.price.is_zero())
+            && (order.price == price || price.is_zero())
             && order.trigger_price == request.trigger_price
             && order.quantity == request.quantity
             && order.display == request.display_quantity
@@ -264,8 +315,9 @@ fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
 }
 
 /// Room for what may rest.
+#[inline(always)]
 fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
+    let NewOrder { request, price, .. } = *new;
     let waits = request.order_type.waits();
     if !request.time_in_force.rests() && !waits {
         return Ok(());
@@ -278,7 +330,7 @@ fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
         return Err(RejectCode::BookFull);
     }
     let frees_level = new.instead_of.is_some_and(|old| old.side == request.side && market.book.is_alone(old));
-    if !waits && !frees_level && market.book.lacks_level_for(request.side, request.price) {
+    if !waits && !frees_level && market.book.lacks_level_for(request.side, price) {
         return Err(RejectCode::LevelsFull);
     }
     Ok(())
@@ -286,15 +338,22 @@ fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
 
 /// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
 /// or the trigger price, ± the band.
+#[inline(always)]
 fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
-    let request = new.request;
+    match new.request.order_type {
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => bounded_price(market, new),
+        _ => Ok(new.price),
+    }
+}
+
+fn bounded_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
+    let NewOrder { request, price, .. } = *new;
     let middle = match request.order_type {
         OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
-        OrderType::StopLoss | OrderType::TakeProfit => request.trigger_price,
-        _ => return Ok(request.price),
+        _ => request.trigger_price,
     };
-    if !request.price.is_zero() {
-        return Ok(request.price);
+    if !price.is_zero() {
+        return Ok(price);
     }
     let band = MarketSpec::band_around(middle, market.spec.market_order_band).0;
     Ok(match request.side {
@@ -304,11 +363,16 @@ fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode>
 }
 
 /// Whether an order that waits has something to wait for, and room.
+#[inline(always)]
 fn check_trigger(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
-    if !request.order_type.waits() {
-        return Ok(());
+    match new.request.order_type.waits() {
+        true => check_waiting(market, new),
+        false => Ok(()),
     }
+}
+
+fn check_waiting(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
     let direction = Direction::of(request.order_type, request.side);
     if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
         return Err(RejectCode::WouldTrigger);
@@ -326,19 +390,22 @@ fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
 }
 
 /// What has to be available: the most that the order can cost.
-fn need(market: &Market, taker: &Taker) -> Atoms {
-    match (taker.wanted, taker.side) {
-        (Wanted::Quantity(quantity), _) => hold(taker.hold_per_lot, quantity),
-        (Wanted::QuoteBudget(budget), Side::Bid) => {
-            let fee = u64::try_from(taker.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
+#[inline(always)]
+fn need(spec: &MarketSpec, request: &PlaceOrder, terms: &Terms) -> Atoms {
+    match (request.quantity, request.side) {
+        (Lots::ZERO, Side::Bid) => {
+            let budget = request.quote_budget;
+            let fee = u64::try_from(terms.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
             budget + Atoms(fee)
         }
         // Whatever base there is is sold until the budget is reached; none at all is not enough.
-        (Wanted::QuoteBudget(_), Side::Ask) => Atoms(market.spec.base_atoms_per_lot),
+        (Lots::ZERO, Side::Ask) => Atoms(spec.base_atoms_per_lot),
+        (quantity, _) => hold(terms.hold_per_lot, quantity),
     }
 }
 
 /// What `quantity` holds back. Below 2^60 by the market's bounds.
+#[inline(always)]
 pub(crate) fn hold(hold_per_lot: Atoms, quantity: Lots) -> Atoms {
     Atoms(hold_per_lot.0 * quantity.0)
 }

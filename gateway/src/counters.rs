@@ -41,6 +41,10 @@ counters! {
     orders_over_budget,
     /// Requests that found no room in the ring.
     requests_shed,
+    /// Pages of reports that clients were told again.
+    report_pages,
+    /// Reports that the report log did not take: what is before them cannot be asked for any more.
+    reports_dropped,
 }
 
 /// A number that only rises.

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod market_data;
 pub mod order_state;
 pub mod publisher;
+pub mod reports;
 pub mod request;
 mod rest;
 pub mod server;

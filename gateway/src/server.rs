@@ -84,6 +84,8 @@ pub struct Wiring {
     pub sequencer_signal: Arc<Signal>,
     /// Markets and keys.
     pub directory: Arc<Directory>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 /// Why a gateway does not start.
@@ -207,7 +209,7 @@ impl Gateway {
         let listen_error = |source| GatewayError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let counters = Arc::new(Counters::default());
+        let counters = wiring.counters;
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
         // What sessions tell of it is what the verifiers keep.

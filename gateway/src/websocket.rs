@@ -236,6 +236,7 @@ fn close_frame(code: CloseCode, reason: &'static str) -> End {
 fn close_frame_for(reason: CloseReason) -> End {
     match reason {
         CloseReason::Idle => close_frame(CloseCode::Policy, "nothing heard"),
+        CloseReason::ResumeTooSlow => close_frame(CloseCode::Policy, "reads too slowly"),
         CloseReason::BadSignatures => close_frame(CloseCode::Policy, "too many bad signatures"),
     }
 }

@@ -11,6 +11,7 @@ use common::venue::{Venue, http};
 use common::{api_key_of, directory, json, now, signing_key};
 use lakh_engine::command::Mode;
 use lakh_gateway::client::{Client, ClientError, Response, params, sign_params};
+use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::Signal;
 use lakh_gateway::limits::Rate;
 use lakh_gateway::server::{Gateway, GatewayError, GatewayOptions, Wiring};
@@ -253,6 +254,7 @@ async fn a_gateway_says_why_it_does_not_start() {
         to_sequencer: rings,
         sequencer_signal: Arc::new(Signal::new()),
         directory: directory(Mode::Run),
+        counters: Arc::new(Counters::default()),
     };
     let taken = GatewayOptions::new(venue.gateway.address());
     let error = Gateway::start(taken, wiring(vec![RingBuffer::new(8).0])).await.unwrap_err();

@@ -16,17 +16,22 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lakh_config::{Config, GenesisSeed};
+use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
 use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
+use lakh_gateway::account_trades::AccountTradesOptions;
 use lakh_gateway::auth::signature::VerifyingKey;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
+use lakh_gateway::order_state::OrderStateOptions;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
+use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
 
@@ -39,6 +44,8 @@ use crate::settlement::{self, SettlementPlan, SettlementThread};
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
+/// Reports that a client is told at once of what it missed.
+const PAGE_REPORTS: usize = 500;
 /// How long a start waits for its own records to become durable.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -57,6 +64,8 @@ pub(crate) struct Node {
     publisher: JoinHandle<Publisher>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
+    /// Ends with the publisher.
+    reports: JoinHandle<()>,
 }
 
 /// What is left when the exchange has stopped.
@@ -72,7 +81,7 @@ impl Node {
     /// Without a `plan` nothing is settled.
     pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
         let started = Boot::start(config)?;
-        let Boot { engine, writer, publisher, directory, recovery, .. } = started;
+        let Boot { engine, writer, publisher, reports, counters, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
         let role_nonces = core::array::from_fn(|role| {
@@ -116,8 +125,12 @@ impl Node {
             settlement: settlement_status.clone(),
         };
         server.start(&config.operators.control_socket)?;
-        let wiring =
-            Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
+        let wiring = Wiring {
+            to_sequencer,
+            sequencer_signal: Arc::clone(&sequencer_signal),
+            directory: Arc::clone(&directory),
+            counters,
+        };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
         let health = health::start(config.operators.listen, watch.clone(), settlement_status).await?;
         Ok(Self {
@@ -133,6 +146,7 @@ impl Node {
             publisher,
             publisher_signal,
             stop_publisher,
+            reports,
         })
     }
 
@@ -179,6 +193,10 @@ impl Node {
         if self.publisher.join().is_err() {
             bail!("the publisher panicked");
         }
+        // The publisher is gone, so its end of the queue is: what it had handed over is written, and that was all.
+        if self.reports.join().is_err() {
+            bail!("the thread that keeps reports panicked");
+        }
         if let Some(failure) = stopped.failure {
             bail!("the journal has stopped: {failure}");
         }
@@ -218,6 +236,45 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     options
 }
 
+fn publisher_options(history: &HistoryConfig) -> PublisherOptions {
+    PublisherOptions {
+        orders: OrderStateOptions {
+            ended_orders_max: history.ended_orders as usize,
+            ended_orders_per_account_max: history.ended_orders_per_account as usize,
+        },
+        account_trades: AccountTradesOptions {
+            trades_max: history.trades as usize,
+            trades_per_account_max: history.trades_per_account as usize,
+        },
+        ..PublisherOptions::default()
+    }
+}
+
+fn follower_options(history: &HistoryConfig) -> FollowerOptions {
+    let per_second = history.report_pages_per_second;
+    FollowerOptions {
+        page_reports: PAGE_REPORTS,
+        // A client that was away for long catches up at once, and then no faster than others.
+        pages_per_account: rate(per_second, per_second.saturating_mul(50)),
+        archive: history.archive.clone(),
+        clock: sequencer::now,
+    }
+}
+
+/// Opens the log of private reports, cut off where the journal ends.
+fn open_reports(config: &Config, exchange_id: [u8; 16], journal_end: Sequence) -> Result<ReportLog> {
+    let history = &config.history;
+    let directory = history.directory.clone().unwrap_or_else(|| config.journal.directory.join("reports"));
+    let options = ReportLogOptions {
+        directory: directory.clone(),
+        exchange_id,
+        segment_bytes: history.report_segment_bytes,
+        retention_bytes: history.report_bytes,
+    };
+    ReportLog::open(options, journal_end)
+        .with_context(|| format!("the reports in {} cannot be opened", directory.display()))
+}
+
 fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
 }
@@ -227,6 +284,8 @@ struct Boot {
     engine: Engine,
     writer: JournalWriter,
     publisher: Publisher,
+    reports: JoinHandle<()>,
+    counters: Arc<Counters>,
     directory: Arc<Directory>,
     recovery: String,
     events: Vec<Event>,
@@ -247,7 +306,11 @@ impl Boot {
         };
         let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
         let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
-        let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+        let counters = Arc::new(Counters::default());
+        let log = open_reports(config, exchange_id, Sequence(report.last_sequence))?;
+        let (sink, reports) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
+        let publisher = Publisher::new(publisher_options(&config.history), Arc::clone(&directory));
+        let mut publisher = publisher.with_report_log(sink);
         let engine = history::replay(path, |_, step| {
             publisher.restore(step.sequence, step.timestamp, step.events);
             Ok(())
@@ -262,6 +325,8 @@ impl Boot {
             engine,
             writer,
             publisher,
+            reports,
+            counters,
             directory,
             recovery: format!("{:?}", report.outcome),
             events: Vec::with_capacity(Engine::MAX_EVENTS),

@@ -5,7 +5,7 @@ use lakh_engine::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
     QuoteSet, Rejected, Trade, TradeParty, Transferred,
 };
-use lakh_engine::ids::{AccountId, FeeTier, MarketId, Sequence, TradeId};
+use lakh_engine::ids::{AccountId, FeeTier, Sequence, TradeId};
 use lakh_engine::reject::RejectCode;
 
 use crate::support::random::Random;

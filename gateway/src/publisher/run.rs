@@ -39,6 +39,7 @@ pub fn run(
     control: &Control,
 ) -> Publisher {
     control.signal.listen();
+    publisher.begin_live();
     let mut gate = Gate { durable, known: 0 };
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
@@ -46,14 +47,17 @@ pub fn run(
         let abandoned = consumer.is_abandoned();
         while gate.take(&mut consumer, &mut publisher) == OUTPUTS_PER_CLOCK {
             publisher.handle_timeout(now());
+            publisher.hand_over_reports(now());
         }
         publisher.handle_timeout(now());
+        publisher.hand_over_reports(now());
         if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {
+            publisher.hand_over_reports(Timestamp(u64::MAX));
             return publisher;
         }
         control.signal.prepare();
         if !gate.is_open(&consumer) && control.stop.load(Ordering::Acquire) == stopping {
-            thread::park_timeout(sleep(publisher.next_timeout(), now()));
+            thread::park_timeout(sleep(publisher.next_wake(), now()));
         }
         control.signal.awake();
     }

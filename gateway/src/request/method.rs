@@ -88,6 +88,8 @@ methods! {
     UserDataStreamSubscribe = "userDataStream.subscribe", Session;
     /// Private events of who signs.
     UserDataStreamSubscribeSignature = "userDataStream.subscribe.signature", Signed;
+    /// Private events behind one that was seen, and then all that follow.
+    UserDataStreamResume = "userDataStream.resume", SignedOrSession;
     /// Ends private events.
     UserDataStreamUnsubscribe = "userDataStream.unsubscribe", Connection;
     /// The subscriptions to private events.

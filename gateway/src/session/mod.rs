@@ -7,6 +7,7 @@
 mod api;
 mod in_flight;
 mod one_shot;
+mod private_events;
 mod streams;
 
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct SessionOptions {
     pub streams: usize,
     /// Subscriptions to private events of one connection.
     pub subscriptions: usize,
+    /// Private events that are held back while a client is told what it missed.
+    pub held_reports: usize,
     /// Signatures that are not accepted before the connection ends.
     pub bad_signatures: u32,
 }
@@ -68,6 +71,7 @@ impl Default for SessionOptions {
             control_messages: Rate { per_second: 20, burst: 100 },
             streams: 1_024,
             subscriptions: 16,
+            held_reports: 8_192,
             bad_signatures: 3,
         }
     }
@@ -138,6 +142,8 @@ pub enum CloseReason {
     Idle,
     /// Too many signatures were not accepted.
     BadSignatures,
+    /// More happened than could be held back while the client was told what it missed.
+    ResumeTooSlow,
 }
 
 /// Work for the verifier.

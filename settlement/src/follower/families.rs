@@ -31,7 +31,7 @@ impl Families {
     ) {
         let balances = &mut self.balances;
         let members = self.members.entry(owner).or_insert_with(|| {
-            leaves.for_each(|(asset, leaf)| drop(balances.insert((owner, asset), leaf)));
+            balances.extend(leaves.map(|(asset, leaf)| ((owner, asset), leaf)));
             vec![owner]
         });
         members.push(account);
