@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, EvidenceGrade, MarketState, RegisterKey};
-use lakh_engine::ids::{AccountId, KeyId, Reason};
+use lakh_engine::ids::{AccountId, FeeTier, KeyId, Reason, Sequence};
 use lakh_engine::market_spec::{FeeRates, FeeTable};
 use lakh_engine::units::{FeeRate, Timestamp};
 use lakh_gateway::directory::Directory;
@@ -15,9 +15,20 @@ use crate::keys::{hex, unhex};
 /// The longest text that an operator may sign.
 pub(crate) const MAX_TEXT_BYTES: usize = 1_024;
 
-/// The text that an operator signs: venue, role and nonce, then the action's own parameters and the reason.
-pub(crate) fn text(venue_tag: [u8; 16], role: u8, nonce: u64, action: &[(String, String)], reason: &str) -> String {
-    let mut text = format!("venue={}&role={role}&nonce={nonce}", hex(&venue_tag));
+/// A role and its next nonce, as they stand in a signed text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RoleNonce {
+    pub(crate) role: u8,
+    pub(crate) nonce: u64,
+}
+
+/// The text that operators sign: venue, role and nonce, those of a second role where there is one, then the action's own
+/// parameters and the reason. Two operators sign the same text.
+pub(crate) fn text(venue_tag: [u8; 16], roles: &[RoleNonce], action: &[(String, String)], reason: &str) -> String {
+    let mut text = format!("venue={}", hex(&venue_tag));
+    for (RoleNonce { role, nonce }, suffix) in roles.iter().zip(["", "2"]) {
+        text.push_str(&format!("&role{suffix}={role}&nonce{suffix}={nonce}"));
+    }
     for (name, value) in action {
         text.push_str(&format!("&{name}={value}"));
     }
@@ -33,7 +44,14 @@ pub(crate) fn parse(text: &str, directory: &Directory) -> Result<AdminCommand> {
     ensure!(text.len() <= MAX_TEXT_BYTES, "an operator's text is at most {MAX_TEXT_BYTES} bytes");
     let parameters = Parameters::split(text)?;
     ensure!(parameters.text("venue")? == hex(&directory.venue_tag()), "the text is signed for another venue");
-    let authority = AdminAuthority::Role { role: parameters.number("role")?, nonce: parameters.number("nonce")? };
+    let (role, nonce) = (parameters.number("role")?, parameters.number("nonce")?);
+    let authority = match parameters.optional("role2") {
+        None => AdminAuthority::Role { role, nonce },
+        Some(_) => {
+            let (second_role, second_nonce) = (parameters.number("role2")?, parameters.number("nonce2")?);
+            AdminAuthority::TwoRoles { role, nonce, second_role, second_nonce }
+        }
+    };
     let reason = Reason::new(parameters.text("reason")?).context("the reason is at most 96 printable characters")?;
     ensure!(!reason.is_empty(), "a reason is needed");
     let action = parse_action(&parameters, directory)?;
@@ -55,6 +73,11 @@ fn parse_action(parameters: &Parameters<'_>, directory: &Directory) -> Result<Ad
             expires_at: Timestamp::from_milliseconds(parameters.number("expires")?).context("expires is too large")?,
             digest_capacity: parameters.number("digests")?,
         }),
+        "fee-tier" => AdminAction::SetFeeTier {
+            account: AccountId(parameters.number("account")?),
+            tier: FeeTier(parameters.number("tier")?),
+        },
+        "quarantine" => AdminAction::Quarantine { sequence: Sequence(parameters.number("sequence")?) },
         "revoke-key" => AdminAction::RevokeKey { key: KeyId(parameters.number("key")?) },
         "account-policy" => AdminAction::SetAccountPolicy {
             account: AccountId(parameters.number("account")?),
@@ -139,13 +162,18 @@ mod tests {
     fn reads_what_it_writes_and_refuses_the_rest() {
         let directory = Directory::new([7; 16], Mode::Dev);
         let action = [("action".to_owned(), "revoke-key".to_owned()), ("key".to_owned(), "3".to_owned())];
-        let good = text([7; 16], 1, 9, &action, "lost laptop");
+        let roles = [RoleNonce { role: 1, nonce: 9 }];
+        let good = text([7; 16], &roles, &action, "lost laptop");
         let command = parse(&good, &directory).unwrap();
         assert_eq!(command.authority, AdminAuthority::Role { role: 1, nonce: 9 });
         assert_eq!(command.action, AdminAction::RevokeKey { key: KeyId(3) });
         assert_eq!(command.reason.as_str(), "lost laptop");
+        let two = text([7; 16], &[roles[0], RoleNonce { role: 2, nonce: 4 }], &action, "both");
+        let authority = AdminAuthority::TwoRoles { role: 1, nonce: 9, second_role: 2, second_nonce: 4 };
+        assert_eq!(parse(&two, &directory).unwrap().authority, authority);
         for (bad, why) in [
-            (text([8; 16], 1, 9, &action, "x"), "another venue"),
+            (text([8; 16], &roles, &action, "x"), "another venue"),
+            (text([7; 16], &[roles[0], roles[0]], &action, "x").replace("&nonce2=9", ""), "nonce2 is missing"),
             (good.replace("reason=lost laptop", "reason="), "a reason is needed"),
             (good.replace("&key=3", ""), "key is missing"),
             (good.replace("&key=3", "&key=3&key=4"), "there twice"),
