@@ -29,6 +29,8 @@ pub(crate) struct Book {
     by_client_id: IndexTable,
     /// By account number.
     accounts: Vec<AccountOrders>,
+    /// Accounts that have any.
+    holders: u32,
     hash_seed: u64,
 }
 
@@ -67,6 +69,7 @@ impl Book {
             by_order_id: IndexTable::new(max_orders),
             by_client_id: IndexTable::new(max_orders),
             accounts: vec![nobody; accounts as usize],
+            holders: 0,
             hash_seed,
         }
     }
@@ -119,6 +122,11 @@ impl Book {
     /// Orders of the account, resting and waiting.
     pub(crate) fn account_order_count(&self, account: AccountId) -> u32 {
         self.accounts[account.0 as usize].count
+    }
+
+    /// Accounts that have orders here.
+    pub(crate) const fn holder_count(&self) -> u32 {
+        self.holders
     }
 
     /// The best price of a side.
@@ -221,6 +229,7 @@ impl Book {
         let slot = self.resting.store(order.side, order.price, order.remaining, order.account);
         let mine = &mut self.accounts[order.account.0 as usize];
         let previous = core::mem::replace(&mut mine.tail, slot);
+        self.holders += u32::from(mine.count == 0);
         mine.count += 1;
         match previous {
             NONE => mine.head = slot,
@@ -277,6 +286,7 @@ impl Book {
         }
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
+        self.holders -= u32::from(mine.count == 0);
         match previous {
             NONE => mine.head = next,
             previous => self.links[previous as usize].next = next,

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
+mod account_request;
 mod accounts;
+mod admin_request;
 mod administration;
 mod agenda;
 mod balances;
@@ -22,10 +24,12 @@ mod emitter;
 mod engine;
 pub mod event;
 mod event_digest;
+mod fees;
 mod frame;
 pub mod ids;
 mod index_table;
 mod indexed_heap;
+mod key_limits;
 mod ladder;
 mod market;
 pub mod market_spec;
@@ -34,14 +38,19 @@ mod nonces;
 mod occupancy;
 mod order;
 mod order_arena;
+mod order_event;
 mod order_request;
 mod price_level;
 mod price_time_book;
+mod quarantine;
+mod quotes;
 pub mod reject;
 mod replace;
 mod safety;
 mod self_trade;
+mod shares;
 mod snapshot;
+mod sub_accounts;
 mod taker;
 mod trading;
 mod triggers;
@@ -49,6 +58,7 @@ pub mod units;
 mod validate;
 mod wire;
 
+pub use accounts::MAX_SUB_ACCOUNTS;
 pub use agenda::MAX_TOUCHED_ORDERS;
 pub use balances::{Balance, SUPPLY_CAP};
 pub use book_view::{BookView, LevelView, OrderView};

@@ -174,13 +174,17 @@ fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut
         }
         Command::Admin(command) => match (command.authority, evidence) {
             (AdminAuthority::Role { role, .. }, Evidence::Admin(signed)) => {
-                if genesis.role_keys.get(usize::from(role)) != Some(signed.public_key) {
-                    bail!("an operator's decision is signed by another key than its role's");
-                }
-                let rebuilt = Command::Admin(verified_admin(&signed, directory)?);
-                if bytes_of(&rebuilt) != bytes_of(step.command) {
-                    bail!("what the operator signed is another command than what was journaled");
-                }
+                check_operator(step.command, (role, &signed), genesis, directory)?;
+                report.operator += 1;
+                Ok(())
+            }
+            (
+                AdminAuthority::TwoRoles { role, second_role, .. },
+                Evidence::TwoAdmins { signed, second_key, second_signature },
+            ) => {
+                let second = SignedText { public_key: second_key, signature: second_signature, ..signed };
+                check_operator(step.command, (role, &signed), genesis, directory)?;
+                check_operator(step.command, (second_role, &second), genesis, directory)?;
                 report.operator += 1;
                 Ok(())
             }
@@ -203,6 +207,23 @@ fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut
         | Command::SessionEnded { .. }
         | Command::BatchSealed(_) => nothing(&evidence),
     }
+}
+
+/// Whether the role's key has signed what was journaled.
+fn check_operator(
+    journaled: &Command,
+    (role, signed): (u8, &SignedText<'_>),
+    genesis: &Genesis,
+    directory: &Directory,
+) -> Result<()> {
+    if genesis.role_keys.get(usize::from(role)) != Some(signed.public_key) {
+        bail!("an operator's decision is signed by another key than its role's");
+    }
+    let rebuilt = Command::Admin(verified_admin(signed, directory)?);
+    if bytes_of(&rebuilt) != bytes_of(journaled) {
+        bail!("what the operator signed is another command than what was journaled");
+    }
+    Ok(())
 }
 
 /// The operator's command that a signed text stands for, once its signature holds.

@@ -63,6 +63,8 @@ fn genesis(settlement: SettlementBinding) -> Command {
             digests_per_key: 2,
         },
         role_keys: [[0; 32]; ExchangeGenesis::ROLES],
+        fee_notice_s: 0,
+        share_parts: 1,
         settlement,
     })
 }

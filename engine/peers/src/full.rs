@@ -88,7 +88,9 @@ fn set_up_commands(max_orders: u32) -> Vec<Command> {
         Capacities { accounts: 128, assets: 2, markets: 1, keys: 128, digests: 1, agenda: 1, digests_per_key: 1 };
     let (exchange_id, venue_tag, role_keys) = ([0; 16], [0; 16], [[0; 32]; Genesis::ROLES]);
     let (mode, hash_seed, settlement) = (Mode::Dev, 42, SettlementBinding::NONE);
-    let genesis = Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys, settlement };
+    let (fee_notice_s, share_parts) = (0, 64);
+    let genesis =
+        Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys, fee_notice_s, share_parts, settlement };
     let mut commands = vec![Command::Genesis(genesis)];
     for (asset, symbol) in [(0, "BTC"), (1, "USD")] {
         let symbol = Symbol::new(symbol).expect("short");

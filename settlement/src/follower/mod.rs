@@ -10,6 +10,7 @@
 //! Bounds: one call to [`Replica::advance`] applies as many records as it is told, and seals at most once a record. A
 //! sealed batch is kept until its decision comes; at most one is decided on at a time.
 
+mod families;
 mod ledger;
 
 use std::collections::VecDeque;
