@@ -30,7 +30,7 @@ use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::order_state::OrderStateOptions;
-use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
@@ -156,6 +156,11 @@ impl Node {
         self.gateway.address()
     }
 
+    /// Where market makers connect.
+    pub(crate) fn binary_address(&self) -> SocketAddr {
+        self.gateway.binary_address().expect("the gateway was asked to listen there")
+    }
+
     /// Why the exchange cannot go on, if so.
     pub(crate) fn failure(&self) -> Option<String> {
         if let Some(reason) = self.watch.stopped() {
@@ -229,6 +234,8 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     let mut options = GatewayOptions::new(gateway.listen);
     options.connections = gateway.max_connections as usize;
     options.outbox = gateway.outbox_messages as usize;
+    options.binary_listen = Some(gateway.binary_listen);
+    options.binary_outbox_bytes = gateway.binary_outbox_bytes as usize;
     options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
     options.session.requests = options.address.requests;
     options.session.in_flight = gateway.in_flight_per_connection as usize;
@@ -237,8 +244,12 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     options
 }
 
-fn publisher_options(history: &HistoryConfig) -> PublisherOptions {
+/// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
+fn publisher_options(history: &HistoryConfig, exchange_id: [u8; 16]) -> PublisherOptions {
+    let mut binary = BinaryOptions::default();
+    binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
     PublisherOptions {
+        binary,
         orders: OrderStateOptions {
             ended_orders_max: history.ended_orders as usize,
             ended_orders_per_account_max: history.ended_orders_per_account as usize,
@@ -312,11 +323,12 @@ impl Boot {
         };
         let opened = lakh_journal::open(journal_options(config, exchange_id)?)?;
         let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
-        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
+        let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
+        let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
         let counters = Arc::new(Counters::default());
         let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
         let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
-        let publisher = Publisher::new(publisher_options(&config.history), Arc::clone(&directory));
+        let publisher = Publisher::new(publisher_options(&config.history, exchange_id), Arc::clone(&directory));
         let publisher = publisher.with_report_log(sink);
         let mut boot = Self::take_up(config, seed, opened, (publisher, directory), sequencer::now)?;
         boot.settle()?;

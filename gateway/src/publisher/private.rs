@@ -69,6 +69,7 @@ impl Publisher {
     pub(super) fn tell_of(&mut self, event: &Event, stamp: Stamp) {
         let Some((account, report_sequence, body)) = body_of(event) else { return };
         let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
+        self.binary.tell(&report);
         let audience = audience(&self.subscriptions, account);
         let units = Units { markets: &self.markets, assets: &self.assets };
         self.private.tell(&report, audience, units, &mut self.outgoing);
@@ -81,6 +82,7 @@ impl Publisher {
         let body = ReportBody::Order { order: Cow::Borrowed(record), execution };
         let account = record.account;
         let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
+        self.binary.tell(&report);
         let audience = audience(&self.subscriptions, account);
         let units = Units { markets: &self.markets, assets: &self.assets };
         self.private.tell(&report, audience, units, &mut self.outgoing);
