@@ -170,6 +170,8 @@ pub enum Read {
     },
     /// Best bid and ask.
     BookTicker(Markets),
+    /// The price of the last trade.
+    LastPrice(Markets),
     /// What traded within a day.
     DayStatistics(Markets),
     /// Tells of every private event of the account from here on.
@@ -310,6 +312,10 @@ pub enum AnswerShape {
     OrderAmended,
     /// `openOrders.cancelAll`: an array of the cancelled orders, once the agenda is through.
     OrdersCanceled,
+    /// `openOrders.cancelAllAfter`: when the orders go.
+    TimerSet,
+    /// That it was done, and where in the journal.
+    Done,
     /// An empty object: the session itself builds what its client sees.
     Empty,
 }

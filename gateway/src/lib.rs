@@ -14,6 +14,7 @@ pub mod hand_over;
 pub mod limits;
 pub mod market_data;
 pub mod order_state;
+pub mod presence;
 pub mod publisher;
 pub mod reports;
 pub mod request;

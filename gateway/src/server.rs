@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
+use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
@@ -214,7 +215,9 @@ impl Gateway {
         let (stop, stopped) = watch::channel(false);
         // What sessions tell of it is what the verifiers keep.
         let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
-        let sessions = SessionContext { directory: wiring.directory, options: session, started_at: (options.clock)() };
+        let presence = Arc::new(Presence::default());
+        let directory = wiring.directory;
+        let sessions = SessionContext { directory, options: session, presence, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),

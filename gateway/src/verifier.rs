@@ -291,6 +291,7 @@ impl Verifier {
     fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
+            (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
             (Work::Delegated { command, evidence }, _) => {
                 self.charge(&command, now)?;
                 Ok(Checked::Command(command, evidence))

@@ -71,7 +71,9 @@ impl Publisher {
                 self.markets = self.directory.markets();
             }
             Event::AssetListed(_) => self.assets = self.directory.assets(),
-            Event::MarketStateChanged { .. } | Event::FeesChanged { .. } => self.markets = self.directory.markets(),
+            Event::MarketStateChanged { .. } | Event::FeesChanged { .. } | Event::PriceBandChanged { .. } => {
+                self.markets = self.directory.markets();
+            }
             _ => {}
         }
     }

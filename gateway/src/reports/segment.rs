@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use lakh_engine::ids::{AccountId, Sequence};
@@ -97,7 +97,7 @@ pub(super) struct OpenSegment {
 impl OpenSegment {
     /// A new segment, empty. What stood at its place is gone.
     pub(super) fn create(path: &Path, number: u64, exchange_id: &[u8; 16]) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all_at(&header(number, exchange_id), 0)?;
         let (length, accounts) = (HEADER as u64, BTreeMap::new());
         Ok(Self { file, number, length, last_sequence: None, accounts, buffer: Vec::new() })

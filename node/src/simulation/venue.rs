@@ -132,7 +132,7 @@ impl Venue {
             jobs,
             stepper,
             watch,
-            context: Arc::new(SessionContext { directory, options, started_at: now() }),
+            context: Arc::new(SessionContext { directory, options, presence: Arc::default(), started_at: now() }),
             address: Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 })),
         })
     }
