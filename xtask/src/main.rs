@@ -7,6 +7,7 @@
 
 mod ci;
 mod command;
+mod soak;
 mod tidy;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Task {
     /// Who depends on whom, file heads and lengths, unsafe code, addresses of registries and paths of a machine,
     /// leftovers, and the documents that name files and dependencies.
     Tidy,
+    /// Run random sequences against an oracle for as long as one likes; goes on where the last soak ended.
+    Soak(soak::SoakArguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let done = repository_root().and_then(|root| match task {
         Task::Ci => ci::run_all(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Soak(arguments) => soak::run(&root, &arguments),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
