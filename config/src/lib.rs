@@ -31,7 +31,7 @@ pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
 pub use genesis::GenesisSeed;
 pub use history::HistoryConfig;
-pub use listings::ListedMarket;
+pub use listings::{ListedMarket, market_from_toml};
 pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig};
 pub use settlement::SettlementConfig;
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

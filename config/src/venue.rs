@@ -116,8 +116,17 @@ impl Config {
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
         document.history.check().map_err(|fault| fault.inside("history"))?;
-        if document.operators.listen == document.gateway.listen && document.gateway.listen.port() != 0 {
-            return Err(Fault::new("operators.listen", "is the address of gateway.listen"));
+        let gateway = &document.gateway;
+        let listeners = [
+            ("gateway.listen", gateway.listen),
+            ("gateway.binary_listen", gateway.binary_listen),
+            ("operators.listen", document.operators.listen),
+        ];
+        for (index, (key, address)) in listeners.iter().enumerate() {
+            if let Some((other, _)) = listeners[..index].iter().find(|(_, other)| other == address && other.port() != 0)
+            {
+                return Err(Fault::new(*key, format!("is the address of {other}")));
+            }
         }
         let resolved = document.capacities.resolve();
         let (capacities, share_parts) = resolved.map_err(|fault| fault.inside("capacities"))?;

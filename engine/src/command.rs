@@ -401,6 +401,7 @@ impl Command {
         match self {
             Self::Signed(signed) => matches!(signed.operation, Operation::CancelOrder(_) | Operation::CancelAll(_)),
             Self::Frame(frame) => frame.operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_))),
+            Self::SessionEnded { .. } => true,
             _ => false,
         }
     }

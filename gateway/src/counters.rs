@@ -27,6 +27,8 @@ counters! {
     connections_refused,
     /// Sessions that ended because their clients read too slowly.
     slow_consumers_dropped,
+    /// Accounts whose orders went with their last session.
+    sessions_ended,
     /// Connections that ended because of their bad signatures.
     bad_signature_disconnects,
     /// Signatures that hold.

@@ -16,6 +16,7 @@ use crate::JournalError;
 use crate::block::BlockHeader;
 use crate::block_log::{BlockContent, BlockLog};
 use crate::ring::{Batch, Place, Ring, STATE_STOPPED};
+use crate::seqlock;
 use crate::storage::Storage;
 use crate::watch::{Shared, StateNote};
 
@@ -176,14 +177,14 @@ impl<S: Storage> DurabilityWorker<S> {
     }
 
     fn sleep(&self) {
-        self.shared.idle.store(true, Ordering::SeqCst);
         // Published or closing since the last look? Then the writer may not have seen `idle`, and would not wake us.
-        if self.ring.published() == self.position && !self.shared.closing.load(Ordering::SeqCst) {
+        let nothing_to_do = || self.ring.published() == self.position && !self.shared.closing.load(Ordering::SeqCst);
+        if seqlock::may_sleep(&self.shared.idle, nothing_to_do) {
             match self.log.sync_due_in_ns() {
                 Some(due_in_ns) => std::thread::park_timeout(Duration::from_nanos(due_in_ns)),
                 None => std::thread::park(),
             }
         }
-        self.shared.idle.store(false, Ordering::SeqCst);
+        self.shared.idle.store(false, Ordering::Relaxed);
     }
 }

@@ -20,6 +20,10 @@
 #![deny(unsafe_code)]
 
 mod announcement;
+mod atomics {
+    //! The atomics of `seqlock.rs`, which loom replaces by its own.
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+}
 mod block;
 mod block_log;
 mod bytes;
@@ -38,6 +42,7 @@ mod ring;
 mod scan;
 mod segment;
 mod segment_maker;
+mod seqlock;
 pub mod snapshot;
 mod source;
 pub mod storage;

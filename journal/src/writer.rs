@@ -255,8 +255,7 @@ impl JournalWriter {
             return;
         }
         self.published = self.position;
-        self.ring.publish(self.position);
-        if self.shared.idle.load(Ordering::SeqCst) {
+        if self.ring.publish(self.position, &self.shared.idle) {
             self.wake();
         }
     }

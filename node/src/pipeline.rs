@@ -19,9 +19,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
+use lakh_engine::units::Timestamp;
 use lakh_gateway::account_trades::AccountTradesOptions;
 use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::counters::Counters;
@@ -29,11 +30,11 @@ use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::order_state::OrderStateOptions;
-use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::control::ControlServer;
 use crate::health;
@@ -80,8 +81,8 @@ impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
     /// Without a `plan` nothing is settled.
     pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
-        let started = Boot::start(config)?;
-        let Boot { engine, writer, publisher, reports, counters, directory, recovery, .. } = started;
+        let (started, Reports { follower: reports, counters }) = Boot::start(config)?;
+        let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
         let role_nonces = core::array::from_fn(|role| {
@@ -97,7 +98,7 @@ impl Node {
         inputs.push(settlement_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
-        let sequencer = Sequencer::new(engine, writer, inputs, output);
+        let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let sequencer_signal = Arc::clone(&sequencer.signal);
         let publisher_signal = Arc::clone(&sequencer.publisher_signal);
         let stop_sequencer = Arc::new(AtomicBool::new(false));
@@ -153,6 +154,11 @@ impl Node {
     /// Where traders connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// Where market makers connect.
+    pub(crate) fn binary_address(&self) -> SocketAddr {
+        self.gateway.binary_address().expect("the gateway was asked to listen there")
     }
 
     /// Why the exchange cannot go on, if so.
@@ -228,6 +234,8 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     let mut options = GatewayOptions::new(gateway.listen);
     options.connections = gateway.max_connections as usize;
     options.outbox = gateway.outbox_messages as usize;
+    options.binary_listen = Some(gateway.binary_listen);
+    options.binary_outbox_bytes = gateway.binary_outbox_bytes as usize;
     options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
     options.session.requests = options.address.requests;
     options.session.in_flight = gateway.in_flight_per_connection as usize;
@@ -236,8 +244,12 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     options
 }
 
-fn publisher_options(history: &HistoryConfig) -> PublisherOptions {
+/// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
+fn publisher_options(history: &HistoryConfig, exchange_id: [u8; 16]) -> PublisherOptions {
+    let mut binary = BinaryOptions::default();
+    binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
     PublisherOptions {
+        binary,
         orders: OrderStateOptions {
             ended_orders_max: history.ended_orders as usize,
             ended_orders_per_account_max: history.ended_orders_per_account as usize,
@@ -279,21 +291,26 @@ fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
 }
 
-/// A start: the journal is open, the engine and the read models are up to its end.
-struct Boot {
-    engine: Engine,
-    writer: JournalWriter,
-    publisher: Publisher,
-    reports: JoinHandle<()>,
+/// Who keeps the private reports, and what is counted of it.
+struct Reports {
+    follower: JoinHandle<()>,
     counters: Arc<Counters>,
-    directory: Arc<Directory>,
+}
+
+/// A start: the journal is open, the engine and the read models are up to its end.
+pub(crate) struct Boot {
+    pub(crate) engine: Engine,
+    pub(crate) writer: JournalWriter,
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: Arc<Directory>,
     recovery: String,
+    clock: fn() -> Timestamp,
     events: Vec<Event>,
     payload: Vec<u8>,
 }
 
 impl Boot {
-    fn start(config: &Config) -> Result<Self> {
+    fn start(config: &Config) -> Result<(Self, Reports)> {
         let path = &config.journal.directory;
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
         let known_id = existing_exchange_id(path)?;
@@ -304,13 +321,30 @@ impl Boot {
             Some(id) => id,
             None => random()?,
         };
-        let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
-        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
+        let opened = lakh_journal::open(journal_options(config, exchange_id)?)?;
+        let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
+        let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
+        let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
         let counters = Arc::new(Counters::default());
-        let log = open_reports(config, exchange_id, Sequence(report.last_sequence))?;
-        let (sink, reports) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
-        let publisher = Publisher::new(publisher_options(&config.history), Arc::clone(&directory));
-        let mut publisher = publisher.with_report_log(sink);
+        let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
+        let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
+        let publisher = Publisher::new(publisher_options(&config.history, exchange_id), Arc::clone(&directory));
+        let publisher = publisher.with_report_log(sink);
+        let mut boot = Self::take_up(config, seed, opened, (publisher, directory), sequencer::now)?;
+        boot.settle()?;
+        Ok((boot, Reports { follower, counters }))
+    }
+
+    /// A start on a journal that is open, up to the records that have to be durable before the doors open. The records
+    /// are read from where the configuration says that the journal is.
+    pub(crate) fn take_up(
+        config: &Config,
+        seed: GenesisSeed,
+        (writer, report): (JournalWriter, RecoveryReport),
+        (mut publisher, directory): (Publisher, Arc<Directory>),
+        clock: fn() -> Timestamp,
+    ) -> Result<Self> {
+        let path = &config.journal.directory;
         let engine = history::replay(path, |_, step| {
             publisher.restore(step.sequence, step.timestamp, step.events);
             Ok(())
@@ -325,20 +359,19 @@ impl Boot {
             engine,
             writer,
             publisher,
-            reports,
-            counters,
             directory,
             recovery: format!("{:?}", report.outcome),
+            clock,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::new(),
         };
-        boot.finish_genesis(config, exchange_id)?;
+        boot.finish_genesis(config, seed)?;
         boot.begin_epoch()?;
         Ok(boot)
     }
 
     /// Journals the genesis, or what is missing of it when a first start was interrupted.
-    fn finish_genesis(&mut self, config: &Config, exchange_id: [u8; 16]) -> Result<()> {
+    fn finish_genesis(&mut self, config: &Config, seed: GenesisSeed) -> Result<()> {
         if let Some(genesis) = self.engine.genesis() {
             ensure!(
                 genesis.mode == config.exchange.mode,
@@ -354,11 +387,9 @@ impl Boot {
         if self.engine.epoch() > 0 {
             return Ok(());
         }
-        let hash_seed = match self.engine.genesis() {
-            Some(Genesis { hash_seed, .. }) => *hash_seed,
-            None => u64::from_le_bytes(random()?),
-        };
-        let commands = config.genesis_commands(GenesisSeed { exchange_id, hash_seed })?;
+        // What an interrupted first start has journaled stays as it is.
+        let known = self.engine.genesis().map(|genesis| genesis.hash_seed);
+        let commands = config.genesis_commands(GenesisSeed { hash_seed: known.unwrap_or(seed.hash_seed), ..seed })?;
         check_public_keys(&commands)?;
         for command in commands.iter().skip(usize::try_from(self.engine.sequence().0)?) {
             self.record(command)?;
@@ -369,7 +400,7 @@ impl Boot {
         Ok(())
     }
 
-    /// Journals that the node has started, and waits until that is durable.
+    /// Journals that the node has started.
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
         self.finish_agenda()?;
@@ -381,7 +412,8 @@ impl Boot {
         }
         self.finish_agenda()?;
         self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
-        self.settle()
+        self.writer.publish();
+        Ok(())
     }
 
     /// Works off whatever stands on the agenda.
@@ -395,7 +427,7 @@ impl Boot {
     /// Journals and applies one command, before any thread runs.
     fn record(&mut self, command: &Command) -> Result<()> {
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        let timestamp = sequencer::now().max(self.engine.now());
+        let timestamp = (self.clock)().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &[], &mut self.payload);
         let header = sequencer::record_header(sequence, timestamp, command);
@@ -438,7 +470,7 @@ fn check_public_keys(commands: &[Command]) -> Result<()> {
     Ok(())
 }
 
-fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
+pub(crate) fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
     let journal = &config.journal;
     let mut options = JournalOptions::new(journal.directory.clone(), exchange_id);
     options.shard = config.exchange.shard;
@@ -493,7 +525,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::dev();
         config.journal.directory = directory.path().to_owned();
-        let mut first = Boot::start(&config).unwrap();
+        let (mut first, _) = Boot::start(&config).unwrap();
         let orders = u64::from(MAX_TOUCHED_ORDERS) + 10;
         for nonce in 1..=orders {
             let order = PlaceOrder::limit(MarketId(0), Side::Bid, Ticks(100_000), Lots(100));
@@ -506,7 +538,7 @@ mod tests {
         first.settle().unwrap();
         drop(first);
 
-        let second = Boot::start(&config).unwrap();
+        let (second, _) = Boot::start(&config).unwrap();
         assert_eq!((second.engine.epoch(), second.engine.agenda_pending()), (2, false));
         assert_eq!(second.engine.book(MarketId(0)).unwrap().order_count(), 0);
     }

@@ -47,6 +47,7 @@ impl Publisher {
                 Event::OperationDone { .. } => reduction = Reduction::Amended,
                 _ => {}
             }
+            self.binary.absorb(event, stamp, &self.market_data);
         }
         for event in events {
             // Any other order that is through says so in an event.
@@ -71,7 +72,9 @@ impl Publisher {
                 self.markets = self.directory.markets();
             }
             Event::AssetListed(_) => self.assets = self.directory.assets(),
-            Event::MarketStateChanged { .. } | Event::FeesChanged { .. } => self.markets = self.directory.markets(),
+            Event::MarketStateChanged { .. } | Event::FeesChanged { .. } | Event::PriceBandChanged { .. } => {
+                self.markets = self.directory.markets();
+            }
             _ => {}
         }
     }

@@ -46,7 +46,19 @@ impl Publisher {
             AnswerShape::OrderCanceled => self.write_cancel_answer(stamp, events, &mut out),
             AnswerShape::OrderAmended => self.write_amend_answer(stamp, events, &mut out),
             AnswerShape::OrdersCanceled => None,
+            AnswerShape::TimerSet => {
+                let set = events.iter().find_map(|event| match event {
+                    Event::CancelAllTimerSet { at, .. } => Some(*at),
+                    _ => None,
+                });
+                set.map(|at| answers::timer_set(at, stamp, &mut out))
+            }
+            AnswerShape::Done => {
+                answers::known_command(stamp.sequence, &mut out);
+                Some(())
+            }
             AnswerShape::ReplacedAck | AnswerShape::ReplacedResult | AnswerShape::ReplacedFull => None,
+            AnswerShape::Binary | AnswerShape::BinarySession => None,
             AnswerShape::Empty => {
                 out.extend_from_slice(b"{}");
                 Some(())
@@ -58,6 +70,9 @@ impl Publisher {
 
     /// Answers a read.
     pub(super) fn answer_read(&mut self, read: &Read, handle: &RequestHandle) {
+        if self.answer_binary_read(read, handle) {
+            return;
+        }
         let page = |account, (from, through), position, subscription| PageRequest {
             account,
             from,
@@ -104,6 +119,7 @@ impl Publisher {
             Read::Trades { market, limit } => self.trades(*market, *limit),
             Read::AggregateTrades { market, range } => self.aggregate_trades(*market, *range),
             Read::Candles { market, interval, range } => self.candles(*market, *interval, *range),
+            Read::LastPrice(markets) => self.last_price(markets),
             Read::BookTicker(markets) => self.book_ticker(markets),
             Read::DayStatistics(markets) => self.day_statistics(markets),
             Read::SubscribeStreams { streams, wrapping } => self.subscribe_streams(streams, *wrapping, handle),

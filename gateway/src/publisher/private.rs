@@ -22,7 +22,8 @@ use crate::wire_encode::reports::{self, Units};
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct PrivateReports {
-    /// Each account's last count.
+    /// Each account's last count: a read model like the others. Whoever saves those for a start from a snapshot saves this
+    /// one, too; without it nobody could resume behind a report that is older than the snapshot.
     counts: HashMap<AccountId, u64>,
     /// Where reports are kept, if they are.
     pub(super) sink: Option<ReportSink>,
@@ -72,6 +73,7 @@ impl Publisher {
         };
         for (account, report_sequence, body) in bodies.into_iter().flatten() {
             let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
+            self.binary.tell(&report);
             let audience = audience(&self.subscriptions, account);
             let units = Units { markets: &self.markets, assets: &self.assets };
             self.private.tell(&report, audience, units, &mut self.outgoing);
@@ -85,6 +87,7 @@ impl Publisher {
         let body = ReportBody::Order { order: Cow::Borrowed(record), execution };
         let account = record.account;
         let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
+        self.binary.tell(&report);
         let audience = audience(&self.subscriptions, account);
         let units = Units { markets: &self.markets, assets: &self.assets };
         self.private.tell(&report, audience, units, &mut self.outgoing);

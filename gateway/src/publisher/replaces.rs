@@ -98,7 +98,7 @@ fn rejected_halves(rejected: &Rejected) -> Result<(Half, Half), ApiError> {
     use RejectCode as Code;
     match rejected.code {
         code @ (Code::OrderUnknown | Code::RestrictionNotMet) => Ok((Half::Failed(code), Half::NotAttempted)),
-        code if (code as u16) >= Code::BadCombination as u16 && (code as u16) < Code::NotAuthorised as u16 => {
+        code if (code as u16) >= Code::ExpiryPassed as u16 && (code as u16) < Code::NotAuthorised as u16 => {
             Ok((Half::NotAttempted, Half::Failed(code)))
         }
         code => Err(ApiError::from_reject(code)),

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lakh_engine::command::EvidenceGrade;
+use lakh_engine::command::{DisconnectMode, EvidenceGrade, Operation};
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 
 use super::in_flight::InFlight;
@@ -19,6 +20,7 @@ use crate::auth::evidence::{Evidence, replay_guard};
 use crate::auth::{parse_api_key, parse_signature};
 use crate::hand_over::{AnswerShape, Read, ToSession};
 use crate::limits::{Charge, TokenBucket};
+use crate::presence::Place;
 use crate::request::refusal::{self, BAD_SIGNATURE, OVERLOADED};
 use crate::request::{self, Access, Fields, Intent, Method, Parameter, Timing};
 use crate::wire::json::envelope::{self, EnvelopeErrorKind, Params};
@@ -38,6 +40,8 @@ pub struct ApiSession {
     pub(super) next_subscription: u32,
     /// The subscription that is told what its client missed.
     pub(super) resuming: Option<Resuming>,
+    /// Places with accounts whose orders go with their last session.
+    pub(super) places: Vec<Place>,
     bad_signatures: u32,
     good_signatures: u32,
     phase: Phase,
@@ -88,6 +92,8 @@ pub(super) enum Purpose {
     Resume(Subscription),
     /// Private events have ended.
     Unsubscribe,
+    /// What the end of the session means to its account has changed.
+    Disconnect(DisconnectMode, AccountId),
 }
 
 /// Whether a response tells what is left of the budget.
@@ -130,6 +136,7 @@ impl ApiSession {
             subscriptions: Vec::new(),
             next_subscription: 0,
             resuming: None,
+            places: Vec::new(),
             bad_signatures: 0,
             good_signatures: 0,
             phase: Phase::Open,
@@ -339,10 +346,11 @@ impl ApiSession {
             _ => match Intent::build(method, fields, key.account, directory)? {
                 Intent::Read(read) => (Asked::Read(read), AnswerShape::Empty, Purpose::PassOn),
                 Intent::Operation { operation, valid_until, shape } => {
-                    let purpose = if method == Method::SessionLogon {
-                        Purpose::Logon(Authorized { api_key: api_key.to_owned(), public_key, since: now })
-                    } else {
-                        Purpose::PassOn
+                    let purpose = match operation {
+                        Operation::Logon => {
+                            Purpose::Logon(Authorized { api_key: api_key.to_owned(), public_key, since: now })
+                        }
+                        _ => self.purpose_of(&operation, key.account),
                     };
                     (Asked::Operation { operation, valid_until }, shape, purpose)
                 }
@@ -363,13 +371,14 @@ impl ApiSession {
             let (read, purpose) = self.resume(fields, key.account, Authority::Session)?;
             return Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose });
         }
-        let purpose = Purpose::PassOn;
         if method == Method::AccountRateLimitsOrders {
             let work = Work::Read(Read::OrderBudget { key: key.key });
-            return Ok(Next::Submit { work, shape: AnswerShape::Empty, purpose });
+            return Ok(Next::Submit { work, shape: AnswerShape::Empty, purpose: Purpose::PassOn });
         }
         match Intent::build(method, fields, key.account, &self.context.directory)? {
-            Intent::Read(read) => Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose }),
+            Intent::Read(read) => {
+                Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose: Purpose::PassOn })
+            }
             Intent::Operation { operation, valid_until, shape } => {
                 let (text, _) = canonical::texts(parameters).map_err(canonical_error)?;
                 let guard = replay_guard(EvidenceGrade::Delegated, timing, &text);
@@ -380,6 +389,7 @@ impl ApiSession {
                     public_key: &authorized.public_key,
                 };
                 let evidence = evidence.encode().expect("a canonical text and a method's name fit evidence");
+                let purpose = self.purpose_of(&operation, key.account);
                 Ok(Next::Submit { work: Work::Delegated { command, evidence }, shape, purpose })
             }
         }
@@ -402,6 +412,10 @@ impl ApiSession {
                 result
             }
             Purpose::Unsubscribe => Bytes::from_static(b"{}"),
+            Purpose::Disconnect(mode, account) => {
+                self.settle_disconnect(mode, account);
+                result
+            }
         }
     }
 

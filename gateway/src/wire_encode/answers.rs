@@ -7,7 +7,7 @@ use lakh_engine::command::OrderType;
 use lakh_engine::event::Trade;
 use lakh_engine::ids::{OrderId, Sequence};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::Atoms;
+use lakh_engine::units::{Atoms, Timestamp};
 
 use crate::api_error::ApiError;
 use crate::directory::MarketEntry;
@@ -119,7 +119,16 @@ pub fn known_order(order: OrderId, out: &mut Vec<u8>) {
     json.begin_object().key("orderId").number(order.0).key("seq").number(order.sequence().0).end_object();
 }
 
-/// `error.data` of a repeated request that was no order and was accepted: its place.
+/// `openOrders.cancelAllAfter`: when the orders go, 0 for never.
+pub fn timer_set(at: Timestamp, stamp: Stamp, out: &mut Vec<u8>) {
+    let countdown_ns = at.0.saturating_sub(stamp.timestamp.0);
+    let mut json = JsonWriter::new(out);
+    json.begin_object().key("countdownTime").number(countdown_ns / 1_000_000);
+    json.key("triggerTime").number(at.milliseconds()).key("seq").number(stamp.sequence.0).end_object();
+}
+
+/// The place of a command: the answer to one that says nothing else, and `error.data` of a repeated one that was
+/// accepted.
 pub fn known_command(original: Sequence, out: &mut Vec<u8>) {
     JsonWriter::new(out).begin_object().key("seq").number(original.0).end_object();
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lakh_engine::command::Mode;
+use lakh_engine::command::{Command, Mode};
 use lakh_gateway::client::Client;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::{Input, Signal, ToSession};
@@ -66,6 +66,9 @@ fn sequence(mut ring: Consumer<Input>, signal: &Signal, stop: &AtomicBool) -> Ve
         signal.awake();
         while let Ok(input) = ring.pop() {
             let (name, handle) = match input {
+                Input::Command { command: command @ Command::SessionEnded { .. }, handle, .. } => {
+                    (format!("{command:?}"), handle.unwrap())
+                }
                 Input::Command { handle, .. } => ("command".to_owned(), handle.unwrap()),
                 Input::Read { read, handle } => (format!("{read:?}"), handle),
             };

@@ -325,7 +325,7 @@ fn balance(account: AccountId, asset: AssetId, available: u64, held: u64) -> Eve
 }
 
 /// The named members of an answer or a report, as plain text.
-fn fields(line: &str, names: &[&str]) -> String {
+pub(super) fn fields(line: &str, names: &[&str]) -> String {
     let json = &line[line.find('{').expect("an object")..];
     let value: serde_json::Value = serde_json::from_str(json).unwrap();
     let object = if value["event"].is_object() { &value["event"] } else { &value };
