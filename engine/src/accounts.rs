@@ -8,7 +8,10 @@
 //! A public key is bound once and for ever; a revoked or expired key is never valid again. Bounds: the capacities of the
 //! genesis, [`MAX_SUB_ACCOUNTS`] sub-accounts an owner; a full table is a reject.
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::command::{
     AccountBlock, Capacities, DisconnectMode, EvidenceGrade, Genesis, KeyLimits, KeyScope, RegisterKey,

@@ -3,7 +3,7 @@
 //! While the agenda holds anything, only `Continue` is taken, so nothing can come between the parts of one operation.
 //! Bound: the capacity of the genesis, and four for the parts of one operation.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 use crate::command::Side;
 use crate::ids::{AccountId, MarketId, OrderId, Sequence};

@@ -7,6 +7,10 @@
 //! Bounds: 160 bytes an order (a line of 64, 16 of links, 40 of client id, 40 of what few orders have) and 16 to 32 for
 //! the two id tables; what levels take the [`PriceTimeBook`] says; 12 bytes an account.
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::index_table::{IndexTable, NONE, Place, hash_client_id, hash_sequence};

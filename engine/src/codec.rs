@@ -5,6 +5,9 @@
 //!
 //! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll,
     CancelOrder, CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch,

@@ -3,6 +3,8 @@
 //! A command's authority is part of it: who asks (`SignedCommand`, `AdminCommand`) and with what kind of evidence.
 //! The evidence itself, signed bytes and signatures, stands behind the command in the journal record and never gets here.
 
+use alloc::boxed::Box;
+
 use crate::ids::{AccountId, AssetId, KeyId, Reason, Sequence};
 use crate::units::{Atoms, Timestamp};
 

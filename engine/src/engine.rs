@@ -4,6 +4,8 @@
 //! the command. One `apply` touches at most [`MAX_TOUCHED_ORDERS`](crate::agenda::MAX_TOUCHED_ORDERS) orders and emits at most
 //! [`Engine::MAX_EVENTS`] events; what is left stands in the agenda.
 
+use alloc::vec::Vec;
+
 use crate::accounts::Accounts;
 use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
 use crate::balances::{Balance, Balances};

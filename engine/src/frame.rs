@@ -7,6 +7,8 @@
 //! behind it. What is left is kept in one buffer that is there from the start: nothing else is taken while a frame
 //! stands in the agenda, so there is never a second one.
 
+use alloc::vec::Vec;
+
 use crate::agenda::AgendaItem;
 use crate::command::{FrameCommand, FrameOperation, KeyScope};
 use crate::emitter::Emitter;

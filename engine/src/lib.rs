@@ -2,8 +2,13 @@
 //!
 //! No clock, no randomness, no file, no socket, no float, no hash-map order: the same commands give the same events,
 //! byte for byte, and the same state hash on any machine. One [`Engine`] is one shard, owned by exactly one thread.
+//! Of the standard library it knows only what needs no operating system, so it runs wherever a replay may be wanted: in a
+//! browser, or inside of a proof.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_std)]
 #![deny(clippy::float_arithmetic)]
+
+extern crate alloc;
 
 mod account_request;
 mod accounts;

@@ -1,5 +1,7 @@
 //! A market: its specification, its state, its book, its counters. And the one table of what each state allows.
 
+use alloc::vec::Vec;
+
 use crate::book::Book;
 use crate::command::{MarketState, OrderReference, OrderType, RestartMode};
 use crate::fees::Announced;

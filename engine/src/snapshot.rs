@@ -16,6 +16,8 @@
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
 //! that was restored hashes like the one it was taken of.
 
+use alloc::vec::Vec;
+
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::agenda::{AgendaItem, CancelAllProgress, FamilyProgress};
 use crate::balances::{Balance, Totals};

@@ -4,6 +4,8 @@
 //! Little-endian, no padding. A sum type starts with a tag byte; an `Option` with 0 or 1; text with its length. Decoding
 //! is total: any bytes give a value or a [`DecodeError`], and what decodes encodes back to the same bytes.
 
+use alloc::vec::Vec;
+
 use crate::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId, OrderId, Sequence, ShortText, TradeId};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 

@@ -18,7 +18,7 @@ use lakh_gateway::auth::signature::{Verdict, verify_bytes};
 use lakh_gateway::directory::Directory;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::comparison::{self, Comparison, ComparisonOptions};
-use lakh_settlement::follower::Venue;
+use lakh_settlement::follower::{Fate, Venue};
 use serde::Serialize;
 
 use crate::admin;
@@ -57,6 +57,8 @@ pub(crate) struct Report {
     /// Entries of the settlement contract's queue: they follow on each other, which is not yet that the contract has
     /// them; its own hash of the last one says that.
     pub(crate) chain_entries: u64,
+    /// Records that operators have taken out of the journal's meaning.
+    pub(crate) quarantined: Vec<u64>,
     pub(crate) state_hash: String,
     /// The first findings, each with its sequence; empty when all is well.
     pub(crate) findings: Vec<String>,
@@ -101,6 +103,7 @@ pub(crate) fn print_report(report: &Report) {
     println!("operators' acts     {}", report.operator);
     println!("genesis deposits    {} (unsigned, from the configuration)", report.genesis_deposits);
     println!("chain queue entries {}", report.chain_entries);
+    println!("quarantined         {:?}", report.quarantined);
     println!("state hash          {}", report.state_hash);
     println!("findings            {}", report.finding_count);
     for finding in &report.findings {
@@ -141,6 +144,11 @@ fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
             venue = Some((*genesis, directory));
         }
         let Some((genesis, directory)) = &venue else { bail!("the journal does not begin with a genesis") };
+        if step.fate == Fate::PassedOver {
+            report.quarantined.push(step.sequence.0);
+            progress.inc(1);
+            return Ok(());
+        }
         if let Err(error) = check(step, genesis, directory, &mut report) {
             report.finding_count += 1;
             if report.findings.len() < FINDINGS_SHOWN {

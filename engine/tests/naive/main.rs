@@ -181,6 +181,28 @@ fn ten_thousand_short_sequences_agree() {
     assert!(fills.get() > 50_000, "only {} fills prove little", fills.get());
 }
 
+/// One short sequence, which follows from its number alone; tells its fills.
+fn sequence(number: u64) -> usize {
+    let mut random = Random(number);
+    let (mut venue, mut book) = (venue(), NaiveBook::default());
+    let length = 1 + random.below(99);
+    (0..length).map(|_| step(&mut random, &mut venue, &mut book)).sum()
+}
+
+/// As many sequences as `LAKH_SOAK_SEQUENCES` says, from number `LAKH_SOAK_FIRST` on.
+#[test]
+#[ignore = "`cargo xtask soak engine` runs it"]
+fn soak() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (first, count) = (number("LAKH_SOAK_FIRST").unwrap_or(0), number("LAKH_SOAK_SEQUENCES").unwrap_or(1_000));
+    let mut fills = 0;
+    for number in first..first + count {
+        let outcome = std::panic::catch_unwind(|| sequence(number));
+        fills += outcome.unwrap_or_else(|_| panic!("sequence {number} does not agree"));
+    }
+    println!("{count} sequences from {first} on agree, {fills} fills");
+}
+
 #[test]
 fn long_sequences_agree() {
     let mut random = Random(random::seed("naive, long sequences"));
