@@ -46,7 +46,7 @@ mod trading;
 mod triggers;
 pub mod units;
 mod validate;
-mod wire;
+pub mod wire;
 
 pub use agenda::MAX_TOUCHED_ORDERS;
 pub use balances::{Balance, SUPPLY_CAP};

@@ -11,9 +11,14 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId};
 use lakh_engine::market_spec::{AssetSpec, MarketSpec};
 use lakh_engine::units::{Lots, Ticks, Timestamp};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 use parking_lot::RwLock;
 
 use crate::decimal::{self, DecimalError};
+use crate::saved::{put_each, saved_enum, sorted, take_each};
+
+saved_enum!(KeyStatus { Pending, Live, Ended });
+wire_struct!(KeyEntry { key, account, expires_at, status });
 
 /// Markets, assets and keys.
 #[derive(Debug)]
@@ -114,6 +119,34 @@ impl Directory {
             Event::KeyEnded { key, .. } => self.state.write().change_key(*key, KeyStatus::Ended),
             _ => {}
         }
+    }
+
+    /// Appends all of it, for a snapshot.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let state = self.state.read();
+        let State { assets, markets, by_symbol: _, keys, public_keys: _ } = &*state;
+        put_each(assets.iter(), out, Wire::encode);
+        put_each(markets.iter(), out, |market, out| (market.spec, market.state).encode(out));
+        put_each(sorted(keys).into_iter(), out, |(public_key, key), out| (public_key, *key).encode(out));
+    }
+
+    /// Replaces everything by what [`Self::save`] wrote. After an error nothing has changed.
+    pub(crate) fn load(&self, input: &mut &[u8]) -> Result<(), DecodeError> {
+        let mut state = State { assets: take_each(input, Wire::decode)?, ..State::default() };
+        for (spec, market_state) in take_each(input, <(MarketSpec, MarketState)>::decode)? {
+            let listed = |asset: AssetId| usize::from(asset.0) < state.assets.len();
+            if usize::from(spec.market.0) != state.markets.len() || !listed(spec.base) || !listed(spec.quote) {
+                return Err(DecodeError::BadValue);
+            }
+            state.list_market(&spec);
+            state.change_market(spec.market, |entry| entry.state = market_state);
+        }
+        for (public_key, key) in take_each(input, <([u8; 32], KeyEntry)>::decode)? {
+            state.keys.insert(public_key, key);
+            state.public_keys.insert(key.key, public_key);
+        }
+        *self.state.write() = state;
+        Ok(())
     }
 
     /// The market with this name, which is case-sensitive.

@@ -17,6 +17,7 @@ pub mod order_state;
 pub mod publisher;
 pub mod request;
 mod rest;
+mod saved;
 pub mod server;
 pub mod session;
 pub mod stream;

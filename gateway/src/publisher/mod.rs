@@ -18,6 +18,7 @@ mod outgoing;
 mod periodic;
 mod replaces;
 mod run;
+mod saved;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
