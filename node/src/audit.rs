@@ -133,7 +133,7 @@ fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
     let progress = progress::counter("auditing", quiet);
     let mut report = Report::default();
     let mut venue: Option<(Genesis, Directory)> = None;
-    let engine = history::replay(directory, |_, step| {
+    let engine = history::replay(directory, |step| {
         if let Command::Genesis(genesis) = step.command
             && venue.is_none()
         {
@@ -149,7 +149,8 @@ fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
         step.events.iter().for_each(|event| directory.apply(event));
         progress.inc(1);
         Ok(())
-    })?;
+    })?
+    .engine;
     progress.finish_and_clear();
     report.records = engine.sequence().0;
     report.state_hash = hex(&engine.state_hash());

@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod checkpoints;
 mod claims;
 mod control;
 mod demo_traders;
@@ -15,14 +16,17 @@ mod flow;
 mod health;
 mod history;
 mod journal_tool;
+mod keeper;
 mod keys;
 mod load;
+mod node_commands;
 mod pipeline;
 mod progress;
 mod replay;
 mod run;
 mod sequencer;
 mod settlement;
+mod snapshots;
 
 use std::process::ExitCode;
 

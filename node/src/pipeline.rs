@@ -5,17 +5,18 @@
 //!                                          └──▶ journal ── durable sequence ──▶ publisher
 //! ```
 //!
-//! A start recovers the journal, replays it into engine and read models, and journals an epoch before any input is
-//! taken. A stop closes the entrance, drains every ring in the order of the arrows, and closes the journal last.
+//! A start recovers the journal, takes engine and read models from the newest snapshot that counts, replays what came
+//! behind it, and journals an epoch before any input is taken. A stop closes the entrance, drains every ring in the
+//! order of the arrows, closes the journal, and lets the keeper follow it to its end.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_engine::codec;
@@ -28,14 +29,18 @@ use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome};
+use serde::{Deserialize, Serialize};
 
 use crate::control::ControlServer;
 use crate::health;
-use crate::history;
+use crate::history::{Replay, Source};
+use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::keys::hex;
+use crate::node_commands::{self, NodeCommands};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{self, SettlementPlan, SettlementThread};
+use crate::settlement::{SettlementPlan, SettlementThread};
+use crate::snapshots;
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
@@ -49,14 +54,40 @@ pub(crate) struct Node {
     pub(crate) health: SocketAddr,
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
-    pub(crate) recovery: String,
+    pub(crate) recovery: Recovery,
     pub(crate) settlement: Option<SettlementThread>,
+    keeper: Keeper,
     sequencer: JoinHandle<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
     publisher: JoinHandle<Publisher>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
+}
+
+/// What an exchange is started with beside its configuration.
+#[derive(Default)]
+pub(crate) struct StartOptions {
+    /// Without it nothing is settled.
+    pub(crate) settlement: Option<SettlementPlan>,
+    /// The operator's decision to give up damaged records from this one on.
+    pub(crate) truncate_at: Option<u64>,
+}
+
+/// How a start found its journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Recovery {
+    /// What stood at the journal's end.
+    pub(crate) outcome: String,
+    /// The record of the snapshot that was taken up; 0 for the beginning.
+    pub(crate) from_snapshot: u64,
+    /// Records that were replayed behind it.
+    pub(crate) replayed: u64,
+    /// How long opening and replaying took.
+    pub(crate) milliseconds: u64,
+    /// Why newer snapshots did not count.
+    pub(crate) passed_over: Vec<String>,
 }
 
 /// What is left when the exchange has stopped.
@@ -69,9 +100,14 @@ pub(crate) struct Closed {
 
 impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
-    /// Without a `plan` nothing is settled.
-    pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
-        let started = Boot::start(config)?;
+    pub(crate) async fn start(config: &Config, options: StartOptions) -> Result<Self> {
+        let keeper_plan = KeeperPlan::of(config)?;
+        let started = Boot::start(config, options.truncate_at)?;
+        let keeper_start = KeeperStart {
+            sequence: started.engine.sequence().0,
+            last_snapshot: started.recovery.from_snapshot,
+            payload: snapshots::payload_of(&started.engine, &started.publisher),
+        };
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
@@ -84,8 +120,10 @@ impl Node {
             (0..verifiers).map(|_| rtrb::RingBuffer::new(INPUT_CAPACITY)).unzip();
         let (control, control_input) = rtrb::RingBuffer::new(64);
         inputs.push(control_input);
-        let (from_settlement, settlement_input) = settlement::ring();
+        let (from_settlement, settlement_input) = node_commands::ring();
         inputs.push(settlement_input);
+        let (from_keeper, keeper_input) = node_commands::ring();
+        inputs.push(keeper_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output);
@@ -103,8 +141,10 @@ impl Node {
             let (directory, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
             SettlementThread::start(plan, directory, from_settlement, signal)
         };
-        let settlement = plan.map(begin).transpose()?;
+        let settlement = options.settlement.map(begin).transpose()?;
         let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
+        let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
+        let keeper = Keeper::start(keeper_plan, keeper_start, Arc::clone(&directory), commands)?;
 
         let server = ControlServer {
             genesis,
@@ -119,7 +159,9 @@ impl Node {
         let wiring =
             Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let health = health::start(config.operators.listen, watch.clone(), settlement_status).await?;
+        let well =
+            health::Parts { watch: watch.clone(), keeper: Arc::clone(&keeper.status), settlement: settlement_status };
+        let health = health::start(config.operators.listen, well).await?;
         Ok(Self {
             gateway,
             health,
@@ -127,6 +169,7 @@ impl Node {
             watch,
             recovery,
             settlement,
+            keeper,
             sequencer,
             sequencer_signal,
             stop_sequencer,
@@ -152,6 +195,9 @@ impl Node {
         }
         if self.settlement.as_ref().is_some_and(SettlementThread::has_died) {
             return died("settlement thread");
+        }
+        if self.keeper.has_died() {
+            return died("keeper");
         }
         if self.publisher.is_finished() { died("publisher") } else { None }
     }
@@ -183,6 +229,8 @@ impl Node {
             bail!("the journal has stopped: {failure}");
         }
         stopped.writer.close()?;
+        let keeper = self.keeper;
+        tokio::task::spawn_blocking(move || keeper.stop()).await?;
         Ok(Closed {
             sequence: last,
             state_hash: hex(&stopped.engine.state_hash()),
@@ -228,13 +276,16 @@ struct Boot {
     writer: JournalWriter,
     publisher: Publisher,
     directory: Arc<Directory>,
-    recovery: String,
+    recovery: Recovery,
+    /// What the epoch's record says of the software, and of what an operator gave up.
+    epoch_text: String,
     events: Vec<Event>,
     payload: Vec<u8>,
 }
 
 impl Boot {
-    fn start(config: &Config) -> Result<Self> {
+    fn start(config: &Config, truncate_at: Option<u64>) -> Result<Self> {
+        let started = Instant::now();
         let path = &config.journal.directory;
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
         let known_id = existing_exchange_id(path)?;
@@ -245,25 +296,24 @@ impl Boot {
             Some(id) => id,
             None => random()?,
         };
-        let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
-        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
-        let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
-        let engine = history::replay(path, |_, step| {
-            publisher.restore(step.sequence, step.timestamp, step.events);
-            Ok(())
-        })?;
+        let options = JournalOptions { truncate_at, ..journal_options(config, exchange_id)? };
+        let (writer, report) = lakh_journal::open(options)?;
+        let Brought { engine, publisher, directory, mut recovery } = Brought::up(config)?;
         ensure!(
             engine.sequence().0 == report.last_sequence,
             "the journal ends at {} for recovery and at {} for a reader",
             report.last_sequence,
             engine.sequence()
         );
+        recovery.outcome = format!("{:?}", report.outcome);
+        recovery.milliseconds = u64::try_from(started.elapsed().as_millis())?;
         let mut boot = Self {
             engine,
             writer,
             publisher,
             directory,
-            recovery: format!("{:?}", report.outcome),
+            recovery,
+            epoch_text: epoch_text(report.outcome),
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::new(),
         };
@@ -308,8 +358,8 @@ impl Boot {
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
         self.finish_agenda()?;
-        let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
-        let epoch = Epoch { epoch: self.engine.epoch() + 1, software: Reason::new(software).unwrap_or_default() };
+        let software = Reason::new(&self.epoch_text).unwrap_or_default();
+        let epoch = Epoch { epoch: self.engine.epoch() + 1, software };
         self.record(&Command::Epoch(epoch))?;
         if let Some(Event::Rejected(rejected)) = self.events.first() {
             bail!("the engine refuses to begin epoch {}: {}", epoch.epoch, rejected.code.name());
@@ -358,6 +408,62 @@ impl Boot {
             Some(reason) => bail!("the journal has stopped: {reason}"),
             None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
         }
+    }
+}
+
+/// Engine and read models up to the journal's end.
+struct Brought {
+    engine: Engine,
+    publisher: Publisher,
+    directory: Arc<Directory>,
+    recovery: Recovery,
+}
+
+impl Brought {
+    /// From the newest snapshot that counts, or from the first record, comparing what the live engine left on the way.
+    fn up(config: &Config) -> Result<Self> {
+        let path = &config.journal.directory;
+        let names = || Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
+        let search = snapshots::find(path, u64::MAX, |sections| {
+            let directory = names();
+            let publisher =
+                Publisher::load(PublisherOptions::default(), Arc::clone(&directory), sections.read_models()?);
+            let publisher = publisher.map_err(|error| anyhow!("its read models are not of this version: {error:?}"));
+            publisher.map(|publisher| (publisher, directory))
+        })?;
+        for reason in &search.passed_over {
+            tracing::warn!("{reason}");
+        }
+        let (mut replay, (mut publisher, directory), from_snapshot) = match search.found {
+            Some(found) => (Replay::behind(found.engine, Source::Segments(found.reader)), found.opened, found.sequence),
+            None => {
+                let directory = names();
+                let publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+                (Replay::from_first(path)?, (publisher, directory), 0)
+            }
+        };
+        while let Some(step) = replay.step()? {
+            publisher.restore(step.sequence, step.timestamp, step.events);
+        }
+        let recovery = Recovery {
+            outcome: String::new(),
+            from_snapshot,
+            replayed: replay.engine.sequence().0 - from_snapshot,
+            milliseconds: 0,
+            passed_over: search.passed_over,
+        };
+        Ok(Self { engine: replay.engine, publisher, directory, recovery })
+    }
+}
+
+/// What the epoch's record says: which software, and from where on an operator gave records up.
+fn epoch_text(outcome: RecoveryOutcome) -> String {
+    let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
+    match outcome {
+        RecoveryOutcome::OperatorTruncation { first_sequence, .. } => {
+            format!("{software}; the operator gave up what had stood from record {first_sequence} on")
+        }
+        _ => software.to_owned(),
     }
 }
 
@@ -428,7 +534,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::dev();
         config.journal.directory = directory.path().to_owned();
-        let mut first = Boot::start(&config).unwrap();
+        let mut first = Boot::start(&config, None).unwrap();
         let orders = u64::from(MAX_TOUCHED_ORDERS) + 10;
         for nonce in 1..=orders {
             let order = PlaceOrder::limit(MarketId(0), Side::Bid, Ticks(100_000), Lots(100));
@@ -441,7 +547,7 @@ mod tests {
         first.settle().unwrap();
         drop(first);
 
-        let second = Boot::start(&config).unwrap();
+        let second = Boot::start(&config, None).unwrap();
         assert_eq!((second.engine.epoch(), second.engine.agenda_pending()), (2, false));
         assert_eq!(second.engine.book(MarketId(0)).unwrap().order_count(), 0);
     }

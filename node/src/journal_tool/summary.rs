@@ -11,8 +11,8 @@ use lakh_journal::Follower;
 use lakh_journal::verify::{self, Activity, Verification};
 use serde_json::{Value, json};
 
-use super::checkpoints::Held;
 use super::{JournalArguments, states};
+use crate::checkpoints::Held;
 use crate::keys::hex;
 use crate::progress;
 
@@ -71,7 +71,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<()> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let held = arguments.checkpoints.as_deref().zip(arguments.signer.as_deref());
-    let held = held.map(|(file, signer)| Held::new(file, signer)).transpose()?;
+    let held = held.map(|(file, signer)| Held::new(file, Some(signer))).transpose()?;
     let states = arguments.states.then(|| states::check(directory, arguments.full, *json, held)).transpose()?;
     if *json {
         let mut value = as_json(&verification, live);
