@@ -55,6 +55,7 @@ impl Balances {
     }
 
     /// Begins a command: the list of changed balances is empty.
+    #[inline]
     pub(crate) fn begin(&mut self, sequence: Sequence) {
         self.current = sequence;
         self.touched.clear();
@@ -70,6 +71,7 @@ impl Balances {
         self.touched.clear();
     }
 
+    #[inline]
     pub(crate) fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.slots[self.index(account, asset)].balance
     }
@@ -78,10 +80,12 @@ impl Balances {
         self.totals[usize::from(asset.0)]
     }
 
+    #[inline]
     fn index(&self, account: AccountId, asset: AssetId) -> usize {
         account.0 as usize * self.assets + usize::from(asset.0)
     }
 
+    #[inline]
     fn change(&mut self, account: AccountId, asset: AssetId) -> &mut Balance {
         let index = self.index(account, asset);
         let slot = &mut self.slots[index];
@@ -105,6 +109,7 @@ impl Balances {
     }
 
     /// Holds what is available.
+    #[inline]
     pub(crate) fn hold(&mut self, account: AccountId, asset: AssetId, amount: Atoms) {
         let balance = self.change(account, asset);
         balance.available -= amount;
@@ -112,6 +117,7 @@ impl Balances {
     }
 
     /// Frees what is held.
+    #[inline]
     pub(crate) fn release(&mut self, account: AccountId, asset: AssetId, amount: Atoms) {
         let balance = self.change(account, asset);
         balance.held -= amount;
@@ -119,6 +125,7 @@ impl Balances {
     }
 
     /// Moves what is available to another account.
+    #[inline]
     pub(crate) fn transfer(&mut self, from: AccountId, to: AccountId, asset: AssetId, amount: Atoms) {
         self.change(from, asset).available -= amount;
         self.change(to, asset).available += amount;

@@ -3,15 +3,16 @@
 //! The loop is short: look at the order that is next, decide how much, trade. Money moves inside [`Shard::settle`].
 
 use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
-use crate::ids::{AccountId, MarketId};
+use crate::ids::{AccountId, MarketId, OrderId};
 use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
-use crate::validate::{NewOrder, hold};
+use crate::validate::{NewOrder, Terms, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -20,27 +21,33 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         request: &PlaceOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let id = order_id(moment);
-        let mut taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
-        self.accept(&mut taker, events);
+        let terms = self.validate_order(&NewOrder::new(moment.now, account, request))?;
+        self.accept(order_id(moment), account, (request, &terms), events);
         Ok(())
     }
 
     /// Takes in an order that has passed every check.
-    pub(crate) fn accept(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
-        let report_sequence = self.accounts.next_report(taker.account);
-        events.push(Event::OrderAccepted(accepted(taker, report_sequence)));
+    pub(crate) fn accept(
+        &mut self,
+        id: OrderId,
+        account: AccountId,
+        (request, terms): (&PlaceOrder, &Terms),
+        events: &mut Emitter<'_>,
+    ) {
+        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::OrderAccepted(accepted(&taker, report_sequence)));
         match taker.order_type.waits() {
-            true => self.wait(taker),
-            false => self.execute(taker, events),
+            true => self.wait(&taker),
+            false => self.execute(&mut taker, events),
         }
         self.run_triggers(taker.market, events);
     }
 
     /// Trades an order whose turn it is; its rest goes on the book or is dropped.
-    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
+    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) {
         if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
             self.drop_rest(taker, CancelReason::FillOrKill, events);
             return;
@@ -77,7 +84,7 @@ impl Shard {
     }
 
     /// The match loop.
-    fn match_taker(&mut self, taker: &mut Taker, events: &mut Vec<Event>) -> Stop {
+    fn match_taker(&mut self, taker: &mut Taker, events: &mut Emitter<'_>) -> Stop {
         loop {
             if taker.is_done() {
                 return Stop::Done;
@@ -142,7 +149,7 @@ impl Shard {
     }
 
     /// One fill: money, book, events.
-    fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
+    fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Emitter<'_>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
             market.book.order(slot);
@@ -194,7 +201,7 @@ impl Shard {
     }
 
     /// Shows the next part of an order.
-    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         entry.book.refill(slot);
         let order = entry.book.order(slot);
@@ -262,13 +269,13 @@ impl Shard {
     }
 
     /// Puts what is left on the book and holds what it needs.
-    fn rest(&mut self, taker: &Taker, events: &mut Vec<Event>) {
+    fn rest(&mut self, taker: &Taker, events: &mut Emitter<'_>) {
         let market = &mut self.markets[usize::from(taker.market.0)];
         let remaining = taker.remaining();
         let asset = market.spec.held_asset(taker.side);
         self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
         match taker.waited_in {
-            None => market.insert(&resting(taker)),
+            None => market.insert(&resting(taker), taker.client_hash),
             Some(slot) => {
                 market.book.set_waiting(slot, taker.quantity, remaining);
                 market.book.rest_waiting(slot);
@@ -289,7 +296,7 @@ impl Shard {
     }
 
     /// Says that what is left of an incoming order is gone.
-    fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Vec<Event>) {
+    fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Emitter<'_>) {
         self.leave(taker);
         events.push(Event::OrderCanceled(OrderCanceled {
             account: taker.account,
@@ -306,7 +313,7 @@ impl Shard {
     }
 
     /// Takes a resting order off the book, frees what it held and says so.
-    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
+    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         let (order, standing) = (entry.book.order(slot), entry.book.standing(slot));
         entry.remove(slot);
@@ -373,6 +380,7 @@ struct Fill {
     maker_fee: i64,
 }
 
+#[inline(always)]
 fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
     OrderAccepted {
         account: taker.account,
@@ -396,6 +404,7 @@ fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
     }
 }
 
+#[inline(always)]
 pub(crate) fn resting(taker: &Taker) -> Order {
     Order {
         id: taker.order,

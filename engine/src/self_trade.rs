@@ -5,6 +5,7 @@
 //! own and expire his orders. The group counts at the moment of matching, the incoming order's mode decides.
 
 use crate::command::SelfTradeMode;
+use crate::emitter::Emitter;
 use crate::engine::{Reject, Shard};
 use crate::event::{CancelReason, Event, OrderReduced};
 use crate::ids::AccountId;
@@ -30,7 +31,7 @@ impl Shard {
 
     /// Takes off both orders what would have traded. Tells why the taker goes no further, if it does not: an order of
     /// which all was prevented ends with what it had, it is not reduced to nothing.
-    pub(crate) fn decrement(&mut self, taker: &mut Taker, slot: u32, events: &mut Vec<Event>) -> Option<Stop> {
+    pub(crate) fn decrement(&mut self, taker: &mut Taker, slot: u32, events: &mut Emitter<'_>) -> Option<Stop> {
         let maker = self.markets[usize::from(taker.market.0)].book.order(slot);
         // All of an iceberg is its owner's, whatever the book shows of it.
         let quantity = self.fill_quantity(taker, maker.price, maker.left());
@@ -70,7 +71,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         group: AccountId,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let founder =
             *self.accounts.account(group).filter(|_| group != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
@@ -91,7 +92,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         invited: AccountId,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         self.accounts.account(invited).filter(|_| invited != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
         self.accounts.account_mut(invited).invited_by = account;

@@ -5,6 +5,7 @@ use crate::event::CancelReason;
 use crate::ids::{AccountId, ClientId, MarketId, OrderId};
 use crate::order::Order;
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::validate::Terms;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Taker {
     /// When its rest ends by itself; 0 for never.
     pub(crate) expires_at: Timestamp,
     pub(crate) client_id: ClientId,
+    /// Where its client id will stand in the book's table.
+    pub(crate) client_hash: u32,
     /// What it was placed with; 0 for a quote budget.
     pub(crate) quantity: Lots,
     /// How much of its rest is shown at a time; 0 for all.
@@ -61,8 +64,14 @@ pub(crate) enum Stop {
 }
 
 impl Taker {
-    /// The order that a checked request makes; `limit` is the price that bounds it.
-    pub(crate) fn new(order: OrderId, account: AccountId, request: &PlaceOrder, limit: Ticks) -> Self {
+    /// The order that a checked request of an account in this self-trade group makes.
+    #[inline(always)]
+    pub(crate) fn new(
+        order: OrderId,
+        (account, self_trade_group): (AccountId, AccountId),
+        request: &PlaceOrder,
+        terms: &Terms,
+    ) -> Self {
         let wanted = match request.quantity {
             Lots::ZERO => Wanted::QuoteBudget(request.quote_budget),
             quantity => Wanted::Quantity(quantity),
@@ -72,26 +81,28 @@ impl Taker {
             account,
             market: request.market,
             side: request.side,
-            limit,
+            limit: terms.limit,
             wanted,
             order_type: request.order_type,
             time_in_force: request.time_in_force,
             self_trade_mode: request.self_trade_mode,
-            self_trade_group: AccountId(0),
+            self_trade_group,
             expires_at: request.expires_at,
             client_id: request.client_id,
+            client_hash: terms.client_hash,
             quantity: request.quantity,
             display: request.display_quantity,
-            maker_fee: FeeRate(0),
-            taker_fee: FeeRate(0),
-            hold_per_lot: Atoms::ZERO,
+            maker_fee: terms.maker_fee,
+            taker_fee: terms.taker_fee,
+            hold_per_lot: terms.hold_per_lot,
             trigger_price: request.trigger_price,
             waited_in: None,
         }
     }
 
-    /// What an order becomes whose trigger price was reached; it stands in `slot` until it is through.
-    pub(crate) fn triggered(market: MarketId, slot: u32, order: &Order) -> Self {
+    /// What an order of this self-trade group becomes whose trigger price was reached; it stands in `slot` until it is
+    /// through, its client id with it.
+    pub(crate) fn triggered(market: MarketId, slot: u32, order: &Order, self_trade_group: AccountId) -> Self {
         Self {
             order: order.id,
             account: order.account,
@@ -102,9 +113,10 @@ impl Taker {
             order_type: order.order_type,
             time_in_force: order.time_in_force,
             self_trade_mode: order.self_trade_mode,
-            self_trade_group: AccountId(0),
+            self_trade_group,
             expires_at: order.expires_at,
             client_id: order.client_id,
+            client_hash: 0,
             quantity: order.quantity,
             display: order.display,
             maker_fee: order.maker_fee,
