@@ -45,6 +45,12 @@ pub struct JournalConfig {
     /// Percent of the journal's disk: when less than this is free, every market closes but for cancels. 0 ..= 50, 0 for
     /// never. Default 5.
     pub free_disk_percent_min: u8,
+    /// Where sealed segments are archived: a directory, or `s3://bucket/prefix` where the program was built for it.
+    /// Default empty: nowhere.
+    pub archive: String,
+    /// Sealed segments that stay beside the journal although they are archived and no start needs them: 0 ..= 1,000,000.
+    /// Default 16. Where a contract is bound all stay.
+    pub segments_kept: u32,
 }
 
 impl Default for JournalConfig {
@@ -57,6 +63,8 @@ impl Default for JournalConfig {
             snapshot_every_records: 1_000_000,
             checkpoint_key_file: PathBuf::new(),
             free_disk_percent_min: 5,
+            archive: String::new(),
+            segments_kept: 16,
         }
     }
 }
@@ -77,7 +85,8 @@ impl JournalConfig {
         if self.snapshot_every_records != 0 {
             check_range("snapshot_every_records", self.snapshot_every_records, 1_000..=1_000_000_000_000)?;
         }
-        check_range("free_disk_percent_min", self.free_disk_percent_min, 0..=50)
+        check_range("free_disk_percent_min", self.free_disk_percent_min, 0..=50)?;
+        check_range("segments_kept", self.segments_kept, 0..=1_000_000)
     }
 }
 

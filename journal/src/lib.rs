@@ -20,6 +20,7 @@
 #![deny(unsafe_code)]
 
 mod announcement;
+pub mod archive;
 mod block;
 mod block_log;
 mod bytes;
@@ -34,6 +35,7 @@ pub mod proof;
 mod reader;
 mod record;
 mod recovery;
+pub mod retention;
 mod ring;
 mod scan;
 mod segment;

@@ -39,6 +39,8 @@ pub struct VenueOptions {
     pub segment_bytes: u64,
     /// An operator's public key in hexadecimal, for role 0.
     pub operator_key: Option<String>,
+    /// Further lines of `[journal]`.
+    pub journal_keys: String,
 }
 
 impl VenueOptions {
@@ -55,6 +57,7 @@ impl VenueOptions {
             spare_keys: 0,
             segment_bytes: 64 << 20,
             operator_key: None,
+            journal_keys: String::new(),
         }
     }
 
@@ -80,7 +83,7 @@ impl VenueOptions {
         let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
+             segment_bytes = {}\n{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
              outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
@@ -90,6 +93,7 @@ impl VenueOptions {
             self.journal(),
             self.durability,
             self.segment_bytes,
+            self.journal_keys,
             self.control_socket(),
             self.keys + 1,
             keys,

@@ -113,7 +113,8 @@ fn a_journal_is_held_against_its_chain() {
     let audited = |commands: &[Command], chain: Option<String>| {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), commands);
-        run(&AuditArguments { directory: directory.path().to_owned(), chain, first_block: 0, json: true })
+        let path = directory.path().to_owned();
+        run(&AuditArguments { directory: path, chain, json: true, ..AuditArguments::default() })
     };
     let url = || Some(server.url());
     audited(&[genesis(bound)], url()).unwrap();
@@ -135,7 +136,8 @@ fn what_was_compared_stands_in_the_report() {
     let binding = SettlementBinding { chain_id: CHAIN_ID, contract: [3; 20] };
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &[genesis(binding), deposit(binding)]);
-    let (report, venue) = replayed(directory.path(), true).unwrap();
+    let arguments = AuditArguments { directory: directory.path().to_owned(), json: true, ..AuditArguments::default() };
+    let (report, venue) = audited(&arguments).unwrap();
     assert_eq!((report.records, report.chain_entries, report.finding_count), (2, 1, 0));
     assert_eq!(venue, Venue::of_binding(binding));
     let json = serde_json::to_value(&report).unwrap();

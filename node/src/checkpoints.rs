@@ -80,11 +80,11 @@ impl CheckpointFile {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut file, &mut text)
             .with_context(|| format!("{} is no file of checkpoints", path.display()))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64)?;
+        let whole = whole_lines(&text);
+        if whole.len() < text.len() {
+            file.set_len(whole.len() as u64)?;
         }
-        let signed = parse(&text[..whole], path)?;
+        let signed = parse(whole, path)?;
         Ok(Self { file, key, last: signed.last().map_or(0, |checkpoint| checkpoint.sequence) })
     }
 
@@ -107,7 +107,12 @@ impl CheckpointFile {
 /// Reads a file of checkpoints: in rising order.
 pub(crate) fn read(path: &Path) -> Result<Vec<Checkpoint>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    parse(&text, path)
+    parse(whole_lines(&text), path)
+}
+
+/// All but a last line that is not whole: its node is about to write it, or crashed on the way.
+fn whole_lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }
 
 fn parse(text: &str, path: &Path) -> Result<Vec<Checkpoint>> {

@@ -10,6 +10,7 @@ use axum::routing::get;
 use lakh_journal::DurabilityWatch;
 use parking_lot::Mutex;
 
+use crate::archiver::ArchiverStatus;
 use crate::keeper::KeeperStatus;
 use crate::settlement::SettlementStatus;
 
@@ -17,6 +18,7 @@ use crate::settlement::SettlementStatus;
 pub(crate) struct Parts {
     pub(crate) watch: DurabilityWatch,
     pub(crate) keeper: Arc<Mutex<KeeperStatus>>,
+    pub(crate) archiver: Option<Arc<Mutex<ArchiverStatus>>>,
     pub(crate) settlement: Option<Arc<Mutex<SettlementStatus>>>,
 }
 
@@ -55,6 +57,9 @@ fn health(parts: &Parts) -> (StatusCode, String) {
         status = StatusCode::SERVICE_UNAVAILABLE;
     }
     let mut answer = serde_json::json!({ "journal": journal, "durableSequence": durable_sequence, "keeper": keeper });
+    if let Some(archiver) = &parts.archiver {
+        answer["archiver"] = serde_json::json!(*archiver.lock());
+    }
     if let Some(settlement) = &parts.settlement {
         answer["settlement"] = serde_json::json!(*settlement.lock());
     }

@@ -314,7 +314,9 @@ impl Replica {
         if let Some(waiting) = checkpoints.waiting.take_if(|checkpoint| covers(checkpoint.block)) {
             checkpoints.file.append(waiting)?;
         }
-        if checkpoints.waiting.is_none() && Instant::now() >= checkpoints.not_before {
+        // Behind an operator's truncation the journal has yet to grow past what was signed of the one before.
+        let is_new = self.replay.engine.sequence().0 > checkpoints.file.last;
+        if is_new && checkpoints.waiting.is_none() && Instant::now() >= checkpoints.not_before {
             let started = Instant::now();
             let checkpoint = Checkpoint::of(&self.replay);
             let interval = CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);

@@ -4,7 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod archive;
+mod archiver;
 mod audit;
+mod audit_signatures;
 mod checkpoints;
 mod claims;
 mod control;
@@ -13,6 +16,8 @@ mod dev;
 mod dev_accounts;
 mod dev_chain;
 mod flow;
+#[cfg(test)]
+mod golden_tests;
 mod health;
 mod history;
 mod journal_tool;

@@ -32,6 +32,7 @@ use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome};
 use serde::{Deserialize, Serialize};
 
+use crate::archiver::Archiver;
 use crate::control::ControlServer;
 use crate::health;
 use crate::history::{Replay, Source};
@@ -57,6 +58,7 @@ pub(crate) struct Node {
     pub(crate) recovery: Recovery,
     pub(crate) settlement: Option<SettlementThread>,
     keeper: Keeper,
+    archiver: Option<Archiver>,
     sequencer: JoinHandle<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
@@ -145,6 +147,7 @@ impl Node {
         let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
         let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
         let keeper = Keeper::start(keeper_plan, keeper_start, Arc::clone(&directory), commands)?;
+        let archiver = Archiver::start(config)?;
 
         let server = ControlServer {
             genesis,
@@ -159,8 +162,12 @@ impl Node {
         let wiring =
             Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let well =
-            health::Parts { watch: watch.clone(), keeper: Arc::clone(&keeper.status), settlement: settlement_status };
+        let well = health::Parts {
+            watch: watch.clone(),
+            keeper: Arc::clone(&keeper.status),
+            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
+            settlement: settlement_status,
+        };
         let health = health::start(config.operators.listen, well).await?;
         Ok(Self {
             gateway,
@@ -170,6 +177,7 @@ impl Node {
             recovery,
             settlement,
             keeper,
+            archiver,
             sequencer,
             sequencer_signal,
             stop_sequencer,
@@ -230,7 +238,12 @@ impl Node {
         }
         stopped.writer.close()?;
         let keeper = self.keeper;
-        tokio::task::spawn_blocking(move || keeper.stop()).await?;
+        let archiver = self.archiver;
+        let stop = move || {
+            keeper.stop();
+            archiver.into_iter().for_each(Archiver::stop);
+        };
+        tokio::task::spawn_blocking(stop).await?;
         Ok(Closed {
             sequence: last,
             state_hash: hex(&stopped.engine.state_hash()),

@@ -106,6 +106,16 @@ pub enum EvidenceError {
     NotARequest(ApiError),
 }
 
+impl<'a> Evidence<'a> {
+    /// What was signed, where something was.
+    pub fn signed(&self) -> Option<SignedText<'a>> {
+        match self {
+            Self::None | Self::SessionDelegated { .. } => None,
+            Self::WebSocketSigned(signed) | Self::Admin(signed) | Self::HttpSigned { signed, .. } => Some(*signed),
+        }
+    }
+}
+
 impl Evidence<'_> {
     /// The evidence as bytes. `None` when a name or text is longer than its bound.
     pub fn encode(&self) -> Option<Bytes> {
@@ -200,12 +210,22 @@ fn split(rest: &[u8], tail_length: usize) -> Option<Fragments<'_>> {
 /// # Errors
 /// See [`EvidenceError`].
 pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
+    if let Some(signed) = evidence.signed()
+        && verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused
+    {
+        return Err(EvidenceError::SignatureRefused);
+    }
+    unverified_command(evidence, directory)
+}
+
+/// As [`command_from_evidence`] for who verifies the signature otherwise, such as many of them together.
+///
+/// # Errors
+/// See [`EvidenceError`].
+pub fn unverified_command(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
     let (method, text, public_key, grade) = match evidence {
         Evidence::None | Evidence::Admin(_) => return Err(EvidenceError::NotATradersCommand),
         Evidence::WebSocketSigned(signed) | Evidence::HttpSigned { signed, .. } => {
-            if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
-                return Err(EvidenceError::SignatureRefused);
-            }
             let grade = match evidence {
                 Evidence::HttpSigned { .. } => EvidenceGrade::HeaderKeyed,
                 _ => EvidenceGrade::Signed,

@@ -11,4 +11,5 @@ mod held_to;
 mod kill;
 mod properties;
 mod recovery_rows;
+mod retention;
 mod round_trip;

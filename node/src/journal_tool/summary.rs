@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use lakh_journal::Follower;
+use lakh_journal::storage::RealStorage;
 use lakh_journal::verify::{self, Activity, Verification};
+use lakh_journal::{Follower, retention, snapshot};
 use serde_json::{Value, json};
 
 use super::{JournalArguments, states};
@@ -39,11 +40,18 @@ pub(crate) struct VerifyArguments {
 pub(crate) fn info(arguments: &JournalArguments) -> Result<()> {
     let overview = verify::overview(&arguments.directory)?;
     let live = Follower::open(&arguments.directory)?.is_attached();
+    let snapshots = snapshot::list(&RealStorage, &arguments.directory, overview.shard)?;
+    let archived = retention::archived(&RealStorage, &arguments.directory)?;
     if arguments.json {
-        println!("{}", as_json(&overview, live));
+        let mut value = as_json(&overview, live);
+        value["snapshots"] = json!(snapshots);
+        value["archived"] = json!(archived.iter().map(|segment| segment.index).collect::<Vec<_>>());
+        println!("{value}");
         return Ok(());
     }
     print_journal(&overview);
+    println!("snapshots     {snapshots:?} (records)");
+    println!("archived      {} segment(s)", archived.len());
     println!("writer        {}", if live { "running" } else { "none" });
     println!("segment             blocks      records    first sequence         bytes used  state");
     for segment in &overview.segments {
