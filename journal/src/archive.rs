@@ -131,6 +131,8 @@ pub struct Packer {
     /// Where the walk stands, in the segment and in the object.
     offset: u64,
     object_offset: u64,
+    /// The first sequence of the group that is walked.
+    first_sequence: u64,
     stage: Stage,
     table: Table,
 }
@@ -174,8 +176,9 @@ impl Packer {
             segment_hash: *blake3::hash(file.bytes()).as_bytes(),
             groups: Vec::new(),
         };
-        let chain = header.chain();
-        Ok(Self { path, file, source, header, footer, chain, offset: 0, object_offset: 0, stage: Stage::Start, table })
+        let (chain, first_sequence, stage) = (header.chain(), header.first_sequence, Stage::Start);
+        let (offset, object_offset) = (0, 0);
+        Ok(Self { path, file, source, header, footer, chain, offset, object_offset, first_sequence, stage, table })
     }
 
     /// What the object says that it holds; complete once [`Self::next_piece`] has returned `None`.
@@ -223,6 +226,7 @@ impl Packer {
     /// Walks blocks until a group is full; their bytes, 0 at the end.
     fn walk_group(&mut self) -> Result<u64, JournalError> {
         let mut end = self.offset;
+        self.first_sequence = self.chain.sequence + 1;
         while end - self.offset < GROUP_BYTES as u64 && end < self.footer.end_offset {
             let step = scan::step(&mut self.source, &self.header, end, &mut self.chain);
             match step.map_err(JournalError::io("read", &self.path))? {
@@ -253,13 +257,12 @@ impl Packer {
         let length = usize::try_from(bytes).expect("at most a group");
         let frame = zstd::bulk::compress(&self.file.bytes()[start..start + length], LEVEL);
         let frame = frame.map_err(JournalError::io("compress", &self.path))?;
-        let first_sequence = self.table.groups.last().map_or(self.header.first_sequence, |_| self.chain.sequence + 1);
         self.table.groups.push(Group {
             segment_offset: self.offset,
             bytes,
             object_offset: self.object_offset,
             frame_bytes: frame.len() as u64,
-            first_sequence,
+            first_sequence: self.first_sequence,
         });
         self.offset += bytes;
         Ok(frame)

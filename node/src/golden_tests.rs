@@ -28,7 +28,8 @@ use lakh_journal::{FORMAT_MAJOR, JournalOptions};
 use lakh_loadtest::client::Trader;
 use serde::{Deserialize, Serialize};
 
-use crate::{audit, replay, sequencer};
+use crate::keys::unhex;
+use crate::{admin, audit, control, replay, sequencer};
 
 const SEGMENT: &str = "0-0000000000000000.lkj";
 const START_NS: u64 = 1_800_000_000_000_000_000;
@@ -61,7 +62,8 @@ impl Scribe {
         let seed = GenesisSeed { exchange_id: *b"golden exchange!", hash_seed: 7 };
         let mut commands = config.genesis_commands(seed).unwrap();
         if let Command::Genesis(genesis) = &mut commands[0] {
-            *genesis = Genesis { settlement, ..*genesis };
+            let venue_tag = if settlement.is_none() { genesis.venue_tag } else { settlement.venue_tag() };
+            *genesis = Genesis { settlement, venue_tag, ..*genesis };
         }
         let directory = Directory::new(config.exchange.venue_tag, config.exchange.mode);
         let mut scribe = Self { engine: Engine::new(), directory, events: Vec::new(), records: Vec::new() };
@@ -91,6 +93,26 @@ impl Scribe {
         self.record(command, Vec::new());
         let rejected = self.events.iter().any(|event| matches!(event, Event::Rejected(_)));
         assert!(!rejected || self.records.len() > before + 1, "{shown}: {:?}", self.events);
+    }
+
+    /// Records what the operator of role 0 signs, with his nonce `nonce`.
+    fn decided(&mut self, nonce: u64, action: &[(&str, &str)]) {
+        // TEST SHA(abc) of RFC 8032.
+        let secret = "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42";
+        let operator = Trader::new(&unhex::<32>(secret).unwrap(), None);
+        let action: Vec<(String, String)> =
+            action.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let text = admin::text(self.directory.venue_tag(), 0, nonce, &action, "golden");
+        let signature = base64::engine::general_purpose::STANDARD.decode(operator.sign(&text)).unwrap();
+        let evidence = Evidence::Admin(SignedText {
+            method: control::METHOD,
+            text: text.as_bytes(),
+            public_key: &operator.public_key(),
+            signature: signature.as_slice().try_into().unwrap(),
+        });
+        let encoded = evidence.encode().unwrap().to_vec();
+        self.record(Command::Admin(admin::parse(&text, &self.directory).unwrap()), encoded);
+        assert!(!self.events.iter().any(|event| matches!(event, Event::Rejected(_))), "{text}: {:?}", self.events);
     }
 
     /// Records a request that `trader` signs.
@@ -143,7 +165,7 @@ fn epoch(epoch: u32) -> Command {
 
 /// TEST 1 and TEST 3 of RFC 8032: accounts 1 and 3 of the demonstration.
 fn traders(config: &Config) -> [Trader; 2] {
-    let secret = |hexadecimal: &str| crate::keys::unhex::<32>(hexadecimal).unwrap();
+    let secret = |hexadecimal: &str| unhex::<32>(hexadecimal).unwrap();
     [
         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
         "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
@@ -156,9 +178,17 @@ fn venue() -> Scribe {
     let config = Config::dev();
     let mut scribe = Scribe::new(&config, SettlementBinding::NONE);
     let [one, other] = traders(&config);
-    for (trader, account) in [(&one, "1"), (&other, "3")] {
-        scribe.signed(trader, "key.activate", &[("method", "key.activate"), ("account", account)]);
-    }
+    let second = Trader::new(&[42; 32], Some(config.exchange.venue_tag));
+    let registration = [
+        ("action", "register-key"),
+        ("account", "1"),
+        ("publicKey", &crate::keys::hex(&second.public_key())),
+        ("epoch", "2"),
+        ("expires", "0"),
+        ("digests", "1024"),
+    ];
+    scribe.decided(1, &registration);
+    scribe.signed(&second, "key.activate", &[("method", "key.activate"), ("account", "1")]);
     let order = |side, price, quantity| {
         [
             ("symbol", "BTCUSDT"),
@@ -175,7 +205,7 @@ fn venue() -> Scribe {
     scribe.signed(&other, "order.place", &named("c", order("SELL", "50000.00", "0.2")));
     let market = [("symbol", "BTCUSDT"), ("side", "SELL"), ("type", "MARKET"), ("quantity", "0.4")];
     scribe.signed(&other, "order.place", &market);
-    let amend = [("symbol", "BTCUSDT"), ("origClientOrderId", "b"), ("newQty", "0.1")];
+    let amend = [("symbol", "BTCUSDT"), ("origClientOrderId", "b"), ("newQty", "0.2")];
     scribe.signed(&one, "order.amend.keepPriority", &amend);
     let again = [
         &named("d", order("BUY", "49998.00", "0.3"))[..],
@@ -188,7 +218,8 @@ fn venue() -> Scribe {
     scribe.signed(&other, "openOrders.cancelAll", &[("symbol", "BTCUSDT")]);
     scribe.accepted(Command::AdvanceTime);
     scribe.accepted(epoch(2));
-    scribe.signed(&other, "key.revoke", &[("method", "key.revoke")]);
+    scribe.signed(&second, "key.revoke", &[("method", "key.revoke")]);
+    scribe.decided(2, &[("action", "market-state"), ("market", "ETHUSDT"), ("state", "halt")]);
     scribe
 }
 
@@ -231,7 +262,7 @@ fn engine() -> Scribe {
     orders(&mut scribe, &mut requests);
     frame(&mut scribe);
     accounts(&mut scribe, &mut requests);
-    chain(&mut scribe, settlement);
+    chain(&mut scribe, &mut requests, settlement);
     scribe.accepted(Command::AdvanceTime);
     scribe.accepted(requests.next(3, Operation::RevokeKey));
     // Refused, and part of the history all the same: the genesis is over.
@@ -243,9 +274,6 @@ fn engine() -> Scribe {
 
 /// Orders of each kind, that rest, wait, trade and change.
 fn orders(scribe: &mut Scribe, requests: &mut Requests) {
-    for account in [1, 2, 3] {
-        scribe.accepted(requests.next(account, Operation::ActivateKey));
-    }
     let iceberg = PlaceOrder { display_quantity: Lots(1_000), ..limit(Side::Ask, 5_000_100, 4_000) };
     let stop = PlaceOrder {
         order_type: OrderType::StopLossLimit,
@@ -307,8 +335,8 @@ fn accounts(scribe: &mut Scribe, requests: &mut Requests) {
     scribe.accepted(Command::SessionEnded { account: AccountId(1) });
 }
 
-/// What comes from the contract, and a batch.
-fn chain(scribe: &mut Scribe, settlement: SettlementBinding) {
+/// What comes from the contract, a key that then signs for itself, and a batch.
+fn chain(scribe: &mut Scribe, requests: &mut Requests, settlement: SettlementBinding) {
     let entry = ChainEntry {
         queue_id: 1,
         kind: ChainEntryKind::Deposit,
@@ -319,7 +347,21 @@ fn chain(scribe: &mut Scribe, settlement: SettlementBinding) {
         time_seconds: START_NS / 1_000_000_000,
         prefix: [0; 32],
     };
-    scribe.accepted(Command::ChainEntry(ChainEntry { prefix: entry.prefix_after(&settlement.origin()), ..entry }));
+    let prefix = entry.prefix_after(&settlement.origin());
+    scribe.accepted(Command::ChainEntry(ChainEntry { prefix, ..entry }));
+    let kind = ChainEntryKind::RegisterKey;
+    let extra = Trader::new(&[42; 32], None).public_key();
+    let entry = ChainEntry { queue_id: 2, kind, account: AccountId(4), amount: Atoms(0), extra, ..entry };
+    scribe.accepted(Command::ChainEntry(ChainEntry { prefix: entry.prefix_after(&prefix), ..entry }));
+    let registered = scribe.events.iter().find_map(|event| match event {
+        Event::KeyRegistered { key, .. } => Some(*key),
+        _ => None,
+    });
+    let mut activation = requests.next(4, Operation::ActivateKey);
+    if let Command::Signed(signed) = &mut activation {
+        signed.key = registered.expect("the entry registers a key");
+    }
+    scribe.accepted(activation);
     let last_sequence = Sequence(scribe.records.len() as u64);
     let (first_sequence, new_root, data_hash) = (Sequence(1), [8; 32], [9; 32]);
     let batch = BatchSealed { batch_id: 1, first_sequence, last_sequence, new_root, data_hash };

@@ -9,7 +9,7 @@ use lakh_journal::{JournalError, JournalOptions, open_with};
 
 use crate::common::{LONG, append_range, options};
 
-const RECORDS: u64 = 700;
+const RECORDS: u64 = 1_200;
 
 fn directory() -> &'static Path {
     Path::new("journal")
