@@ -81,14 +81,14 @@ impl BookSide {
     }
 
     /// Puts the order in `slot` behind all others of its price. The caller has checked for room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_back<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let rank = self.rank(arena.order(slot).price());
         self.ladder.level_to_join(rank).push_back(arena, slot);
     }
 
     /// Takes the order in `slot` out of its level.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unlink<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let rank = self.rank(arena.order(slot).price());
         let level = self.ladder.level_mut(rank);

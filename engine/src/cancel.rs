@@ -14,6 +14,7 @@ use crate::validate::hold;
 
 impl Shard {
     /// Takes one order off.
+    #[inline(always)]
     pub(crate) fn cancel_order(
         &mut self,
         account: AccountId,
@@ -26,6 +27,7 @@ impl Shard {
     }
 
     /// Whether the account may cancel the order that is named; tells its slot.
+    #[inline(always)]
     pub(crate) fn check_cancel(
         &self,
         account: AccountId,

@@ -285,6 +285,7 @@ fn found(shard: &mut Option<Shard>, command: &Command) -> Result<(), RejectCode>
 
 impl Shard {
     /// Hands the command to whoever carries it out. A reject from here has used up no digest and no nonce.
+    #[inline(always)]
     fn dispatch(
         &mut self,
         moment: Moment,
@@ -297,6 +298,21 @@ impl Shard {
         if !self.agenda.is_empty() && !matches!(command, Command::Continue) {
             return Err(RejectCode::AgendaPending);
         }
+        match command {
+            Command::Signed(signed) => self.trade(moment, signed, events),
+            other => self.dispatch_otherwise(moment, epoch, other, events),
+        }
+    }
+
+    /// The same for everything that is no trader's single request.
+    #[inline(never)]
+    fn dispatch_otherwise(
+        &mut self,
+        moment: Moment,
+        epoch: &mut u32,
+        command: &Command,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), RejectCode> {
         match command {
             Command::Signed(signed) => self.trade(moment, signed, events),
             Command::Frame(frame) => self.take_frame(moment, frame, events),
@@ -366,9 +382,9 @@ impl Shard {
     }
 
     /// Tells the balances that the command changed, as they are now, each once. Comes when no more of them change.
+    #[inline]
     pub(crate) fn report_balances(&mut self, events: &mut Emitter<'_>) {
-        for &(account, asset) in self.balances.touched() {
-            let Balance { available, held } = self.balances.balance(account, asset);
+        for (account, asset, Balance { available, held }) in self.balances.touched() {
             events.push(Event::BalanceChanged { account, asset, available, held });
         }
         self.balances.forget_touched();

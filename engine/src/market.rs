@@ -51,7 +51,7 @@ impl Market {
     }
 
     /// Puts an order on the book, and its end among the deadlines.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, order: &Order, client_hash: u32) {
         let slot = self.book.insert(order, client_hash);
         self.note_end(slot, order);
@@ -64,7 +64,7 @@ impl Market {
         self.note_end(slot, order);
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_end(&mut self, slot: u32, order: &Order) {
         if order.expires_at != Timestamp::ZERO {
             self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
@@ -140,14 +140,14 @@ impl Market {
     }
 
     /// Counts one more change of the public book.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_feed(&mut self) -> u64 {
         self.feed_sequence += 1;
         self.feed_sequence
     }
 
     /// Counts one more trade.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_trade(&mut self) -> TradeId {
         self.last_trade.0 += 1;
         self.last_trade

@@ -4,10 +4,11 @@
 //! its [`OrderLine`], which is one cache line, the client's id and, for the few that have any, [`OrderExtras`], each in an
 //! array of its own by the order's slot.
 
-use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
-use crate::ids::{AccountId, ClientId, OrderId};
+use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::ids::{AccountId, ClientId, MarketId, OrderId};
 use crate::order_arena::{OrderEntry, RestingOrder};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::validate::Terms;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,35 @@ impl Order {
     /// All that is left of it, shown or not.
     pub(crate) const fn left(&self) -> Lots {
         Lots(self.remaining.0 + self.reserve.0)
+    }
+
+    /// What was asked for when it was placed, at the price that bounds it.
+    pub(crate) const fn request(&self, market: MarketId) -> PlaceOrder {
+        PlaceOrder {
+            market,
+            side: self.side,
+            order_type: self.order_type,
+            time_in_force: self.time_in_force,
+            price: self.price,
+            trigger_price: self.trigger_price,
+            quantity: self.quantity,
+            display_quantity: self.display,
+            quote_budget: Atoms::ZERO,
+            self_trade_mode: self.self_trade_mode,
+            expires_at: self.expires_at,
+            client_id: self.client_id,
+        }
+    }
+
+    /// On which terms it was accepted. Its client id has its place already.
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            limit: self.price,
+            hold_per_lot: self.hold_per_lot,
+            maker_fee: self.maker_fee,
+            taker_fee: self.taker_fee,
+            client_hash: 0,
+        }
     }
 
     /// Parts that it will still be shown in, behind the one that is.

@@ -23,7 +23,7 @@ impl PriceLevel {
     }
 
     /// Adds the order in `slot` behind all others.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_back<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let order = arena.order_mut(slot);
         self.total += order.remaining;
@@ -39,7 +39,7 @@ impl PriceLevel {
     }
 
     /// Takes the order in `slot` out, wherever it stands.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unlink<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let order = arena.order(slot);
         let (previous, next) = (order.previous, order.next);

@@ -137,14 +137,14 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     }
 
     /// Stores an order outside of every level and tells its slot. There is room for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn store(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
         assert!(!quantity.is_zero(), "an order has something to trade");
         self.arena.insert(side, price, quantity, owner)
     }
 
     /// Puts an order that is in no level behind all others of its price.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rest(&mut self, slot: u32) {
         let side = self.arena.order(slot).side();
         self.sides[side as usize].push_back(&mut self.arena, slot);
@@ -164,7 +164,7 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     ///
     /// # Panics
     /// When there is no order in the slot.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, slot: u32) {
         let order = self.arena.order(slot);
         assert!(!order.remaining.is_zero(), "only an order that rests can be removed");

@@ -130,6 +130,7 @@ impl Shard {
     }
 
     /// Whether the account may do more than take orders off.
+    #[inline(always)]
     pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
         match self.accounts.account(account) {
             Some(known) if known.block == AccountBlock::Blocked => Err(RejectCode::AccountBlocked),

@@ -89,7 +89,7 @@ impl Shard {
 
     /// Whether the request may be looked at, in the order of the codes; uses up its digest or nonce. `None` for one that
     /// was used before, which is answered here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn let_in(
         &mut self,
         moment: Moment,
@@ -128,7 +128,7 @@ impl Shard {
     }
 
     /// Whether the key may speak for the account at all.
-    #[inline]
+    #[inline(always)]
     fn check_key(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
         // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
@@ -144,7 +144,7 @@ impl Shard {
     }
 
     /// Uses up the request's digest or nonce, unless it was used before.
-    #[inline]
+    #[inline(always)]
     fn admit(&mut self, moment: Moment, signed: &Asking<'_>) -> Result<Admission, RejectCode> {
         match *signed.replay_guard {
             ReplayGuard::Session { signed_at, receive_window_ms } => {
@@ -160,7 +160,7 @@ impl Shard {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn admit_nonce(&mut self, key: KeyId, nonce: u64) -> Result<Admission, RejectCode> {
         let nonces = &mut self.accounts.key_mut(key).nonces;
         match nonces.check(nonce)? {
@@ -172,6 +172,7 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn admit_digest(
         &mut self,
         moment: Moment,
@@ -194,7 +195,7 @@ impl Shard {
     }
 
     /// Carries out a request that is new and comes from a key that may ask.
-    #[inline]
+    #[inline(always)]
     fn operate(
         &mut self,
         moment: Moment,
@@ -203,6 +204,30 @@ impl Shard {
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         self.check_policy(moment.now, asking)?;
+        let Asking { account, key, .. } = *asking;
+        match operation {
+            Operation::PlaceOrder(order) => {
+                self.check_not_blocked(account)?;
+                self.check_scope(key, &KeyScope { operations: KeyScope::PLACE, market: Some(order.market) })?;
+                self.place_order(moment, account, order, events)
+            }
+            Operation::CancelOrder(cancel) => {
+                self.check_scope(key, &KeyScope { operations: KeyScope::CANCEL, market: Some(cancel.market) })?;
+                self.cancel_order(account, cancel, events)
+            }
+            other => self.operate_otherwise(moment, asking, other, events),
+        }
+    }
+
+    /// Carries out what is asked for less often than orders and cancels.
+    #[inline(never)]
+    fn operate_otherwise(
+        &mut self,
+        moment: Moment,
+        asking: &Asking<'_>,
+        operation: &Operation,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
         let Asking { account, key, .. } = *asking;
         if matches!(operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_)) {
             self.check_not_blocked(account)?;
@@ -240,7 +265,7 @@ impl Shard {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
         let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
@@ -258,10 +283,12 @@ impl Shard {
     }
 
     /// Whether the key may do what needs this scope.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_scope(&self, key: KeyId, needed: &KeyScope) -> Result<(), RejectCode> {
-        let has = self.accounts.key(key).map_or(KeyScope::EVERYTHING, |key| key.scope);
-        if has.covers(needed) { Ok(()) } else { Err(RejectCode::OutOfScope) }
+        match self.accounts.key(key) {
+            Some(known) if !known.scope.covers(needed) => Err(RejectCode::OutOfScope),
+            _ => Ok(()),
+        }
     }
 
     /// Gives a key of the account less to do.
@@ -299,7 +326,6 @@ fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) ->
 }
 
 /// What a key needs for an operation; `None` for what every key may do.
-#[inline]
 fn scope_of(operation: &Operation) -> Option<KeyScope> {
     let (operations, market) = match operation {
         Operation::PlaceOrder(order) => (KeyScope::PLACE, Some(order.market)),

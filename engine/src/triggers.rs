@@ -125,19 +125,19 @@ impl Triggers {
 
 impl Shard {
     /// Takes in an order that waits, and holds what it can cost.
-    pub(crate) fn wait(&mut self, taker: &Taker) {
-        let market = &mut self.markets[usize::from(taker.market.0)];
+    pub(crate) fn wait(&mut self, taker: &Taker<'_>) {
+        let market = &mut self.markets[usize::from(taker.request.market.0)];
         let order = resting(taker);
-        let asset = market.spec.held_asset(taker.side);
+        let asset = market.spec.held_asset(taker.request.side);
         self.balances.hold(taker.account, asset, order.held());
-        market.insert_waiting(&order, taker.client_hash);
+        market.insert_waiting(&order, taker.terms.client_hash);
         if order.expires_at != Timestamp::ZERO {
-            self.note_deadline(taker.market);
+            self.note_deadline(taker.request.market);
         }
     }
 
     /// Lets the orders trade that the last trades have triggered, and those that their trades trigger.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
         // Set by trades alone, and only while somebody waits for one.
         if self.markets[usize::from(market.0)].triggers.reached.is_some() {
@@ -145,6 +145,7 @@ impl Shard {
         }
     }
 
+    #[cold]
     fn run_reached_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
         while let Some(slot) = self.markets[usize::from(market.0)].triggers.next() {
             if self.work < LEAST_WORK {
@@ -172,7 +173,8 @@ impl Shard {
             last_price: entry.last_price,
         });
         let group = self.accounts.self_trade_group(order.account);
-        let mut taker = Taker::triggered(market, slot, &order, group);
+        let (request, terms) = (order.request(market), order.terms());
+        let mut taker = Taker::new(order.id, (order.account, group), &request, &terms).triggered(slot, order.remaining);
         self.execute(&mut taker, events);
     }
 }

@@ -18,13 +18,13 @@ pub const MAX_OPEN_ORDERS: u32 = 4_096;
 
 impl Shard {
     /// The market, if there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn market(&self, market: MarketId) -> Result<&Market, RejectCode> {
         self.markets.get(usize::from(market.0)).ok_or(RejectCode::MarketUnknown)
     }
 
     /// Checks everything that can stand against an order and tells the terms that it is taken on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Terms, Reject> {
         let NewOrder { now, account, request, .. } = *new;
         let market = self.market(request.market)?;
@@ -51,7 +51,10 @@ impl Shard {
             Side::Bid => spec.bid_hold_per_lot(limit, maker_fee.max(taker_fee)),
             Side::Ask => Atoms(spec.base_atoms_per_lot),
         };
-        let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
+        let freed = match new.instead_of {
+            Some(old) if old.side == request.side => old.held(),
+            _ => Atoms::ZERO,
+        };
         let available = self.balances.balance(account, spec.held_asset(request.side)).available;
         if available + freed < need(spec, request, hold_per_lot) {
             return Err(RejectCode::InsufficientBalance.into());
@@ -97,11 +100,17 @@ impl<'a> NewOrder<'a> {
     }
 
     /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
+    #[inline(always)]
     fn slid_price(&self, market: &Market) -> Ticks {
-        let price = self.price;
-        if self.request.order_type != OrderType::LimitMakerSlide {
-            return price;
+        match self.request.order_type {
+            OrderType::LimitMakerSlide => self.price_that_slid(market),
+            _ => self.price,
         }
+    }
+
+    #[cold]
+    fn price_that_slid(&self, market: &Market) -> Ticks {
+        let price = self.price;
         match (self.best_opposite(market), self.request.side) {
             (Some(best), Side::Bid) if price >= best => Ticks(best.0 - 1),
             (Some(best), Side::Ask) if price <= best && !price.is_zero() => Ticks(best.0 + 1),
@@ -121,9 +130,17 @@ impl<'a> NewOrder<'a> {
 
 /// Whether the order's price, if it names one, is within the band around what the market says: for an order that waits
 /// around its trigger price, else around the last price, before the first trade around the best opposite price.
+#[inline(always)]
 fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    match market.price_band {
+        0 => Ok(()),
+        band => check_within_band(market, new, band),
+    }
+}
+
+fn check_within_band(market: &Market, new: &NewOrder<'_>, band: u32) -> Result<(), RejectCode> {
     let NewOrder { request, price, .. } = *new;
-    if market.price_band == 0 || price.is_zero() {
+    if price.is_zero() {
         return Ok(());
     }
     let middle = match (request.trigger_price, market.last_price) {
@@ -132,14 +149,14 @@ fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
         (trigger_price, _) => Some(trigger_price),
     };
     let Some(middle) = middle else { return Ok(()) };
-    let reach = MarketSpec::band_around(middle, market.price_band);
+    let reach = MarketSpec::band_around(middle, band);
     let highest = Ticks(middle.0.saturating_add(reach.0));
     let within = (middle - reach..=highest).contains(&price);
     if within { Ok(()) } else { Err(RejectCode::PriceOutsideBand) }
 }
 
 /// Which fields go together with which type.
-#[inline]
+#[inline(always)]
 fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
     let NewOrder { request, price, .. } = *new;
     let has_quantity = !request.quantity.is_zero();
@@ -174,7 +191,7 @@ fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
 }
 
 /// Price, quantity and notional within the market's bounds.
-#[inline]
+#[inline(always)]
 fn check_ranges(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
     let (NewOrder { request, price, .. }, spec) = (*new, &market.spec);
     if price > spec.max_price || request.trigger_price > spec.max_price {
@@ -202,8 +219,15 @@ fn check_ranges(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
 }
 
 /// A live order with the same client id is in the way; whether it is the same order decides the code.
-#[inline]
+#[inline(always)]
 fn check_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+    match market.book.may_have_client_id(hash) {
+        false => Ok(()),
+        true => check_known_client_id(market, new, hash),
+    }
+}
+
+fn check_known_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
     let NewOrder { request, price, .. } = *new;
     let Some(slot) = market.book.find_hashed_client_id(new.account, &request.client_id, hash) else { return Ok(()) };
     let live = market.book.order(slot);
@@ -225,7 +249,7 @@ fn check_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(),
 }
 
 /// Room for what may rest.
-#[inline]
+#[inline(always)]
 fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
     let NewOrder { request, price, .. } = *new;
     let waits = request.order_type.waits();
@@ -248,13 +272,19 @@ fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
 
 /// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
 /// or the trigger price, ± the band.
-#[inline]
+#[inline(always)]
 fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
+    match new.request.order_type {
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => bounded_price(market, new),
+        _ => Ok(new.price),
+    }
+}
+
+fn bounded_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
     let NewOrder { request, price, .. } = *new;
     let middle = match request.order_type {
         OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
-        OrderType::StopLoss | OrderType::TakeProfit => request.trigger_price,
-        _ => return Ok(price),
+        _ => request.trigger_price,
     };
     if !price.is_zero() {
         return Ok(price);
@@ -267,12 +297,16 @@ fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode>
 }
 
 /// Whether an order that waits has something to wait for, and room.
-#[inline]
+#[inline(always)]
 fn check_trigger(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
-    if !request.order_type.waits() {
-        return Ok(());
+    match new.request.order_type.waits() {
+        true => check_waiting(market, new),
+        false => Ok(()),
     }
+}
+
+fn check_waiting(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
     let direction = Direction::of(request.order_type, request.side);
     if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
         return Err(RejectCode::WouldTrigger);
@@ -290,7 +324,7 @@ fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
 }
 
 /// What has to be available: the most that the order can cost.
-#[inline]
+#[inline(always)]
 fn need(spec: &MarketSpec, request: &PlaceOrder, hold_per_lot: Atoms) -> Atoms {
     match (request.quantity, request.side) {
         (Lots::ZERO, Side::Bid) => {
@@ -305,7 +339,7 @@ fn need(spec: &MarketSpec, request: &PlaceOrder, hold_per_lot: Atoms) -> Atoms {
 }
 
 /// What `quantity` holds back. Below 2^60 by the market's bounds.
-#[inline]
+#[inline(always)]
 pub(crate) fn hold(hold_per_lot: Atoms, quantity: Lots) -> Atoms {
     Atoms(hold_per_lot.0 * quantity.0)
 }

@@ -120,7 +120,12 @@ pub fn names(data: &[u8]) {
 }
 
 fn context() -> SessionContext {
-    SessionContext { directory: directory(), options: SessionOptions::default(), started_at: Timestamp(0) }
+    SessionContext {
+        directory: directory(),
+        options: SessionOptions::default(),
+        presence: Arc::default(),
+        started_at: Timestamp(0),
+    }
 }
 
 /// One market and one key.

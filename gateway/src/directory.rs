@@ -37,6 +37,16 @@ struct State {
     public_keys: HashMap<KeyId, [u8; 32]>,
 }
 
+/// What a directory knows, read from a snapshot.
+pub(crate) struct DirectoryContents(State);
+
+impl DirectoryContents {
+    /// How many markets.
+    pub(crate) fn market_count(&self) -> usize {
+        self.0.markets.len()
+    }
+}
+
 /// A market with all that is needed to read and write its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarketEntry {
@@ -48,6 +58,8 @@ pub struct MarketEntry {
     pub quote: AssetSpec,
     /// Its state.
     pub state: MarketState,
+    /// How far an order's price may be from the market's, in millionths; 0 for any price.
+    pub price_band: u32,
     /// Decimals of a price.
     pub price_decimals: u8,
     /// Decimals of a quantity.
@@ -108,6 +120,9 @@ impl Directory {
                     entry.spec.taker_fee = *taker_fee;
                 });
             }
+            Event::PriceBandChanged { market, band } => {
+                self.state.write().change_market(*market, |entry| entry.price_band = *band);
+            }
             Event::KeyRegistered { key, account, public_key, expires_at } => {
                 let entry =
                     KeyEntry { key: *key, account: *account, expires_at: *expires_at, status: KeyStatus::Pending };
@@ -126,27 +141,31 @@ impl Directory {
         let state = self.state.read();
         let State { assets, markets, by_symbol: _, keys, public_keys: _ } = &*state;
         put_each(assets.iter(), out, Wire::encode);
-        put_each(markets.iter(), out, |market, out| (market.spec, market.state).encode(out));
+        put_each(markets.iter(), out, |market, out| (market.spec, (market.state, market.price_band)).encode(out));
         put_each(sorted(keys).into_iter(), out, |(public_key, key), out| (public_key, *key).encode(out));
     }
 
-    /// Replaces everything by what [`Self::save`] wrote. After an error nothing has changed.
-    pub(crate) fn load(&self, input: &mut &[u8]) -> Result<(), DecodeError> {
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(input: &mut &[u8]) -> Result<DirectoryContents, DecodeError> {
         let mut state = State { assets: take_each(input, Wire::decode)?, ..State::default() };
-        for (spec, market_state) in take_each(input, <(MarketSpec, MarketState)>::decode)? {
+        for (spec, (market_state, price_band)) in take_each(input, <(MarketSpec, (MarketState, u32))>::decode)? {
             let listed = |asset: AssetId| usize::from(asset.0) < state.assets.len();
             if usize::from(spec.market.0) != state.markets.len() || !listed(spec.base) || !listed(spec.quote) {
                 return Err(DecodeError::BadValue);
             }
             state.list_market(&spec);
-            state.change_market(spec.market, |entry| entry.state = market_state);
+            state.change_market(spec.market, |entry| (entry.state, entry.price_band) = (market_state, price_band));
         }
         for (public_key, key) in take_each(input, <([u8; 32], KeyEntry)>::decode)? {
             state.keys.insert(public_key, key);
             state.public_keys.insert(key.key, public_key);
         }
-        *self.state.write() = state;
-        Ok(())
+        Ok(DirectoryContents(state))
+    }
+
+    /// Knows from here on exactly what was read.
+    pub(crate) fn replace(&self, contents: DirectoryContents) {
+        *self.state.write() = contents.0;
     }
 
     /// The market with this name, which is case-sensitive.
@@ -198,6 +217,7 @@ impl State {
             base,
             quote,
             state: MarketState::PreOpen,
+            price_band: 0,
             price_decimals: 8 - trailing_zeroes(spec.tick_size_e8, 8),
             quantity_decimals: base.decimals - trailing_zeroes(spec.base_atoms_per_lot, base.decimals),
         };

@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
+use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
@@ -84,6 +85,8 @@ pub struct Wiring {
     pub sequencer_signal: Arc<Signal>,
     /// Markets and keys.
     pub directory: Arc<Directory>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 /// Why a gateway does not start.
@@ -207,12 +210,14 @@ impl Gateway {
         let listen_error = |source| GatewayError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let counters = Arc::new(Counters::default());
+        let counters = wiring.counters;
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
         // What sessions tell of it is what the verifiers keep.
         let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
-        let sessions = SessionContext { directory: wiring.directory, options: session, started_at: (options.clock)() };
+        let presence = Arc::new(Presence::default());
+        let directory = wiring.directory;
+        let sessions = SessionContext { directory, options: session, presence, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),

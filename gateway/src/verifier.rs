@@ -78,6 +78,12 @@ pub struct Job {
 pub struct VerifierQueue(SyncSender<Job>);
 
 impl VerifierQueue {
+    /// A queue with room for `capacity` jobs, and where they come out: the thread's end, or that of a simulation.
+    pub fn with_capacity(capacity: usize) -> (Self, Receiver<Job>) {
+        let (sender, receiver) = sync_channel(capacity);
+        (Self(sender), receiver)
+    }
+
     /// Puts a job into the queue without waiting.
     ///
     /// # Errors
@@ -193,9 +199,9 @@ impl Verifier {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn spawn(self) -> std::io::Result<(VerifierQueue, JoinHandle<()>)> {
-        let (sender, receiver) = sync_channel(self.options.queue);
-        let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run(&receiver))?;
-        Ok((VerifierQueue(sender), thread))
+        let (queue, jobs) = VerifierQueue::with_capacity(self.options.queue);
+        let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run(&jobs))?;
+        Ok((queue, thread))
     }
 
     fn run(mut self, queue: &Receiver<Job>) {
@@ -285,6 +291,7 @@ impl Verifier {
     fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
+            (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
             (Work::Delegated { command, evidence }, _) => {
                 self.charge(&command, now)?;
                 Ok(Checked::Command(command, evidence))

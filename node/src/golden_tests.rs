@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use lakh_config::{Config, GenesisSeed};
-use lakh_engine::Engine;
 use lakh_engine::codec;
 use lakh_engine::command::{
     AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction, ChainEntry, ChainEntryKind, Command, Deposit,
@@ -22,6 +21,7 @@ use lakh_engine::command::{
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::{Engine, MAX_TOUCHED_ORDERS};
 use lakh_gateway::auth::evidence::{Evidence, SignedText, command_from_evidence};
 use lakh_gateway::directory::Directory;
 use lakh_journal::{FORMAT_MAJOR, JournalOptions};
@@ -153,7 +153,10 @@ impl Scribe {
             engine.apply(Sequence(sequence), *timestamp, command, &mut events);
             writer.note_state(sequence, engine.state_hash(), engine.event_digest());
             writer.publish();
-            assert!(writer.watch().wait_for(sequence, Duration::from_secs(60)));
+            // Many small blocks, each with a state to compare, and then larger ones, so that one segment is enough.
+            if sequence <= 100 || sequence % 100 == 0 {
+                assert!(writer.watch().wait_for(sequence, Duration::from_secs(60)));
+            }
         }
         writer.close().unwrap();
     }
@@ -289,6 +292,10 @@ fn orders(scribe: &mut Scribe, requests: &mut Requests) {
     let resting = limit(Side::Bid, 4_999_900, 900);
     for (account, order) in [(1, named("iceberg", iceberg)), (2, stop), (2, dated), (3, resting), (3, taker)] {
         scribe.accepted(requests.next(account, Operation::PlaceOrder(order)));
+    }
+    // More than one command takes off: the rest is the agenda's.
+    for step in 0..u64::from(MAX_TOUCHED_ORDERS) + 2 {
+        scribe.accepted(requests.next(3, Operation::PlaceOrder(limit(Side::Bid, 4_800_000 + step, 100))));
     }
     let target = OrderReference::ClientId(ClientId::new("iceberg").unwrap());
     let amend = AmendOrder { market: MarketId(0), target, new_quantity: Lots(3_500) };

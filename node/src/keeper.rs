@@ -28,6 +28,7 @@ use crate::checkpoints::{self, Checkpoint, CheckpointFile};
 use crate::history::{Replay, Source};
 use crate::keys::{read_key, read_private};
 use crate::node_commands::NodeCommands;
+use crate::pipeline::publisher_options;
 use crate::snapshots;
 
 /// The most traffic between two checkpoints.
@@ -55,6 +56,8 @@ pub(crate) struct KeeperPlan {
     key: Option<SigningKey>,
     /// Below this much of the disk, in percent, every market closes but for cancels; 0 for never.
     free_percent_min: u8,
+    /// Bounds of the read models: those of the live ones.
+    read_models: PublisherOptions,
 }
 
 impl KeeperPlan {
@@ -76,6 +79,7 @@ impl KeeperPlan {
             snapshot_every: journal.snapshot_every_records,
             key: key.context("the key for checkpoints cannot be read")?,
             free_percent_min: journal.free_disk_percent_min,
+            read_models: publisher_options(&config.history),
         })
     }
 }
@@ -263,7 +267,7 @@ struct Checkpoints {
 impl Replica {
     fn begin(mut plan: KeeperPlan, start: &KeeperStart) -> Result<Self> {
         let KeeperStart { sequence, last_snapshot, payload } = start;
-        let (engine, read_models) = state_of(payload)?;
+        let (engine, read_models) = state_of(payload, plan.read_models)?;
         let follower = Follower::open_behind(&plan.journal, *sequence)?;
         let open = |key| CheckpointFile::open(&checkpoints::path_in(&plan.journal), key);
         let file = plan.key.take().map(open).transpose()?;
@@ -341,13 +345,14 @@ impl Replica {
 }
 
 /// Engine and read models out of a snapshot's payload.
-fn state_of(payload: &[u8]) -> Result<(Engine, Publisher)> {
+fn state_of(payload: &[u8], options: PublisherOptions) -> Result<(Engine, Publisher)> {
     let sections = snapshots::Sections::of(payload)?;
     let engine = sections.engine()?;
     let genesis = engine.genesis().context("a started engine has a genesis")?;
     let directory = Arc::new(Directory::new(genesis.venue_tag, genesis.mode));
-    let read_models = Publisher::load(PublisherOptions::default(), directory, sections.read_models()?);
-    Ok((engine, read_models.map_err(|error| anyhow!("the read models: {error:?}"))?))
+    let mut read_models = Publisher::new(options, directory);
+    read_models.load(sections.read_models()?).map_err(|error| anyhow!("the read models: {error:?}"))?;
+    Ok((engine, read_models))
 }
 
 /// Looks whether the journal's disk has room.

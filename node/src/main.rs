@@ -11,6 +11,7 @@ mod audit_signatures;
 mod checkpoints;
 mod claims;
 mod control;
+mod ctl;
 mod demo_traders;
 mod dev;
 mod dev_accounts;
@@ -31,6 +32,8 @@ mod replay;
 mod run;
 mod sequencer;
 mod settlement;
+#[cfg(test)]
+mod simulation;
 mod snapshots;
 
 use std::process::ExitCode;
@@ -69,7 +72,7 @@ enum Command {
     /// Makes a key.
     Keygen(keys::KeygenArguments),
     /// Decides something as an operator.
-    Ctl(control::CtlArguments),
+    Ctl(ctl::CtlArguments),
 }
 
 fn main() -> ExitCode {
@@ -97,6 +100,6 @@ fn run_command(command: Command) -> Result<()> {
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Keygen(arguments) => keys::keygen(&arguments),
-        Command::Ctl(arguments) => control::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
     }
 }

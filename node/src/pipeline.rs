@@ -17,19 +17,27 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use lakh_config::{Config, GenesisSeed};
+use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
+use lakh_engine::units::Timestamp;
+use lakh_gateway::account_trades::AccountTradesOptions;
 use lakh_gateway::auth::signature::VerifyingKey;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
+use lakh_gateway::order_state::OrderStateOptions;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
+use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome};
+use lakh_journal::{
+    AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome, RecoveryReport,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::archiver::Archiver;
@@ -45,6 +53,8 @@ use crate::snapshots;
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
+/// Reports that a client is told at once of what it missed.
+const PAGE_REPORTS: usize = 500;
 /// How long a start waits for its own records to become durable.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,6 +75,8 @@ pub(crate) struct Node {
     publisher: JoinHandle<Publisher>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
+    /// Ends with the publisher.
+    reports: JoinHandle<()>,
 }
 
 /// What an exchange is started with beside its configuration.
@@ -104,7 +116,7 @@ impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
     pub(crate) async fn start(config: &Config, options: StartOptions) -> Result<Self> {
         let keeper_plan = KeeperPlan::of(config)?;
-        let started = Boot::start(config, options.truncate_at)?;
+        let (started, Reports { follower: reports, counters }) = Boot::start(config, options.truncate_at)?;
         let keeper_start = KeeperStart {
             sequence: started.engine.sequence().0,
             last_snapshot: started.recovery.from_snapshot,
@@ -128,7 +140,7 @@ impl Node {
         inputs.push(keeper_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
-        let sequencer = Sequencer::new(engine, writer, inputs, output);
+        let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let sequencer_signal = Arc::clone(&sequencer.signal);
         let publisher_signal = Arc::clone(&sequencer.publisher_signal);
         let stop_sequencer = Arc::new(AtomicBool::new(false));
@@ -159,8 +171,12 @@ impl Node {
             settlement: settlement_status.clone(),
         };
         server.start(&config.operators.control_socket)?;
-        let wiring =
-            Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
+        let wiring = Wiring {
+            to_sequencer,
+            sequencer_signal: Arc::clone(&sequencer_signal),
+            directory: Arc::clone(&directory),
+            counters,
+        };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
         let well = health::Parts {
             watch: watch.clone(),
@@ -184,6 +200,7 @@ impl Node {
             publisher,
             publisher_signal,
             stop_publisher,
+            reports,
         })
     }
 
@@ -233,6 +250,10 @@ impl Node {
         if self.publisher.join().is_err() {
             bail!("the publisher panicked");
         }
+        // The publisher is gone, so its end of the queue is: what it had handed over is written, and that was all.
+        if self.reports.join().is_err() {
+            bail!("the thread that keeps reports panicked");
+        }
         if let Some(failure) = stopped.failure {
             bail!("the journal has stopped: {failure}");
         }
@@ -279,25 +300,72 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     options
 }
 
+/// The bounds of the read models.
+pub(crate) fn publisher_options(history: &HistoryConfig) -> PublisherOptions {
+    PublisherOptions {
+        orders: OrderStateOptions {
+            ended_orders_max: history.ended_orders as usize,
+            ended_orders_per_account_max: history.ended_orders_per_account as usize,
+        },
+        account_trades: AccountTradesOptions {
+            trades_max: history.trades as usize,
+            trades_per_account_max: history.trades_per_account as usize,
+        },
+        ..PublisherOptions::default()
+    }
+}
+
+fn follower_options(history: &HistoryConfig) -> FollowerOptions {
+    let per_second = history.report_pages_per_second;
+    FollowerOptions {
+        page_reports: PAGE_REPORTS,
+        // A client that was away for long catches up at once, and then no faster than others.
+        pages_per_account: rate(per_second, per_second.saturating_mul(50)),
+        archive: history.archive.clone(),
+        clock: sequencer::now,
+    }
+}
+
+/// Opens the log of private reports, cut off where the journal ends.
+fn open_reports(config: &Config, exchange_id: [u8; 16], journal_end: Sequence) -> Result<ReportLog> {
+    let history = &config.history;
+    let directory = history.directory.clone().unwrap_or_else(|| config.journal.directory.join("reports"));
+    let options = ReportLogOptions {
+        directory: directory.clone(),
+        exchange_id,
+        segment_bytes: history.report_segment_bytes,
+        retention_bytes: history.report_bytes,
+    };
+    ReportLog::open(options, journal_end)
+        .with_context(|| format!("the reports in {} cannot be opened", directory.display()))
+}
+
 fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
 }
 
+/// Who keeps the private reports, and what is counted of it.
+struct Reports {
+    follower: JoinHandle<()>,
+    counters: Arc<Counters>,
+}
+
 /// A start: the journal is open, the engine and the read models are up to its end.
-struct Boot {
-    engine: Engine,
-    writer: JournalWriter,
-    publisher: Publisher,
-    directory: Arc<Directory>,
+pub(crate) struct Boot {
+    pub(crate) engine: Engine,
+    pub(crate) writer: JournalWriter,
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: Arc<Directory>,
     recovery: Recovery,
     /// What the epoch's record says of the software, and of what an operator gave up.
     epoch_text: String,
+    clock: fn() -> Timestamp,
     events: Vec<Event>,
     payload: Vec<u8>,
 }
 
 impl Boot {
-    fn start(config: &Config, truncate_at: Option<u64>) -> Result<Self> {
+    fn start(config: &Config, truncate_at: Option<u64>) -> Result<(Self, Reports)> {
         let started = Instant::now();
         let path = &config.journal.directory;
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
@@ -310,8 +378,31 @@ impl Boot {
             None => random()?,
         };
         let options = JournalOptions { truncate_at, ..journal_options(config, exchange_id)? };
-        let (writer, report) = lakh_journal::open(options)?;
-        let Brought { engine, publisher, directory, mut recovery } = Brought::up(config)?;
+        let opened = lakh_journal::open(options)?;
+        let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
+        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
+        let counters = Arc::new(Counters::default());
+        let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
+        let has_reports_through = log.wants_behind();
+        let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
+        let publisher = Publisher::new(publisher_options(&config.history), Arc::clone(&directory));
+        let empty = Empty { publisher: publisher.with_report_log(sink), directory, has_reports_through };
+        let mut boot = Self::take_up(config, seed, opened, empty, sequencer::now)?;
+        boot.settle()?;
+        boot.recovery.milliseconds = u64::try_from(started.elapsed().as_millis())?;
+        Ok((boot, Reports { follower, counters }))
+    }
+
+    /// A start on a journal that is open, up to the records that have to be durable before the doors open. The records
+    /// are read from where the configuration says that the journal is.
+    pub(crate) fn take_up(
+        config: &Config,
+        seed: GenesisSeed,
+        (writer, report): (JournalWriter, RecoveryReport),
+        empty: Empty,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self> {
+        let Brought { engine, publisher, directory, mut recovery } = Brought::up(&config.journal.directory, empty)?;
         ensure!(
             engine.sequence().0 == report.last_sequence,
             "the journal ends at {} for recovery and at {} for a reader",
@@ -319,7 +410,6 @@ impl Boot {
             engine.sequence()
         );
         recovery.outcome = format!("{:?}", report.outcome);
-        recovery.milliseconds = u64::try_from(started.elapsed().as_millis())?;
         let mut boot = Self {
             engine,
             writer,
@@ -327,16 +417,17 @@ impl Boot {
             directory,
             recovery,
             epoch_text: epoch_text(report.outcome),
+            clock,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::new(),
         };
-        boot.finish_genesis(config, exchange_id)?;
+        boot.finish_genesis(config, seed)?;
         boot.begin_epoch()?;
         Ok(boot)
     }
 
     /// Journals the genesis, or what is missing of it when a first start was interrupted.
-    fn finish_genesis(&mut self, config: &Config, exchange_id: [u8; 16]) -> Result<()> {
+    fn finish_genesis(&mut self, config: &Config, seed: GenesisSeed) -> Result<()> {
         if let Some(genesis) = self.engine.genesis() {
             ensure!(
                 genesis.mode == config.exchange.mode,
@@ -352,11 +443,9 @@ impl Boot {
         if self.engine.epoch() > 0 {
             return Ok(());
         }
-        let hash_seed = match self.engine.genesis() {
-            Some(Genesis { hash_seed, .. }) => *hash_seed,
-            None => u64::from_le_bytes(random()?),
-        };
-        let commands = config.genesis_commands(GenesisSeed { exchange_id, hash_seed })?;
+        // What an interrupted first start has journaled stays as it is.
+        let known = self.engine.genesis().map(|genesis| genesis.hash_seed);
+        let commands = config.genesis_commands(GenesisSeed { hash_seed: known.unwrap_or(seed.hash_seed), ..seed })?;
         check_public_keys(&commands)?;
         for command in commands.iter().skip(usize::try_from(self.engine.sequence().0)?) {
             self.record(command)?;
@@ -367,7 +456,7 @@ impl Boot {
         Ok(())
     }
 
-    /// Journals that the node has started, and waits until that is durable.
+    /// Journals that the node has started.
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
         self.finish_agenda()?;
@@ -379,7 +468,8 @@ impl Boot {
         }
         self.finish_agenda()?;
         self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
-        self.settle()
+        self.writer.publish();
+        Ok(())
     }
 
     /// Works off whatever stands on the agenda.
@@ -393,7 +483,7 @@ impl Boot {
     /// Journals and applies one command, before any thread runs.
     fn record(&mut self, command: &Command) -> Result<()> {
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        let timestamp = sequencer::now().max(self.engine.now());
+        let timestamp = (self.clock)().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &[], &mut self.payload);
         let header = sequencer::record_header(sequence, timestamp, command);
@@ -424,6 +514,14 @@ impl Boot {
     }
 }
 
+/// Read models that know nothing yet.
+pub(crate) struct Empty {
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: Arc<Directory>,
+    /// The report log has all reports of this command and of those before it; behind it the replay must begin.
+    pub(crate) has_reports_through: Sequence,
+}
+
 /// Engine and read models up to the journal's end.
 struct Brought {
     engine: Engine,
@@ -434,26 +532,21 @@ struct Brought {
 
 impl Brought {
     /// From the newest snapshot that counts, or from the first record, comparing what the live engine left on the way.
-    fn up(config: &Config) -> Result<Self> {
-        let path = &config.journal.directory;
-        let names = || Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
-        let search = snapshots::find(path, u64::MAX, |sections| {
-            let directory = names();
-            let publisher =
-                Publisher::load(PublisherOptions::default(), Arc::clone(&directory), sections.read_models()?);
-            let publisher = publisher.map_err(|error| anyhow!("its read models are not of this version: {error:?}"));
-            publisher.map(|publisher| (publisher, directory))
-        })?;
-        for reason in &search.passed_over {
-            tracing::warn!("{reason}");
+    fn up(path: &Path, empty: Empty) -> Result<Self> {
+        let Empty { mut publisher, directory, has_reports_through } = empty;
+        let mut load = |sections: &snapshots::Sections<'_>| {
+            let loaded = publisher.load(sections.read_models()?);
+            loaded.map_err(|error| anyhow!("its read models are not of this version: {error:?}"))
+        };
+        let mut search = snapshots::find(path, has_reports_through.0, &mut load)?;
+        if search.found.is_none() && !snapshots::begins_at_first(path)? {
+            // Earlier records stand in the archive: a report log that has lost some of them stays without.
+            search = snapshots::find(path, u64::MAX, &mut load)?;
         }
-        let (mut replay, (mut publisher, directory), from_snapshot) = match search.found {
-            Some(found) => (Replay::behind(found.engine, Source::Segments(found.reader)), found.opened, found.sequence),
-            None => {
-                let directory = names();
-                let publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
-                (Replay::from_first(path)?, (publisher, directory), 0)
-            }
+        search.passed_over.iter().for_each(|reason| tracing::warn!("{reason}"));
+        let (mut replay, from_snapshot) = match search.found {
+            Some(found) => (Replay::behind(found.engine, Source::Segments(found.reader)), found.sequence),
+            None => (Replay::from_first(path)?, 0),
         };
         while let Some(step) = replay.step()? {
             publisher.restore(step.sequence, step.timestamp, step.events);
@@ -492,7 +585,7 @@ fn check_public_keys(commands: &[Command]) -> Result<()> {
     Ok(())
 }
 
-fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
+pub(crate) fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
     let journal = &config.journal;
     let mut options = JournalOptions::new(journal.directory.clone(), exchange_id);
     options.shard = config.exchange.shard;
@@ -547,7 +640,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::dev();
         config.journal.directory = directory.path().to_owned();
-        let mut first = Boot::start(&config, None).unwrap();
+        let (mut first, _) = Boot::start(&config, None).unwrap();
         let orders = u64::from(MAX_TOUCHED_ORDERS) + 10;
         for nonce in 1..=orders {
             let order = PlaceOrder::limit(MarketId(0), Side::Bid, Ticks(100_000), Lots(100));
@@ -560,7 +653,7 @@ mod tests {
         first.settle().unwrap();
         drop(first);
 
-        let second = Boot::start(&config, None).unwrap();
+        let (second, _) = Boot::start(&config, None).unwrap();
         assert_eq!((second.engine.epoch(), second.engine.agenda_pending()), (2, false));
         assert_eq!(second.engine.book(MarketId(0)).unwrap().order_count(), 0);
     }

@@ -143,6 +143,13 @@ pub(crate) fn find<T>(
     Ok(search)
 }
 
+/// Whether the journal has its first record; else earlier segments stand in the archive.
+pub(crate) fn begins_at_first(directory: &Path) -> Result<bool> {
+    let mut reader = history::open(directory)?;
+    let first = reader.next()?.map(|record| record.header.sequence);
+    Ok(first.is_none_or(|sequence| sequence == 1))
+}
+
 fn attempt<T>(
     directory: &Path,
     identity: (&[u8; 16], u16),

@@ -1,6 +1,6 @@
 //! Orders as bytes and back.
 //!
-//! Each record by id with whether it rests, and behind them the ended ones in the order of their ends. Which client id
+//! Each record by id with whether it rests or waits, and behind them the ended ones in the order of their ends. Which client id
 //! names which order follows from that, since ids rise: the latest order that used it has the highest.
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ impl OrderState {
             options: _,
             records,
             by_client_id: _,
-            resting,
+            open,
             ended,
             ended_by_account: _,
             just_ended,
@@ -26,8 +26,8 @@ impl OrderState {
         } = self;
         assert!(just_ended.is_empty(), "a snapshot is taken between two commands");
         put_each(sorted(records).into_iter(), out, |(order, record), out| {
-            let rests = resting.get(&record.account).is_some_and(|own| own.contains(&(record.market, order)));
-            u8::from(rests).encode(out);
+            let is_open = open.get(&record.account).is_some_and(|own| own.contains(&(record.market, order)));
+            u8::from(is_open).encode(out);
             record.as_ref().encode(out);
         });
         put_each(ended.values(), out, Wire::encode);
@@ -37,14 +37,14 @@ impl OrderState {
     pub(crate) fn load(options: OrderStateOptions, input: &mut &[u8]) -> Result<Self, DecodeError> {
         let mut state = Self::new(options);
         let mut last = None;
-        for (rests, record) in take_each(input, <(u8, OrderRecord)>::decode)? {
+        for (is_open, record) in take_each(input, <(u8, OrderRecord)>::decode)? {
             let (account, market, order) = (record.account, record.market, record.order);
-            if rests > u8::from(record.status.is_live()) || last >= Some(order) {
+            if is_open > u8::from(record.status.is_live()) || last >= Some(order) {
                 return Err(DecodeError::BadValue);
             }
             last = Some(order);
-            if rests == 1 {
-                state.resting.entry(account).or_default().insert((market, order));
+            if is_open == 1 {
+                state.open.entry(account).or_default().insert((market, order));
             }
             if !record.client_id.is_empty() {
                 state.by_client_id.insert((account, market, record.client_id), order);

@@ -16,6 +16,7 @@ mod history;
 mod mass_cancels;
 mod outgoing;
 mod periodic;
+mod private;
 mod replaces;
 mod run;
 mod saved;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use lakh_engine::event::Event;
 use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::Timestamp;
 
 use crate::account_state::AccountState;
@@ -38,11 +40,12 @@ use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
 use crate::publisher::mass_cancels::MassCancels;
 use crate::publisher::outgoing::Outgoing;
+use crate::publisher::private::PrivateReports;
 use crate::publisher::subscriptions::Subscriptions;
-use crate::wire_encode::answers::Stamp;
+use crate::reports::Stamp;
 use crate::wire_encode::public;
 
-pub use crate::publisher::run::{Control, run};
+pub use crate::publisher::run::{Control, Gate, run};
 
 /// Bounds and intervals of the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,9 @@ pub struct Publisher {
     directory: Arc<Directory>,
     /// The directory's markets, so that encoding takes no lock.
     markets: Vec<Arc<MarketEntry>>,
+    /// And its assets.
+    assets: Vec<AssetSpec>,
+    private: PrivateReports,
     orders: OrderState,
     account_trades: AccountTrades,
     accounts: AccountState,
@@ -118,8 +124,10 @@ impl Publisher {
         }
         Self {
             options,
+            assets: directory.assets(),
             directory,
             markets,
+            private: PrivateReports::default(),
             orders: OrderState::new(options.orders),
             account_trades: AccountTrades::new(options.account_trades),
             accounts: AccountState::new(),

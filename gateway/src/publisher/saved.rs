@@ -6,22 +6,22 @@
 //! |---|---|
 //! | `LKRM` | format, time of the last record |
 //! | 1 | assets, markets with their states, keys |
-//! | 2 | balances of each account |
+//! | 2 | balances of each account, and its last report's count |
 //! | 3 | orders: live ones, and the latest that ended |
 //! | 4 | each account's latest trades |
 //! | 5 | each market's book by level, latest trades, candles |
 
-use std::sync::Arc;
-
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 use lakh_engine::wire::{DecodeError, Wire};
 
-use super::{Publisher, PublisherOptions};
+use super::Publisher;
 use crate::account_state::AccountState;
 use crate::account_trades::AccountTrades;
 use crate::directory::Directory;
 use crate::market_data::MarketData;
 use crate::order_state::OrderState;
+use crate::saved::{put_each, sorted, take_each};
 
 const MAGIC: [u8; 4] = *b"LKRM";
 /// Another layout has another number. A snapshot that has no read models for this program costs a longer replay.
@@ -37,35 +37,46 @@ impl Publisher {
         self.latest.encode(&mut out);
         self.directory.save(&mut out);
         self.accounts.save(&mut out);
+        put_each(sorted(&self.private.counts).into_iter(), &mut out, |(account, count), out| {
+            (account, *count).encode(out);
+        });
         self.orders.save(&mut out);
         self.account_trades.save(&mut out);
         self.market_data.save(&mut out);
         out
     }
 
-    /// The publisher that [`Self::save`] wrote, with the bounds of `options`. The directory is given what it knew.
+    /// Takes up what [`Self::save`] wrote, with the bounds of the options. The directory is given what it knew.
     ///
     /// # Errors
-    /// When the bytes are of another format or no read models; the directory may have been filled by then.
-    pub fn load(options: PublisherOptions, directory: Arc<Directory>, bytes: &[u8]) -> Result<Self, DecodeError> {
+    /// When the bytes are of another format or no read models; nothing has changed then.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut rest = bytes;
         let input = &mut rest;
         if <[u8; 4]>::decode(input)? != MAGIC || u8::decode(input)? != FORMAT {
             return Err(DecodeError::BadValue);
         }
         let latest = Timestamp::decode(input)?;
-        directory.load(input)?;
+        let listed = Directory::load(input)?;
         let accounts = AccountState::load(input)?;
-        let orders = OrderState::load(options.orders, input)?;
-        let account_trades = AccountTrades::load(options.account_trades, input)?;
-        let market_data = MarketData::load(options.market_data, input)?;
+        let counts = take_each(input, <(AccountId, u64)>::decode)?;
+        let orders = OrderState::load(self.options.orders, input)?;
+        let account_trades = AccountTrades::load(self.options.account_trades, input)?;
+        let market_data = MarketData::load(self.options.market_data, input)?;
         if !input.is_empty() {
             return Err(DecodeError::TrailingBytes);
         }
-        if market_data.feeds().count() != directory.markets().len() {
+        if market_data.feeds().count() != listed.market_count() {
             return Err(DecodeError::BadValue);
         }
-        let empty = Self::new(options, directory);
-        Ok(Self { latest, accounts, orders, account_trades, market_data, ..empty })
+        self.directory.replace(listed);
+        (self.markets, self.assets) = (self.directory.markets(), self.directory.assets());
+        self.private.counts = counts.into_iter().collect();
+        self.latest = latest;
+        self.accounts = accounts;
+        self.orders = orders;
+        self.account_trades = account_trades;
+        self.market_data = market_data;
+        Ok(())
     }
 }

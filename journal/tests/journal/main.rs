@@ -13,3 +13,4 @@ mod properties;
 mod recovery_rows;
 mod retention;
 mod round_trip;
+mod stepped;

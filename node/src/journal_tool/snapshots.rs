@@ -61,8 +61,10 @@ fn begin(directory: &Path) -> Result<(Replay, Publisher, u64)> {
         let engine = sections.engine()?;
         let genesis = engine.genesis().context("its engine has no genesis")?;
         let names = Arc::new(Directory::new(genesis.venue_tag, genesis.mode));
-        let read_models = Publisher::load(PublisherOptions::default(), names, sections.read_models()?);
-        read_models.map_err(|error| anyhow::anyhow!("its read models are not of this version: {error:?}"))
+        let mut read_models = Publisher::new(PublisherOptions::default(), names);
+        let loaded = read_models.load(sections.read_models()?);
+        loaded.map_err(|error| anyhow::anyhow!("its read models are not of this version: {error:?}"))?;
+        Ok(read_models)
     })?;
     for reason in &search.passed_over {
         tracing::warn!("{reason}");

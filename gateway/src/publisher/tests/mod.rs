@@ -7,6 +7,7 @@ mod public;
 mod reads;
 mod replaces;
 mod saved;
+mod terms;
 
 use std::sync::Arc;
 
@@ -56,7 +57,8 @@ impl Client {
         let mut lines = Vec::new();
         while let Ok(message) = self.receiver.try_recv() {
             lines.push(match message {
-                ToSession::Message(bytes) => text(&bytes),
+                ToSession::Message(bytes) | ToSession::Report { message: bytes, .. } => text(&bytes),
+                ToSession::Page(answer) => format!("#{} page {:?}", answer.request, answer.page),
                 ToSession::Answer { request, outcome: Ok(bytes) } => format!("#{request} ok {}", text(&bytes)),
                 ToSession::Answer { request, outcome: Err(error) } => {
                     let data = error.data.as_ref().map(text).unwrap_or_default();
