@@ -125,7 +125,8 @@ fn the_stated_defaults_are_the_real_ones() {
                         continue;
                     }
                     let word = value.trim_matches('"');
-                    let capitalised = word[..1].to_uppercase() + &word[1..];
+                    let (initial, rest) = word.split_at(word.len().min(1));
+                    let capitalised = initial.to_uppercase() + rest;
                     let real = [value.as_str(), word, &capitalised]
                         .iter()
                         .any(|shown| [",", " }"].iter().any(|end| bare.contains(&format!(" {key}: {shown}{end}"))));

@@ -36,6 +36,21 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     /// Bytes of the shared-memory ring of the live tail: a power of two from 64 KiB to 4 GiB. Default 64 MiB.
     pub ring_bytes: u64,
+    /// Records between two snapshots of the state, from which a start goes on: 1,000 ..= 10^12, or 0 for none. Default
+    /// 1,000,000. With 0 and no key for checkpoints the node keeps no second engine.
+    pub snapshot_every_records: u64,
+    /// The node's Ed25519 key, as `lakh keygen` writes it, under checkpoints of the journal: one for each second of
+    /// traffic, in the file `checkpoints` beside the segments. Default empty: none is signed.
+    pub checkpoint_key_file: PathBuf,
+    /// Percent of the journal's disk: when less than this is free, every market closes but for cancels. 0 ..= 50, 0 for
+    /// never. Default 5.
+    pub free_disk_percent_min: u8,
+    /// Where sealed segments are archived: a directory, or `s3://bucket/prefix` where the program was built for it.
+    /// Default empty: nowhere.
+    pub archive: String,
+    /// Sealed segments that stay beside the journal although they are archived and no start needs them: 0 ..= 1,000,000.
+    /// Default 16. Where a contract is bound all stay.
+    pub segments_kept: u32,
 }
 
 impl Default for JournalConfig {
@@ -45,6 +60,11 @@ impl Default for JournalConfig {
             durability: Durability::Sync,
             segment_bytes: 256 << 20,
             ring_bytes: 64 << 20,
+            snapshot_every_records: 1_000_000,
+            checkpoint_key_file: PathBuf::new(),
+            free_disk_percent_min: 5,
+            archive: String::new(),
+            segments_kept: 16,
         }
     }
 }
@@ -62,7 +82,11 @@ impl JournalConfig {
         if !self.ring_bytes.is_power_of_two() {
             return Err(Fault::new("ring_bytes", format!("is {}, not a power of two", self.ring_bytes)));
         }
-        Ok(())
+        if self.snapshot_every_records != 0 {
+            check_range("snapshot_every_records", self.snapshot_every_records, 1_000..=1_000_000_000_000)?;
+        }
+        check_range("free_disk_percent_min", self.free_disk_percent_min, 0..=50)?;
+        check_range("segments_kept", self.segments_kept, 0..=1_000_000)
     }
 }
 

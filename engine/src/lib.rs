@@ -61,7 +61,7 @@ mod trading;
 mod triggers;
 pub mod units;
 mod validate;
-mod wire;
+pub mod wire;
 
 pub use accounts::MAX_SUB_ACCOUNTS;
 pub use agenda::MAX_TOUCHED_ORDERS;

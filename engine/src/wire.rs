@@ -20,8 +20,8 @@ pub enum DecodeError {
     TrailingBytes,
 }
 
-/// A value that has bytes.
-pub(crate) trait Wire: Sized {
+/// A value that has bytes. Public for read models, which are snapshots' business, too.
+pub trait Wire: Sized {
     /// Appends its bytes.
     fn encode(&self, out: &mut Vec<u8>);
     /// Takes its bytes off the front of `input`.
@@ -93,15 +93,16 @@ macro_rules! wire_newtype {
     )*};
 }
 
-/// A struct: its fields in order.
+/// A struct: its fields in order. A field that is not named does not compile.
+#[macro_export]
 macro_rules! wire_struct {
     ($name:ty { $($field:ident),* $(,)? }) => {
-        impl Wire for $name {
+        impl $crate::wire::Wire for $name {
             fn encode(&self, out: &mut Vec<u8>) {
-                $(self.$field.encode(out);)*
+                $($crate::wire::Wire::encode(&self.$field, out);)*
             }
-            fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
-                Ok(Self { $($field: Wire::decode(input)?,)* })
+            fn decode(input: &mut &[u8]) -> Result<Self, $crate::wire::DecodeError> {
+                Ok(Self { $($field: $crate::wire::Wire::decode(input)?,)* })
             }
         }
     };
@@ -184,7 +185,8 @@ macro_rules! wire_enum {
     };
 }
 
-pub(crate) use {wire_byte_enum, wire_enum, wire_flat_struct, wire_struct};
+pub use wire_struct;
+pub(crate) use {wire_byte_enum, wire_enum, wire_flat_struct};
 
 wire_integer!(u8, u16, u32, u64, u128, i32, i64);
 wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, FeeTier, Sequence, AccountId, MarketId);
@@ -271,5 +273,15 @@ impl<T: Wire> Wire for Option<T> {
             [1] => T::decode(input).map(Some),
             _ => Err(DecodeError::BadValue),
         }
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+        self.1.encode(out);
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        Ok((A::decode(input)?, B::decode(input)?))
     }
 }

@@ -6,6 +6,11 @@ use std::collections::HashMap;
 
 use lakh_engine::ids::{AccountId, AssetId};
 use lakh_engine::units::{Atoms, Timestamp};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
+
+use crate::saved::{put_each, sorted, take_each};
+
+wire_struct!(Balance { available, held });
 
 /// What an account has of one asset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +78,24 @@ impl AccountState {
     /// What the account has of one asset.
     pub fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.accounts.get(&account).map(|account| account.balance(asset)).unwrap_or_default()
+    }
+
+    /// Appends all of it, for a snapshot.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let Self { accounts } = self;
+        put_each(sorted(accounts).into_iter(), out, |(account, AccountBalances { balances, updated_at }), out| {
+            (account, *updated_at).encode(out);
+            put_each(balances.iter(), out, Wire::encode);
+        });
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let accounts = take_each(input, |input| {
+            let (account, updated_at) = Wire::decode(input)?;
+            Ok((account, AccountBalances { balances: take_each(input, Wire::decode)?, updated_at }))
+        })?;
+        Ok(Self { accounts: accounts.into_iter().collect() })
     }
 }
 

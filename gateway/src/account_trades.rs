@@ -8,6 +8,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use lakh_engine::command::Side;
 use lakh_engine::ids::{AccountId, MarketId, OrderId, TradeId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
+
+use crate::saved::{put_each, saved_enum, take_each};
+
+saved_enum!(TradeRole { Maker, Taker });
+wire_struct!(OwnTrade { market, trade, order, price, quantity, quote, fee, timestamp, side, role });
 
 /// Bounds of what is remembered of accounts' trades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +108,26 @@ impl AccountTrades {
     /// Trades that are remembered.
     pub fn trade_count(&self) -> usize {
         self.by_number.len()
+    }
+
+    /// Appends all of it, for a snapshot: each trade with its account, oldest first.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let Self { options: _, by_account, by_number, next_number: _ } = self;
+        put_each(by_number.iter(), out, |(number, account), out| {
+            let own = by_account.get(account).expect("a number stands for a trade of its account");
+            let place = own.binary_search_by_key(number, |(number, _)| *number);
+            let (_, trade) = own[place.expect("an account's trades are in the order of their numbers")];
+            (*account, trade).encode(out);
+        });
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(options: AccountTradesOptions, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut trades = Self::new(options);
+        for (account, trade) in take_each(input, <(AccountId, OwnTrade)>::decode)? {
+            trades.record(account, trade);
+        }
+        Ok(trades)
     }
 
     fn forget_oldest_of(&mut self, account: AccountId) {

@@ -11,10 +11,15 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId};
 use lakh_engine::market_spec::{AssetSpec, FeeRates, MarketSpec};
 use lakh_engine::units::{Lots, Ticks, Timestamp};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 use parking_lot::RwLock;
 
 use crate::auth::native::SigningDomain;
 use crate::decimal::{self, DecimalError};
+use crate::saved::{put_each, saved_enum, sorted, take_each};
+
+saved_enum!(KeyStatus { Pending, Live, Ended });
+wire_struct!(KeyEntry { key, account, expires_at, status });
 
 /// Markets, assets and keys.
 #[derive(Debug)]
@@ -34,6 +39,16 @@ struct State {
     public_keys: HashMap<KeyId, [u8; 32]>,
     /// Accounts whose orders go with their last session.
     cancel_on_disconnect: HashSet<AccountId>,
+}
+
+/// What a directory knows, read from a snapshot.
+pub(crate) struct DirectoryContents(State);
+
+impl DirectoryContents {
+    /// How many markets.
+    pub(crate) fn market_count(&self) -> usize {
+        self.0.markets.len()
+    }
 }
 
 /// A market with all that is needed to read and write its numbers.
@@ -142,6 +157,42 @@ impl Directory {
             }
             _ => {}
         }
+    }
+
+    /// Appends all of it, for a snapshot.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let state = self.state.read();
+        let State { assets, markets, by_symbol: _, keys, public_keys: _, cancel_on_disconnect } = &*state;
+        put_each(assets.iter(), out, Wire::encode);
+        put_each(markets.iter(), out, |market, out| (market.spec, (market.state, market.price_band)).encode(out));
+        put_each(sorted(keys).into_iter(), out, |(public_key, key), out| (public_key, *key).encode(out));
+        let mut departing: Vec<AccountId> = cancel_on_disconnect.iter().copied().collect();
+        departing.sort_unstable();
+        put_each(departing.into_iter(), out, |account, out| account.encode(out));
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(input: &mut &[u8]) -> Result<DirectoryContents, DecodeError> {
+        let mut state = State { assets: take_each(input, Wire::decode)?, ..State::default() };
+        for (spec, (market_state, price_band)) in take_each(input, <(MarketSpec, (MarketState, u32))>::decode)? {
+            let listed = |asset: AssetId| usize::from(asset.0) < state.assets.len();
+            if usize::from(spec.market.0) != state.markets.len() || !listed(spec.base) || !listed(spec.quote) {
+                return Err(DecodeError::BadValue);
+            }
+            state.list_market(&spec);
+            state.change_market(spec.market, |entry| (entry.state, entry.price_band) = (market_state, price_band));
+        }
+        for (public_key, key) in take_each(input, <([u8; 32], KeyEntry)>::decode)? {
+            state.keys.insert(public_key, key);
+            state.public_keys.insert(key.key, public_key);
+        }
+        state.cancel_on_disconnect.extend(take_each(input, AccountId::decode)?);
+        Ok(DirectoryContents(state))
+    }
+
+    /// Knows from here on exactly what was read.
+    pub(crate) fn replace(&self, contents: DirectoryContents) {
+        *self.state.write() = contents.0;
     }
 
     /// The market with this name, which is case-sensitive.

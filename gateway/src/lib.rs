@@ -22,6 +22,7 @@ pub mod publisher;
 pub mod reports;
 pub mod request;
 mod rest;
+mod saved;
 pub mod server;
 pub mod session;
 pub mod stream;

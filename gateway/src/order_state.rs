@@ -11,6 +11,11 @@ use lakh_engine::command::{OrderReference, OrderType, SelfTradeMode, Side, TimeI
 use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, Trade};
 use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::wire::wire_struct;
+
+use crate::saved::saved_enum;
+
+mod saved;
 
 /// In front of the order id in a client id that the venue made up.
 const AUTO_CLIENT_ID_PREFIX: &str = "auto-";
@@ -158,6 +163,32 @@ pub fn auto_client_id_target(client_id: &str) -> Option<OrderId> {
     let is_canonical = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_canonical { digits.parse().ok().map(OrderId) } else { None }
 }
+
+saved_enum!(OrderStatus { New, PartiallyFilled, Filled, Canceled, Expired, ExpiredInMatch });
+wire_struct!(OrderRecord {
+    account,
+    market,
+    order,
+    client_id,
+    side,
+    order_type,
+    time_in_force,
+    self_trade_mode,
+    price,
+    trigger_price,
+    quantity,
+    display_quantity,
+    quote_budget,
+    executed,
+    cumulative_quote,
+    prevented,
+    status,
+    cancel_reason,
+    accepted_at,
+    working_at,
+    expires_at,
+    updated_at,
+});
 
 /// All orders that are live or recently ended.
 #[derive(Debug)]

@@ -168,10 +168,11 @@ impl<S: Storage> DurabilityWorker<S> {
         }
     }
 
-    /// The newest note about a sequence that the block contains or that lies before it.
+    /// The note about a sequence that the block contains. One that is about a later block waits for it, and newer ones
+    /// wait behind: while the writer is ahead, the newest would always be about a block to come.
     fn take_note(&mut self, last_sequence: u64) -> Option<StateNote> {
-        if let Some(note) = self.shared.note.load_newer(&mut self.notes_taken) {
-            self.note = Some(note);
+        if self.note.is_none() {
+            self.note = self.shared.note.load_newer(&mut self.notes_taken);
         }
         self.note.take_if(|note| note.sequence <= last_sequence)
     }

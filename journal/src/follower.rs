@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::JournalError;
 use crate::announcement::Announcement;
 use crate::block::BlockHeader;
-use crate::reader::{BlockStream, Next};
+use crate::reader::{BlockStream, JournalReader, Next};
 use crate::record::Record;
 use crate::ring::{Look, Ring, STATE_CLOSED, STATE_LIVE};
 
@@ -39,9 +39,21 @@ impl Follower {
     /// # Errors
     /// As [`crate::JournalReader::open`].
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
-        let mut follower = Self { stream: BlockStream::open(directory)?, ring: None, seen: None };
+        Ok(Self::over(BlockStream::open(directory)?))
+    }
+
+    /// As [`Self::open`], and stands behind record `sequence`, as [`crate::JournalReader::open_behind`] does.
+    ///
+    /// # Errors
+    /// As [`crate::JournalReader::open_behind`].
+    pub fn open_behind(directory: &Path, sequence: u64) -> Result<Self, JournalError> {
+        Ok(Self::over(JournalReader::open_behind(directory, sequence)?.into_stream()))
+    }
+
+    fn over(stream: BlockStream) -> Self {
+        let mut follower = Self { stream, ring: None, seen: None };
         follower.attach();
-        Ok(follower)
+        follower
     }
 
     /// The next durable record; `None` if there is none now. Never waits.

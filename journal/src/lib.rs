@@ -20,6 +20,7 @@
 #![deny(unsafe_code)]
 
 mod announcement;
+pub mod archive;
 mod atomics {
     //! The atomics of `seqlock.rs`, which loom replaces by its own.
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -38,6 +39,7 @@ pub mod proof;
 mod reader;
 mod record;
 mod recovery;
+pub mod retention;
 mod ring;
 mod scan;
 mod segment;

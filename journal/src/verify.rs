@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::JournalError;
-use crate::block::{BlockHeader, ChainTail};
+use crate::block::{BlockFlags, BlockHeader, ChainTail};
 use crate::bytes::{PAGE, all_zero};
 use crate::heads::{self, HEAD_SLOTS, HeadSet, Slot, check_identity};
 use crate::mapped::MappedFile;
@@ -46,6 +46,17 @@ pub struct Finding {
     pub detail: String,
 }
 
+/// A start of a writer, as its first block says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Number of the block.
+    pub block: u64,
+    /// The sequence that came next.
+    pub next_sequence: u64,
+    /// What was found and done.
+    pub flags: BlockFlags,
+}
+
 /// One segment as verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentSummary {
@@ -69,6 +80,8 @@ pub struct SegmentSummary {
     pub software_version: String,
     /// Whether it has its footer.
     pub sealed: bool,
+    /// Starts of writers in it; none where only its footer was read.
+    pub openings: Vec<Opening>,
 }
 
 /// What a journal comes to.
@@ -117,6 +130,7 @@ struct Walk<F> {
     tally: SegmentTally,
     /// The newest headers, for the comparison with `heads`: what number % 64 is, is overwritten.
     newest: Vec<Option<BlockHeader>>,
+    openings: Vec<Opening>,
     findings: Vec<Finding>,
 }
 
@@ -304,7 +318,8 @@ impl<F: StorageFile> Walk<F> {
         let tally = SegmentTally::new(&header);
         let newest = vec![None; usize::try_from(HEAD_SLOTS).expect("64")];
         let (offset, fault) = (SEGMENT_HEADERS_BYTES, "the segment is full");
-        Ok(Self { path, source, header, chain, offset, fault, tally, newest, findings })
+        let openings = Vec::new();
+        Ok(Self { path, source, header, chain, offset, fault, tally, newest, openings, findings })
     }
 
     /// Walks to the first block that fails.
@@ -316,6 +331,10 @@ impl<F: StorageFile> Walk<F> {
                 Step::Block(block) => {
                     self.tally.add(&block, self.offset);
                     self.offset += u64::from(block.block_bytes);
+                    if block.flags.contains(BlockFlags::EPOCH) {
+                        let (block, next_sequence, flags) = (block.number, block.first_sequence, block.flags);
+                        self.openings.push(Opening { block, next_sequence, flags });
+                    }
                     self.newest[usize::try_from(block.number % HEAD_SLOTS).expect("below 64")] = Some(block);
                     if block.number.is_multiple_of(PROGRESS_BLOCKS) {
                         progress(self.chain.sequence - told);
@@ -431,6 +450,7 @@ impl<F: StorageFile> Walk<F> {
             nonce: self.header.nonce,
             software_version: self.header.software_version.clone(),
             sealed,
+            openings: self.openings,
         };
         let Self { header, path, chain, newest, findings, .. } = self;
         Walked { summary, header, path, chain, newest, findings }

@@ -261,8 +261,8 @@ impl JournalWriter {
     }
 
     /// Notes the engine's state hash and event digest after `sequence`. The next block that is sealed after the next
-    /// [`Self::publish`] and whose last sequence reaches `sequence` carries them; a newer note replaces one that is
-    /// still waiting.
+    /// [`Self::publish`] and whose last sequence reaches `sequence` carries them. Of the notes that come before that
+    /// block is sealed only the newest is kept, and only for the block behind it.
     pub fn note_state(&mut self, sequence: u64, state_hash: [u8; 32], event_digest: [u8; 32]) {
         self.pending_note = Some(StateNote { sequence, state_hash, event_digest });
     }

@@ -41,6 +41,8 @@ pub struct VenueOptions {
     pub operator_key: Option<String>,
     /// The same of a second operator, whom decisions that touch money need.
     pub second_operator_key: Option<String>,
+    /// Further lines of `[journal]`.
+    pub journal_keys: String,
 }
 
 impl VenueOptions {
@@ -58,6 +60,7 @@ impl VenueOptions {
             segment_bytes: 64 << 20,
             operator_key: None,
             second_operator_key: None,
+            journal_keys: String::new(),
         }
     }
 
@@ -83,7 +86,7 @@ impl VenueOptions {
         let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
+             segment_bytes = {}\n{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
              outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
@@ -93,6 +96,7 @@ impl VenueOptions {
             self.journal(),
             self.durability,
             self.segment_bytes,
+            self.journal_keys,
             self.control_socket(),
             self.keys + 1,
             keys,

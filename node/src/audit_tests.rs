@@ -116,7 +116,8 @@ fn a_journal_is_held_against_its_chain() {
     let audited = |commands: &[Command], chain: Option<String>| {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), commands);
-        run(&AuditArguments { directory: directory.path().to_owned(), chain, first_block: 0, json: true })
+        let path = directory.path().to_owned();
+        run(&AuditArguments { directory: path, chain, json: true, ..AuditArguments::default() })
     };
     let url = || Some(server.url());
     audited(&[genesis(bound)], url()).unwrap();
@@ -138,7 +139,8 @@ fn what_was_compared_stands_in_the_report() {
     let binding = SettlementBinding { chain_id: CHAIN_ID, contract: [3; 20] };
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &[genesis(binding), deposit(binding)]);
-    let (report, venue) = replayed(directory.path(), true).unwrap();
+    let arguments = AuditArguments { directory: directory.path().to_owned(), json: true, ..AuditArguments::default() };
+    let (report, venue) = audited(&arguments).unwrap();
     assert_eq!((report.records, report.chain_entries, report.finding_count), (2, 1, 0));
     assert_eq!(venue, Venue::of_binding(binding));
     let json = serde_json::to_value(&report).unwrap();
@@ -167,11 +169,12 @@ fn a_quarantined_record_is_passed_over_and_listed() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &commands);
     let mut fates = Vec::new();
-    let engine = history::replay(directory.path(), |_, step| {
+    let engine = crate::history::replay(directory.path(), |step| {
         fates.push((step.fate, step.events.len()));
         Ok(())
     })
-    .unwrap();
+    .unwrap()
+    .engine;
     use Fate::{Applied, PassedOver};
     assert_eq!(fates[2..], [(PassedOver, 0), (Applied, 1), (Applied, 1), (Applied, 1)]);
     assert_eq!(engine.role_nonce(0), Some(1));

@@ -32,7 +32,7 @@ use crate::{admin, audit};
 const LINE_BYTES: u64 = 4_096;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What an operator's evidence names as its method.
-const METHOD: &str = "ctl";
+pub(crate) const METHOD: &str = "ctl";
 
 /// What `lakh ctl` asks.
 #[derive(Debug, Serialize, Deserialize)]

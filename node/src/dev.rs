@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::dev_chain::{ChainReady, DevChain};
 use crate::keys::hex;
-use crate::pipeline::Node;
+use crate::pipeline::{Node, StartOptions};
 use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, runtime, wait_for_end};
 use crate::settlement::SettlementPlan;
 use crate::{demo_traders, dev_accounts, dev_chain, keys};
@@ -65,7 +65,8 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         let embedded = Box::new(chain.chain.clone());
         let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::operator());
         config.settlement = Some(settlement);
-        let node = Node::start(&config, Some(plan)).await?;
+        let options = StartOptions { settlement: Some(plan), ..StartOptions::default() };
+        let node = Node::start(&config, options).await?;
         let url = ready(&node, &config).websocket;
         dev_accounts::activate(&node, &config.operators.control_socket, &url, &accounts).await?;
         let ready = DevReady { node: ready(&node, &config), chain: chain.ready(&config)? };

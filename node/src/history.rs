@@ -1,16 +1,22 @@
-//! Going through a journal from its first record: what replay, audit and a start of the node have in common.
+//! An engine on its way through a journal: what replay, audit, a start of the node and its keeper have in common.
+//!
+//! On the way everything is compared that the live engine left in the blocks: the running digest of its events in
+//! nearly every block, its state hash at each start. A difference ends the way with the first record at which it shows.
+//! The way begins at the first record or behind a snapshot, and goes through the segments or along with a live writer.
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use lakh_engine::Engine;
 use lakh_engine::codec;
 use lakh_engine::command::{Command, Genesis};
 use lakh_engine::event::Event;
 use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
-use lakh_journal::JournalReader;
+use lakh_journal::{BlockHeader, Follower, JournalError, JournalReader, Record};
 use lakh_settlement::follower::{Fate, Quarantines, Venue};
+
+use crate::keys::hex;
 
 /// One record of the journal and what the engine made of it.
 pub(crate) struct Step<'a> {
@@ -28,32 +34,177 @@ pub(crate) struct Step<'a> {
     pub(crate) fate: Fate,
 }
 
-/// Applies every record of the journal in `directory` to a new engine and shows each one to `look` afterwards.
-///
-/// # Errors
-/// When the journal cannot be read or is not what it should be, with the sequence; and what `look` returns.
-pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Engine, &Step<'_>) -> Result<()>) -> Result<Engine> {
-    let quarantines = Quarantines::scan(directory).context("the journal's quarantines cannot be read")?;
-    let mut reader = open(directory)?;
-    let mut engine = Engine::new();
-    let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
-    while let Some(record) = reader.next()? {
-        let sequence = Sequence(record.header.sequence);
-        let timestamp = Timestamp(record.header.timestamp_ns);
+/// Where the records come from.
+pub(crate) enum Source {
+    /// The segments, as far as they go.
+    Segments(JournalReader),
+    /// The segments and then the running writer, as far as it is durable.
+    Live(Follower),
+}
+
+impl Source {
+    fn next(&mut self) -> Result<Option<Record<'_>>, JournalError> {
+        match self {
+            Self::Segments(reader) => reader.next(),
+            Self::Live(follower) => follower.poll(),
+        }
+    }
+
+    fn block(&self) -> Option<&BlockHeader> {
+        match self {
+            Self::Segments(reader) => reader.block(),
+            Self::Live(follower) => follower.block(),
+        }
+    }
+
+    /// The exchange whose journal it is.
+    pub(crate) fn exchange_id(&self) -> [u8; 16] {
+        match self {
+            Self::Segments(reader) => reader.exchange_id(),
+            Self::Live(follower) => follower.exchange_id(),
+        }
+    }
+
+    /// The shard whose journal it is.
+    pub(crate) fn shard(&self) -> u16 {
+        match self {
+            Self::Segments(reader) => reader.shard(),
+            Self::Live(follower) => follower.shard(),
+        }
+    }
+}
+
+/// The block of the last record. The source's own block may be an empty one behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its number.
+    pub(crate) block: u64,
+    /// Its hash.
+    pub(crate) block_hash: [u8; 32],
+    /// The newest block that it says was on stable storage before it.
+    pub(crate) durable_block: u64,
+}
+
+/// How often the live engine and this one were found equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Compared {
+    pub(crate) state_hashes: u64,
+    pub(crate) event_digests: u64,
+}
+
+/// See the module.
+pub(crate) struct Replay {
+    pub(crate) engine: Engine,
+    pub(crate) source: Source,
+    pub(crate) place: Place,
+    pub(crate) compared: Compared,
+    quarantines: Quarantines,
+    command: Command,
+    evidence: Vec<u8>,
+    events: Vec<Event>,
+}
+
+impl Replay {
+    /// Begins at the first record of the journal in `directory`.
+    pub(crate) fn from_first(directory: &Path) -> Result<Self> {
+        Self::behind(directory, Engine::new(), open(directory)?)
+    }
+
+    /// Goes on through the journal in `directory` with an engine whose last record is the one before the reader's next.
+    pub(crate) fn behind(directory: &Path, engine: Engine, reader: JournalReader) -> Result<Self> {
+        let rest = match engine.sequence() {
+            Sequence(0) => JournalReader::open(directory)?,
+            Sequence(last) => JournalReader::open_behind(directory, last)?,
+        };
+        let quarantines = Quarantines::scan_rest(rest).context("the journal's quarantines cannot be read")?;
+        Ok(Self::new(engine, Source::Segments(reader), quarantines))
+    }
+
+    /// Goes along with a running writer. What that has applied is not quarantined afterwards.
+    pub(crate) fn along(engine: Engine, follower: Follower) -> Self {
+        Self::new(engine, Source::Live(follower), Quarantines::default())
+    }
+
+    fn new(engine: Engine, source: Source, quarantines: Quarantines) -> Self {
+        Self {
+            engine,
+            source,
+            place: Place::default(),
+            compared: Compared::default(),
+            quarantines,
+            command: Command::Continue,
+            evidence: Vec::new(),
+            events: Vec::with_capacity(Engine::MAX_EVENTS),
+        }
+    }
+
+    /// Applies the next record; `None` where there is none now.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or is not what it should be, or the live engine had done otherwise.
+    pub(crate) fn step(&mut self) -> Result<Option<Step<'_>>> {
+        let Some(record) = self.source.next()? else { return Ok(None) };
+        let header = record.header;
+        let (sequence, timestamp) = (Sequence(header.sequence), Timestamp(header.timestamp_ns));
         let (command, evidence) = match codec::split_payload(record.payload) {
             Ok(parts) => parts,
             Err(error) => bail!("record {sequence} is no command that this version knows: {error:?}"),
         };
-        if record.header.kind != command.kind() || record.header.account != command.account().0 {
+        self.evidence.clear();
+        self.evidence.extend_from_slice(evidence);
+        self.command = command;
+        ensure!(
+            sequence.0 == self.engine.sequence().0 + 1,
+            "record {sequence} comes next, and the replay stands at {}: earlier records stand in the archive, `lakh \
+             journal restore` brings them back",
+            self.engine.sequence()
+        );
+        if header.kind != self.command.kind() || header.account != self.command.account().0 {
             bail!("record {sequence}: its header names another type or account than its command");
         }
-        if timestamp < engine.now() {
-            bail!("record {sequence}: its time is before the last record's");
-        }
-        let fate = quarantines.apply(&mut engine, (sequence, timestamp), &command, &mut events);
-        look(&engine, &Step { sequence, timestamp, command: &command, evidence, events: &events, fate })?;
+        ensure!(timestamp >= self.engine.now(), "record {sequence}: its time is before the last record's");
+        let place = (sequence, timestamp);
+        let fate = self.quarantines.apply(&mut self.engine, place, &self.command, &mut self.events);
+        self.compare(sequence.0)?;
+        let Self { command, evidence, events, .. } = self;
+        Ok(Some(Step { sequence, timestamp, command, evidence, events, fate }))
     }
-    Ok(engine)
+
+    /// Compares what the block says about this record.
+    fn compare(&mut self, sequence: u64) -> Result<()> {
+        let block = self.source.block().context("a record stands in a block")?;
+        self.place = Place { block: block.number, block_hash: block.hash, durable_block: block.durable_block };
+        if block.state_sequence != sequence {
+            return Ok(());
+        }
+        if block.event_digest != [0; 32] {
+            self.compared.event_digests += 1;
+            if block.event_digest != self.engine.event_digest() {
+                bail!("at record {sequence} the live engine had caused other events than this replay");
+            }
+        }
+        if block.state_hash != [0; 32] {
+            self.compared.state_hashes += 1;
+            let found = self.engine.state_hash();
+            if block.state_hash != found {
+                let (live, replayed) = (hex(&block.state_hash), hex(&found));
+                bail!("at record {sequence} the live engine was in state {live}, and this replay is in {replayed}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Applies every record of the journal in `directory` to a new engine and shows each one to `look` afterwards.
+///
+/// # Errors
+/// As [`Replay::step`]; and what `look` returns.
+pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Step<'_>) -> Result<()>) -> Result<Replay> {
+    let mut replay = Replay::from_first(directory)?;
+    while let Some(step) = replay.step()? {
+        look(&step)?;
+    }
+    Ok(replay)
 }
 
 /// The contract that a journal's genesis names; `None` where it names none.
@@ -69,6 +220,7 @@ pub(crate) fn venue(directory: &Path) -> Result<Option<Venue>> {
     }
 }
 
-fn open(directory: &Path) -> Result<JournalReader> {
+/// A reader at the journal's first record.
+pub(crate) fn open(directory: &Path) -> Result<JournalReader> {
     JournalReader::open(directory).with_context(|| format!("the journal in {} cannot be opened", directory.display()))
 }

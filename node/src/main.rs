@@ -4,7 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod archive;
+mod archiver;
 mod audit;
+mod audit_signatures;
+mod checkpoints;
 mod claims;
 mod control;
 mod ctl;
@@ -13,11 +17,15 @@ mod dev;
 mod dev_accounts;
 mod dev_chain;
 mod flow;
+#[cfg(test)]
+mod golden_tests;
 mod health;
 mod history;
 mod journal_tool;
+mod keeper;
 mod keys;
 mod load;
+mod node_commands;
 mod pipeline;
 mod progress;
 mod replay;
@@ -26,6 +34,7 @@ mod sequencer;
 mod settlement;
 #[cfg(test)]
 mod simulation;
+mod snapshots;
 
 use std::process::ExitCode;
 

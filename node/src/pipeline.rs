@@ -5,17 +5,18 @@
 //!                                          └──▶ journal ── durable sequence ──▶ publisher
 //! ```
 //!
-//! A start recovers the journal, replays it into engine and read models, and journals an epoch before any input is
-//! taken. A stop closes the entrance, drains every ring in the order of the arrows, and closes the journal last.
+//! A start recovers the journal, takes engine and read models from the newest snapshot that counts, replays what came
+//! behind it, and journals an epoch before any input is taken. A stop closes the entrance, drains every ring in the
+//! order of the arrows, closes the journal, and lets the keeper follow it to its end.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
@@ -34,14 +35,21 @@ use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
+use lakh_journal::{
+    AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome, RecoveryReport,
+};
+use serde::{Deserialize, Serialize};
 
+use crate::archiver::Archiver;
 use crate::control::ControlServer;
 use crate::health;
-use crate::history;
+use crate::history::Replay;
+use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::keys::hex;
+use crate::node_commands::{self, NodeCommands};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{self, SettlementPlan, SettlementThread};
+use crate::settlement::{SettlementPlan, SettlementThread};
+use crate::snapshots;
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
@@ -57,8 +65,10 @@ pub(crate) struct Node {
     pub(crate) health: SocketAddr,
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
-    pub(crate) recovery: String,
+    pub(crate) recovery: Recovery,
     pub(crate) settlement: Option<SettlementThread>,
+    keeper: Keeper,
+    archiver: Option<Archiver>,
     sequencer: JoinHandle<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
@@ -67,6 +77,31 @@ pub(crate) struct Node {
     stop_publisher: Arc<AtomicBool>,
     /// Ends with the publisher.
     reports: JoinHandle<()>,
+}
+
+/// What an exchange is started with beside its configuration.
+#[derive(Default)]
+pub(crate) struct StartOptions {
+    /// Without it nothing is settled.
+    pub(crate) settlement: Option<SettlementPlan>,
+    /// The operator's decision to give up damaged records from this one on.
+    pub(crate) truncate_at: Option<u64>,
+}
+
+/// How a start found its journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Recovery {
+    /// What stood at the journal's end.
+    pub(crate) outcome: String,
+    /// The record of the snapshot that was taken up; 0 for the beginning.
+    pub(crate) from_snapshot: u64,
+    /// Records that were replayed behind it.
+    pub(crate) replayed: u64,
+    /// How long opening and replaying took.
+    pub(crate) milliseconds: u64,
+    /// Why newer snapshots did not count.
+    pub(crate) passed_over: Vec<String>,
 }
 
 /// What is left when the exchange has stopped.
@@ -79,9 +114,14 @@ pub(crate) struct Closed {
 
 impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
-    /// Without a `plan` nothing is settled.
-    pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
-        let (started, Reports { follower: reports, counters }) = Boot::start(config)?;
+    pub(crate) async fn start(config: &Config, options: StartOptions) -> Result<Self> {
+        let keeper_plan = KeeperPlan::of(config)?;
+        let (started, Reports { follower: reports, counters }) = Boot::start(config, options.truncate_at)?;
+        let keeper_start = KeeperStart {
+            sequence: started.engine.sequence().0,
+            last_snapshot: started.recovery.from_snapshot,
+            payload: snapshots::payload_of(&started.engine, &started.publisher),
+        };
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
@@ -94,8 +134,10 @@ impl Node {
             (0..verifiers).map(|_| rtrb::RingBuffer::new(INPUT_CAPACITY)).unzip();
         let (control, control_input) = rtrb::RingBuffer::new(64);
         inputs.push(control_input);
-        let (from_settlement, settlement_input) = settlement::ring();
+        let (from_settlement, settlement_input) = node_commands::ring();
         inputs.push(settlement_input);
+        let (from_keeper, keeper_input) = node_commands::ring();
+        inputs.push(keeper_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
@@ -113,8 +155,11 @@ impl Node {
             let (directory, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
             SettlementThread::start(plan, directory, from_settlement, signal)
         };
-        let settlement = plan.map(begin).transpose()?;
+        let settlement = options.settlement.map(begin).transpose()?;
         let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
+        let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
+        let keeper = Keeper::start(keeper_plan, keeper_start, Arc::clone(&directory), commands)?;
+        let archiver = Archiver::start(config)?;
 
         let server = ControlServer {
             genesis,
@@ -133,7 +178,13 @@ impl Node {
             counters,
         };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let health = health::start(config.operators.listen, watch.clone(), settlement_status).await?;
+        let well = health::Parts {
+            watch: watch.clone(),
+            keeper: Arc::clone(&keeper.status),
+            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
+            settlement: settlement_status,
+        };
+        let health = health::start(config.operators.listen, well).await?;
         Ok(Self {
             gateway,
             health,
@@ -141,6 +192,8 @@ impl Node {
             watch,
             recovery,
             settlement,
+            keeper,
+            archiver,
             sequencer,
             sequencer_signal,
             stop_sequencer,
@@ -172,6 +225,9 @@ impl Node {
         }
         if self.settlement.as_ref().is_some_and(SettlementThread::has_died) {
             return died("settlement thread");
+        }
+        if self.keeper.has_died() {
+            return died("keeper");
         }
         if self.publisher.is_finished() { died("publisher") } else { None }
     }
@@ -207,6 +263,13 @@ impl Node {
             bail!("the journal has stopped: {failure}");
         }
         stopped.writer.close()?;
+        let keeper = self.keeper;
+        let archiver = self.archiver;
+        let stop = move || {
+            keeper.stop();
+            archiver.into_iter().for_each(Archiver::stop);
+        };
+        tokio::task::spawn_blocking(stop).await?;
         Ok(Closed {
             sequence: last,
             state_hash: hex(&stopped.engine.state_hash()),
@@ -245,7 +308,7 @@ fn gateway_options(config: &Config) -> GatewayOptions {
 }
 
 /// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
-fn publisher_options(history: &HistoryConfig, exchange_id: [u8; 16]) -> PublisherOptions {
+pub(crate) fn publisher_options(history: &HistoryConfig, exchange_id: [u8; 16]) -> PublisherOptions {
     let mut binary = BinaryOptions::default();
     binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
     PublisherOptions {
@@ -303,14 +366,17 @@ pub(crate) struct Boot {
     pub(crate) writer: JournalWriter,
     pub(crate) publisher: Publisher,
     pub(crate) directory: Arc<Directory>,
-    recovery: String,
+    recovery: Recovery,
+    /// What the epoch's record says of the software, and of what an operator gave up.
+    epoch_text: String,
     clock: fn() -> Timestamp,
     events: Vec<Event>,
     payload: Vec<u8>,
 }
 
 impl Boot {
-    fn start(config: &Config) -> Result<(Self, Reports)> {
+    fn start(config: &Config, truncate_at: Option<u64>) -> Result<(Self, Reports)> {
+        let started = Instant::now();
         let path = &config.journal.directory;
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
         let known_id = existing_exchange_id(path)?;
@@ -321,17 +387,20 @@ impl Boot {
             Some(id) => id,
             None => random()?,
         };
-        let opened = lakh_journal::open(journal_options(config, exchange_id)?)?;
+        let options = JournalOptions { truncate_at, ..journal_options(config, exchange_id)? };
+        let opened = lakh_journal::open(options)?;
         let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
         let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
         let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
         let counters = Arc::new(Counters::default());
         let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
+        let has_reports_through = log.wants_behind();
         let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
         let publisher = Publisher::new(publisher_options(&config.history, exchange_id), Arc::clone(&directory));
-        let publisher = publisher.with_report_log(sink);
-        let mut boot = Self::take_up(config, seed, opened, (publisher, directory), sequencer::now)?;
+        let empty = Empty { publisher: publisher.with_report_log(sink), directory, has_reports_through };
+        let mut boot = Self::take_up(config, seed, opened, empty, sequencer::now)?;
         boot.settle()?;
+        boot.recovery.milliseconds = u64::try_from(started.elapsed().as_millis())?;
         Ok((boot, Reports { follower, counters }))
     }
 
@@ -341,26 +410,24 @@ impl Boot {
         config: &Config,
         seed: GenesisSeed,
         (writer, report): (JournalWriter, RecoveryReport),
-        (mut publisher, directory): (Publisher, Arc<Directory>),
+        empty: Empty,
         clock: fn() -> Timestamp,
     ) -> Result<Self> {
-        let path = &config.journal.directory;
-        let engine = history::replay(path, |_, step| {
-            publisher.restore(step.sequence, step.timestamp, step.events);
-            Ok(())
-        })?;
+        let Brought { engine, publisher, directory, mut recovery } = Brought::up(&config.journal.directory, empty)?;
         ensure!(
             engine.sequence().0 == report.last_sequence,
             "the journal ends at {} for recovery and at {} for a reader",
             report.last_sequence,
             engine.sequence()
         );
+        recovery.outcome = format!("{:?}", report.outcome);
         let mut boot = Self {
             engine,
             writer,
             publisher,
             directory,
-            recovery: format!("{:?}", report.outcome),
+            recovery,
+            epoch_text: epoch_text(report.outcome),
             clock,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::new(),
@@ -404,8 +471,8 @@ impl Boot {
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
         self.finish_agenda()?;
-        let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
-        let epoch = Epoch { epoch: self.engine.epoch() + 1, software: Reason::new(software).unwrap_or_default() };
+        let software = Reason::new(&self.epoch_text).unwrap_or_default();
+        let epoch = Epoch { epoch: self.engine.epoch() + 1, software };
         self.record(&Command::Epoch(epoch))?;
         if let Some(Event::Rejected(rejected)) = self.events.first() {
             bail!("the engine refuses to begin epoch {}: {}", epoch.epoch, rejected.code.name());
@@ -455,6 +522,65 @@ impl Boot {
             Some(reason) => bail!("the journal has stopped: {reason}"),
             None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
         }
+    }
+}
+
+/// Read models that know nothing yet.
+pub(crate) struct Empty {
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: Arc<Directory>,
+    /// The report log has all reports of this command and of those before it; behind it the replay must begin.
+    pub(crate) has_reports_through: Sequence,
+}
+
+/// Engine and read models up to the journal's end.
+struct Brought {
+    engine: Engine,
+    publisher: Publisher,
+    directory: Arc<Directory>,
+    recovery: Recovery,
+}
+
+impl Brought {
+    /// From the newest snapshot that counts, or from the first record, comparing what the live engine left on the way.
+    fn up(path: &Path, empty: Empty) -> Result<Self> {
+        let Empty { mut publisher, directory, has_reports_through } = empty;
+        let mut load = |sections: &snapshots::Sections<'_>| {
+            let loaded = publisher.load(sections.read_models()?);
+            loaded.map_err(|error| anyhow!("its read models are not of this version: {error:?}"))
+        };
+        let mut search = snapshots::find(path, has_reports_through.0, &mut load)?;
+        if search.found.is_none() && !snapshots::begins_at_first(path)? {
+            // Earlier records stand in the archive: a report log that has lost some of them stays without.
+            search = snapshots::find(path, u64::MAX, &mut load)?;
+        }
+        search.passed_over.iter().for_each(|reason| tracing::warn!("{reason}"));
+        let (mut replay, from_snapshot) = match search.found {
+            Some(found) => (Replay::behind(path, found.engine, found.reader)?, found.sequence),
+            None => (Replay::from_first(path)?, 0),
+        };
+        while let Some(step) = replay.step()? {
+            publisher.restore(step.sequence, step.timestamp, step.events);
+        }
+        let recovery = Recovery {
+            outcome: String::new(),
+            from_snapshot,
+            replayed: replay.engine.sequence().0 - from_snapshot,
+            milliseconds: 0,
+            passed_over: search.passed_over,
+        };
+        Ok(Self { engine: replay.engine, publisher, directory, recovery })
+    }
+}
+
+/// What the epoch's record says: which software, and from where on an operator gave records up.
+fn epoch_text(outcome: RecoveryOutcome) -> String {
+    let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
+    match outcome {
+        RecoveryOutcome::OperatorTruncation { first_sequence, .. } => {
+            format!("{software}; the operator gave up what had stood from record {first_sequence} on")
+        }
+        _ => software.to_owned(),
     }
 }
 
@@ -525,7 +651,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::dev();
         config.journal.directory = directory.path().to_owned();
-        let (mut first, _) = Boot::start(&config).unwrap();
+        let (mut first, _) = Boot::start(&config, None).unwrap();
         let orders = u64::from(MAX_TOUCHED_ORDERS) + 10;
         for nonce in 1..=orders {
             let order = PlaceOrder::limit(MarketId(0), Side::Bid, Ticks(100_000), Lots(100));
@@ -538,7 +664,7 @@ mod tests {
         first.settle().unwrap();
         drop(first);
 
-        let (second, _) = Boot::start(&config).unwrap();
+        let (second, _) = Boot::start(&config, None).unwrap();
         assert_eq!((second.engine.epoch(), second.engine.agenda_pending()), (2, false));
         assert_eq!(second.engine.book(MarketId(0)).unwrap().order_count(), 0);
     }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use lakh_engine::Engine;
 use lakh_engine::event::Event;
 use lakh_loadtest::flow::fills::FillWriter;
 use serde::Serialize;
@@ -65,7 +64,7 @@ pub(crate) fn replay(directory: &Path, fills: Option<&Path>, quiet: bool) -> Res
     };
     let mut fills = fills.map(create).transpose()?;
     let mut trades = 0;
-    let engine: Engine = history::replay(directory, |_, step| {
+    let engine = history::replay(directory, |step| {
         for event in step.events {
             trades += u64::from(matches!(event, Event::Trade(_)));
             if let Some(fills) = &mut fills {
@@ -74,7 +73,8 @@ pub(crate) fn replay(directory: &Path, fills: Option<&Path>, quiet: bool) -> Res
         }
         progress.inc(1);
         Ok(())
-    })?;
+    })?
+    .engine;
     if let Some(fills) = fills {
         fills.finish()?.flush()?;
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::keys::hex;
-use crate::pipeline::{Closed, Node};
+use crate::pipeline::{Closed, Node, Recovery, StartOptions};
 use crate::settlement::SettlementPlan;
 
 /// Runs an exchange.
@@ -20,6 +20,10 @@ pub(crate) struct RunArguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Give up records that may have been acknowledged, from this one on: only where a start has refused the journal and
+    /// named exactly this record. The journal keeps that it was done.
+    #[arg(long, value_name = "SEQUENCE")]
+    truncate_at: Option<u64>,
     /// Print one JSON object when ready and one when stopped.
     #[arg(long)]
     json: bool,
@@ -36,7 +40,7 @@ pub(crate) struct Ready {
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
-    pub(crate) recovery: String,
+    pub(crate) recovery: Recovery,
     pub(crate) sequence: u64,
 }
 
@@ -61,7 +65,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
             .settlement
             .as_ref()
             .map(|settlement| SettlementPlan::over_rpc(settlement, &config.journal.directory));
-        let node = Node::start(&config, plan.transpose()?).await?;
+        let options = StartOptions { settlement: plan.transpose()?, truncate_at: arguments.truncate_at };
+        let node = Node::start(&config, options).await?;
         let ready = ready(&node, &config);
         print_ready(&ready, arguments.json)?;
         wait_for_end(&node, asked, None).await?;
@@ -104,7 +109,10 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
     println!("binary      {}", ready.binary);
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
-    println!("journal     {} ({}, {} records)", ready.journal.display(), ready.recovery, ready.sequence);
+    let Recovery { outcome, from_snapshot, replayed, milliseconds, passed_over } = &ready.recovery;
+    println!("journal     {} ({outcome}, {} records)", ready.journal.display(), ready.sequence);
+    println!("start       {replayed} records behind snapshot {from_snapshot} replayed, {milliseconds} ms");
+    passed_over.iter().for_each(|reason| println!("passed over {reason}"));
     Ok(())
 }
 

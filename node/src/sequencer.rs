@@ -26,8 +26,6 @@ const ROUND: usize = 256;
 const OUTPUT_ROOM: usize = Engine::MAX_EVENTS + 1;
 /// Places in the output ring.
 pub(crate) const OUTPUT_CAPACITY: usize = 1 << 15;
-/// Records between two notes of the event digest in the journal's blocks.
-const DIGEST_INTERVAL: u64 = 65_536;
 /// The longest sleep without a deadline.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -41,7 +39,6 @@ pub(crate) struct Sequencer {
     pub(crate) publisher_signal: Arc<Signal>,
     pub(crate) events: Vec<Event>,
     pub(crate) payload: Vec<u8>,
-    pub(crate) digest_noted_at: u64,
     /// Tells the time.
     pub(crate) clock: fn() -> Timestamp,
 }
@@ -79,7 +76,6 @@ impl Sequencer {
             publisher_signal: Arc::new(Signal::new()),
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::with_capacity(16 * 1_024),
-            digest_noted_at: 0,
             clock,
         }
     }
@@ -118,7 +114,8 @@ impl Sequencer {
             }
         }
         if self.engine.sequence() != first {
-            self.note_digest();
+            // The block that holds this round's last record says what the engine had caused by then.
+            self.writer.note_state(self.engine.sequence().0, [0; 32], self.engine.event_digest());
             self.writer.publish();
             round = Round::Worked;
         }
@@ -183,15 +180,6 @@ impl Sequencer {
 
     fn emit(&mut self, output: Output) {
         assert!(self.output.push(output).is_ok(), "room for a whole command was checked before it was taken");
-    }
-
-    /// Has the running digest of the events stand in the journal now and then, so that a replay finds where it differs.
-    fn note_digest(&mut self) {
-        let sequence = self.engine.sequence().0;
-        if sequence >= self.digest_noted_at + DIGEST_INTERVAL {
-            self.digest_noted_at = sequence;
-            self.writer.note_state(sequence, [0; 32], self.engine.event_digest());
-        }
     }
 
     /// Parks until somebody puts something into a ring, a deadline comes or a second has passed.

@@ -4,10 +4,8 @@
 //! its commands take a ring of their own into the sequencer. A chain that does not answer holds up this thread alone. A
 //! chain that contradicts the journal ends settlement and closes every market but for cancels, with the reason journaled.
 //!
-//! Bounds: the ring holds [`RING_CAPACITY`] commands; what finds no room waits here, and nothing new is asked for before
-//! it has gone.
+//! Bounds: nothing new is asked for before everything decided has found room in the ring.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use lakh_config::SettlementConfig;
-use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, Command, MarketState};
-use lakh_engine::ids::Reason;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Signal};
 use lakh_settlement::chain::Chain;
@@ -31,10 +26,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{read_private, unhex};
+use crate::node_commands::NodeCommands;
 use crate::sequencer::now;
 
-/// Places in the ring into the sequencer.
-const RING_CAPACITY: usize = 256;
 /// Between two looks at the journal once its end is reached.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a question to the chain may take.
@@ -117,17 +111,9 @@ pub(crate) struct SettlementThread {
 struct Worker {
     service: SettlementService,
     directory: Arc<Directory>,
-    input: rtrb::Producer<Input>,
-    signal: Arc<Signal>,
+    commands: NodeCommands,
     stop: Arc<AtomicBool>,
     status: Arc<Mutex<SettlementStatus>>,
-    /// Commands that the ring had no room for.
-    waiting: VecDeque<Command>,
-}
-
-/// The ring from settlement into the sequencer.
-pub(crate) fn ring() -> (rtrb::Producer<Input>, rtrb::Consumer<Input>) {
-    rtrb::RingBuffer::new(RING_CAPACITY)
 }
 
 impl SettlementThread {
@@ -146,11 +132,9 @@ impl SettlementThread {
         let mut worker = Worker {
             service,
             directory,
-            input,
-            signal,
+            commands: NodeCommands::new(input, signal),
             stop: Arc::clone(&stop),
             status: Arc::clone(&status),
-            waiting: VecDeque::new(),
         };
         let run = move || worker.run();
         let thread = std::thread::Builder::new().name("settlement".to_owned()).spawn(run)?;
@@ -181,13 +165,13 @@ impl Worker {
             tracing::warn!("settlement runs at the priority of the rest: {error}");
         }
         while !self.stop.load(Ordering::SeqCst) {
-            if self.waiting.is_empty() {
+            if self.commands.is_empty() {
                 let actions = self.service.poll(now());
                 actions.into_iter().for_each(|action| self.take(action));
                 self.report();
             }
-            self.hand_over();
-            if self.service.is_caught_up() || self.service.is_stopped() || !self.waiting.is_empty() {
+            self.commands.hand_over();
+            if self.service.is_caught_up() || self.service.is_stopped() || !self.commands.is_empty() {
                 std::thread::park_timeout(PAUSE);
             }
         }
@@ -195,39 +179,12 @@ impl Worker {
 
     fn take(&mut self, action: ServiceAction) {
         match action {
-            ServiceAction::Submit(command) => self.waiting.push_back(command),
+            ServiceAction::Submit(command) => self.commands.push(command),
             ServiceAction::Warn(news) => tracing::warn!("settlement: {news}"),
             ServiceAction::CancelOnly(why) => {
                 tracing::error!("settlement: {why}; every market is closed but for cancels");
-                self.close_markets(&why);
+                self.commands.close_markets(&self.directory, &why);
             }
-        }
-    }
-
-    fn close_markets(&mut self, why: &str) {
-        let printable: String = why.chars().filter(|character| matches!(character, ' '..='~')).take(96).collect();
-        let reason = Reason::new(&printable).expect("at most 96 printable ASCII characters");
-        for entry in self.directory.markets() {
-            if matches!(entry.state, MarketState::CancelOnly | MarketState::Halt) {
-                continue;
-            }
-            let action = AdminAction::SetMarketState { market: entry.spec.market, state: MarketState::CancelOnly };
-            let command = AdminCommand { authority: AdminAuthority::Node, action, reason };
-            self.waiting.push_back(Command::Admin(command));
-        }
-    }
-
-    /// Puts what waits into the ring, as far as there is room.
-    fn hand_over(&mut self) {
-        let before = self.waiting.len();
-        while self.input.slots() > 0
-            && let Some(command) = self.waiting.pop_front()
-        {
-            let input = Input::Command { command, evidence: Bytes::new(), handle: None };
-            assert!(self.input.push(input).is_ok(), "this thread alone fills the ring, and it had room");
-        }
-        if self.waiting.len() < before {
-            self.signal.notify();
         }
     }
 

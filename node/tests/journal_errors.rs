@@ -124,3 +124,28 @@ fn a_read_only_directory() {
     assert!(said.contains("ended: 1\n"), "{said}{error}");
     assert!(error.contains("Read-only file system") && error.contains("must be writable"), "{error}");
 }
+
+#[test]
+fn a_disk_that_is_nearly_full_closes_the_markets_but_for_cancels() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut options = configured(scratch.path());
+    options.journal_keys = "free_disk_percent_min = 50\n".to_owned();
+    std::fs::write(scratch.path().join("lakh.toml"), options.configuration()).unwrap();
+    // A segment and the spare one take 32 of 60 MiB.
+    let script = r#"
+        mount -t tmpfs -o size=60m none "$DIRECTORY/journal" || exit 90
+        "$LAKH" run --json --config "$DIRECTORY/lakh.toml" > "$DIRECTORY/out" &
+        venue=$!
+        until grep -q websocket "$DIRECTORY/out"; do kill -0 $venue || exit 92; done
+        until "$LAKH" ctl --socket "$DIRECTORY/ctl.sock" status | grep -q CancelOnly; do kill -0 $venue || exit 93; done
+        kill -TERM $venue
+        wait $venue
+        echo "ended: $?"
+        "$LAKH" journal dump "$DIRECTORY/journal" | grep "of the journal's disk is free"
+    "#;
+    let Some(output) = with_mounts(scratch.path(), script) else { return };
+    let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("ended: 0\n"), "{said}{error}");
+    assert!(said.contains("less than 50 %") && said.contains("authority: Node"), "journaled with its reason: {said}");
+    assert_eq!(said.matches("less than 50 %").count(), 1, "once: {said}");
+}

@@ -66,6 +66,33 @@ fn records_come_out(data: &str, last: u64, outside: &Path) {
     assert_eq!(text.lines().count() as u64, last);
     assert_eq!(text.lines().nth(3).map(|line| serde_json::from_str::<Json>(line).unwrap()).as_ref(), lines.get(1));
     assert!(!lakh(&["journal", "export", "--out", file.to_str().unwrap(), data]).status.success(), "never overwritten");
+    let columns = outside.join("records.parquet");
+    let exported = ["journal", "export", "--json", "--format", "parquet", "--out", columns.to_str().unwrap(), data];
+    assert_eq!(json(&exported)["records"], last);
+    rows_are_the_lines(&columns, &text);
+}
+
+/// Reads Parquet back with the library's reader and compares each row with its JSON line.
+fn rows_are_the_lines(columns: &Path, lines: &str) {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use parquet::record::RowAccessor as _;
+
+    let reader = SerializedFileReader::new(std::fs::File::open(columns).unwrap()).unwrap();
+    let mut rows = reader.get_row_iter(None).unwrap();
+    let mut block = 0;
+    for line in lines.lines() {
+        let line: Json = serde_json::from_str(line).unwrap();
+        let row = rows.next().expect("a row for each line").unwrap();
+        assert_eq!(row.get_ulong(0).unwrap(), line["sequence"].as_u64().unwrap());
+        assert_eq!(u64::from(row.get_ushort(2).unwrap()), line["kind"].as_u64().unwrap());
+        assert_eq!(u64::from(row.get_uint(5).unwrap()), line["account"].as_u64().unwrap());
+        assert!(row.get_ulong(6).unwrap() >= block);
+        block = row.get_ulong(6).unwrap();
+        assert_eq!(row.get_string(7).unwrap(), line["command"].as_str().unwrap());
+        let payload: String = row.get_bytes(8).unwrap().data().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(payload, line["payload"].as_str().unwrap());
+    }
+    assert!(rows.next().is_none() && block > 1);
 }
 
 fn a_proof_needs_no_journal(data: &str, anchor: &str, outside: &Path) {

@@ -27,6 +27,8 @@
 //! | 5 + b | 32 | bytes | the public key |
 //! | 37 + b | 64 | bytes | the signature, R ‖ s |
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use lakh_engine::command::{Command, EvidenceGrade, ReplayGuard};
 use lakh_engine::units::Timestamp;
@@ -162,6 +164,43 @@ pub enum EvidenceError {
     /// The logon names another venue.
     #[error("the logon is none of this venue's")]
     OtherVenue,
+}
+
+/// The bytes that a signature covers, and the signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBytes<'a> {
+    /// The exact bytes.
+    pub bytes: Cow<'a, [u8]>,
+    /// By whom.
+    pub public_key: &'a [u8; 32],
+    /// R ‖ s.
+    pub signature: &'a [u8; 64],
+}
+
+impl<'a> Evidence<'a> {
+    /// The signatures behind a record, none to two. A message's covers a digest that is bound to the directory's contract.
+    pub fn signatures(&self, directory: &Directory) -> [Option<SignedBytes<'a>>; 2] {
+        let of_text = |signed: &SignedText<'a>| {
+            let SignedText { text, public_key, signature, .. } = *signed;
+            Some(SignedBytes { bytes: Cow::Borrowed(text), public_key, signature })
+        };
+        match self {
+            Self::None | Self::SessionDelegated { .. } => [None, None],
+            Self::WebSocketSigned(signed) | Self::Admin(signed) | Self::HttpSigned { signed, .. } => {
+                [of_text(signed), None]
+            }
+            Self::TwoAdmins { signed, second_key: public_key, second_signature: signature } => {
+                [of_text(signed), of_text(&SignedText { public_key, signature, ..*signed })]
+            }
+            Self::Native { template, signed: SignedBody { body, public_key, signature } } => {
+                let digest = directory.signing_domain().digest(*template, body, &[]);
+                [Some(SignedBytes { bytes: Cow::Owned(digest.to_vec()), public_key, signature }), None]
+            }
+            Self::BinaryLogon(SignedBody { body, public_key, signature }) => {
+                [Some(SignedBytes { bytes: Cow::Borrowed(body), public_key, signature }), None]
+            }
+        }
+    }
 }
 
 impl Evidence<'_> {
@@ -315,6 +354,19 @@ fn split(rest: &[u8], tail_length: usize) -> Option<Fragments<'_>> {
 /// # Errors
 /// See [`EvidenceError`].
 pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
+    let refused =
+        |signed: &SignedBytes<'_>| verify_bytes(signed.public_key, &signed.bytes, signed.signature) == Verdict::Refused;
+    if evidence.signatures(directory).iter().flatten().any(refused) {
+        return Err(EvidenceError::SignatureRefused);
+    }
+    unverified_command(evidence, directory)
+}
+
+/// As [`command_from_evidence`] for who verifies the signature otherwise, such as many of them together.
+///
+/// # Errors
+/// See [`EvidenceError`].
+pub fn unverified_command(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
     let (method, text, public_key, grade) = match evidence {
         Evidence::Native { template, signed } => return native_command(*template, signed, directory),
         Evidence::BinaryLogon(signed) => return logon_command(signed, directory),
@@ -322,9 +374,6 @@ pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> 
             return Err(EvidenceError::NotATradersCommand);
         }
         Evidence::WebSocketSigned(signed) | Evidence::HttpSigned { signed, .. } => {
-            if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
-                return Err(EvidenceError::SignatureRefused);
-            }
             let grade = match evidence {
                 Evidence::HttpSigned { .. } => EvidenceGrade::HeaderKeyed,
                 _ => EvidenceGrade::Signed,
@@ -365,11 +414,7 @@ pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> 
 
 /// The command of a message of the binary face.
 fn native_command(template: u16, signed: &SignedBody<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
-    let SignedBody { body, public_key, signature } = signed;
-    let digest = directory.signing_domain().digest(template, body, &[]);
-    if verify_bytes(*public_key, &digest, *signature) == Verdict::Refused {
-        return Err(EvidenceError::SignatureRefused);
-    }
+    let SignedBody { body, public_key, .. } = signed;
     let key = directory.key(public_key).ok_or(EvidenceError::KeyUnknown)?;
     let request = OrderRequest::from_signed_body(template, body).map_err(EvidenceError::NotAMessage)?;
     if request.account != key.account {
@@ -380,10 +425,7 @@ fn native_command(template: u16, signed: &SignedBody<'_>, directory: &Directory)
 
 /// The command of a logon of the binary face.
 fn logon_command(signed: &SignedBody<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
-    let SignedBody { body: text, public_key, signature } = signed;
-    if verify_bytes(*public_key, text, *signature) == Verdict::Refused {
-        return Err(EvidenceError::SignatureRefused);
-    }
+    let SignedBody { body: text, public_key, .. } = signed;
     let key = directory.key(public_key).ok_or(EvidenceError::KeyUnknown)?;
     let logon = LogonText::decode(text).ok_or(EvidenceError::BadText)?;
     if logon.target != tag_text(directory.venue_tag()) {

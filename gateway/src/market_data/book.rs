@@ -9,6 +9,11 @@ use lakh_engine::command::Side;
 use lakh_engine::event::Event;
 use lakh_engine::ids::MarketId;
 use lakh_engine::units::{Lots, Ticks};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
+
+use crate::saved::{put_each, take_each};
+
+wire_struct!(Level { quantity, order_count });
 
 /// What rests at one price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,6 +165,22 @@ impl Book {
             levels.remove(&key.price);
         }
         Some(key)
+    }
+
+    /// Appends all of it, for a snapshot.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let Self { bids, asks, feed_sequence } = self;
+        feed_sequence.encode(out);
+        for levels in [bids, asks] {
+            put_each(levels.iter(), out, |(price, level), out| (*price, *level).encode(out));
+        }
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let feed_sequence = u64::decode(input)?;
+        let mut levels = || Ok(take_each(input, <(Ticks, Level)>::decode)?.into_iter().collect());
+        Ok(Self { bids: levels()?, asks: levels()?, feed_sequence })
     }
 
     const fn side(&self, side: Side) -> &BTreeMap<Ticks, Level> {

@@ -9,8 +9,13 @@ use std::collections::VecDeque;
 use lakh_engine::command::Side;
 use lakh_engine::ids::TradeId;
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 
-use super::tape::PublicTrade;
+use super::tape::{PublicTrade, newest};
+use crate::saved::{put_each, take_each};
+
+wire_struct!(Turnover { base_lots, quote_atoms });
+wire_struct!(Candle { opened_at, open, high, low, close, total, taker_bought, first, last });
 
 const MINUTE_NS: u64 = 60_000_000_000;
 /// Minutes of a day, and one for the minute that is not over.
@@ -222,6 +227,22 @@ impl Candles {
                 complete(series.interval, candle);
             }
         }
+    }
+
+    /// Appends all of it, for a snapshot.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        for CandleSeries { interval: _, candles, candles_max: _ } in &self.series {
+            put_each(candles.iter(), out, Wire::encode);
+        }
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(candles_max: usize, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut candles = Self::new(candles_max);
+        for series in &mut candles.series {
+            series.candles = newest(take_each(input, Wire::decode)?, series.candles_max);
+        }
+        Ok(candles)
     }
 
     /// The candles of one interval.

@@ -15,12 +15,14 @@ pub mod tape;
 use lakh_engine::event::Event;
 use lakh_engine::ids::MarketId;
 use lakh_engine::units::Timestamp;
+use lakh_engine::wire::DecodeError;
 
 use crate::market_data::book::{Book, BookChange};
 use crate::market_data::candle_feed::{CandleFeed, CandleMessage};
 use crate::market_data::candles::{Candles, DayStatistics};
 use crate::market_data::depth_diff::DepthDiff;
 use crate::market_data::tape::{PublicTrade, Tape};
+use crate::saved::{put_each, take_each};
 
 /// Bounds of what is remembered of each market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +199,27 @@ impl MarketData {
     pub fn list(&mut self, market: MarketId) {
         assert_eq!(self.feeds.len(), usize::from(market.0), "the engine numbers markets without gaps");
         self.feeds.push(MarketFeed::new(self.options));
+    }
+
+    /// Appends all markets, for a snapshot. What listeners were told is not of the past: they come anew.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let Self { options: _, feeds } = self;
+        put_each(feeds.iter(), out, |feed, out| {
+            let MarketFeed { book, tape, candles, depth: _, partial_depth: _, candle_feed: _ } = feed;
+            book.save(out);
+            tape.save(out);
+            candles.save(out);
+        });
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(options: MarketDataOptions, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let feeds = take_each(input, |input| {
+            let (book, tape) = (Book::load(input)?, Tape::load(options.trades_max, input)?);
+            let candles = Candles::load(options.candles_max, input)?;
+            Ok(MarketFeed { book, tape, candles, ..MarketFeed::new(options) })
+        })?;
+        Ok(Self { options, feeds })
     }
 
     /// Takes in what an event does to a market's book.

@@ -10,9 +10,11 @@ use lakh_engine::command::{MarketState, Side};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{MarketId, OrderId, TradeId};
 use lakh_engine::units::{Lots, Ticks};
+use lakh_engine::wire::{DecodeError, Wire};
 
 use crate::market_data::book::{Level, LevelKey};
 use crate::reports::Stamp;
+use crate::saved::{put_each, sorted, take_each};
 
 /// The keyed permutation that names orders in public: six rounds of a balanced Feistel network over 64 bits. What goes
 /// into it is public already, so nothing depends on its strength.
@@ -130,6 +132,32 @@ impl PublicOrders {
             latest: stamp,
             state: MarketState::PreOpen,
         }
+    }
+
+    /// Appends the book as it is, for a snapshot; the latest changes are not in it.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let Self { market: _, names: _, orders, changes: _, changes_max: _, feed_sequence, latest, state } = self;
+        feed_sequence.encode(out);
+        (latest.sequence, latest.timestamp).encode(out);
+        state.encode(out);
+        put_each(sorted(orders).into_iter(), out, |(order, public), out| {
+            let PublicOrder { name: _, side, price, quantity, added_at } = *public;
+            (order, (side, (price, (quantity, added_at)))).encode(out);
+        });
+    }
+
+    /// Reads what [`Self::save`] wrote into a book that is empty yet.
+    pub(crate) fn load(self, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let feed_sequence = u64::decode(input)?;
+        let (sequence, timestamp) = Wire::decode(input)?;
+        let state = MarketState::decode(input)?;
+        let mut orders = HashMap::new();
+        for (order, public) in take_each(input, <(OrderId, (Side, (Ticks, (Lots, u64))))>::decode)? {
+            let (side, (price, (quantity, added_at))) = public;
+            let name = self.names.name(self.market, added_at);
+            orders.insert(order, PublicOrder { name, side, price, quantity, added_at });
+        }
+        Ok(Self { orders, feed_sequence, latest: Stamp { sequence, timestamp }, state, ..self })
     }
 
     /// The last change that is in the book.

@@ -9,6 +9,12 @@ use lakh_engine::command::Side;
 use lakh_engine::event::Trade;
 use lakh_engine::ids::{OrderId, TradeId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::wire::{DecodeError, Wire, wire_struct};
+
+use crate::saved::{put_each, take_each};
+
+wire_struct!(PublicTrade { trade, price, quantity, quote, timestamp, taker_side });
+wire_struct!(AggregateTrade { number, price, quantity, first, last, timestamp, taker_side });
 
 /// A trade as everybody may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +129,22 @@ impl Tape {
         aggregate
     }
 
+    /// Appends all of it, for a snapshot.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let Self { trades, aggregates, entries_max: _, aggregate_count } = self;
+        aggregate_count.encode(out);
+        put_each(trades.iter(), out, Wire::encode);
+        put_each(aggregates.iter(), out, Wire::encode);
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(entries_max: usize, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut tape = Self { aggregate_count: Wire::decode(input)?, ..Self::new(entries_max) };
+        tape.trades = newest(take_each(input, Wire::decode)?, tape.entries_max);
+        tape.aggregates = newest(take_each(input, Wire::decode)?, tape.entries_max);
+        Ok(tape)
+    }
+
     /// The latest trades, oldest first.
     pub const fn trades(&self) -> &VecDeque<PublicTrade> {
         &self.trades
@@ -132,4 +154,10 @@ impl Tape {
     pub const fn aggregates(&self) -> &VecDeque<AggregateTrade> {
         &self.aggregates
     }
+}
+
+/// The last `count` of `entries`.
+pub(super) fn newest<T>(mut entries: Vec<T>, count: usize) -> VecDeque<T> {
+    entries.drain(..entries.len().saturating_sub(count));
+    entries.into()
 }

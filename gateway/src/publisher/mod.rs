@@ -20,6 +20,7 @@ mod periodic;
 mod private;
 mod replaces;
 mod run;
+mod saved;
 mod subscriptions;
 #[cfg(test)]
 mod tests;

@@ -22,9 +22,9 @@ use crate::wire_encode::reports::{self, Units};
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct PrivateReports {
-    /// Each account's last count: a read model like the others. Whoever saves those for a start from a snapshot saves this
-    /// one, too; without it nobody could resume behind a report that is older than the snapshot.
-    counts: HashMap<AccountId, u64>,
+    /// Each account's last count: a read model like the others, and saved with them; without it nobody could resume behind
+    /// a report that is older than the snapshot.
+    pub(super) counts: HashMap<AccountId, u64>,
     /// Where reports are kept, if they are.
     pub(super) sink: Option<ReportSink>,
     /// What the command changed of balances; kept for its room.

@@ -127,3 +127,65 @@ fn a_follower_without_a_writer_is_a_reader() {
     follow(&mut follower, 1, 500);
     assert!(follower.poll().unwrap().is_none());
 }
+
+/// What the child of the next test is told, and where.
+const FOLLOWED: &str = "LAKH_TEST_FOLLOWED";
+/// Records of the test across processes: several rings and segments of them.
+const ACROSS: u64 = 4_000;
+
+/// Not a test of its own: the other process of `a_follower_in_another_process`.
+#[test]
+fn child_that_follows() {
+    let Some(directory) = std::env::var_os(FOLLOWED) else { return };
+    let mut follower = Follower::open(Path::new(&directory)).unwrap();
+    assert!(follower.is_attached());
+    follow(&mut follower, 1, 5);
+    // The kernel refuses a store into these pages, and, since the file was opened for reading, any way to allow one.
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let rings: Vec<&str> = maps.lines().filter(|line| line.contains("lakh-ring-")).collect();
+    assert!(!rings.is_empty() && rings.iter().all(|line| line.contains(" r--s ")), "{rings:#?}");
+    eprintln!("following");
+    let mut go = String::new();
+    std::io::stdin().read_line(&mut go).unwrap();
+    // Lapped by now: the segments first, and then the ring again, up to the end.
+    follow(&mut follower, 6, ACROSS - 10);
+    eprintln!("caught up, attached: {}", follower.is_attached());
+    follow(&mut follower, ACROSS - 9, ACROSS);
+    eprintln!("all of it");
+}
+
+#[test]
+fn a_follower_in_another_process() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::{Command, Stdio};
+
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open(live(directory.path())).unwrap();
+    append_range(&mut writer, 1, 10, 1);
+    assert!(writer.watch().wait_for(10, LONG));
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "followers::child_that_follows", "--nocapture"])
+        .env(FOLLOWED, directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = |wanted: &str| {
+        let line = lines.next().unwrap_or_default();
+        if line != wanted {
+            panic!("{line}\n{}", lines.by_ref().collect::<Vec<_>>().join("\n"));
+        }
+    };
+    said("following");
+    // Far more than the ring of 64 KiB, while nobody reads: the writer does not notice.
+    append_range(&mut writer, 11, ACROSS - 10, 5);
+    assert!(writer.watch().wait_for(ACROSS - 10, LONG));
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    said("caught up, attached: true");
+    append_range(&mut writer, ACROSS - 9, ACROSS, 1);
+    said("all of it");
+    assert!(child.wait().unwrap().success());
+    writer.close().unwrap();
+}

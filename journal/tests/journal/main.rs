@@ -11,5 +11,6 @@ mod held_to;
 mod kill;
 mod properties;
 mod recovery_rows;
+mod retention;
 mod round_trip;
 mod stepped;

@@ -1,11 +1,14 @@
 //! `lakh journal`: looking at a journal without running an exchange on it.
 //!
-//! Nothing here takes the writer's lock or changes a journal; snapshots and checkpoints are files beside it. So each command may run
-//! beside a live writer. Results go to standard output, as text or with `--json` as JSON, one value a line; progress
+//! Nothing here changes a journal or takes the writer's lock but for `archive`, which may let segments go, and `restore`,
+//! which adds earlier ones; snapshots and checkpoints are files beside it. So each other command may run beside a live
+//! writer. Results go to standard output, as text or with `--json` as JSON, one value a line; progress
 //! goes to a terminal only. What is wrong with a journal ends the program with an error, whatever was printed.
 
+mod archiving;
 mod checkpoints;
 mod compare;
+mod parquet_file;
 mod prove;
 mod records;
 mod snapshots;
@@ -25,7 +28,7 @@ pub(crate) enum JournalCommand {
     Dump(records::DumpArguments),
     /// Checks every byte of a journal: checksums, hash chain, footers, heads.
     Verify(summary::VerifyArguments),
-    /// Writes records to a file as JSON lines.
+    /// Writes records to a file as JSON lines or Parquet.
     Export(records::ExportArguments),
     /// Writes or checks a proof that a record stands in a journal.
     Prove(prove::ProveArguments),
@@ -35,6 +38,10 @@ pub(crate) enum JournalCommand {
     Snapshot(snapshots::SnapshotArguments),
     /// Signs block hash and state hash of records with the node's key.
     Checkpoint(checkpoints::CheckpointArguments),
+    /// Brings sealed segments into an archive, reads them back, and lets go what no start needs.
+    Archive(archiving::ArchiveArguments),
+    /// Brings archived segments back.
+    Restore(archiving::RestoreArguments),
 }
 
 /// One journal and the form of the answer.
@@ -58,5 +65,7 @@ pub(crate) fn run(command: &JournalCommand) -> Result<()> {
         JournalCommand::Diff(arguments) => compare::run(arguments),
         JournalCommand::Snapshot(arguments) => snapshots::run(arguments),
         JournalCommand::Checkpoint(arguments) => checkpoints::run(arguments),
+        JournalCommand::Archive(arguments) => archiving::archive(arguments),
+        JournalCommand::Restore(arguments) => archiving::restore(arguments),
     }
 }

@@ -1,7 +1,8 @@
-//! `lakh journal dump` and `export`: records as text or JSON lines.
+//! `lakh journal dump` and `export`: records as text, JSON lines or Parquet.
 //!
 //! A JSON line has everything that the record has: header fields, the command as Rust writes it
 //! for debugging (null where this version does not know it) and the payload as hexadecimal, which is the truth.
+//! A row of Parquet has the same, with the payload as bytes, and the number of the record's block.
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -14,6 +15,7 @@ use lakh_journal::{JournalReader, Record};
 use serde_json::json;
 
 use super::JournalArguments;
+use super::parquet_file::ParquetFile;
 use crate::keys::hex;
 use crate::progress;
 
@@ -47,23 +49,51 @@ pub(crate) struct ExportArguments {
     /// The file, which must not exist.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// The form of the file.
+    #[arg(long, value_enum, default_value_t = Format::JsonLines)]
+    format: Format,
 }
 
-/// The form of a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Text,
-    JsonLine,
+/// The form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A JSON object a line.
+    JsonLines,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Where records go, and in which form.
+enum Sink<W: Write + Send> {
+    Text(W),
+    JsonLines(W),
+    Parquet(ParquetFile<W>),
+}
+
+impl<W: Write + Send> Sink<W> {
+    fn add(&mut self, record: &Record<'_>, block: u64) -> Result<()> {
+        match self {
+            Self::Text(out) => writeln!(out, "{}", text(record))?,
+            Self::JsonLines(out) => writeln!(out, "{}", json_line(record))?,
+            Self::Parquet(file) => file.add(record, block, command_text(record))?,
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Self::Text(mut out) | Self::JsonLines(mut out) => Ok(out.flush()?),
+            Self::Parquet(file) => file.finish(),
+        }
+    }
 }
 
 /// `lakh journal dump`.
 pub(crate) fn dump(arguments: &DumpArguments) -> Result<()> {
-    let form = if arguments.journal.json { Form::JsonLine } else { Form::Text };
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let out = BufWriter::new(std::io::stdout());
+    let sink = if arguments.journal.json { Sink::JsonLines(out) } else { Sink::Text(out) };
     let hidden = ProgressBar::hidden();
-    let written = write_all(&arguments.journal.directory, arguments.range, (form, &hidden), &mut out);
-    let flushed = written.and_then(|_| out.flush().map_err(Into::into));
-    match flushed {
+    match write_all(&arguments.journal.directory, arguments.range, sink, &hidden).map(|_| ()) {
         // Whoever reads along has seen enough: `lakh journal dump | head`.
         Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) => {
             Ok(())
@@ -96,29 +126,35 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<()> {
 
 fn write_file(arguments: &ExportArguments, path: &Path) -> Result<u64> {
     let bar = progress::counter("exporting", arguments.journal.json);
-    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
-    let count = write_all(&arguments.journal.directory, arguments.range, (Form::JsonLine, &bar), &mut out)?;
-    out.flush()?;
+    let out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+    let sink = match arguments.format {
+        Format::JsonLines => Sink::JsonLines(out),
+        Format::Parquet => Sink::Parquet(ParquetFile::new(out)?),
+    };
+    let count = write_all(&arguments.journal.directory, arguments.range, sink, &bar)?;
     File::open(path)?.sync_all()?;
     bar.finish_and_clear();
     Ok(count)
 }
 
-fn write_all(directory: &Path, range: Range, (form, bar): (Form, &ProgressBar), out: &mut impl Write) -> Result<u64> {
+/// Writes the records of a range, and that was all.
+fn write_all<W: Write + Send>(directory: &Path, range: Range, mut sink: Sink<W>, bar: &ProgressBar) -> Result<u64> {
     let mut reader = JournalReader::open_behind(directory, range.from.saturating_sub(1))?;
-    let mut count = 0;
+    let (mut count, mut payload) = (0, Vec::new());
     while let Some(record) = reader.next()? {
-        if range.to.is_some_and(|to| record.header.sequence > to) {
+        let header = record.header;
+        if range.to.is_some_and(|to| header.sequence > to) {
             break;
         }
-        let line = match form {
-            Form::Text => text(&record),
-            Form::JsonLine => json_line(&record),
-        };
-        writeln!(out, "{line}")?;
+        // The reader lends its record, and only then tells in which block it stands.
+        payload.clear();
+        payload.extend_from_slice(record.payload);
+        let block = reader.block().map_or(0, |block| block.number);
+        sink.add(&Record { header, payload: &payload }, block)?;
         bar.inc(1);
         count += 1;
     }
+    sink.finish()?;
     Ok(count)
 }
 
@@ -133,7 +169,6 @@ fn text(record: &Record<'_>) -> String {
 
 fn json_line(record: &Record<'_>) -> String {
     let header = &record.header;
-    let command = codec::split_payload(record.payload).ok().map(|(command, _)| format!("{command:?}"));
     json!({
         "sequence": header.sequence,
         "timestamp_ns": header.timestamp_ns,
@@ -141,8 +176,13 @@ fn json_line(record: &Record<'_>) -> String {
         "schema_version": header.schema_version,
         "flags": header.flags,
         "account": header.account,
-        "command": command,
+        "command": command_text(record),
         "payload": hex(record.payload),
     })
     .to_string()
+}
+
+/// The command as Rust writes it for debugging, where this version knows it.
+fn command_text(record: &Record<'_>) -> Option<String> {
+    codec::split_payload(record.payload).ok().map(|(command, _)| format!("{command:?}"))
 }

@@ -1,32 +1,23 @@
-//! `lakh journal snapshot`: keeps the engine's state beside the journal, so that a replay need not begin at the first
-//! record.
+//! `lakh journal snapshot`: keeps the state beside the journal, so that a start need not begin at the first record.
 //!
-//! It follows the journal like any other reader, in its own process at the lowest priority, so the live engine never
-//! pauses for it. Two snapshots are kept. One is taken only after every state that the live engine left in the blocks
-//! so far was found equal: a snapshot of a replay that has diverged would spread the divergence to every later start.
-//! Whoever loads one compares the block hash that it names: at the level `async` a power cut may take a record back.
-//!
-//! A snapshot's payload is a sequence of sections, `u32 id ‖ u64 bytes ‖ bytes`; an unknown id is passed over.
-//!
-//! | id | section |
-//! |---:|---|
-//! | 1 | the engine's canonical snapshot |
+//! A node takes snapshots by itself; this is for one that does not, or for a journal at rest. It follows the journal
+//! like any other reader, in its own process at the lowest priority, so the live engine never pauses for it.
 
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
-use lakh_engine::Engine;
-use lakh_journal::snapshot::{self, SnapshotHeader};
-use lakh_journal::storage::RealStorage;
+use lakh_engine::codec;
+use lakh_engine::command::{Command, Genesis};
+use lakh_gateway::directory::Directory;
+use lakh_gateway::publisher::{Publisher, PublisherOptions};
 use serde_json::json;
 
 use super::JournalArguments;
-use super::states::Replay;
+use crate::history::{self, Replay};
 use crate::progress;
-
-const ENGINE_SECTION: u32 = 1;
+use crate::snapshots::{self, Taken};
 
 /// Takes a snapshot.
 #[derive(Debug, clap::Args)]
@@ -44,14 +35,16 @@ pub(crate) fn run(arguments: &SnapshotArguments) -> Result<()> {
     let _ = rustix::process::nice(19);
     let JournalArguments { directory, json } = &arguments.journal;
     let bar = progress::counter("replaying", *json);
-    let mut replay = Replay::from_newest(directory, u64::MAX)?;
-    let mut taken_at = replay.from_snapshot;
+    let (mut replay, mut read_models, mut taken_at) = begin(directory)?;
     loop {
-        replay.run_to_end(&bar)?;
+        while let Some(step) = replay.step()? {
+            read_models.restore(step.sequence, step.timestamp, step.events);
+            bar.inc(1);
+        }
         let sequence = replay.engine.sequence().0;
         let due = taken_at.saturating_add(arguments.every.unwrap_or(1));
         if sequence >= due {
-            tell(&take(&replay, directory)?, *json, &bar);
+            tell(&snapshots::take(&replay, &read_models, directory)?, *json, &bar);
             taken_at = sequence;
         }
         if arguments.every.is_none() {
@@ -62,12 +55,35 @@ pub(crate) fn run(arguments: &SnapshotArguments) -> Result<()> {
     }
 }
 
-/// What was written.
-struct Taken {
-    path: PathBuf,
-    sequence: u64,
-    bytes: usize,
-    seconds: f64,
+/// Engine and read models behind the newest snapshot that has both, or before the first record.
+fn begin(directory: &Path) -> Result<(Replay, Publisher, u64)> {
+    let search = snapshots::find(directory, u64::MAX, |sections| {
+        let engine = sections.engine()?;
+        let genesis = engine.genesis().context("its engine has no genesis")?;
+        let names = Arc::new(Directory::new(genesis.venue_tag, genesis.mode));
+        let mut read_models = Publisher::new(PublisherOptions::default(), names);
+        let loaded = read_models.load(sections.read_models()?);
+        loaded.map_err(|error| anyhow::anyhow!("its read models are not of this version: {error:?}"))?;
+        Ok(read_models)
+    })?;
+    for reason in &search.passed_over {
+        tracing::warn!("{reason}");
+    }
+    if let Some(found) = search.found {
+        return Ok((Replay::behind(directory, found.engine, found.reader)?, found.opened, found.sequence));
+    }
+    let names = Arc::new(names_of_first(directory)?);
+    Ok((Replay::from_first(directory)?, Publisher::new(PublisherOptions::default(), names), 0))
+}
+
+/// An empty directory of the venue that the journal's first record makes.
+fn names_of_first(directory: &Path) -> Result<Directory> {
+    let mut reader = history::open(directory)?;
+    let first = reader.next()?.and_then(|record| codec::split_payload(record.payload).ok());
+    match first {
+        Some((Command::Genesis(Genesis { venue_tag, mode, .. }), _)) => Ok(Directory::new(venue_tag, mode)),
+        _ => anyhow::bail!("the journal in {} does not begin with a genesis", directory.display()),
+    }
 }
 
 fn tell(taken: &Taken, json: bool, bar: &ProgressBar) {
@@ -80,45 +96,4 @@ fn tell(taken: &Taken, json: bool, bar: &ProgressBar) {
             println!("state after record {sequence} in {}, {bytes} bytes, {seconds:.2} s", path.display());
         }
     });
-}
-
-fn take(replay: &Replay, directory: &Path) -> Result<Taken> {
-    let started = Instant::now();
-    let sequence = replay.engine.sequence().0;
-    let header = SnapshotHeader {
-        exchange_id: replay.reader.exchange_id(),
-        shard: replay.reader.shard(),
-        sequence,
-        block_hash: replay.block_hash,
-    };
-    let payload = payload_of(&replay.engine);
-    let path = snapshot::save(&RealStorage, directory, &header, &payload)?;
-    Ok(Taken { path, sequence, bytes: payload.len(), seconds: started.elapsed().as_secs_f64() })
-}
-
-/// A snapshot's payload for this engine.
-pub(crate) fn payload_of(engine: &Engine) -> Vec<u8> {
-    let state = engine.snapshot();
-    let mut payload = Vec::with_capacity(state.len() + 12);
-    payload.extend_from_slice(&ENGINE_SECTION.to_le_bytes());
-    payload.extend_from_slice(&(state.len() as u64).to_le_bytes());
-    payload.extend_from_slice(&state);
-    payload
-}
-
-/// The engine in a snapshot's payload.
-pub(crate) fn engine_of(payload: &[u8]) -> Result<Engine> {
-    let mut rest = payload;
-    while let Some((head, behind)) = rest.split_first_chunk::<12>() {
-        let (id, bytes) = head.split_at(4);
-        let id = u32::from_le_bytes(id.try_into().expect("4 bytes"));
-        let bytes = u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
-        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= behind.len());
-        let (section, next) = behind.split_at(bytes.context("a section of the snapshot crosses its end")?);
-        if id == ENGINE_SECTION {
-            return Engine::from_snapshot(section).map_err(|error| anyhow!("the snapshot's engine: {error:?}"));
-        }
-        rest = next;
-    }
-    Err(anyhow!("the snapshot has no engine"))
 }

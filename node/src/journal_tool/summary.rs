@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use lakh_journal::Follower;
+use lakh_journal::storage::RealStorage;
 use lakh_journal::verify::{self, Activity, Verification};
+use lakh_journal::{Follower, retention, snapshot};
 use serde_json::{Value, json};
 
-use super::checkpoints::Held;
 use super::{JournalArguments, states};
+use crate::checkpoints::Held;
 use crate::keys::hex;
 use crate::progress;
 
@@ -39,11 +40,18 @@ pub(crate) struct VerifyArguments {
 pub(crate) fn info(arguments: &JournalArguments) -> Result<()> {
     let overview = verify::overview(&arguments.directory)?;
     let live = Follower::open(&arguments.directory)?.is_attached();
+    let snapshots = snapshot::list(&RealStorage, &arguments.directory, overview.shard)?;
+    let archived = retention::archived(&RealStorage, &arguments.directory)?;
     if arguments.json {
-        println!("{}", as_json(&overview, live));
+        let mut value = as_json(&overview, live);
+        value["snapshots"] = json!(snapshots);
+        value["archived"] = json!(archived.iter().map(|segment| segment.index).collect::<Vec<_>>());
+        println!("{value}");
         return Ok(());
     }
     print_journal(&overview);
+    println!("snapshots     {snapshots:?} (records)");
+    println!("archived      {} segment(s)", archived.len());
     println!("writer        {}", if live { "running" } else { "none" });
     println!("segment             blocks      records    first sequence         bytes used  state");
     for segment in &overview.segments {
@@ -71,7 +79,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<()> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let held = arguments.checkpoints.as_deref().zip(arguments.signer.as_deref());
-    let held = held.map(|(file, signer)| Held::new(file, signer)).transpose()?;
+    let held = held.map(|(file, signer)| Held::new(file, Some(signer))).transpose()?;
     let states = arguments.states.then(|| states::check(directory, arguments.full, *json, held)).transpose()?;
     if *json {
         let mut value = as_json(&verification, live);

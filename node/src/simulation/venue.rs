@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use anyhow::Result;
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
+use lakh_engine::ids::Sequence;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, SessionHandle, ToSession};
@@ -21,7 +22,7 @@ use lakh_loadtest::scratch_venue::VenueOptions;
 use super::clients::Clients;
 use super::now;
 use super::witness::Witness;
-use crate::pipeline::{Boot, journal_options};
+use crate::pipeline::{Boot, Empty, journal_options};
 use crate::sequencer::Sequencer;
 
 const EXCHANGE: [u8; 16] = *b"simulated venue!";
@@ -104,7 +105,8 @@ impl Venue {
         let watch = writer.watch();
         let directory = Arc::new(Directory::new(site.config.exchange.venue_tag, site.config.exchange.mode));
         let publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
-        let boot = Boot::take_up(&site.config, seed, (writer, report), (publisher, directory), now)?;
+        let empty = Empty { publisher, directory, has_reports_through: Sequence(u64::MAX) };
+        let boot = Boot::take_up(&site.config, seed, (writer, report), empty, now)?;
         let Boot { engine, writer, publisher, directory, .. } = boot;
         while watch.durable_sequence() < engine.sequence().0 {
             anyhow::ensure!(stepper.step() == Step::Worked, "the journal has stopped: {:?}", watch.stopped());

@@ -39,7 +39,15 @@ impl Quarantines {
     /// # Errors
     /// A journal that cannot be read, or a decision of operators in it that is no command.
     pub fn scan(directory: &Path) -> Result<Self, FollowError> {
-        let (mut reader, mut found) = (JournalReader::open(directory)?, Self::default());
+        Self::scan_rest(JournalReader::open(directory)?)
+    }
+
+    /// Looks through the records that a reader has not told yet: a decision stands behind what it is about.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn scan_rest(mut reader: JournalReader) -> Result<Self, FollowError> {
+        let mut found = Self::default();
         while let Some(record) = reader.next()? {
             found.note(&record)?;
         }

@@ -50,6 +50,39 @@ pub(super) fn code_map(repository: &Repository) -> Vec<Finding> {
     gone.chain(missing).collect()
 }
 
+/// The tables of the journal's format are the same, row by row, in its document and beside the code.
+pub(super) fn journal_tables(repository: &Repository) -> Vec<Finding> {
+    const FORMAT: &str = "docs/journal_format.md";
+    let Some(document) = repository.text(FORMAT) else { return vec![Finding::new(FORMAT, "is missing")] };
+    let layouts = ["archive", "block", "heads", "record", "recovery", "segment", "snapshot"];
+    let rows_beside_code: Vec<(String, &str)> = layouts
+        .iter()
+        .map(|module| format!("journal/src/{module}.rs"))
+        .flat_map(|path| {
+            let text = repository.text(&path).unwrap_or_default();
+            let rows = text.lines().filter_map(|line| line.strip_prefix("//! ")).filter(|line| is_row(line));
+            rows.map(move |row| (path.clone(), row)).collect::<Vec<_>>()
+        })
+        .collect();
+    let files: Vec<usize> = section(document, "Files of a journal's directory").map(|(number, _)| number).collect();
+    let numbered = || (1..).zip(document.lines()).filter(|(number, line)| is_row(line) && !files.contains(number));
+    let only_in_document = numbered()
+        .filter(|(_, row)| !rows_beside_code.iter().any(|(_, other)| other == row))
+        .map(|(number, row)| Finding::new(format!("{FORMAT}:{number}"), format!("no module has this row: {row}")));
+    let only_beside_code = rows_beside_code
+        .iter()
+        .filter(|(_, row)| !numbered().any(|(_, other)| other == *row))
+        .map(|(path, row)| Finding::new(path, format!("{FORMAT} does not have this row: {row}")));
+    only_in_document.chain(only_beside_code).collect()
+}
+
+/// Whether the line is a row of a table: not its head, whose first cell names a column, and not the line under it.
+fn is_row(line: &str) -> bool {
+    let is_head =
+        |line: &str| ["offset", "part", "words", "head or"].iter().any(|head| line[1..].trim_start().starts_with(head));
+    line.starts_with('|') && !line.starts_with("|---") && !is_head(line)
+}
+
 /// A lock file of npm that says where a package was loaded from is good on one network only.
 pub(super) fn lock_files(repository: &Repository) -> Vec<Finding> {
     let locks = repository.files.iter().filter(|file| file.path.rsplit('/').next() == Some("package-lock.json"));
@@ -118,6 +151,21 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(messages(reasons_for_dependencies(&repository(&[], &[]))), ["docs/decisions.md: is missing"]);
+    }
+
+    #[test]
+    fn a_row_that_stands_in_one_place_only_is_found() {
+        let head = "| offset | size | type | meaning |\n|---:|---:|---|---|\n";
+        let document = format!(
+            "# J\n## Files of a journal's directory\n| `x` | y |\n## Block\n{head}| 0 | 4 | u32 | one |\n| 4 | 4 | u32 | two |\n"
+        );
+        let module = "//! | offset | size | type | meaning |\n//! |---:|---:|---|---|\n//! | 0 | 4 | u32 | one |\n//! | 4 | 8 | u64 | two |\n";
+        let files = [("docs/journal_format.md", document.as_str()), ("journal/src/block.rs", module)];
+        let expected = [
+            "docs/journal_format.md:8: no module has this row: | 4 | 4 | u32 | two |",
+            "journal/src/block.rs: docs/journal_format.md does not have this row: | 4 | 8 | u64 | two |",
+        ];
+        assert_eq!(messages(journal_tables(&repository(&files, &[]))), expected);
     }
 
     #[test]

@@ -43,6 +43,7 @@ const RULES: &[fn(&Repository) -> Vec<Finding>] = &[
     sources::machine_paths,
     documents::reasons_for_dependencies,
     documents::code_map,
+    documents::journal_tables,
     documents::lock_files,
 ];
 

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lakh_engine::event::Event;
-use lakh_engine::ids::MarketId;
+use lakh_engine::ids::{MarketId, Sequence};
 use lakh_engine::units::Timestamp;
+use lakh_engine::wire::DecodeError;
 
 use super::snapshots::{self, ChangeWriter};
 use crate::byte_outbox::Wakes;
@@ -20,6 +21,7 @@ use crate::market_data::MarketData;
 use crate::market_data::book::LevelKey;
 use crate::market_data::public_orders::{Change, PublicNames, PublicOrders};
 use crate::reports::Stamp;
+use crate::saved::{put_each, take_each};
 use crate::wire::sbe::enums::{Channel, Code, StartMode, WireEnum};
 
 /// What is collected is sent before the ring is empty when it is as much.
@@ -88,6 +90,29 @@ impl Feeds {
     pub(super) fn new(options: FeedOptions) -> Self {
         let names = PublicNames::new(&options.name_key);
         Self { options, names, markets: Vec::new(), listeners: 0, buffered: 0, scratch: Vec::new() }
+    }
+
+    /// Appends the books by order, for a snapshot.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        put_each(self.markets.iter(), out, |feed, out| feed.orders.save(out));
+    }
+
+    /// Reads what [`Self::save`] wrote; nobody listens yet, and gaps are filled from here on.
+    pub(super) fn load(options: FeedOptions, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut feeds = Self::new(options);
+        let mut market = 0;
+        feeds.markets = take_each(input, |input| {
+            let stamp = Stamp { sequence: Sequence(0), timestamp: Timestamp::ZERO };
+            let empty = PublicOrders::new(MarketId(market), feeds.names, feeds.options.changes_max, stamp);
+            market = market.checked_add(1).ok_or(DecodeError::BadValue)?;
+            Ok(Feed { orders: empty.load(input)?, channels: Default::default(), conflated: Vec::new() })
+        })?;
+        Ok(feeds)
+    }
+
+    /// Markets that there are.
+    pub(super) fn count(&self) -> usize {
+        self.markets.len()
     }
 
     /// Takes in an event; the book by level has taken it in already.

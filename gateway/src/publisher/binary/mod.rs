@@ -11,7 +11,9 @@ mod snapshots;
 use std::sync::Arc;
 
 use lakh_engine::event::Event;
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
+use lakh_engine::wire::DecodeError;
 
 use crate::byte_outbox::{ByteOutbox, Wakes};
 use crate::hand_over::{Read, RequestHandle};
@@ -47,6 +49,27 @@ pub(super) struct Binary {
 impl Binary {
     pub(super) fn new(options: BinaryOptions) -> Self {
         Self { reports: Reports::new(options.reports), feeds: Feeds::new(options.feeds), wakes: Wakes::default() }
+    }
+
+    /// Appends the books by order, for a snapshot. Reports are kept elsewhere, and counted by the publisher.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        self.feeds.save(out);
+    }
+
+    /// Reads what [`Self::save`] wrote; `counts` has each account's last report.
+    pub(super) fn load(
+        options: BinaryOptions,
+        counts: &[(AccountId, u64)],
+        input: &mut &[u8],
+    ) -> Result<Self, DecodeError> {
+        let mut reports = Reports::new(options.reports);
+        counts.iter().for_each(|(account, last)| reports.begin_behind(*account, *last));
+        Ok(Self { reports, feeds: Feeds::load(options.feeds, input)?, wakes: Wakes::default() })
+    }
+
+    /// Markets that there are.
+    pub(super) fn market_count(&self) -> usize {
+        self.feeds.count()
     }
 
     /// Takes in a private report.

@@ -87,6 +87,11 @@ impl Reports {
         }
     }
 
+    /// What an account was told up to here is not kept here.
+    pub(super) fn begin_behind(&mut self, account: AccountId, last: u64) {
+        self.accounts.entry(account).or_default().last = last;
+    }
+
     /// Writes a report.
     pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
         let start = self.frames.len();

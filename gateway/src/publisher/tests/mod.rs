@@ -6,6 +6,7 @@ mod private;
 mod public;
 mod reads;
 mod replaces;
+mod saved;
 mod terms;
 
 use std::sync::Arc;

@@ -1,0 +1,113 @@
+//! The archiver: a thread of the lowest priority that brings sealed segments into the archive and lets go what may.
+//!
+//! An archive that does not answer holds up this thread alone; nothing goes then, and operators are told.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use lakh_config::Config;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::archive::{Archive, Retention};
+
+/// Between two looks for sealed segments.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long a stop waits for a segment that is under way; the next start begins it anew.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// The nicest that a thread can be.
+const LOWEST_PRIORITY: i32 = 19;
+
+/// How the archive stands, for operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ArchiverStatus {
+    /// What is wrong, if anything; empty again once it is not.
+    pub(crate) news: Option<String>,
+    /// Segments archived since the start.
+    pub(crate) archived: u64,
+    /// Segments let go since the start.
+    pub(crate) removed: u64,
+}
+
+/// A running archiver.
+pub(crate) struct Archiver {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+    pub(crate) status: Arc<Mutex<ArchiverStatus>>,
+}
+
+impl Archiver {
+    /// Begins, where the configuration names an archive.
+    pub(crate) fn start(config: &Config) -> Result<Option<Self>> {
+        let journal = &config.journal;
+        if journal.archive.is_empty() {
+            return Ok(None);
+        }
+        let archive = Archive::open(&journal.archive)?;
+        let retention = match config.settlement {
+            // Settlement replays from the first record.
+            Some(_) => Retention::KeepAll,
+            None => Retention::KeepNewest(u64::from(journal.segments_kept)),
+        };
+        let directory = journal.directory.clone();
+        let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(ArchiverStatus::default())));
+        let worker = Worker { archive, directory, retention, stop: Arc::clone(&stop), status: Arc::clone(&status) };
+        let thread = std::thread::Builder::new().name("archiver".to_owned()).spawn(move || worker.run())?;
+        Ok(Some(Self { thread, stop, status }))
+    }
+
+    /// Asks the thread to end and waits a little: it may hang on an archive that does not answer.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
+        let asked = Instant::now();
+        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The thread's own things.
+struct Worker {
+    archive: Archive,
+    directory: PathBuf,
+    retention: Retention,
+    stop: Arc<AtomicBool>,
+    status: Arc<Mutex<ArchiverStatus>>,
+}
+
+impl Worker {
+    fn run(self) {
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
+            tracing::warn!("the archiver runs at the priority of the rest: {error}");
+        }
+        while !self.stop.load(Ordering::SeqCst) {
+            self.round(&self.directory);
+            std::thread::park_timeout(INTERVAL);
+        }
+    }
+
+    fn round(&self, directory: &Path) {
+        let done = self.archive.round(directory, self.retention, &mut |_| {});
+        let mut status = self.status.lock();
+        match done {
+            Ok(round) => {
+                status.news = None;
+                status.archived += round.archived.len() as u64;
+                status.removed += round.removed.len() as u64;
+            }
+            Err(error) => {
+                let news = format!("the archive: {error:#}");
+                if status.news.as_ref() != Some(&news) {
+                    tracing::error!("{news}");
+                }
+                status.news = Some(news);
+            }
+        }
+    }
+}
