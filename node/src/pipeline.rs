@@ -38,6 +38,7 @@ use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
 use lakh_journal::{
     AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome, RecoveryReport,
 };
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::archiver::Archiver;
@@ -48,7 +49,7 @@ use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::keys::hex;
 use crate::node_commands::{self, NodeCommands};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{SettlementPlan, SettlementThread};
+use crate::settlement::{SettlementPlan, SettlementStatus, SettlementThread};
 use crate::snapshots;
 
 /// Places in each ring into the sequencer.
@@ -117,17 +118,12 @@ impl Node {
     pub(crate) async fn start(config: &Config, options: StartOptions) -> Result<Self> {
         let keeper_plan = KeeperPlan::of(config)?;
         let (started, Reports { follower: reports, counters }) = Boot::start(config, options.truncate_at)?;
-        let keeper_start = KeeperStart {
-            sequence: started.engine.sequence().0,
-            last_snapshot: started.recovery.from_snapshot,
-            payload: snapshots::payload_of(&started.engine, &started.publisher),
-        };
+        let keeper_start = started.keeper_start();
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
-        let role_nonces = core::array::from_fn(|role| {
-            u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default()
-        });
+        let nonce = |role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default();
+        let role_nonces = core::array::from_fn(nonce);
 
         let verifiers = config.gateway.verifiers as usize;
         let (to_sequencer, mut inputs): (Vec<_>, Vec<_>) =
@@ -143,18 +139,13 @@ impl Node {
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let sequencer_signal = Arc::clone(&sequencer.signal);
         let publisher_signal = Arc::clone(&sequencer.publisher_signal);
-        let stop_sequencer = Arc::new(AtomicBool::new(false));
-        let stop_publisher = Arc::new(AtomicBool::new(false));
-
+        let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
         watch.set_waiter(publisher.thread().clone());
         let stop = Arc::clone(&stop_sequencer);
         let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?;
-
-        let begin = |plan| {
-            let (directory, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
-            SettlementThread::start(plan, directory, from_settlement, signal)
-        };
+        let shared = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
+        let begin = |plan| SettlementThread::start(plan, shared.0, from_settlement, shared.1);
         let settlement = options.settlement.map(begin).transpose()?;
         let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
         let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
@@ -178,12 +169,7 @@ impl Node {
             counters,
         };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let well = health::Parts {
-            watch: watch.clone(),
-            keeper: Arc::clone(&keeper.status),
-            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
-            settlement: settlement_status,
-        };
+        let well = health_parts(&watch, (&keeper, archiver.as_ref()), settlement_status);
         let health = health::start(config.operators.listen, well).await?;
         Ok(Self {
             gateway,
@@ -270,6 +256,20 @@ impl Node {
             state_hash: hex(&stopped.engine.state_hash()),
             event_digest: hex(&stopped.engine.event_digest()),
         })
+    }
+}
+
+/// What is looked at when somebody asks how the node is.
+fn health_parts(
+    watch: &DurabilityWatch,
+    (keeper, archiver): (&Keeper, Option<&Archiver>),
+    settlement: Option<Arc<Mutex<SettlementStatus>>>,
+) -> health::Parts {
+    health::Parts {
+        watch: watch.clone(),
+        keeper: Arc::clone(&keeper.status),
+        archiver: archiver.map(|archiver| Arc::clone(&archiver.status)),
+        settlement,
     }
 }
 
@@ -391,6 +391,15 @@ impl Boot {
         boot.settle()?;
         boot.recovery.milliseconds = u64::try_from(started.elapsed().as_millis())?;
         Ok((boot, Reports { follower, counters }))
+    }
+
+    /// Where a second engine begins to follow.
+    fn keeper_start(&self) -> KeeperStart {
+        KeeperStart {
+            sequence: self.engine.sequence().0,
+            last_snapshot: self.recovery.from_snapshot,
+            payload: snapshots::payload_of(&self.engine, &self.publisher),
+        }
     }
 
     /// A start on a journal that is open, up to the records that have to be durable before the doors open. The records
