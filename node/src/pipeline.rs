@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
@@ -35,16 +35,13 @@ use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{
-    AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome, RecoveryReport,
-};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
 use crate::archiver::Archiver;
+use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
 use crate::health;
-use crate::history::{Replay, Source};
 use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::keys::hex;
 use crate::node_commands::{self, NodeCommands};
@@ -87,22 +84,6 @@ pub(crate) struct StartOptions {
     pub(crate) settlement: Option<SettlementPlan>,
     /// The operator's decision to give up damaged records from this one on.
     pub(crate) truncate_at: Option<u64>,
-}
-
-/// How a start found its journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Recovery {
-    /// What stood at the journal's end.
-    pub(crate) outcome: String,
-    /// The record of the snapshot that was taken up; 0 for the beginning.
-    pub(crate) from_snapshot: u64,
-    /// Records that were replayed behind it.
-    pub(crate) replayed: u64,
-    /// How long opening and replaying took.
-    pub(crate) milliseconds: u64,
-    /// Why newer snapshots did not count.
-    pub(crate) passed_over: Vec<String>,
 }
 
 /// What is left when the exchange has stopped.
@@ -520,65 +501,6 @@ impl Boot {
             Some(reason) => bail!("the journal has stopped: {reason}"),
             None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
         }
-    }
-}
-
-/// Read models that know nothing yet.
-pub(crate) struct Empty {
-    pub(crate) publisher: Publisher,
-    pub(crate) directory: Arc<Directory>,
-    /// The report log has all reports of this command and of those before it; behind it the replay must begin.
-    pub(crate) has_reports_through: Sequence,
-}
-
-/// Engine and read models up to the journal's end.
-struct Brought {
-    engine: Engine,
-    publisher: Publisher,
-    directory: Arc<Directory>,
-    recovery: Recovery,
-}
-
-impl Brought {
-    /// From the newest snapshot that counts, or from the first record, comparing what the live engine left on the way.
-    fn up(path: &Path, empty: Empty) -> Result<Self> {
-        let Empty { mut publisher, directory, has_reports_through } = empty;
-        let mut load = |sections: &snapshots::Sections<'_>| {
-            let loaded = publisher.load(sections.read_models()?);
-            loaded.map_err(|error| anyhow!("its read models are not of this version: {error:?}"))
-        };
-        let mut search = snapshots::find(path, has_reports_through.0, &mut load)?;
-        if search.found.is_none() && !snapshots::begins_at_first(path)? {
-            // Earlier records stand in the archive: a report log that has lost some of them stays without.
-            search = snapshots::find(path, u64::MAX, &mut load)?;
-        }
-        search.passed_over.iter().for_each(|reason| tracing::warn!("{reason}"));
-        let (mut replay, from_snapshot) = match search.found {
-            Some(found) => (Replay::behind(found.engine, Source::Segments(found.reader)), found.sequence),
-            None => (Replay::from_first(path)?, 0),
-        };
-        while let Some(step) = replay.step()? {
-            publisher.restore(step.sequence, step.timestamp, step.events);
-        }
-        let recovery = Recovery {
-            outcome: String::new(),
-            from_snapshot,
-            replayed: replay.engine.sequence().0 - from_snapshot,
-            milliseconds: 0,
-            passed_over: search.passed_over,
-        };
-        Ok(Self { engine: replay.engine, publisher, directory, recovery })
-    }
-}
-
-/// What the epoch's record says: which software, and from where on an operator gave records up.
-fn epoch_text(outcome: RecoveryOutcome) -> String {
-    let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
-    match outcome {
-        RecoveryOutcome::OperatorTruncation { first_sequence, .. } => {
-            format!("{software}; the operator gave up what had stood from record {first_sequence} on")
-        }
-        _ => software.to_owned(),
     }
 }
 
