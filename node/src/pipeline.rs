@@ -118,8 +118,7 @@ impl Node {
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
-        let sequencer_signal = Arc::clone(&sequencer.signal);
-        let publisher_signal = Arc::clone(&sequencer.publisher_signal);
+        let (sequencer_signal, publisher_signal) = sequencer.signals();
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
         watch.set_waiter(publisher.thread().clone());
