@@ -11,7 +11,7 @@
 //! | 16 | 8 | u64 | block number, gapless, first is 1 |
 //! | 24 | 8 | u64 | first sequence; of an empty block the sequence that comes next |
 //! | 32 | 4 | u32 | count of records, 0 for an epoch block |
-//! | 36 | 4 | u32 | flags, see [`BlockFlags`] |
+//! | 36 | 4 | u32 | flags, see below |
 //! | 40 | 8 | u64 | nonce of the segment: a stale, misdirected or foreign block does not have it |
 //! | 48 | 8 | u64 | term; on a single node the count of openings |
 //! | 56 | 8 | u64 | index in the replicated log; on a single node the block number |

@@ -84,9 +84,12 @@ impl VenueOptions {
         let keys = self.keys + self.spare_keys;
         let digests = u64::from(keys) * u64::from(self.digest_capacity);
         let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
+        // A scratch venue trades on a nearly full disk, too, unless that is what it is for.
+        let is_guarded = self.journal_keys.contains("free_disk_percent_min");
+        let guard = if is_guarded { "" } else { "free_disk_percent_min = 0\n" };
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
+             segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
              outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
@@ -96,6 +99,7 @@ impl VenueOptions {
             self.journal(),
             self.durability,
             self.segment_bytes,
+            guard,
             self.journal_keys,
             self.control_socket(),
             self.keys + 1,

@@ -31,6 +31,9 @@ const UPLOAD_PIECES: usize = 3;
 /// Bytes of one part of an upload; S3 takes none smaller than 5 MiB but the last.
 const UPLOAD_PIECE_BYTES: usize = 5 << 20;
 
+/// Sealed segments, by shard and index, and snapshots, by record.
+type Seen = (Vec<(u16, u64)>, Vec<u64>);
+
 /// An archive of journals.
 pub(crate) struct Archive {
     store: Arc<dyn ObjectStore>,
@@ -38,7 +41,7 @@ pub(crate) struct Archive {
     runtime: Runtime,
     /// Sealed segments and snapshots at the end of the last round: while they are the same there is nothing to do, and
     /// to find that out from the snapshots themselves would read whole segments.
-    done_at: RefCell<Option<(Vec<(u16, u64)>, Vec<u64>)>>,
+    done_at: RefCell<Option<Seen>>,
 }
 
 /// An archived segment as it is listed.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
@@ -35,20 +35,18 @@ use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{
-    AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryOutcome, RecoveryReport,
-};
-use serde::{Deserialize, Serialize};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
+use parking_lot::Mutex;
 
 use crate::archiver::Archiver;
+use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
 use crate::health;
-use crate::history::Replay;
 use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::keys::hex;
 use crate::node_commands::{self, NodeCommands};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{SettlementPlan, SettlementThread};
+use crate::settlement::{SettlementPlan, SettlementStatus, SettlementThread};
 use crate::snapshots;
 
 /// Places in each ring into the sequencer.
@@ -88,22 +86,6 @@ pub(crate) struct StartOptions {
     pub(crate) truncate_at: Option<u64>,
 }
 
-/// How a start found its journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Recovery {
-    /// What stood at the journal's end.
-    pub(crate) outcome: String,
-    /// The record of the snapshot that was taken up; 0 for the beginning.
-    pub(crate) from_snapshot: u64,
-    /// Records that were replayed behind it.
-    pub(crate) replayed: u64,
-    /// How long opening and replaying took.
-    pub(crate) milliseconds: u64,
-    /// Why newer snapshots did not count.
-    pub(crate) passed_over: Vec<String>,
-}
-
 /// What is left when the exchange has stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Closed {
@@ -117,17 +99,12 @@ impl Node {
     pub(crate) async fn start(config: &Config, options: StartOptions) -> Result<Self> {
         let keeper_plan = KeeperPlan::of(config)?;
         let (started, Reports { follower: reports, counters }) = Boot::start(config, options.truncate_at)?;
-        let keeper_start = KeeperStart {
-            sequence: started.engine.sequence().0,
-            last_snapshot: started.recovery.from_snapshot,
-            payload: snapshots::payload_of(&started.engine, &started.publisher),
-        };
+        let keeper_start = started.keeper_start();
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
-        let role_nonces = core::array::from_fn(|role| {
-            u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default()
-        });
+        let nonce = |role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default();
+        let role_nonces = core::array::from_fn(nonce);
 
         let verifiers = config.gateway.verifiers as usize;
         let (to_sequencer, mut inputs): (Vec<_>, Vec<_>) =
@@ -141,20 +118,14 @@ impl Node {
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
-        let sequencer_signal = Arc::clone(&sequencer.signal);
-        let publisher_signal = Arc::clone(&sequencer.publisher_signal);
-        let stop_sequencer = Arc::new(AtomicBool::new(false));
-        let stop_publisher = Arc::new(AtomicBool::new(false));
-
+        let (sequencer_signal, publisher_signal) = sequencer.signals();
+        let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
         watch.set_waiter(publisher.thread().clone());
         let stop = Arc::clone(&stop_sequencer);
         let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?;
-
-        let begin = |plan| {
-            let (directory, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
-            SettlementThread::start(plan, directory, from_settlement, signal)
-        };
+        let shared = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
+        let begin = |plan| SettlementThread::start(plan, shared.0, from_settlement, shared.1);
         let settlement = options.settlement.map(begin).transpose()?;
         let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
         let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
@@ -178,12 +149,7 @@ impl Node {
             counters,
         };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let well = health::Parts {
-            watch: watch.clone(),
-            keeper: Arc::clone(&keeper.status),
-            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
-            settlement: settlement_status,
-        };
+        let well = health_parts(&watch, (&keeper, archiver.as_ref()), settlement_status);
         let health = health::start(config.operators.listen, well).await?;
         Ok(Self {
             gateway,
@@ -275,6 +241,20 @@ impl Node {
             state_hash: hex(&stopped.engine.state_hash()),
             event_digest: hex(&stopped.engine.event_digest()),
         })
+    }
+}
+
+/// What is looked at when somebody asks how the node is.
+fn health_parts(
+    watch: &DurabilityWatch,
+    (keeper, archiver): (&Keeper, Option<&Archiver>),
+    settlement: Option<Arc<Mutex<SettlementStatus>>>,
+) -> health::Parts {
+    health::Parts {
+        watch: watch.clone(),
+        keeper: Arc::clone(&keeper.status),
+        archiver: archiver.map(|archiver| Arc::clone(&archiver.status)),
+        settlement,
     }
 }
 
@@ -404,6 +384,15 @@ impl Boot {
         Ok((boot, Reports { follower, counters }))
     }
 
+    /// Where a second engine begins to follow.
+    fn keeper_start(&self) -> KeeperStart {
+        KeeperStart {
+            sequence: self.engine.sequence().0,
+            last_snapshot: self.recovery.from_snapshot,
+            payload: snapshots::payload_of(&self.engine, &self.publisher),
+        }
+    }
+
     /// A start on a journal that is open, up to the records that have to be durable before the doors open. The records
     /// are read from where the configuration says that the journal is.
     pub(crate) fn take_up(
@@ -522,65 +511,6 @@ impl Boot {
             Some(reason) => bail!("the journal has stopped: {reason}"),
             None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
         }
-    }
-}
-
-/// Read models that know nothing yet.
-pub(crate) struct Empty {
-    pub(crate) publisher: Publisher,
-    pub(crate) directory: Arc<Directory>,
-    /// The report log has all reports of this command and of those before it; behind it the replay must begin.
-    pub(crate) has_reports_through: Sequence,
-}
-
-/// Engine and read models up to the journal's end.
-struct Brought {
-    engine: Engine,
-    publisher: Publisher,
-    directory: Arc<Directory>,
-    recovery: Recovery,
-}
-
-impl Brought {
-    /// From the newest snapshot that counts, or from the first record, comparing what the live engine left on the way.
-    fn up(path: &Path, empty: Empty) -> Result<Self> {
-        let Empty { mut publisher, directory, has_reports_through } = empty;
-        let mut load = |sections: &snapshots::Sections<'_>| {
-            let loaded = publisher.load(sections.read_models()?);
-            loaded.map_err(|error| anyhow!("its read models are not of this version: {error:?}"))
-        };
-        let mut search = snapshots::find(path, has_reports_through.0, &mut load)?;
-        if search.found.is_none() && !snapshots::begins_at_first(path)? {
-            // Earlier records stand in the archive: a report log that has lost some of them stays without.
-            search = snapshots::find(path, u64::MAX, &mut load)?;
-        }
-        search.passed_over.iter().for_each(|reason| tracing::warn!("{reason}"));
-        let (mut replay, from_snapshot) = match search.found {
-            Some(found) => (Replay::behind(path, found.engine, found.reader)?, found.sequence),
-            None => (Replay::from_first(path)?, 0),
-        };
-        while let Some(step) = replay.step()? {
-            publisher.restore(step.sequence, step.timestamp, step.events);
-        }
-        let recovery = Recovery {
-            outcome: String::new(),
-            from_snapshot,
-            replayed: replay.engine.sequence().0 - from_snapshot,
-            milliseconds: 0,
-            passed_over: search.passed_over,
-        };
-        Ok(Self { engine: replay.engine, publisher, directory, recovery })
-    }
-}
-
-/// What the epoch's record says: which software, and from where on an operator gave records up.
-fn epoch_text(outcome: RecoveryOutcome) -> String {
-    let software = concat!("lakh ", env!("CARGO_PKG_VERSION"));
-    match outcome {
-        RecoveryOutcome::OperatorTruncation { first_sequence, .. } => {
-            format!("{software}; the operator gave up what had stood from record {first_sequence} on")
-        }
-        _ => software.to_owned(),
     }
 }
 

@@ -10,8 +10,9 @@ use lakh_engine::command::Mode;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::bring_up::Recovery;
 use crate::keys::hex;
-use crate::pipeline::{Closed, Node, Recovery, StartOptions};
+use crate::pipeline::{Closed, Node, StartOptions};
 use crate::settlement::SettlementPlan;
 
 /// Runs an exchange.

@@ -80,6 +80,11 @@ impl Sequencer {
         }
     }
 
+    /// What wakes this thread, and what it wakes the publisher by.
+    pub(crate) fn signals(&self) -> (Arc<Signal>, Arc<Signal>) {
+        (Arc::clone(&self.signal), Arc::clone(&self.publisher_signal))
+    }
+
     /// Works until `stop` is set and every ring is empty, or the journal fails.
     pub(crate) fn run(mut self, stop: &AtomicBool) -> Stopped {
         self.signal.listen();

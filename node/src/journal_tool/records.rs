@@ -67,7 +67,7 @@ enum Format {
 enum Sink<W: Write + Send> {
     Text(W),
     JsonLines(W),
-    Parquet(ParquetFile<W>),
+    Parquet(Box<ParquetFile<W>>),
 }
 
 impl<W: Write + Send> Sink<W> {
@@ -129,7 +129,7 @@ fn write_file(arguments: &ExportArguments, path: &Path) -> Result<u64> {
     let out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
     let sink = match arguments.format {
         Format::JsonLines => Sink::JsonLines(out),
-        Format::Parquet => Sink::Parquet(ParquetFile::new(out)?),
+        Format::Parquet => Sink::Parquet(Box::new(ParquetFile::new(out)?)),
     };
     let count = write_all(&arguments.journal.directory, arguments.range, sink, &bar)?;
     File::open(path)?.sync_all()?;

@@ -22,7 +22,8 @@ use lakh_loadtest::scratch_venue::VenueOptions;
 use super::clients::Clients;
 use super::now;
 use super::witness::Witness;
-use crate::pipeline::{Boot, Empty, journal_options};
+use crate::bring_up::Empty;
+use crate::pipeline::{Boot, journal_options};
 use crate::sequencer::Sequencer;
 
 const EXCHANGE: [u8; 16] = *b"simulated venue!";
