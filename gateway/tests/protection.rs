@@ -10,9 +10,9 @@ use common::bench::{Bench, frame};
 use common::venue::Venue;
 use common::{now, register, signing_key};
 use ed25519_dalek::SigningKey;
-use lakh_engine::command::{DisconnectMode, KeyScope, Operation};
-use lakh_engine::ids::{AccountId, KeyId, MarketId};
-use lakh_engine::units::Timestamp;
+use lakh_engine::command::{DisconnectMode, KeyLimits, KeyScope, Operation};
+use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId};
+use lakh_engine::units::{Atoms, Timestamp};
 use lakh_gateway::api_error::ApiError;
 use lakh_gateway::client::Client;
 use lakh_gateway::hand_over::{AnswerShape, ToSession};
@@ -55,8 +55,6 @@ fn groups_and_keys_are_changed_by_texts_that_say_so() {
     assert_eq!(group, Operation::SetSelfTradeGroup { group: AccountId(4) });
     let (invite, ..) = operation(&mut bench, "account.inviteToSelfTradeGroup", &[("account", "7")]);
     assert_eq!(invite, Operation::InviteToSelfTradeGroup { invited: AccountId(7) });
-    let hex =
-        |key: &SigningKey| key.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let own = hex(&signing_key());
     let params = [("publicKey", own.as_str()), ("operations", "PLACE,CANCEL"), ("symbol", "BTCUSDT")];
     let scope = KeyScope { operations: KeyScope::PLACE | KeyScope::CANCEL, market: Some(MarketId(0)), account: None };
@@ -73,8 +71,46 @@ fn groups_and_keys_are_changed_by_texts_that_say_so() {
         let params = [("method", "key.narrow"), ("publicKey", key), ("operations", operations)];
         assert_eq!(bench.code(&frame("key.narrow", &params)), code, "{key} {operations}");
     }
-    for method in ["account.selfTradeGroup", "account.inviteToSelfTradeGroup", "key.narrow"] {
+    for method in ["account.selfTradeGroup", "account.inviteToSelfTradeGroup", "key.narrow", "key.limit"] {
         assert_eq!(bench.code(&frame(method, &params)), -1102, "{method} without its name in the text");
+    }
+}
+
+/// The key's bytes as an api key ends.
+fn hex(key: &SigningKey) -> String {
+    key.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_key_is_limited_by_a_text_that_says_so() {
+    let mut bench = Bench::new();
+    let own = hex(&signing_key());
+    let stranger = SigningKey::from_bytes(&[8; 32]);
+    register(&bench.directory, KeyId(8), AccountId(8), stranger.verifying_key().as_bytes());
+    let others = hex(&stranger);
+    let usdt = AssetId(1);
+    for (changes, limits) in [
+        (vec![("priceBand", "0.05")], KeyLimits { price_band: 50_000, ..KeyLimits::NONE }),
+        (
+            vec![("notionalPerDay", "1000.5"), ("asset", "USDT")],
+            KeyLimits { notional_per_day: Atoms(100_050_000_000), quote: usdt, price_band: 0 },
+        ),
+        (vec![], KeyLimits::NONE),
+    ] {
+        let named: Vec<_> = [("publicKey", own.as_str())].into_iter().chain(changes).collect();
+        assert_eq!(operation(&mut bench, "key.limit", &named).0, Operation::LimitKey { key: KeyId(3), limits });
+    }
+    for (name, value, code) in [
+        ("notionalPerDay", "1", -1102),
+        ("asset", "USDT", -1106),
+        ("priceBand", "0.0000001", -1111),
+        ("priceBand", "x", -1100),
+        ("publicKey", others.as_str(), -1130),
+    ] {
+        let params = [("method", "key.limit"), ("publicKey", own.as_str()), (name, value)];
+        let params = if name == "publicKey" { &params[..1] } else { &params[..] };
+        let params: Vec<_> = params.iter().copied().chain((name == "publicKey").then_some((name, value))).collect();
+        assert_eq!(bench.code(&frame("key.limit", &params)), code, "{name} {value}");
     }
 }
 

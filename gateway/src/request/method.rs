@@ -106,6 +106,8 @@ methods! {
     KeyActivate = "key.activate", Signed;
     /// A key may do less from here on.
     KeyNarrow = "key.narrow", Signed;
+    /// A key may trade only so much a day, and only so badly, from here on.
+    KeyLimit = "key.limit", Signed;
     /// A key ends itself for ever.
     KeyRevoke = "key.revoke", Signed;
     /// Whether anybody is there.

@@ -95,6 +95,7 @@ impl Intent {
             Method::KeyActivate => key::activate(fields, account),
             Method::KeyRevoke => key::revoke(fields),
             Method::KeyNarrow => protection::narrow_key(fields, account, directory),
+            Method::KeyLimit => protection::limit_key(fields, account, directory),
             Method::OpenOrdersCancelAllAfter => protection::cancel_all_after(fields),
             Method::SessionCancelOnDisconnect => protection::cancel_on_disconnect(fields),
             Method::AccountSelfTradeGroup => protection::self_trade_group(fields),

@@ -1,19 +1,23 @@
-//! Requests that protect an account: the dead man's switch, what a disconnect does, self-trade groups, narrower keys.
+//! Requests that protect an account: the dead man's switch, what a disconnect does, self-trade groups, narrower keys and their limits.
 //!
 //! Their texts are short and could stand for something else as well, so each has to name its method in the signed text.
 
-use lakh_engine::command::{DisconnectMode, KeyScope, Operation};
-use lakh_engine::ids::AccountId;
+use lakh_engine::command::{DisconnectMode, KeyLimits, KeyScope, Operation};
+use lakh_engine::ids::{AccountId, KeyId};
+use lakh_engine::units::Atoms;
 
 use super::fields::integer;
 use super::{Fields, Intent, refusal};
 use crate::api_error::ApiError;
 use crate::auth::parse_hex;
+use crate::decimal::{self, DecimalError};
 use crate::directory::Directory;
 use crate::hand_over::AnswerShape;
 
 /// The shortest time that the dead man's switch may be set to, in milliseconds.
 const MIN_COUNTDOWN_MS: u64 = 1_000;
+/// Decimals of a share of one: millionths.
+const RATE_DECIMALS: u8 = 6;
 /// The longest: a day.
 const MAX_COUNTDOWN_MS: u64 = 86_400_000;
 
@@ -56,10 +60,7 @@ pub(super) fn invite(fields: Fields<'_>) -> Result<Intent, ApiError> {
 /// `key.narrow`: the key with these bytes, in one market or in all, keeps the operations that are named.
 pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Result<Intent, ApiError> {
     fields.required("method")?;
-    let public_key =
-        parse_hex(fields.required("publicKey")?).ok_or_else(|| refusal::illegal_characters("publicKey"))?;
-    let key = directory.key(&public_key).filter(|key| key.account == owner);
-    let key = key.ok_or_else(|| refusal::invalid_value("publicKey"))?.key;
+    let key = own_key(fields, owner, directory)?;
     let mut operations = 0;
     for name in fields.required("operations")?.split(',') {
         operations |= match name {
@@ -73,6 +74,45 @@ pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Direc
     let market = fields.optional_market(directory)?.map(|market| market.spec.market);
     let operation = Operation::NarrowKey { key, scope: KeyScope { operations, market, account: None } };
     Ok(Intent::operation(operation, fields.valid_until()?, AnswerShape::Done))
+}
+
+/// `key.limit`: how much the key with these bytes may trade in a day, counted in one quote asset, and how badly.
+pub(super) fn limit_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Result<Intent, ApiError> {
+    fields.required("method")?;
+    let key = own_key(fields, owner, directory)?;
+    let price_band = fields.text("priceBand").map(|text| decimal("priceBand", text, RATE_DECIMALS)).transpose()?;
+    let price_band = u32::try_from(price_band.unwrap_or(0)).map_err(|_| refusal::invalid_value("priceBand"))?;
+    let limits = match fields.text("notionalPerDay") {
+        None => {
+            fields.refuse(&["asset"])?;
+            KeyLimits { price_band, ..KeyLimits::NONE }
+        }
+        Some(text) => {
+            let named = fields.required("asset")?;
+            let asset = directory.assets().into_iter().find(|asset| asset.symbol.as_str() == named);
+            let asset = asset.ok_or_else(|| refusal::invalid_value("asset"))?;
+            let notional_per_day = Atoms(decimal("notionalPerDay", text, asset.decimals)?);
+            KeyLimits { notional_per_day, quote: asset.asset, price_band }
+        }
+    };
+    let operation = Operation::LimitKey { key, limits };
+    Ok(Intent::operation(operation, fields.valid_until()?, AnswerShape::Done))
+}
+
+/// The key of the account that `publicKey` names.
+fn own_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Result<KeyId, ApiError> {
+    let public_key =
+        parse_hex(fields.required("publicKey")?).ok_or_else(|| refusal::illegal_characters("publicKey"))?;
+    let key = directory.key(&public_key).filter(|key| key.account == owner);
+    Ok(key.ok_or_else(|| refusal::invalid_value("publicKey"))?.key)
+}
+
+fn decimal(name: &str, text: &str, decimals: u8) -> Result<u64, ApiError> {
+    decimal::parse(text, decimals).map_err(|error| match error {
+        DecimalError::NotANumber => refusal::illegal_characters(name),
+        DecimalError::TooPrecise => refusal::precision(name),
+        DecimalError::OutOfRange => refusal::invalid_value(name),
+    })
 }
 
 fn account(name: &str, fields: Fields<'_>) -> Result<AccountId, ApiError> {
