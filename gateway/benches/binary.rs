@@ -119,7 +119,7 @@ impl Blocking {
 
     fn next(&mut self) -> Message {
         loop {
-            if let Some(message) = self.incoming.next().unwrap() {
+            if let Some(message) = self.incoming.next_message().unwrap() {
                 return message;
             }
             let count = self.stream.read(&mut self.buffer).unwrap();

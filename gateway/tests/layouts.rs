@@ -34,6 +34,12 @@ use lakh_gateway::wire::sbe::{
     put_with_group,
 };
 
+/// A field of the schema: its name in snake case and its type.
+type SchemaField = (String, String);
+
+/// A message of the schema: its name, its block's length, its fields, its group's.
+type SchemaMessage = (String, usize, Vec<SchemaField>, Option<Vec<SchemaField>>);
+
 /// What the code says of a message.
 struct Coded {
     template: u16,
@@ -215,8 +221,7 @@ fn snake(name: &str) -> String {
 fn the_code_lies_as_the_schema_says() {
     let mut sizes = BTreeMap::new();
     let mut schema_enums: BTreeMap<String, Vec<(String, u8)>> = BTreeMap::new();
-    let mut messages: BTreeMap<u16, (String, usize, Vec<(String, String)>, Option<Vec<(String, String)>>)> =
-        BTreeMap::new();
+    let mut messages: BTreeMap<u16, SchemaMessage> = BTreeMap::new();
     let (mut current, mut in_group, mut in_composite, mut last_enum) = (0, false, false, String::new());
     for element in elements() {
         let attribute = |name: &str| element.attributes.get(name).cloned().unwrap_or_default();

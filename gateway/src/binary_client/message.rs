@@ -20,7 +20,6 @@ macro_rules! messages {
     (plain { $($plain:ident,)* } grouped { $($grouped:ident($entry:ident),)* }) => {
         /// A message of the venue.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        #[expect(clippy::large_enum_variant, reason = "moved once: a box would allocate per report")]
         pub enum Message {
             $(#[doc = concat!("See [`", stringify!($plain), "`].")] $plain($plain),)*
             $(#[doc = concat!("See [`", stringify!($grouped), "`].")] $grouped($grouped, Vec<$entry>),)*
@@ -103,7 +102,7 @@ impl Incoming {
     ///
     /// # Errors
     /// [`BinaryClientError::Unreadable`], [`BinaryClientError::Gap`].
-    pub fn next(&mut self) -> Result<Option<Message>, BinaryClientError> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, BinaryClientError> {
         let frame = next_frame(&self.bytes[self.read..]).map_err(BinaryClientError::Unreadable)?;
         let Some(frame) = frame else { return Ok(None) };
         self.read += frame.bytes.len();

@@ -44,7 +44,6 @@ pub struct OrderRequest {
 
 /// One operation or a frame of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
 pub enum Asked {
     /// One operation.
     Operation(Operation),
