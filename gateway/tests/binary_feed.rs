@@ -58,7 +58,7 @@ impl Flow {
         }
         let target = OrderReference::OrderId(self.live.swap_remove(self.random.below(self.live.len())));
         if choice == 7 {
-            requests.amend(&AmendOrder { market: MARKET, target, new_quantity: Lots(1) }, now());
+            requests.amend(&AmendOrder::less(MARKET, target, Lots(1)), now());
         } else {
             requests.cancel(&CancelOrder { market: MARKET, target }, now());
         }
