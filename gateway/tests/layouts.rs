@@ -26,7 +26,7 @@ use lakh_gateway::wire::sbe::orders::{
 };
 use lakh_gateway::wire::sbe::reports::{
     BusinessReject, CancelTimerSet, ExecutionReport, FrameAccepted, FundsChanged, MassCancelAccepted, OperationResult,
-    ReplaceResult, RequestRejected,
+    QuoteResult, ReplaceResult, RequestRejected,
 };
 use lakh_gateway::wire::sbe::session::{Heartbeat, Logon, LogonAccepted, Logout, Reject, TestRequest};
 use lakh_gateway::wire::sbe::{
@@ -85,7 +85,7 @@ fn all() -> Vec<Coded> {
     let mut all = coded! {
         plain Logon LogonAccepted Heartbeat TestRequest Logout Reject NewOrder CancelOrder ReplaceOrder AmendOrder
             MassCancel CancelAllAfter ExecutionReport RequestRejected MassCancelAccepted FundsChanged ReplaceResult
-            FrameAccepted OperationResult CancelTimerSet BusinessReject MarketListRequest MarketDefinition
+            FrameAccepted OperationResult QuoteResult CancelTimerSet BusinessReject MarketListRequest MarketDefinition
             MarketDataSubscribe MarketDataUnsubscribe GapFillRequest MarketDataAnswer OrderAdded OrderExecuted
             OrderReduced OrderDeleted MarketStatus LevelChanged TradeReported SnapshotBegin SnapshotEnd;
         grouped MassQuote(QuoteEntry) OrderFrame(OperationEntry) SnapshotOrders(OrderEntry) SnapshotLevels(LevelEntry)

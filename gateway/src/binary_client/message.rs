@@ -10,7 +10,7 @@ use crate::wire::sbe::market::{
 };
 use crate::wire::sbe::reports::{
     BusinessReject, CancelTimerSet, ExecutionReport, FrameAccepted, FundsChanged, MassCancelAccepted, OperationResult,
-    ReplaceResult, RequestRejected,
+    QuoteResult, ReplaceResult, RequestRejected,
 };
 use crate::wire::sbe::session::{Heartbeat, LogonAccepted, Logout, Reject, TestRequest};
 use crate::wire::sbe::{Block, Frame, next_frame};
@@ -51,7 +51,7 @@ macro_rules! messages {
 messages! {
     plain {
         LogonAccepted, Heartbeat, TestRequest, Logout, Reject, ExecutionReport, RequestRejected, MassCancelAccepted,
-        FundsChanged, ReplaceResult, FrameAccepted, OperationResult, CancelTimerSet, BusinessReject, MarketDefinition,
+        FundsChanged, ReplaceResult, FrameAccepted, OperationResult, QuoteResult, CancelTimerSet, BusinessReject, MarketDefinition,
         MarketDataAnswer, OrderAdded, OrderExecuted, OrderReduced, OrderDeleted, MarketStatus, LevelChanged,
         TradeReported, SnapshotBegin, SnapshotEnd,
     }
@@ -69,6 +69,7 @@ impl Message {
             Self::ReplaceResult(report) => Some((report.account_sequence, report.request_sequence)),
             Self::FrameAccepted(report) => Some((report.account_sequence, report.request_sequence)),
             Self::OperationResult(report) => Some((report.account_sequence, report.request_sequence)),
+            Self::QuoteResult(report) => Some((report.account_sequence, report.request_sequence)),
             Self::CancelTimerSet(report) => Some((report.account_sequence, report.request_sequence)),
             _ => None,
         }

@@ -207,7 +207,7 @@ impl Requests {
             order_id: order,
             client_order_id: client,
             new_quantity: amend.new_quantity.0,
-            new_price: 0,
+            new_price: amend.new_price.0,
         });
         self.sign(&block, put)
     }
