@@ -22,7 +22,7 @@ fn run(name: &str, target: fn(&[u8])) {
     println!("{name}: seed {seed}");
     let mut random = Random(seed);
     for file in &files {
-        let bytes = std::fs::read(&file).unwrap();
+        let bytes = std::fs::read(file).unwrap();
         println!("{}", file.display());
         target(&bytes);
         for _ in 0..MUTATIONS {
