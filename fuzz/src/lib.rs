@@ -190,7 +190,7 @@ fn messages_read(data: &[u8]) {
     let mut incoming = Incoming::new();
     incoming.feed(data);
     let mut book = PublicBook::default();
-    while let Ok(Some(message)) = incoming.next() {
+    while let Ok(Some(message)) = incoming.next_message() {
         let _ = book.apply(&message);
     }
     if let Ok(Some(frame)) = next_frame(data) {

@@ -19,7 +19,7 @@ use common::now;
 use lakh_engine::command::{PlaceOrder, Side};
 use lakh_engine::units::{Lots, Ticks};
 use lakh_gateway::binary_client::{Incoming, Message, Requests};
-use lakh_gateway::wire::sbe::enums::{Channel, SessionRole};
+use lakh_gateway::wire::sbe::enums::{Channel, ExecutionType, SessionRole, WireEnum};
 use lakh_gateway::wire::sbe::orders::NewOrder;
 use lakh_gateway::wire::sbe::reports::ExecutionReport;
 use lakh_gateway::wire::sbe::request::OrderRequest;
@@ -29,9 +29,9 @@ use rustix::time::{ClockId, clock_gettime};
 const MESSAGES: u64 = 1_000_000;
 const PASSES: usize = 7;
 /// Orders whose way to the report is timed, and echoes.
-const ROUND_TRIPS: usize = 5_000;
+const ROUND_TRIPS: usize = 2_000;
 const LISTENERS: usize = 100;
-/// Orders that the listeners are told of.
+/// Orders that the listeners are told of: that each came and that it went.
 const FEED_ORDERS: u64 = 10_000;
 
 fn thread_cpu_ns() -> u64 {
@@ -117,9 +117,20 @@ impl Blocking {
         self.requests.clear();
     }
 
+    /// Reads until an order's report of this type.
+    fn report(&mut self, execution: ExecutionType) {
+        loop {
+            match self.next() {
+                Message::ExecutionReport(report) if report.execution_type == execution.wire() => return,
+                Message::ExecutionReport(_) | Message::MassCancelAccepted(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     fn next(&mut self) -> Message {
         loop {
-            if let Some(message) = self.incoming.next().unwrap() {
+            if let Some(message) = self.incoming.next_message().unwrap() {
                 return message;
             }
             let count = self.stream.read(&mut self.buffer).unwrap();
@@ -163,8 +174,11 @@ fn round_trips(exchange: &Exchange) {
         client.requests.place(&order, now());
         let begin = Instant::now();
         client.flush();
-        while !matches!(client.next(), Message::ExecutionReport(_)) {}
+        client.report(ExecutionType::New);
         orders.push(begin.elapsed());
+        client.requests.mass_cancel(None, None, now());
+        client.flush();
+        client.report(ExecutionType::Canceled);
         let begin = Instant::now();
         echo.write_all(&buffer).unwrap();
         echo.read_exact(&mut buffer).unwrap();
@@ -185,8 +199,8 @@ fn feed(exchange: &Exchange) {
         while !matches!(listener.next(), Message::SnapshotEnd(_)) {}
         threads.push(std::thread::spawn(move || {
             let mut events = 0;
-            while events < FEED_ORDERS {
-                if let Message::OrderAdded(_) = listener.next() {
+            while events < 2 * FEED_ORDERS {
+                if let Message::OrderAdded(_) | Message::OrderDeleted(_) = listener.next() {
                     events += 1;
                 }
             }
@@ -194,22 +208,18 @@ fn feed(exchange: &Exchange) {
     }
     let mut client = Blocking::connect(exchange, 3, SessionRole::Trading, "feed");
     let begin = Instant::now();
-    let mut answered = 0;
     for batch in 0..FEED_ORDERS / 500 {
         for index in 0..500 {
             let order = PlaceOrder::limit(MARKET, Side::Bid, Ticks(1 + (batch + index) % 900), Lots(1));
             client.requests.place(&order, now());
         }
+        client.requests.mass_cancel(None, None, now());
         client.flush();
-        while answered < (batch + 1) * 500 {
-            if let Message::ExecutionReport(_) = client.next() {
-                answered += 1;
-            }
-        }
+        (0..500).for_each(|_| client.report(ExecutionType::Canceled));
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let seconds = begin.elapsed().as_secs_f64();
-    let events = FEED_ORDERS as f64;
+    let events = 2.0 * FEED_ORDERS as f64;
     println!(
         "L3 to {LISTENERS} listeners, each event read by each      {:>9.0} events/s, {:>11.0} deliveries/s",
         events / seconds,

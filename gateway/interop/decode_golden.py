@@ -49,7 +49,7 @@ def main() -> int:
             compared += 1
         frames += 1
     print(f"{frames} frames, {compared} fields alike")
-    return 0 if frames == 160 else 1
+    return 0 if frames == 164 else 1
 
 
 if __name__ == "__main__":

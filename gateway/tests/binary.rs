@@ -18,6 +18,7 @@ use lakh_engine::units::{Lots, Ticks};
 use lakh_gateway::auth::evidence::{Evidence, command_from_evidence};
 use lakh_gateway::binary_client::{BinaryClient, BinaryClientError, Message};
 use lakh_gateway::wire::sbe::enums::{Code, DisconnectChoice, ExecutionType, SessionRole, TradeRole, WireEnum};
+use lakh_gateway::wire::sbe::orders::QuoteEntry;
 use lakh_gateway::wire::sbe::reports::ExecutionReport;
 
 /// Nothing that is waited for here takes long; a test that hangs says so.
@@ -181,19 +182,47 @@ async fn refusals_have_their_codes_and_the_session_goes_on() {
         client.flush().await.unwrap();
         business(next(&mut client).await, asked, code.number());
     }
-    let quote = PlaceOrder { order_type: OrderType::LimitMaker, ..limit(Side::Bid, 1, 1, "") };
-    let entry = lakh_gateway::wire::sbe::orders::QuoteEntry {
-        bid_price: 1.into(),
-        bid_quantity: 1.into(),
-        ask_price: 2.into(),
-        ask_quantity: 1.into(),
-        slot: 0.into(),
-    };
-    let asked = client.requests().mass_quote(&quote, &[entry], now());
-    client.flush().await.unwrap();
-    business(next(&mut client).await, asked, Code::NotAvailable.number());
     drop(client);
     exchange.end().await;
+}
+
+#[tokio::test]
+async fn quotes_are_set_by_slot_and_replace_what_stood_there() {
+    let exchange = Exchange::start().await;
+    let mut client = exchange.client(1).await;
+    let terms = PlaceOrder { order_type: OrderType::LimitMaker, ..limit(Side::Bid, 1, 1, "") };
+    let entry = |bid: u64, ask: u64, slot| QuoteEntry {
+        bid_price: bid.into(),
+        bid_quantity: 5.into(),
+        ask_price: ask.into(),
+        ask_quantity: 5.into(),
+        slot,
+    };
+    client.requests().mass_quote(&terms, &[entry(100, 110, 0), entry(90, 120, 1)], now());
+    let second = client.requests().mass_quote(&terms, &[entry(101, 110, 0)], now());
+    client.flush().await.unwrap();
+    let (mut results, mut done) = (Vec::new(), 0);
+    while done < 3 {
+        match next(&mut client).await {
+            Message::QuoteResult(result) => {
+                assert_eq!((result.bid_code.get(), result.ask_code.get()), (0, 0));
+                results.push((result.slot, result.request_sequence.get() == second, result.ask_order_id.get()));
+            }
+            Message::OperationResult(result) => {
+                assert_eq!(result.code.get(), 0);
+                done += 1;
+            }
+            Message::ExecutionReport(_) | Message::FrameAccepted(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(results.iter().map(|(slot, ..)| *slot).collect::<Vec<_>>(), [0, 1, 0]);
+    assert_eq!(results[0].2, results[2].2, "the side that was asked for as it stood keeps its place");
+    drop(client);
+    let directory = exchange.directory.clone();
+    let (engine, log) = exchange.end().await;
+    assert_eq!(engine.book(MARKET).unwrap().order_count(), 4);
+    audit(&directory, &log);
 }
 
 fn business(message: Message, request: u64, code: u16) {

@@ -15,6 +15,8 @@ use lakh_engine::ids::OrderId;
 use lakh_engine::units::{Lots, Ticks};
 use lakh_gateway::binary_client::{BinaryClient, Incoming, Message, PublicBook, Requests};
 use lakh_gateway::wire::sbe::enums::{Channel, Code, ExecutionType, SessionRole, WireEnum};
+use lakh_gateway::wire::sbe::market::LevelEntry;
+use lakh_gateway::wire::sbe::session::LogonAccepted;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -106,11 +108,6 @@ async fn the_books_of_all_channels_are_the_engines() {
         watcher.requests().subscribe(MARKET, channel, None, now());
     }
     watcher.flush().await.unwrap();
-    let mut book = PublicBook::default();
-    let mut levels: BTreeMap<(u8, u64), u64> = BTreeMap::new();
-    let mut traded = BTreeMap::new();
-    let mut executed = BTreeMap::new();
-    let mut last_trade = 0;
     for round in 0..40 {
         while let Ok(Ok(message)) = tokio::time::timeout(Duration::from_millis(5), maker.next()).await {
             flow.observe(&message);
@@ -127,45 +124,67 @@ async fn the_books_of_all_channels_are_the_engines() {
             watcher.flush().await.unwrap();
         }
     }
-    let mut level_sequence = 0;
+    let mut watched = Watched::default();
     loop {
         let message = next(&mut watcher).await;
-        book.apply(&message).unwrap();
-        match &message {
+        if let Message::MarketDefinition(_) = message {
+            break;
+        }
+        watched.take(&message);
+    }
+    drop((maker, watcher));
+    let (engine, _) = exchange.end().await;
+    assert_eq!(shown(&watched.book), engine_orders(&engine));
+    let mut by_level: BTreeMap<(u8, u64), u64> = BTreeMap::new();
+    for (side, price, shown) in engine_orders(&engine) {
+        *by_level.entry((side, price)).or_insert(0) += shown;
+    }
+    watched.levels.retain(|_, quantity| *quantity > 0);
+    assert_eq!(watched.levels, by_level);
+    assert!(watched.traded.len() > 100, "{}", watched.traded.len());
+    assert_eq!(watched.traded, watched.executed);
+}
+
+/// What three channels of a market told.
+#[derive(Default)]
+struct Watched {
+    book: PublicBook,
+    levels: BTreeMap<(u8, u64), u64>,
+    level_sequence: u64,
+    last_trade: u64,
+    /// Price and quantity of each trade, by the channel of trades and by that of orders.
+    traded: BTreeMap<u64, (u64, u64)>,
+    executed: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Watched {
+    fn take(&mut self, message: &Message) {
+        self.book.apply(message).unwrap();
+        match message {
             Message::SnapshotLevels(_, entries) => {
-                levels.extend(entries.iter().map(|entry| ((entry.side, entry.price.get()), entry.quantity.get())));
+                let level = |entry: &LevelEntry| ((entry.side, entry.price.get()), entry.quantity.get());
+                self.levels.extend(entries.iter().map(level));
             }
             Message::SnapshotEnd(end) if end.channel == Channel::Levels.wire() => {
-                level_sequence = end.feed_sequence.get();
+                self.level_sequence = end.feed_sequence.get();
             }
             Message::LevelChanged(level) => {
-                assert_eq!(level.previous_feed_sequence.get(), level_sequence, "no change is missing");
-                level_sequence = level.feed_sequence.get();
-                levels.insert((level.side, level.price.get()), level.quantity.get());
+                assert_eq!(level.previous_feed_sequence.get(), self.level_sequence, "no change is missing");
+                self.level_sequence = level.feed_sequence.get();
+                self.levels.insert((level.side, level.price.get()), level.quantity.get());
             }
             Message::TradeReported(trade) => {
-                assert!(last_trade == 0 || trade.trade_id.get() == last_trade + 1, "trades have no gap");
-                last_trade = trade.trade_id.get();
-                traded.insert(last_trade, (trade.price.get(), trade.quantity.get()));
+                let number = trade.trade_id.get();
+                assert!(self.last_trade == 0 || number == self.last_trade + 1, "trades have no gap");
+                self.last_trade = number;
+                self.traded.insert(number, (trade.price.get(), trade.quantity.get()));
             }
             Message::OrderExecuted(one) => {
-                executed.insert(one.trade_id.get(), (one.price.get(), one.quantity.get()));
+                self.executed.insert(one.trade_id.get(), (one.price.get(), one.quantity.get()));
             }
-            Message::MarketDefinition(_) => break,
             _ => {}
         }
     }
-    levels.retain(|_, quantity| *quantity > 0);
-    drop((maker, watcher));
-    let (engine, _) = exchange.end().await;
-    assert_eq!(shown(&book), engine_orders(&engine));
-    let mut by_level: BTreeMap<(u8, u64), u64> = BTreeMap::new();
-    engine_orders(&engine)
-        .iter()
-        .for_each(|(side, price, shown)| *by_level.entry((*side, *price)).or_insert(0) += shown);
-    assert_eq!(levels, by_level);
-    assert!(traded.len() > 100, "{}", traded.len());
-    assert_eq!(traded, executed);
 }
 
 #[tokio::test]
@@ -276,7 +295,7 @@ impl Sleeper {
     async fn wake(&mut self) -> u16 {
         let mut buffer = vec![0; 65_536];
         loop {
-            while let Some(message) = self.incoming.next().unwrap() {
+            while let Some(message) = self.incoming.next_message().unwrap() {
                 if let Message::Logout(logout) = message {
                     return logout.code.get();
                 }
@@ -295,6 +314,21 @@ struct Seen {
     report: u64,
     reports: u64,
     book: PublicBook,
+}
+
+impl Seen {
+    fn take(&mut self, message: &Message) {
+        if let Message::Logout(_) | Message::Reject(_) = message {
+            panic!("{message:?}");
+        }
+        if let Some((sequence, _)) = message.report() {
+            assert_eq!(sequence.get(), self.report + 1, "each report once, in its place");
+            self.report = sequence.get();
+            self.reports += 1;
+        }
+        // A snapshot that is cut off is asked for once more; changes follow on each other exactly.
+        self.book.apply(message).unwrap();
+    }
 }
 
 /// One connection that is cut off after so many bytes, wherever that is in a message.
@@ -320,10 +354,27 @@ impl Cut {
         Self { stream, incoming: Incoming::new(), requests, left }
     }
 
+    /// The session is open: asks for the feed behind what was seen.
+    fn ask(&mut self, accepted: &LogonAccepted, seen: &Seen) {
+        self.requests.logged_on(accepted);
+        let after = Some(seen.book.feed_sequence()).filter(|sequence| *sequence > 0);
+        self.requests.subscribe(MARKET, Channel::Orders, after, now());
+    }
+
+    /// Sends what is collected; it may be cut off in the middle of that, too.
+    async fn send(&mut self, random: &mut Random) {
+        let bytes = self.requests.bytes();
+        let sent = if random.below(3) == 0 { random.below(bytes.len()) } else { bytes.len() };
+        self.stream.write_all(&bytes[..sent]).await.unwrap();
+        if sent < bytes.len() {
+            self.left = self.left.min(sent);
+        }
+    }
+
     /// The next message, or nothing once the bytes are used up.
     async fn next(&mut self) -> Option<Message> {
         loop {
-            if let Some(message) = self.incoming.next().unwrap() {
+            if let Some(message) = self.incoming.next_message().unwrap() {
                 return Some(message);
             }
             if self.left == 0 {
@@ -365,39 +416,16 @@ async fn a_hundred_cuts_lose_nothing_and_repeat_nothing() {
         let left = 200 + random.below(12_000);
         number += 1;
         let mut cut = Cut::connect(&exchange, (&seen, number), left, nonce).await;
-        loop {
-            let Some(message) = cut.next().await else { break };
+        while let Some(message) = cut.next().await {
             flow.observe(&message);
-            match &message {
-                Message::LogonAccepted(accepted) => {
-                    cut.requests.logged_on(accepted);
-                    assert_eq!(accepted.resumed_from.get(), seen.report);
-                    let after = Some(seen.book.feed_sequence()).filter(|sequence| *sequence > 0);
-                    cut.requests.subscribe(MARKET, Channel::Orders, after, now());
-                    for _ in 0..60 {
-                        flow.request(&mut cut.requests);
-                    }
-                    nonce = cut.requests.last_nonce();
-                    // It may be cut off in the middle of what it sends, too.
-                    let bytes = cut.requests.bytes();
-                    let sent = if random.below(3) == 0 { random.below(bytes.len()) } else { bytes.len() };
-                    cut.stream.write_all(&bytes[..sent]).await.unwrap();
-                    if sent < bytes.len() {
-                        cut.left = cut.left.min(sent);
-                    }
-                }
-                Message::Logout(logout) => panic!("{logout:?}"),
-                Message::Reject(reject) => panic!("{reject:?}"),
-                message => {
-                    if let Some((sequence, _)) = message.report() {
-                        assert_eq!(sequence.get(), seen.report + 1, "each report once, in its place");
-                        seen.report = sequence.get();
-                        seen.reports += 1;
-                    }
-                    // A snapshot that is cut off is asked for once more; changes follow on each other exactly.
-                    seen.book.apply(message).unwrap();
-                }
+            if let Message::LogonAccepted(accepted) = &message {
+                assert_eq!(accepted.resumed_from.get(), seen.report);
+                cut.ask(accepted, &seen);
+                (0..60).for_each(|_| flow.request(&mut cut.requests));
+                nonce = cut.requests.last_nonce();
+                cut.send(&mut random).await;
             }
+            seen.take(&message);
         }
         if seen.book.is_incomplete() {
             seen.book = PublicBook::default();
@@ -410,21 +438,14 @@ async fn a_hundred_cuts_lose_nothing_and_repeat_nothing() {
         let message = last.next().await.unwrap();
         match &message {
             Message::LogonAccepted(accepted) => {
-                last.requests.logged_on(accepted);
-                let after = Some(seen.book.feed_sequence()).filter(|sequence| *sequence > 0);
-                last.requests.subscribe(MARKET, Channel::Orders, after, now());
+                last.ask(accepted, &seen);
                 last.requests.markets(None, now());
                 last.stream.write_all(last.requests.bytes()).await.unwrap();
             }
             Message::MarketDefinition(_) => break,
             _ => {}
         }
-        if let Some((sequence, _)) = message.report() {
-            assert_eq!(sequence.get(), seen.report + 1);
-            seen.report = sequence.get();
-            seen.reports += 1;
-        }
-        seen.book.apply(&message).unwrap();
+        seen.take(&message);
     }
     drop((noise, last));
     let (engine, log) = exchange.end().await;

@@ -21,14 +21,32 @@ fn run(name: &str, target: fn(&[u8])) {
     let seed = common::now().0;
     println!("{name}: seed {seed}");
     let mut random = Random(seed);
-    for file in files {
-        let bytes = std::fs::read(&file).unwrap();
+    for file in &files {
+        let bytes = std::fs::read(file).unwrap();
         println!("{}", file.display());
         target(&bytes);
         for _ in 0..MUTATIONS {
             target(&mutated(&bytes, &mut random));
         }
     }
+    soak(target, &files, &mut random);
+}
+
+/// Goes on for as many seconds as `LAKH_FUZZ_SECONDS` says, for a soak without a nightly toolchain.
+fn soak(target: fn(&[u8]), files: &[std::path::PathBuf], random: &mut Random) {
+    let Some(seconds) = std::env::var("LAKH_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()) else { return };
+    let corpus: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let mut runs = 0_u64;
+    while std::time::Instant::now() < end {
+        for _ in 0..1_000 {
+            let once = mutated(&corpus[random.below(corpus.len())], random);
+            target(&once);
+            target(&mutated(&once, random));
+            runs += 2;
+        }
+    }
+    println!("{runs} runs in {seconds} s");
 }
 
 /// A few bytes flipped, cut out, doubled, or put in from what breaks parsers most often.

@@ -26,13 +26,19 @@ use lakh_gateway::wire::sbe::orders::{
 };
 use lakh_gateway::wire::sbe::reports::{
     BusinessReject, CancelTimerSet, ExecutionReport, FrameAccepted, FundsChanged, MassCancelAccepted, OperationResult,
-    ReplaceResult, RequestRejected,
+    QuoteResult, ReplaceResult, RequestRejected,
 };
 use lakh_gateway::wire::sbe::session::{Heartbeat, Logon, LogonAccepted, Logout, Reject, TestRequest};
 use lakh_gateway::wire::sbe::{
     Block, ENCODING, Entry, FieldLayout, Frame, HEADER_BYTES, SCHEMA_ID, SCHEMA_VERSION, next_frame, put,
     put_with_group,
 };
+
+/// A field of the schema: its name in snake case and its type.
+type SchemaField = (String, String);
+
+/// A message of the schema: its name, its block's length, its fields, its group's.
+type SchemaMessage = (String, usize, Vec<SchemaField>, Option<Vec<SchemaField>>);
 
 /// What the code says of a message.
 struct Coded {
@@ -79,7 +85,7 @@ fn all() -> Vec<Coded> {
     let mut all = coded! {
         plain Logon LogonAccepted Heartbeat TestRequest Logout Reject NewOrder CancelOrder ReplaceOrder AmendOrder
             MassCancel CancelAllAfter ExecutionReport RequestRejected MassCancelAccepted FundsChanged ReplaceResult
-            FrameAccepted OperationResult CancelTimerSet BusinessReject MarketListRequest MarketDefinition
+            FrameAccepted OperationResult QuoteResult CancelTimerSet BusinessReject MarketListRequest MarketDefinition
             MarketDataSubscribe MarketDataUnsubscribe GapFillRequest MarketDataAnswer OrderAdded OrderExecuted
             OrderReduced OrderDeleted MarketStatus LevelChanged TradeReported SnapshotBegin SnapshotEnd;
         grouped MassQuote(QuoteEntry) OrderFrame(OperationEntry) SnapshotOrders(OrderEntry) SnapshotLevels(LevelEntry)
@@ -215,8 +221,7 @@ fn snake(name: &str) -> String {
 fn the_code_lies_as_the_schema_says() {
     let mut sizes = BTreeMap::new();
     let mut schema_enums: BTreeMap<String, Vec<(String, u8)>> = BTreeMap::new();
-    let mut messages: BTreeMap<u16, (String, usize, Vec<(String, String)>, Option<Vec<(String, String)>>)> =
-        BTreeMap::new();
+    let mut messages: BTreeMap<u16, SchemaMessage> = BTreeMap::new();
     let (mut current, mut in_group, mut in_composite, mut last_enum) = (0, false, false, String::new());
     for element in elements() {
         let attribute = |name: &str| element.attributes.get(name).cloned().unwrap_or_default();

@@ -73,6 +73,6 @@ mod tests {
             frames += 1;
             names.insert(name.to_owned());
         }
-        assert_eq!((frames, names.len()), (160, 40));
+        assert_eq!((frames, names.len()), (164, 41));
     }
 }

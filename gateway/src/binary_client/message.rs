@@ -10,7 +10,7 @@ use crate::wire::sbe::market::{
 };
 use crate::wire::sbe::reports::{
     BusinessReject, CancelTimerSet, ExecutionReport, FrameAccepted, FundsChanged, MassCancelAccepted, OperationResult,
-    ReplaceResult, RequestRejected,
+    QuoteResult, ReplaceResult, RequestRejected,
 };
 use crate::wire::sbe::session::{Heartbeat, LogonAccepted, Logout, Reject, TestRequest};
 use crate::wire::sbe::{Block, Frame, next_frame};
@@ -20,7 +20,6 @@ macro_rules! messages {
     (plain { $($plain:ident,)* } grouped { $($grouped:ident($entry:ident),)* }) => {
         /// A message of the venue.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        #[expect(clippy::large_enum_variant, reason = "moved once: a box would allocate per report")]
         pub enum Message {
             $(#[doc = concat!("See [`", stringify!($plain), "`].")] $plain($plain),)*
             $(#[doc = concat!("See [`", stringify!($grouped), "`].")] $grouped($grouped, Vec<$entry>),)*
@@ -52,7 +51,7 @@ macro_rules! messages {
 messages! {
     plain {
         LogonAccepted, Heartbeat, TestRequest, Logout, Reject, ExecutionReport, RequestRejected, MassCancelAccepted,
-        FundsChanged, ReplaceResult, FrameAccepted, OperationResult, CancelTimerSet, BusinessReject, MarketDefinition,
+        FundsChanged, ReplaceResult, FrameAccepted, OperationResult, QuoteResult, CancelTimerSet, BusinessReject, MarketDefinition,
         MarketDataAnswer, OrderAdded, OrderExecuted, OrderReduced, OrderDeleted, MarketStatus, LevelChanged,
         TradeReported, SnapshotBegin, SnapshotEnd,
     }
@@ -70,6 +69,7 @@ impl Message {
             Self::ReplaceResult(report) => Some((report.account_sequence, report.request_sequence)),
             Self::FrameAccepted(report) => Some((report.account_sequence, report.request_sequence)),
             Self::OperationResult(report) => Some((report.account_sequence, report.request_sequence)),
+            Self::QuoteResult(report) => Some((report.account_sequence, report.request_sequence)),
             Self::CancelTimerSet(report) => Some((report.account_sequence, report.request_sequence)),
             _ => None,
         }
@@ -103,7 +103,7 @@ impl Incoming {
     ///
     /// # Errors
     /// [`BinaryClientError::Unreadable`], [`BinaryClientError::Gap`].
-    pub fn next(&mut self) -> Result<Option<Message>, BinaryClientError> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, BinaryClientError> {
         let frame = next_frame(&self.bytes[self.read..]).map_err(BinaryClientError::Unreadable)?;
         let Some(frame) = frame else { return Ok(None) };
         self.read += frame.bytes.len();

@@ -125,7 +125,7 @@ impl BinaryClient {
     /// See [`BinaryClientError`]; [`BinaryClientError::Ended`] with the reason when the venue ends the session.
     pub async fn next(&mut self) -> Result<Message, BinaryClientError> {
         loop {
-            if let Some(message) = self.incoming.next()? {
+            if let Some(message) = self.incoming.next_message()? {
                 match message {
                     Message::Heartbeat(_) => self.requests.heartbeat(0, now()),
                     Message::TestRequest(test) => self.requests.heartbeat(test.test_id.get(), now()),
@@ -148,7 +148,7 @@ impl BinaryClient {
     /// # Errors
     /// As [`BinaryClient::next`].
     pub fn ready(&mut self) -> Result<Option<Message>, BinaryClientError> {
-        self.incoming.next()
+        self.incoming.next_message()
     }
 }
 

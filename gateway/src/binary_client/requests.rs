@@ -170,7 +170,7 @@ impl Requests {
     pub fn place(&mut self, order: &PlaceOrder, now: Timestamp) -> u64 {
         self.next_signed();
         let block = signed!(self, NewOrder, now, order order, {});
-        self.sign(&block, |out, block| put(out, block))
+        self.sign(&block, put)
     }
 
     /// Takes one order off.
@@ -182,7 +182,7 @@ impl Requests {
             order_id: order,
             client_order_id: client,
         });
-        self.sign(&block, |out, block| put(out, block))
+        self.sign(&block, put)
     }
 
     /// Takes one order off and places another one.
@@ -195,7 +195,7 @@ impl Requests {
             restriction: replace.restriction.wire(),
             mode: replace.mode.wire(),
         });
-        self.sign(&block, |out, block| put(out, block))
+        self.sign(&block, put)
     }
 
     /// Makes one order smaller.
@@ -207,9 +207,9 @@ impl Requests {
             order_id: order,
             client_order_id: client,
             new_quantity: amend.new_quantity.0,
-            new_price: 0,
+            new_price: amend.new_price.0,
         });
-        self.sign(&block, |out, block| put(out, block))
+        self.sign(&block, put)
     }
 
     /// Takes all orders off: in one market or in all, on one side or on both.
@@ -222,14 +222,14 @@ impl Requests {
         };
         let market = market.map_or(ALL_MARKETS, |market| market.0);
         let block = signed!(self, MassCancel, now, { market_id: market, side: side.wire(), });
-        self.sign(&block, |out, block| put(out, block))
+        self.sign(&block, put)
     }
 
     /// Sets the dead-man timer; 0 takes it off.
     pub fn cancel_all_after(&mut self, timeout_ms: u32, now: Timestamp) -> u64 {
         self.next_signed();
         let block = signed!(self, CancelAllAfter, now, { timeout: timeout_ms, });
-        self.sign(&block, |out, block| put(out, block))
+        self.sign(&block, put)
     }
 
     /// Up to 64 operations under one signature.

@@ -7,7 +7,7 @@ use lakh_engine::units::{Lots, Ticks};
 use super::enums::{ALL_MARKETS, Code, Direction, ExecutionType, Finality, NO_CANCEL_REASON, TradeRole, WireEnum};
 use super::reports::{
     BusinessReject, CancelTimerSet, ExecutionReport, FrameAccepted, FundsChanged, MassCancelAccepted, OperationResult,
-    ReplaceResult, RequestRejected,
+    QuoteResult, ReplaceResult, RequestRejected,
 };
 use super::{padded, put};
 use crate::account_trades::TradeRole as Role;
@@ -80,7 +80,14 @@ pub fn report(report: &AccountReport<'_>, out: &mut Vec<u8>) {
             });
         }
         // Only quotes have it, and this face takes none yet.
-        ReportBody::QuoteSet(_) => {}
+        ReportBody::QuoteSet(quote) => put_report!(QuoteResult, report, out, {
+            market_id: quote.market.0,
+            bid_order_id: quote.bid.0,
+            ask_order_id: quote.ask.0,
+            bid_code: reject_number(quote.bid_refused),
+            ask_code: reject_number(quote.ask_refused),
+            slot: quote.slot,
+        }),
         ReportBody::CancelAllTimerSet { at } => put_report!(CancelTimerSet, report, out, { cancel_at: at.0, }),
     }
 }

@@ -120,7 +120,7 @@ block! {
 }
 
 block! {
-    /// Makes one order smaller; it keeps its place.
+    /// Makes one order smaller, which keeps its place, or gives it another price.
     AmendOrder = 13 {
         /// Of the sender in this session, from 1 without gaps.
         sequence_number: U64 as sequence,
@@ -140,7 +140,7 @@ block! {
         client_order_id: [u8; 24] as clientOrderId,
         /// Its new whole quantity, what has traded included.
         new_quantity: U64 as lots,
-        /// 0 for the price that it has.
+        /// Its new limit price, which may cost it its place; 0 for the one that it has.
         new_price: U64 as ticks,
         /// Over the digest of everything between sendingTime and here.
         signature: [u8; 64] as signature,
@@ -225,7 +225,7 @@ block! {
         /// 0 takes the ask off.
         ask_quantity: U64 as lots,
         /// Which quote of the account.
-        slot: U16 as slotId,
+        slot: u8 as slotId,
     }
 }
 

@@ -240,6 +240,38 @@ block! {
 }
 
 block! {
+    /// A quote was set; its orders' own reports stand before this one.
+    QuoteResult = 29 {
+        /// Of the sender in this session, from 1 without gaps.
+        sequence_number: U64 as sequence,
+        /// When it was sent, by the sender's clock.
+        sending_time: U64 as nanoseconds,
+        /// The sequence number of this session's request that caused it; 0 for none of this session's.
+        request_sequence: U64 as sequence,
+        /// Counts the account's reports without gaps; what a resume names.
+        account_sequence: U64 as sequence,
+        /// Place in the journal of the command that caused it.
+        journal_sequence: U64 as sequence,
+        /// Time of that command.
+        transact_time: U64 as nanoseconds,
+        /// Whose.
+        account_id: U32 as accountId,
+        /// Where.
+        market_id: U16 as marketId,
+        /// The order of the buying side, which may have traded already; 0 for none.
+        bid_order_id: U64 as orderId,
+        /// The order of the selling side; 0 for none.
+        ask_order_id: U64 as orderId,
+        /// Why there is no buying side though one was asked for; else 0.
+        bid_code: U16 as code,
+        /// Why there is no selling side though one was asked for; else 0.
+        ask_code: U16 as code,
+        /// Which of the account's quotes.
+        slot: u8 as slotId,
+    }
+}
+
+block! {
     /// The gateway refused a request: it is not in the journal and used nothing up. No report of the account.
     BusinessReject = 28 {
         /// Of the sender in this session, from 1 without gaps.

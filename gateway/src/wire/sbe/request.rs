@@ -6,11 +6,12 @@
 
 use lakh_engine::command::{
     AmendMode, AmendOrder, CancelAll, CancelOrder, CancelRestriction, Command, EvidenceGrade, FrameCommand,
-    FrameOperation, Operation, OrderReference, OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, ReplayGuard,
-    SelfTradeMode, Side, SignedCommand, TimeInForce,
+    FrameOperation, Operation, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, ReplaceMode, ReplaceOrder,
+    ReplayGuard, SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, ClientId, KeyId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::enums::{ALL_MARKETS, Code, OperationKind, SideFilter, WireEnum};
@@ -44,7 +45,6 @@ pub struct OrderRequest {
 
 /// One operation or a frame of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "moved once, within one thread: a box would allocate per order")]
 pub enum Asked {
     /// One operation.
     Operation(Operation),
@@ -67,8 +67,7 @@ impl OrderRequest {
     /// Reads a message of order entry.
     ///
     /// # Errors
-    /// What is wrong with its form; [`Code::BadTemplate`] for another message, [`Code::NotAvailable`] for one that the
-    /// venue does not take yet.
+    /// What is wrong with its form; [`Code::BadTemplate`] for another message.
     pub fn from_frame<'a>(frame: &Frame<'a>) -> Result<(Self, SignedParts<'a>), Code> {
         let request = match frame.template {
             NewOrder::TEMPLATE => new_order(frame.request()?)?,
@@ -233,14 +232,25 @@ fn cancel_all_after(block: &CancelAllAfter) -> Result<OrderRequest, Code> {
     on_terms_of!(block, Asked::Operation(Operation::CancelAllAfter { timeout_ms }))
 }
 
-/// Quotes by slot are the engine's to keep; until it does, whoever sends them is told that nobody does.
+/// Quotes are a frame's operations with a message of their own: each sets both sides of one slot.
 fn mass_quote(block: &MassQuote, quotes: &[QuoteEntry]) -> Result<OrderRequest, Code> {
-    OrderType::from_wire(block.order_type)?;
-    SelfTradeMode::from_wire(block.self_trade_mode)?;
     if !(1..=MAX_QUOTES).contains(&quotes.len()) {
         return Err(Code::BadGroup);
     }
-    Err(Code::NotAvailable)
+    let order_type = OrderType::from_wire(block.order_type)?;
+    let self_trade_mode = SelfTradeMode::from_wire(block.self_trade_mode)?;
+    let side = |price: U64, quantity: U64| QuoteSide { price: Ticks(price.get()), quantity: Lots(quantity.get()) };
+    let quote = |entry: &QuoteEntry| {
+        FrameOperation::Quote(Quote {
+            market: MarketId(block.market_id.get()),
+            slot: entry.slot,
+            order_type,
+            self_trade_mode,
+            bid: side(entry.bid_price, entry.bid_quantity),
+            ask: side(entry.ask_price, entry.ask_quantity),
+        })
+    };
+    on_terms_of!(block, Asked::Frame(quotes.iter().map(quote).collect()))
 }
 
 fn order_frame(block: &OrderFrame, operations: &[OperationEntry]) -> Result<OrderRequest, Code> {
