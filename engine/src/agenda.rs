@@ -86,6 +86,11 @@ impl Agenda {
         self.items.pop_front()
     }
 
+    /// Gives everything up.
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+    }
+
     /// Puts back in front what is not finished.
     pub(crate) fn push_front(&mut self, item: AgendaItem) {
         self.items.push_front(item);

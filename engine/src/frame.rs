@@ -40,6 +40,11 @@ impl PendingFrame {
         Self { account: AccountId(0), key: KeyId(0), origin: Sequence(0), next: 0, next_order: 0, operations }
     }
 
+    /// Leaves out what is left of it.
+    pub(crate) fn give_up(&mut self) {
+        self.next = self.operations.len();
+    }
+
     /// Whether nothing is left of it.
     pub(crate) fn is_done(&self) -> bool {
         self.next == self.operations.len()

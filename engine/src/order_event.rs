@@ -58,7 +58,7 @@ pub struct Trade {
     /// How much.
     pub quantity: Lots,
     /// What of the resting order still stands at its place. When nothing does but something is left, the next part of it
-    /// is shown, which an [`Event::OrderRested`] says.
+    /// is shown, which an [`Event::OrderRested`](crate::event::Event::OrderRested) says.
     pub maker_displayed: Lots,
     /// The resting order.
     pub maker: TradeParty,

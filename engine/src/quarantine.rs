@@ -4,7 +4,8 @@
 //! start after it. Operators then journal a [`AdminAction::Quarantine`] as the very next record. Whoever replays looks one
 //! record ahead: where the next one is such a decision about this one and its authority holds
 //! ([`Engine::is_quarantined_by`]), this one is passed over ([`Engine::pass_over`]): it takes its number and its time and
-//! changes nothing else, not even a nonce. Nothing that was applied can be undone so: a record that others followed on
+//! changes nothing else, not even a nonce; work that stands in the agenda is given up, since it may be what stops the
+//! engine: its orders stay as they are. Nothing that was applied can be undone so: a record that others followed on
 //! has no quarantine directly behind it. A quarantine of a record that was not passed over is refused.
 
 use crate::command::{AdminAction, AdminAuthority, Command};
@@ -37,6 +38,11 @@ impl Engine {
         self.sequence = sequence;
         self.now = timestamp;
         self.passed_over = sequence;
+        // What it was to go on with is given up with it, or the next `Continue` would stop the engine again.
+        if let Some(shard) = &mut self.shard {
+            shard.agenda.clear();
+            shard.frame.give_up();
+        }
         self.event_digest.end_command(sequence, timestamp, 0);
     }
 }

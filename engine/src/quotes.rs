@@ -38,6 +38,11 @@ impl Shard {
         let mut outcomes = kept.map(|order| Ok(order.unwrap_or(OrderId(0))));
         for (side, outcome) in [Side::Bid, Side::Ask].into_iter().zip(&mut outcomes) {
             if *outcome == Ok(OrderId(0)) && !quote.side(side).quantity.is_zero() {
+                // A cascade that the first side has set off is not through: nothing comes between its parts.
+                if !self.agenda.is_empty() {
+                    *outcome = Err(RejectCode::AgendaPending);
+                    continue;
+                }
                 let moment = Moment { operation: moment.operation + side as u64, ..moment };
                 *outcome = self.place_side(moment, account, quote, (side, events));
             }

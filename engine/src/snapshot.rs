@@ -34,7 +34,9 @@ use crate::order::Order;
 use crate::reject::RejectCode;
 use crate::triggers::PriceRange;
 use crate::units::{Lots, Ticks};
-use crate::wire::{DecodeError, Wire, wire_byte_enum, wire_enum, wire_struct};
+use crate::wire::{
+    DecodeError, FLAT_BYTES, Flat, Wire, append_flat, wire_byte_enum, wire_enum, wire_flat_struct, wire_struct,
+};
 
 const MAGIC: [u8; 4] = *b"LKST";
 const FORMAT: u8 = 0;
@@ -385,7 +387,7 @@ wire_enum!(AgendaItem {
 wire_struct!(PriceRange { low, high });
 wire_struct!(FamilyProgress { owner, done });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
-wire_struct!(Order {
+wire_flat_struct!(Order {
     id,
     price,
     remaining,

@@ -152,6 +152,23 @@ fn a_side_is_an_order_with_an_id_of_its_own() {
 }
 
 #[test]
+fn no_side_comes_between_the_parts_of_a_cascade() {
+    let mut venue = Venue::with(Options { max_orders: 8_192, ..Options::default() });
+    venue.placed(B, ask(100, 1));
+    venue.placed(B, bid(100, 1));
+    venue.placed(B, ask(101, 1));
+    venue.placed(B, ask(103, 10_000));
+    for _ in 0..1_500 {
+        venue.placed(B, bid(103, 1).stop(101).on_self_trade(SelfTradeMode::None));
+    }
+    let taking = Quote { order_type: OrderType::Limit, ..quote((101, 1), (110, 4)) };
+    let answer = answered(&venue.send(A, Operation::Quote(taking)));
+    assert_eq!((answer.bid_refused, answer.ask_refused), (None, Some(RejectCode::AgendaPending)));
+    venue.drain();
+    assert!(told(&venue.send(A, Operation::Quote(taking))).contains("rests 4"), "then it may be asked for again");
+}
+
+#[test]
 fn what_is_no_quote_is_refused_as_a_whole() {
     let mut venue = Venue::new();
     set(&mut venue, quote((99, 5), (101, 4)));

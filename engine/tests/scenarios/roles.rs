@@ -120,6 +120,24 @@ fn a_quarantined_record_is_passed_over_by_everybody() {
 }
 
 #[test]
+fn work_that_stops_the_engine_is_given_up_with_its_record() {
+    let mut venue = Venue::with(Options { roles: 2, max_orders: 2_048, ..Options::default() });
+    for _ in 0..1_100 {
+        venue.placed(A, bid(90, 1));
+    }
+    venue.cancel_all(A, None, None);
+    assert!(venue.engine.agenda_pending(), "the next record is a Continue, and it stops the engine");
+    let (_, decision) = poisoned(&venue);
+    assert!(venue.engine.is_quarantined_by(&decision));
+    let sequence = venue.engine.sequence().0;
+    venue.engine.pass_over(Sequence(sequence + 1), venue.now);
+    assert!(!venue.engine.agenda_pending());
+    assert_eq!(told(&venue.apply(&decision)), format!("quarantined {}", sequence + 1));
+    assert_eq!(venue.engine.book(BTCUSD).expect("listed").order_count(), 1_100 - 1_024, "the rest stays");
+    assert!(told(&venue.cancel_all(A, None, None)).ends_with("progress 76 Finished"));
+}
+
+#[test]
 fn a_record_that_was_applied_can_not_be_undone() {
     let mut venue = venue();
     let (order, decision) = poisoned(&venue);

@@ -1,7 +1,7 @@
 //! Who may depend on whom. The engine stays pure and the journal small because nothing else can be reached from them.
 
 use super::Finding;
-use super::repository::{Package, Purpose, Repository};
+use super::repository::{Features, Package, Purpose, Repository};
 
 /// The crates of the workspace and which of the others each may use.
 const EDGES: &[(&str, &[&str])] = &[
@@ -72,6 +72,19 @@ pub(super) fn engine_stays_small(repository: &Repository) -> Vec<Finding> {
         .collect()
 }
 
+/// What the engine uses runs without an operating system, as its own code does: default features mostly need one.
+pub(super) fn engine_stays_portable(repository: &Repository) -> Vec<Finding> {
+    let engine = repository.packages.iter().filter(|package| package.name == "lakh-engine");
+    let code =
+        engine.flat_map(|package| &package.dependencies).filter(|dependency| dependency.purpose == Purpose::Code);
+    code.filter(|dependency| dependency.features == Features::Default)
+        .map(|dependency| {
+            let name = &dependency.name;
+            Finding::new("lakh-engine", format!("takes {name}'s default features: the engine is no_std"))
+        })
+        .collect()
+}
+
 /// The version of every crate from outside is said once, in the root's manifest.
 pub(super) fn versions_in_one_place(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -116,7 +129,11 @@ mod tests {
     fn repository(package: &str, dependencies: &[(&str, Purpose)], versions: &[&str]) -> Repository {
         let dependencies = dependencies
             .iter()
-            .map(|(name, purpose)| Dependency { name: (*name).to_owned(), purpose: *purpose })
+            .map(|(name, purpose)| Dependency {
+                name: (*name).to_owned(),
+                purpose: *purpose,
+                features: Features::Default,
+            })
             .collect();
         Repository {
             packages: vec![Package { name: package.to_owned(), dependencies, roots: Vec::new() }],
@@ -180,6 +197,15 @@ mod tests {
         assert_eq!(engine_stays_small(&repository("lakh-config", &[("serde", Purpose::Code)], &[])), []);
         let found = messages(engine_stays_small(&repository("lakh-engine", &[("serde", Purpose::Code)], &[])));
         assert_eq!(found, ["lakh-engine: may not depend on serde: only on [\"blake3\", \"sha3\"]"]);
+    }
+
+    #[test]
+    fn the_engine_takes_no_default_features() {
+        let mut engine = repository("lakh-engine", &[("sha3", Purpose::Code), ("proptest", Purpose::Tests)], &[]);
+        let found = messages(engine_stays_portable(&engine));
+        assert_eq!(found, ["lakh-engine: takes sha3's default features: the engine is no_std"]);
+        engine.packages[0].dependencies[0].features = Features::Named;
+        assert_eq!(engine_stays_portable(&engine), []);
     }
 
     #[test]

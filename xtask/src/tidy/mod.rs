@@ -33,6 +33,7 @@ const RULES: &[fn(&Repository) -> Vec<Finding>] = &[
     dependencies::edges,
     dependencies::confined_crates,
     dependencies::engine_stays_small,
+    dependencies::engine_stays_portable,
     dependencies::versions_in_one_place,
     dependencies::unused_versions,
     sources::heads,

@@ -46,6 +46,17 @@ pub(super) struct Dependency {
     pub(super) name: String,
     /// Whether its code ends up in ours or only in tests.
     pub(super) purpose: Purpose,
+    /// Which of its features are taken.
+    pub(super) features: Features,
+}
+
+/// Which features of a dependency are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Features {
+    /// Its default ones, and perhaps more.
+    Default,
+    /// Only those that are named.
+    Named,
 }
 
 /// What a dependency is for.
@@ -96,6 +107,10 @@ fn packages(metadata: &Metadata) -> Vec<Package> {
                 purpose: match dependency.kind {
                     DependencyKind::Development => Purpose::Tests,
                     _ => Purpose::Code,
+                },
+                features: match dependency.uses_default_features {
+                    true => Features::Default,
+                    false => Features::Named,
                 },
             })
             .collect(),
