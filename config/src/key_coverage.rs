@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
 use crate::{Config, GenesisSeed};
@@ -52,6 +52,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[journal]", fields::<JournalConfig>()),
         ("[gateway]", fields::<GatewayConfig>()),
         ("[operators]", fields::<OperatorsConfig>()),
+        ("[tls]", fields::<TlsConfig>()),
         ("[settlement]", fields::<SettlementText>()),
         ("[capacities]", fields::<CapacitiesText>()),
         ("[[asset]]", fields::<AssetText>()),

@@ -30,6 +30,6 @@ pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
 pub use genesis::GenesisSeed;
 pub use listings::ListedMarket;
-pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig};
+pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig};
 pub use settlement::SettlementConfig;
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use lakh_engine::command::Capacities;
+use lakh_engine::command::{Capacities, Mode};
 use serde::Deserialize;
 
 use crate::error::Fault;
@@ -73,6 +73,8 @@ pub struct GatewayConfig {
     /// Address of the one port for HTTP and WebSocket: loopback, since it is plain text; port 0 takes a free one.
     /// Default `127.0.0.1:9080`.
     pub listen: SocketAddr,
+    /// Address of the same with TLS, which needs `[tls]`; port 0 takes a free one. Default: there is none.
+    pub tls_listen: Option<SocketAddr>,
     /// Connections open at once: 1 ..= 65,536. Default 1,024.
     pub max_connections: u32,
     /// Requests that one connection may have unanswered: 1 ..= 1,024. Default 256.
@@ -95,6 +97,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9_080)),
+            tls_listen: None,
             max_connections: 1_024,
             in_flight_per_connection: 256,
             requests_per_second_per_address: 10_000,
@@ -126,16 +129,19 @@ impl GatewayConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatorsConfig {
-    /// Address for health: loopback, since it is plain text; port 0 takes a free one.
+    /// Address for health and metrics: loopback, since it is plain text; port 0 takes a free one.
     /// Default `127.0.0.1:9081`.
     pub listen: SocketAddr,
+    /// Address of the same with TLS, which needs `[tls]`; port 0 takes a free one. Default: there is none.
+    pub tls_listen: Option<SocketAddr>,
     /// Path of the Unix socket that `lakh ctl` speaks to, at most 107 bytes. Default `lakh.sock`.
     pub control_socket: PathBuf,
 }
 
 impl Default for OperatorsConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9_081)), control_socket: PathBuf::from("lakh.sock") }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 9_081));
+        Self { listen, tls_listen: None, control_socket: PathBuf::from("lakh.sock") }
     }
 }
 
@@ -146,6 +152,48 @@ impl OperatorsConfig {
         let length = self.control_socket.as_os_str().len();
         check_range("control_socket (bytes of the path)", length, 1..=107)
     }
+}
+
+/// `[tls]`: what the venue shows to whoever connects with TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file of the certificates, the venue's own first. No default.
+    pub certificate_file: PathBuf,
+    /// PEM file of the certificate's private key, readable by nobody but its owner. No default.
+    pub private_key_file: PathBuf,
+}
+
+/// Refuses listeners that cannot be had: TLS without a certificate, a demonstration that others can reach, one address for
+/// two.
+pub(crate) fn check_listeners(
+    mode: Mode,
+    gateway: &GatewayConfig,
+    operators: &OperatorsConfig,
+    tls: Option<&TlsConfig>,
+) -> Result<(), Fault> {
+    let secure = [("gateway.tls_listen", gateway.tls_listen), ("operators.tls_listen", operators.tls_listen)];
+    let secure = secure.into_iter().filter_map(|(key, address)| Some((key, address?)));
+    for (key, address) in secure.clone() {
+        if tls.is_none() {
+            return Err(Fault::new(key, "needs the section [tls] with a certificate"));
+        }
+        if mode == Mode::Dev && !address.ip().is_loopback() {
+            return Err(Fault::new(
+                key,
+                format!("{address} is not loopback, and everybody has a demonstration's keys"),
+            ));
+        }
+    }
+    let plain = [("gateway.listen", gateway.listen), ("operators.listen", operators.listen)];
+    let all: Vec<_> = plain.into_iter().chain(secure).collect();
+    for (index, (key, address)) in all.iter().enumerate() {
+        let earlier = all[..index].iter().find(|(_, other)| other == address && address.port() != 0);
+        if let Some((other, _)) = earlier {
+            return Err(Fault::new(*key, format!("is the address of {other}")));
+        }
+    }
+    Ok(())
 }
 
 /// `[capacities]`: bounds of the shard's tables, part of the first record of the journal.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 
 /// A whole file. Each section but `[exchange]` may be left out.
@@ -22,6 +22,7 @@ pub(crate) struct DocumentText {
     pub(crate) gateway: GatewayConfig,
     #[serde(default)]
     pub(crate) operators: OperatorsConfig,
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) settlement: Option<SettlementText>,
     #[serde(default)]
     pub(crate) capacities: CapacitiesText,

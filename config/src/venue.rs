@@ -12,7 +12,7 @@ use crate::error::{ConfigError, Fault};
 use crate::hex;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
-use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig, check_listeners};
 use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
 
@@ -39,6 +39,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// What only the people who run the venue reach.
     pub operators: OperatorsConfig,
+    /// What is shown to whoever connects with TLS; `None` for a venue that only this machine reaches.
+    pub tls: Option<TlsConfig>,
     /// The contract that holds the money; `None` for a venue that starts with money of its own making.
     pub settlement: Option<SettlementConfig>,
     /// Bounds of the shard's tables.
@@ -108,9 +110,7 @@ impl Config {
         document.journal.check().map_err(|fault| fault.inside("journal"))?;
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
-        if document.operators.listen == document.gateway.listen && document.gateway.listen.port() != 0 {
-            return Err(Fault::new("operators.listen", "is the address of gateway.listen"));
-        }
+        check_listeners(exchange.mode, &document.gateway, &document.operators, document.tls.as_ref())?;
         let capacities = document.capacities.resolve().map_err(|fault| fault.inside("capacities"))?;
         let assets = resolve_assets(&document.asset, &capacities)?;
         let markets = resolve_markets(&document.market, &assets, &capacities)?;
@@ -128,6 +128,7 @@ impl Config {
             journal: document.journal,
             gateway: document.gateway,
             operators: document.operators,
+            tls: document.tls,
             settlement,
             capacities,
             assets,

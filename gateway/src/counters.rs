@@ -25,6 +25,8 @@ counters! {
     connections_accepted,
     /// Connections over a limit, ended without a word.
     connections_refused,
+    /// Connections that ended without a whole TLS handshake.
+    handshakes_failed,
     /// Sessions that ended because their clients read too slowly.
     slow_consumers_dropped,
     /// Connections that ended because of their bad signatures.

@@ -20,6 +20,7 @@ mod rest;
 pub mod server;
 pub mod session;
 pub mod stream;
+pub mod tls;
 pub mod verifier;
 mod websocket;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The gateway as a whole: one listening socket, its connections, and the verifiers behind them.
+//! The gateway as a whole: its listening sockets, their connections, and the verifiers behind them.
 //!
 //! Bounds: connections in all and of one address, time for a handshake, size of everything that a connection queues.
 //! A stop is announced to every session, waits for requests in flight, and then ends the verifiers, so that nothing
@@ -25,6 +25,7 @@ use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
+use crate::tls::{Tls, Transport};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 
 /// How long a stop waits for connections to end.
@@ -37,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How a gateway is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayOptions {
-    /// Where it listens; port 0 for any.
+    /// Where it listens in plain text, which is for loopback; port 0 for any.
     pub listen: SocketAddr,
     /// Connections at once, of all addresses together.
     pub connections: usize,
@@ -84,6 +85,17 @@ pub struct Wiring {
     pub sequencer_signal: Arc<Signal>,
     /// Markets and keys.
     pub directory: Arc<Directory>,
+    /// Where it listens with TLS besides, if it does.
+    pub secure: Option<SecureListener>,
+}
+
+/// A listener with TLS.
+#[derive(Clone, Debug)]
+pub struct SecureListener {
+    /// Where; port 0 for any.
+    pub listen: SocketAddr,
+    /// With which certificate.
+    pub tls: Tls,
 }
 
 /// Why a gateway does not start.
@@ -113,9 +125,10 @@ pub enum GatewayError {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
+    secure_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    accepting: tokio::task::JoinHandle<()>,
+    accepting: tokio::task::JoinSet<()>,
     verifiers: Vec<JoinHandle<()>>,
 }
 
@@ -204,9 +217,11 @@ impl Gateway {
     /// # Errors
     /// See [`GatewayError`].
     pub async fn start(options: GatewayOptions, wiring: Wiring) -> Result<Self, GatewayError> {
-        let listen_error = |source| GatewayError::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let (listener, address) = bind(options.listen).await?;
+        let secure = match wiring.secure {
+            Some(SecureListener { listen, tls }) => Some((bind(listen).await?, tls)),
+            None => None,
+        };
         let counters = Arc::new(Counters::default());
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
@@ -222,13 +237,23 @@ impl Gateway {
             counters,
             stop: stopped,
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), queues));
-        Ok(Self { address, shared, stop, accepting, verifiers })
+        let secure_address = secure.as_ref().map(|((_, address), _)| *address);
+        let mut accepting = tokio::task::JoinSet::new();
+        if let Some(((listener, _), tls)) = secure {
+            accepting.spawn(accept(listener, Transport::Tls(tls), Arc::clone(&shared), queues.clone()));
+        }
+        accepting.spawn(accept(listener, Transport::Plain, Arc::clone(&shared), queues));
+        Ok(Self { address, secure_address, shared, stop, accepting, verifiers })
     }
 
-    /// Where it listens.
+    /// Where it listens in plain text.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens with TLS, if it does.
+    pub const fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure_address
     }
 
     /// What it has done so far.
@@ -244,9 +269,9 @@ impl Gateway {
     /// Tells every session that the server stops, takes no more connections or requests, waits for answers in flight
     /// (at most 15 seconds), and ends the verifiers.
     pub async fn shutdown(self) {
-        let Self { shared, stop, accepting, verifiers, .. } = self;
+        let Self { shared, stop, mut accepting, verifiers, .. } = self;
         let _ = stop.send(true);
-        let _ = accepting.await;
+        while accepting.join_next().await.is_some() {}
         let all = u32::try_from(shared.options.connections).unwrap_or(u32::MAX);
         let drained = tokio::time::timeout(STOP_TIMEOUT, shared.connections.acquire_many(all)).await;
         if drained.is_err() {
@@ -257,6 +282,13 @@ impl Gateway {
         let joined = tokio::task::spawn_blocking(move || verifiers.into_iter().for_each(|one| drop(one.join())));
         let _ = joined.await;
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let listen_error = |source| GatewayError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, bound))
 }
 
 type Verifiers = (Vec<VerifierQueue>, Vec<JoinHandle<()>>);
@@ -290,7 +322,7 @@ fn start_verifiers(
 }
 
 /// Takes connections until the stop. Who is over a limit is disconnected without a word: words cost.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
+async fn accept(listener: TcpListener, transport: Transport, shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
     let mut stop = shared.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -312,24 +344,28 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<Verifier
         let verifier = queues[next].clone();
         let (bad_signatures, proven) = (AtomicU32::new(0), AtomicBool::new(false));
         let peer = Peer { shared: Arc::clone(&shared), verifier, address, bad_signatures, proven, _counted: counted };
-        tokio::spawn(serve(stream, Arc::new(peer)));
+        tokio::spawn(serve(stream, transport.clone(), Arc::new(peer)));
     }
 }
 
 /// Serves HTTP on a connection until it ends or becomes a WebSocket.
-async fn serve(stream: TcpStream, peer: Arc<Peer>) {
-    // Without it an answer would wait for the acknowledgement of the one before.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+async fn serve(stream: TcpStream, transport: Transport, peer: Arc<Peer>) {
     let mut stop = peer.shutdown();
     let timeout = peer.shared.options.handshake_timeout;
+    let socket = tokio::select! {
+        socket = transport.accept(stream, timeout) => socket,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    let Ok(socket) = socket else {
+        peer.shared.counters.handshakes_failed.count();
+        return;
+    };
     let service = TowerToHyperService::new(rest::router(peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
         .max_buf_size(MAX_HTTP_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use lakh_engine::units::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -67,7 +67,14 @@ impl Connection {
             ControlFlow::Continue(()) => self.exchange(&mut socket).await,
             ControlFlow::Break(end) => end,
         };
-        let _ = timeout(WRITE_TIMEOUT, socket.close(end)).await;
+        let goodbye = async {
+            // Fails where the client has closed first, whose close frame is answered by the flush.
+            let _ = socket.close(end).await;
+            socket.flush().await
+        };
+        let _ = timeout(WRITE_TIMEOUT, goodbye).await;
+        // With TLS the end has to be said, or it could be somebody on the way who cut the connection.
+        let _ = timeout(WRITE_TIMEOUT, socket.get_mut().shutdown()).await;
     }
 
     async fn exchange<S>(&mut self, socket: &mut WebSocketStream<S>) -> End

@@ -253,6 +253,7 @@ async fn a_gateway_says_why_it_does_not_start() {
         to_sequencer: rings,
         sequencer_signal: Arc::new(Signal::new()),
         directory: directory(Mode::Run),
+        secure: None,
     };
     let taken = GatewayOptions::new(venue.gateway.address());
     let error = Gateway::start(taken, wiring(vec![RingBuffer::new(8).0])).await.unwrap_err();

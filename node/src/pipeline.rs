@@ -27,13 +27,14 @@ use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
-use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
+use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
 
 use crate::control::ControlServer;
-use crate::health;
 use crate::history;
 use crate::keys::hex;
+use crate::node_tls::NodeTls;
+use crate::operators_port::{self, OperatorsListeners, Watched};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
 use crate::settlement::{self, SettlementPlan, SettlementThread};
 
@@ -47,6 +48,8 @@ pub(crate) struct Node {
     gateway: Gateway,
     /// Where operators ask how the node is.
     pub(crate) health: SocketAddr,
+    /// What is shown to whoever connects with TLS.
+    pub(crate) tls: Option<NodeTls>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: String,
@@ -116,13 +119,22 @@ impl Node {
             settlement: settlement_status.clone(),
         };
         server.start(&config.operators.control_socket)?;
-        let wiring =
-            Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
+        let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
+        let wiring = Wiring {
+            to_sequencer,
+            sequencer_signal: Arc::clone(&sequencer_signal),
+            directory: Arc::clone(&directory),
+            secure: secure_listener(config.gateway.tls_listen, tls.as_ref()),
+        };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let health = health::start(config.operators.listen, watch.clone(), settlement_status).await?;
+        let secure = secure_listener(config.operators.tls_listen, tls.as_ref());
+        let listeners = OperatorsListeners { plain: config.operators.listen, secure };
+        let watched = Watched { journal: watch.clone(), settlement: settlement_status };
+        let health = operators_port::start(listeners, watched).await?;
         Ok(Self {
             gateway,
             health,
+            tls,
             directory,
             watch,
             recovery,
@@ -139,6 +151,11 @@ impl Node {
     /// Where traders connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// Where traders connect with TLS, if they can.
+    pub(crate) fn secure_address(&self) -> Option<SocketAddr> {
+        self.gateway.secure_address()
     }
 
     /// Why the exchange cannot go on, if so.
@@ -203,6 +220,10 @@ fn spawn_publisher(
     let durable = move || watch.durable_sequence();
     let run = move || publisher::run(publisher, outputs, durable, sequencer::now, &control);
     Ok(std::thread::Builder::new().name("publisher".to_owned()).spawn(run)?)
+}
+
+fn secure_listener(listen: Option<SocketAddr>, tls: Option<&NodeTls>) -> Option<SecureListener> {
+    Some(SecureListener { listen: listen?, tls: tls?.tls.clone() })
 }
 
 fn gateway_options(config: &Config) -> GatewayOptions {

@@ -30,6 +30,8 @@ enum Task {
     /// Tools, tidy, format, clippy, documentation, tests, order flow, each with its time. Installs the Rust components
     /// that it needs where they are missing. Needs no terminal and asks nothing.
     Ci,
+    /// Install public clients from the registries of Node.js and Python and have them trade with a demonstration.
+    Clients,
     /// Check the house rules that no compiler knows; takes about a second.
     ///
     /// Who depends on whom, file heads and lengths, unsafe code, addresses of registries and paths of a machine,
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let task = Arguments::parse().task;
     let done = repository_root().and_then(|root| match task {
         Task::Ci => ci::run_all(&root),
+        Task::Clients => ci::public_clients(&root).map(|outcome| println!("{outcome}")),
         Task::Tidy => tidy::run(&root),
     });
     match done {
