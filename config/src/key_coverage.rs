@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig};
+use crate::gateway::GatewayConfig;
+use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
 use crate::{Config, GenesisSeed};

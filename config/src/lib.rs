@@ -14,6 +14,7 @@
 mod accounts;
 mod decimal;
 mod error;
+mod gateway;
 mod genesis;
 mod hex;
 #[cfg(test)]
@@ -28,8 +29,9 @@ pub mod well_known;
 
 pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
+pub use gateway::GatewayConfig;
 pub use genesis::GenesisSeed;
 pub use listings::ListedMarket;
-pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig};
+pub use sections::{Durability, JournalConfig, OperatorsConfig, TlsConfig};
 pub use settlement::SettlementConfig;
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

@@ -12,6 +12,7 @@ use lakh_engine::command::{Capacities, Mode};
 use serde::Deserialize;
 
 use crate::error::Fault;
+use crate::gateway::GatewayConfig;
 
 /// When a record of the journal counts as durable, and so may be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -63,65 +64,6 @@ impl JournalConfig {
             return Err(Fault::new("ring_bytes", format!("is {}, not a power of two", self.ring_bytes)));
         }
         Ok(())
-    }
-}
-
-/// `[gateway]`: where traders connect and how much each may ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GatewayConfig {
-    /// Address of the one port for HTTP and WebSocket: loopback, since it is plain text; port 0 takes a free one.
-    /// Default `127.0.0.1:9080`.
-    pub listen: SocketAddr,
-    /// Address of the same with TLS, which needs `[tls]`; port 0 takes a free one. Default: there is none.
-    pub tls_listen: Option<SocketAddr>,
-    /// Connections open at once: 1 ..= 65,536. Default 1,024.
-    pub max_connections: u32,
-    /// Requests that one connection may have unanswered: 1 ..= 1,024. Default 256.
-    pub in_flight_per_connection: u32,
-    /// Requests a second that one IP address may send, whatever its keys: 1 ..= 10,000,000. Default 10,000.
-    pub requests_per_second_per_address: u32,
-    /// Requests that one IP address may send at once after a pause: 1 ..= 10,000,000. Default 20,000.
-    pub request_burst_per_address: u32,
-    /// Requests a second that one key may sign: 1 ..= 10,000,000. Default 5,000.
-    pub requests_per_second_per_key: u32,
-    /// Requests that one key may sign at once after a pause: 1 ..= 10,000,000. Default 10,000.
-    pub request_burst_per_key: u32,
-    /// Messages that wait for one slow reader before it is dropped: 16 ..= 1,048,576. Default 4,096.
-    pub outbox_messages: u32,
-    /// Threads that verify signatures: 1 ..= 64. Default 1, right for two cores.
-    pub verifiers: u32,
-}
-
-impl Default for GatewayConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 9_080)),
-            tls_listen: None,
-            max_connections: 1_024,
-            in_flight_per_connection: 256,
-            requests_per_second_per_address: 10_000,
-            request_burst_per_address: 20_000,
-            requests_per_second_per_key: 5_000,
-            request_burst_per_key: 10_000,
-            outbox_messages: 4_096,
-            verifiers: 1,
-        }
-    }
-}
-
-impl GatewayConfig {
-    pub(crate) fn check(&self) -> Result<(), Fault> {
-        const RATES: RangeInclusive<u32> = 1..=10_000_000;
-        check_loopback("listen", self.listen)?;
-        check_range("max_connections", self.max_connections, 1..=65_536)?;
-        check_range("in_flight_per_connection", self.in_flight_per_connection, 1..=1_024)?;
-        check_range("requests_per_second_per_address", self.requests_per_second_per_address, RATES)?;
-        check_range("request_burst_per_address", self.request_burst_per_address, RATES)?;
-        check_range("requests_per_second_per_key", self.requests_per_second_per_key, RATES)?;
-        check_range("request_burst_per_key", self.request_burst_per_key, RATES)?;
-        check_range("outbox_messages", self.outbox_messages, 16..=1 << 20)?;
-        check_range("verifiers", self.verifiers, 1..=64)
     }
 }
 
@@ -256,7 +198,7 @@ pub(crate) fn check_range<T: PartialOrd + Display>(key: &str, value: T, range: R
 }
 
 /// Refuses an address that others than this machine reach: what is said there can be read and changed on the way.
-fn check_loopback(key: &str, address: SocketAddr) -> Result<(), Fault> {
+pub(crate) fn check_loopback(key: &str, address: SocketAddr) -> Result<(), Fault> {
     if address.ip().is_loopback() {
         return Ok(());
     }
@@ -270,7 +212,6 @@ mod tests {
     #[test]
     fn the_defaults_are_legal() {
         assert_eq!(JournalConfig::default().check(), Ok(()));
-        assert_eq!(GatewayConfig::default().check(), Ok(()));
         assert_eq!(OperatorsConfig::default().check(), Ok(()));
         assert!(CapacitiesText::default().resolve().is_ok());
     }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig};
+use crate::gateway::GatewayConfig;
+use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 
 /// A whole file. Each section but `[exchange]` may be left out.

@@ -9,10 +9,11 @@ use lakh_engine::market_spec::AssetSpec;
 
 use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
 use crate::error::{ConfigError, Fault};
+use crate::gateway::GatewayConfig;
 use crate::hex;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
-use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig, TlsConfig, check_listeners};
+use crate::sections::{JournalConfig, OperatorsConfig, TlsConfig, check_listeners};
 use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
 

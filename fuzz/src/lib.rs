@@ -15,6 +15,7 @@ use lakh_gateway::auth::evidence::{Evidence, MAX_EVIDENCE, command_from_evidence
 use lakh_gateway::auth::rest_text::RestText;
 use lakh_gateway::decimal;
 use lakh_gateway::directory::Directory;
+use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::request::{Fields, Method};
 use lakh_gateway::session::{
@@ -120,7 +121,13 @@ pub fn names(data: &[u8]) {
 }
 
 fn context() -> SessionContext {
-    SessionContext { directory: directory(), options: SessionOptions::default(), started_at: Timestamp(0) }
+    SessionContext {
+        directory: directory(),
+        options: SessionOptions::default(),
+        key_budgets: Arc::new(KeyBudgets::new(KeyLimits::default())),
+        counters: Arc::default(),
+        started_at: Timestamp(0),
+    }
 }
 
 /// One market and one key.

@@ -14,6 +14,7 @@ use lakh_engine::units::{Lots, Ticks, Timestamp};
 use parking_lot::RwLock;
 
 use crate::decimal::{self, DecimalError};
+use crate::key_budgets::LiveOrders;
 
 /// Markets, assets and keys.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Directory {
     venue_tag: [u8; 16],
     mode: Mode,
     state: RwLock<State>,
+    live_orders: LiveOrders,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +78,7 @@ pub enum KeyStatus {
 impl Directory {
     /// An empty directory of the venue with this tag.
     pub fn new(venue_tag: [u8; 16], mode: Mode) -> Self {
-        Self { venue_tag, mode, state: RwLock::default() }
+        Self { venue_tag, mode, state: RwLock::default(), live_orders: LiveOrders::default() }
     }
 
     /// The venue's tag, which stands in front of each api key.
@@ -87,6 +89,11 @@ impl Directory {
     /// Demonstration or real.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// How many live orders each account has.
+    pub const fn live_orders(&self) -> &LiveOrders {
+        &self.live_orders
     }
 
     /// Takes in what an event says of markets, assets and keys.

@@ -8,7 +8,7 @@
 //! ends the session.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
 
 use bytes::Bytes;
@@ -243,6 +243,16 @@ pub enum ToSession {
     Message(Bytes),
 }
 
+impl ToSession {
+    /// The bytes that it keeps in memory while it waits for its client.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Message(message) | Self::Answer { outcome: Ok(message), .. } => message.len(),
+            Self::Answer { outcome: Err(error), .. } => error.data.as_ref().map_or(0, Bytes::len),
+        }
+    }
+}
+
 /// What the answer to a command has to hold; the publisher encodes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerShape {
@@ -290,11 +300,22 @@ impl RequestHandle {
 #[derive(Clone, Debug)]
 pub struct SessionHandle(Arc<Outbox>);
 
-/// A session's bounded outbox.
+/// A session's outbox, bounded in messages and in bytes: depth of thousands of levels is large, fills are many.
 #[derive(Debug)]
 struct Outbox {
     sender: tokio::sync::mpsc::Sender<ToSession>,
     overflowed: AtomicBool,
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+/// The most that waits for one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxLimits {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of all of them together.
+    pub bytes: usize,
 }
 
 /// Whether a message reached the session's outbox.
@@ -307,10 +328,21 @@ pub enum Delivery {
 }
 
 impl SessionHandle {
-    /// A session's handle and the receiving end, with room for `capacity` messages.
+    /// A session's handle and the receiving end, with room for `capacity` messages of any size.
     pub fn new(capacity: usize) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
-        let (sender, receiver) = tokio::sync::mpsc::channel(capacity);
-        (Self(Arc::new(Outbox { sender, overflowed: AtomicBool::new(false) })), receiver)
+        Self::bounded(OutboxLimits { messages: capacity, bytes: usize::MAX })
+    }
+
+    /// The same, bounded in bytes too; whoever receives a message says so with [`SessionHandle::taken`].
+    pub fn bounded(limits: OutboxLimits) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(limits.messages);
+        let (overflowed, bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
+        (Self(Arc::new(Outbox { sender, overflowed, bytes, bytes_max: limits.bytes })), receiver)
+    }
+
+    /// A message of so many bytes waits no more.
+    pub fn taken(&self, size: usize) {
+        self.0.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
     /// Puts a message into the outbox. Never waits: an outbox without room ends the session.
@@ -318,13 +350,13 @@ impl SessionHandle {
         if self.overflowed() {
             return Delivery::Ended;
         }
-        match self.0.sender.try_send(message) {
-            Ok(()) => Delivery::Delivered,
-            Err(_) => {
-                self.0.overflowed.store(true, Ordering::Release);
-                Delivery::Ended
-            }
+        let size = message.size();
+        let before = self.0.bytes.fetch_add(size, Ordering::Relaxed);
+        if before.saturating_add(size) <= self.0.bytes_max && self.0.sender.try_send(message).is_ok() {
+            return Delivery::Delivered;
         }
+        self.0.overflowed.store(true, Ordering::Release);
+        Delivery::Ended
     }
 
     /// True once a message did not fit: what the client would see from here on has a gap, so the session must end.

@@ -11,6 +11,7 @@ pub mod decimal;
 pub mod directory;
 pub mod exchange_info;
 pub mod hand_over;
+pub mod key_budgets;
 pub mod limits;
 pub mod market_data;
 pub mod order_state;

@@ -201,6 +201,11 @@ impl OrderState {
         orders.filter_map(|(_, order)| self.record(*order))
     }
 
+    /// How many resting orders the account has.
+    pub fn open_order_count(&self, account: AccountId) -> usize {
+        self.resting.get(&account).map_or(0, BTreeSet::len)
+    }
+
     /// The account's orders in a market, live and ended, by id.
     pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
         let ends = self.ended_by_account.get(&account).into_iter().flatten();

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use lakh_engine::ids::KeyId;
 use lakh_engine::units::Timestamp;
 use rtrb::Producer;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,12 +22,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::counters::Counters;
 use crate::directory::Directory;
-use crate::hand_over::{Input, Signal};
+use crate::hand_over::{Input, OutboxLimits, Signal};
+use crate::key_budgets::{KeyBudgets, KeyLimits};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::tls::{Tls, Transport};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
+use crate::websocket::SocketLimits;
+use crate::wire::json::envelope::MAX_FRAME;
+use crate::wire::json::response::OrderBudgets;
 
 /// How long a stop waits for connections to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -46,8 +51,14 @@ pub struct GatewayOptions {
     pub address: AddressLimits,
     /// Time for an HTTP request's head, and so for a handshake.
     pub handshake_timeout: Duration,
-    /// Messages that wait for one client before it is dropped as too slow.
-    pub outbox: usize,
+    /// What waits for one client at most before it is dropped as too slow.
+    pub outbox: OutboxLimits,
+    /// Longest WebSocket message of a client, in bytes: 1 ..= [`MAX_FRAME`](crate::wire::json::envelope::MAX_FRAME).
+    pub frame_bytes: usize,
+    /// How long a client may take to read what is sent.
+    pub write_timeout: Duration,
+    /// What each key may ask for.
+    pub keys: KeyLimits,
     /// Bounds of each session.
     pub session: SessionOptions,
     /// Bounds of each verifier.
@@ -67,7 +78,10 @@ impl GatewayOptions {
             connections: 4_096,
             address: AddressLimits { connections: 1_024, requests, addresses: 65_536 },
             handshake_timeout: Duration::from_secs(10),
-            outbox: 4_096,
+            outbox: OutboxLimits { messages: 4_096, bytes: 4 << 20 },
+            frame_bytes: MAX_FRAME,
+            write_timeout: Duration::from_secs(10),
+            keys: KeyLimits::default(),
             session: SessionOptions::default(),
             verifier: VerifierOptions::default(),
             read_digests: 262_144,
@@ -150,6 +164,7 @@ pub(crate) struct Peer {
     shared: Arc<Shared>,
     verifier: VerifierQueue,
     address: AddressPermit,
+    remote: SocketAddr,
     /// Of requests over HTTP; a session counts its own.
     bad_signatures: AtomicU32,
     /// Whether a signature over HTTP was accepted.
@@ -164,6 +179,11 @@ impl Peer {
 
     pub(crate) fn verifier(&self) -> VerifierQueue {
         self.verifier.clone()
+    }
+
+    /// Where the client is.
+    pub(crate) const fn remote(&self) -> SocketAddr {
+        self.remote
     }
 
     pub(crate) fn address_budget(&self) -> Arc<TokenBucket> {
@@ -206,8 +226,15 @@ impl Peer {
         self.proven.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn outbox_capacity(&self) -> usize {
-        self.shared.options.outbox.max(1)
+    /// What the connection's WebSocket has to keep to.
+    pub(crate) fn socket_limits(&self) -> SocketLimits {
+        let GatewayOptions { outbox, frame_bytes, write_timeout, .. } = self.shared.options;
+        SocketLimits { outbox, frame_bytes, write_timeout }
+    }
+
+    /// What a key has used of its orders' budget.
+    pub(crate) fn order_budgets(&self, key: KeyId) -> OrderBudgets {
+        self.shared.sessions.key_budgets.order_budgets(key, self.now())
     }
 }
 
@@ -223,11 +250,15 @@ impl Gateway {
             None => None,
         };
         let counters = Arc::new(Counters::default());
-        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
+        let sessions = SessionContext {
+            directory: wiring.directory,
+            options: options.session,
+            key_budgets: Arc::new(KeyBudgets::new(options.keys)),
+            counters: Arc::clone(&counters),
+            started_at: (options.clock)(),
+        };
+        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &sessions)?;
         let (stop, stopped) = watch::channel(false);
-        // What sessions tell of it is what the verifiers keep.
-        let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
-        let sessions = SessionContext { directory: wiring.directory, options: session, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),
@@ -263,7 +294,12 @@ impl Gateway {
 
     /// Connections right now.
     pub fn connections(&self) -> usize {
-        self.shared.options.connections.saturating_sub(self.shared.connections.available_permits())
+        self.watch().connections()
+    }
+
+    /// What can be seen of it from outside, also by whoever outlives it.
+    pub fn watch(&self) -> GatewayWatch {
+        GatewayWatch(Arc::clone(&self.shared))
     }
 
     /// Tells every session that the server stops, takes no more connections or requests, waits for answers in flight
@@ -284,6 +320,27 @@ impl Gateway {
     }
 }
 
+/// A view of a gateway for whoever watches it.
+#[derive(Clone, Debug)]
+pub struct GatewayWatch(Arc<Shared>);
+
+impl GatewayWatch {
+    /// What it has done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Connections right now.
+    pub fn connections(&self) -> usize {
+        self.0.options.connections.saturating_sub(self.0.connections.available_permits())
+    }
+
+    /// Connections at most.
+    pub fn connections_max(&self) -> usize {
+        self.0.options.connections
+    }
+}
+
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
     let listen_error = |source| GatewayError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen_error)?;
@@ -297,7 +354,7 @@ fn start_verifiers(
     options: &GatewayOptions,
     rings: Vec<Producer<Input>>,
     signal: &Arc<Signal>,
-    counters: &Arc<Counters>,
+    sessions: &SessionContext,
 ) -> Result<Verifiers, GatewayError> {
     if rings.is_empty() {
         return Err(GatewayError::NoRing);
@@ -310,8 +367,10 @@ fn start_verifiers(
             to_sequencer,
             sequencer_signal: Arc::clone(signal),
             read_digests: Arc::clone(&read_digests),
+            key_budgets: Arc::clone(&sessions.key_budgets),
+            directory: Arc::clone(&sessions.directory),
             clock: options.clock,
-            counters: Arc::clone(counters),
+            counters: Arc::clone(&sessions.counters),
         };
         let verifier = Verifier::new(options.verifier, wiring).map_err(GatewayError::Randomness)?;
         let (queue, thread) = verifier.spawn().map_err(GatewayError::Thread)?;
@@ -337,13 +396,15 @@ async fn accept(listener: TcpListener, transport: Transport, shared: Arc<Shared>
         let admitted = counted.and_then(|counted| Some((counted, shared.addresses.admit(remote.ip())?)));
         let Some((counted, address)) = admitted else {
             shared.counters.connections_refused.count();
+            tracing::debug!(address = %remote, "not taken: there are as many connections as there may be");
             continue;
         };
         shared.counters.connections_accepted.count();
         let next = shared.next_verifier.fetch_add(1, Ordering::Relaxed) % queues.len();
         let verifier = queues[next].clone();
         let (bad_signatures, proven) = (AtomicU32::new(0), AtomicBool::new(false));
-        let peer = Peer { shared: Arc::clone(&shared), verifier, address, bad_signatures, proven, _counted: counted };
+        let shared = Arc::clone(&shared);
+        let peer = Peer { shared, verifier, address, remote, bad_signatures, proven, _counted: counted };
         tokio::spawn(serve(stream, transport.clone(), Arc::new(peer)));
     }
 }

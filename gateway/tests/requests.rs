@@ -423,8 +423,8 @@ fn suspects_get_their_share_of_the_processor_and_no_more() {
     let counters = &bench.counters;
     assert_eq!((counters.untrusted_shed.value(), counters.signatures_refused.value()), (2, 1));
     assert_eq!(
-        counters.all().iter().find(|(name, _)| *name == "signatures_accepted"),
-        Some(&("signatures_accepted", 2))
+        counters.all().iter().find(|(name, ..)| *name == "signatures_accepted"),
+        Some(&("signatures_accepted", "Signatures that hold.", 2))
     );
 }
 

@@ -81,9 +81,11 @@ impl VenueOptions {
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
              segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
-             outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
+             max_connections = 65536\nmax_connections_per_address = 65536\noutbox_messages = 65536\n\
+             outbox_bytes = 67108864\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
-             request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
+             request_burst_per_key = 10000000\norders_per_second_per_key = 10000000\n\
+             order_burst_per_key = 10000000\ncancel_allowance_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
              [capacities]\naccounts = {}\nkeys = {}\ndigests = {digests}\nassets = {}\nmarkets = {}\n\n\
              [[asset]]\nsymbol = \"CASH\"\ndecimals = 2\n",
             hex(&VENUE_TAG),
@@ -155,8 +157,17 @@ impl ScratchVenue {
     pub fn launch(program: &Path, config: &Path) -> Result<Self, LoadtestError> {
         let mut command = Command::new(program);
         command.arg("run").arg("--json").arg("--config").arg(config);
+        Self::launch_with(command)
+    }
+
+    /// Starts a venue by a command of the caller's, which has to run it with `--json`, and waits until its doors are open.
+    ///
+    /// # Errors
+    /// As [`ScratchVenue::launch`].
+    pub fn launch_with(mut command: Command) -> Result<Self, LoadtestError> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| LoadtestError::Io { path: program.to_owned(), source })?;
+        let path = PathBuf::from(command.get_program());
+        let mut child = command.spawn().map_err(|source| LoadtestError::Io { path, source })?;
         let stdout = child.stdout.take().expect("standard output was asked for");
         let mut venue = Self { child, stdout: BufReader::new(stdout), ready: Value::Null };
         venue.ready = venue.line()?;

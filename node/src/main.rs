@@ -16,7 +16,10 @@ mod history;
 mod journal_tool;
 mod keys;
 mod load;
+mod logs;
+mod metrics;
 mod node_tls;
+mod open_files;
 mod operators_port;
 mod pipeline;
 mod progress;
@@ -24,6 +27,7 @@ mod replay;
 mod run;
 mod sequencer;
 mod settlement;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -34,6 +38,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "lakh", version, arg_required_else_help = true)]
 struct Arguments {
+    /// How log lines look on standard error. What is logged says the variable LAKH_LOG: a level, or levels by module.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: logs::LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,6 +65,9 @@ enum Command {
     Flow(flow::FlowCommand),
     /// Loads a venue with signed orders and measures it.
     Load(load::LoadArguments),
+    /// Soaks a venue: thousands of idle connections, or subscribers that never read.
+    #[command(subcommand)]
+    Soak(soak::SoakCommand),
     /// Makes a key.
     Keygen(keys::KeygenArguments),
     /// Decides something as an operator.
@@ -65,11 +75,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("LAKH_LOG").unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    match run_command(Arguments::parse().command) {
+    let arguments = Arguments::parse();
+    logs::start(arguments.log_format);
+    match run_command(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -88,6 +96,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Soak(command) => soak::run(&command),
         Command::Keygen(arguments) => keys::keygen(&arguments),
         Command::Ctl(arguments) => control::run(&arguments),
     }

@@ -1,4 +1,5 @@
-//! The operators' port: whether the node is well, for whoever watches it. Plain text on loopback, and with TLS anywhere.
+//! The operators' port: whether the node is well (`/health`) and how much it does (`/metrics`), for whoever watches it.
+//! Plain text on loopback, and with TLS anywhere.
 //!
 //! Bounds: so many connections at once, a time for each handshake and each request's head; beyond that connections end
 //! without a word. Nothing here is asked of the matching thread.
@@ -10,17 +11,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use lakh_gateway::server::SecureListener;
+use lakh_gateway::server::{GatewayWatch, SecureListener};
 use lakh_gateway::tls::Transport;
 use lakh_journal::DurabilityWatch;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::metrics::{self, Metrics};
 use crate::settlement::SettlementStatus;
 
 /// Connections of each listener at once.
@@ -43,13 +46,17 @@ pub(crate) struct OperatorsListeners {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) journal: DurabilityWatch,
+    pub(crate) gateway: GatewayWatch,
     pub(crate) settlement: Option<Arc<Mutex<SettlementStatus>>>,
 }
 
-/// Serves `/health` on the current runtime and tells where.
+/// Serves `/health` and `/metrics` on the current runtime and tells where.
 pub(crate) async fn start(listeners: OperatorsListeners, watched: Watched) -> Result<SocketAddr> {
     let watched = Arc::new(watched);
-    let router = Router::new().route("/health", get(move || async move { health(&watched) }));
+    let metrics = Arc::new(Metrics::new(Arc::clone(&watched)));
+    let router = Router::new()
+        .route("/health", get(move || async move { health(&watched) }))
+        .route("/metrics", get(move || async move { ([(CONTENT_TYPE, metrics::CONTENT)], metrics.encode()) }));
     let (listener, address) = bind(listeners.plain).await?;
     tokio::spawn(serve(listener, Transport::Plain, router.clone()));
     if let Some(SecureListener { listen, tls }) = listeners.secure {

@@ -24,7 +24,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
 use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::directory::Directory;
-use lakh_gateway::hand_over::{Output, Signal};
+use lakh_gateway::hand_over::{OutboxLimits, Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
@@ -34,6 +34,7 @@ use crate::control::ControlServer;
 use crate::history;
 use crate::keys::hex;
 use crate::node_tls::NodeTls;
+use crate::open_files;
 use crate::operators_port::{self, OperatorsListeners, Watched};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
 use crate::settlement::{self, SettlementPlan, SettlementThread};
@@ -74,6 +75,7 @@ impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
     /// Without a `plan` nothing is settled.
     pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
+        open_files::allow(u64::from(config.gateway.max_connections))?;
         let started = Boot::start(config)?;
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
@@ -129,7 +131,7 @@ impl Node {
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
         let secure = secure_listener(config.operators.tls_listen, tls.as_ref());
         let listeners = OperatorsListeners { plain: config.operators.listen, secure };
-        let watched = Watched { journal: watch.clone(), settlement: settlement_status };
+        let watched = Watched { journal: watch.clone(), gateway: gateway.watch(), settlement: settlement_status };
         let health = operators_port::start(listeners, watched).await?;
         Ok(Self {
             gateway,
@@ -230,13 +232,40 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     let gateway = &config.gateway;
     let mut options = GatewayOptions::new(gateway.listen);
     options.connections = gateway.max_connections as usize;
-    options.outbox = gateway.outbox_messages as usize;
+    options.address.connections = gateway.max_connections_per_address;
     options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
+    options.outbox = OutboxLimits { messages: gateway.outbox_messages as usize, bytes: gateway.outbox_bytes as usize };
+    options.frame_bytes = gateway.max_frame_bytes as usize;
+    options.handshake_timeout = milliseconds(gateway.handshake_timeout_ms);
+    options.write_timeout = milliseconds(gateway.write_timeout_ms);
     options.session.requests = options.address.requests;
     options.session.in_flight = gateway.in_flight_per_connection as usize;
-    options.verifier.orders_per_key = rate(gateway.requests_per_second_per_key, gateway.request_burst_per_key);
+    options.session.streams = gateway.streams_per_connection as usize;
+    options.session.subscriptions = gateway.subscriptions_per_connection as usize;
+    options.session.idle_timeout_ns = nanoseconds(gateway.idle_timeout_ms);
+    options.session.ping_interval_ns = nanoseconds(gateway.ping_interval_ms);
+    options.session.answer_timeout_ns = nanoseconds(gateway.answer_timeout_ms);
+    options.keys.requests = rate(gateway.requests_per_second_per_key, gateway.request_burst_per_key);
+    options.keys.orders = rate(gateway.orders_per_second_per_key, gateway.order_burst_per_key);
+    options.keys.orders_per_day = gateway.orders_per_day_per_key;
+    options.keys.cancel_allowance = gateway.cancel_allowance_per_key;
+    options.keys.keys = config.capacities.keys as usize;
+    options.verifier.queue = gateway.verifier_queue as usize;
     options.clock = sequencer::now;
     options
+}
+
+fn publisher_options(config: &Config) -> PublisherOptions {
+    let subscriptions_max = config.gateway.max_subscriptions as usize;
+    PublisherOptions { subscriptions_max, ..PublisherOptions::default() }
+}
+
+fn milliseconds(milliseconds: u32) -> Duration {
+    Duration::from_millis(u64::from(milliseconds))
+}
+
+fn nanoseconds(milliseconds: u32) -> u64 {
+    u64::from(milliseconds) * 1_000_000
 }
 
 fn rate(per_second: u32, burst: u32) -> Rate {
@@ -268,7 +297,7 @@ impl Boot {
         };
         let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
         let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
-        let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+        let mut publisher = Publisher::new(publisher_options(config), Arc::clone(&directory));
         let engine = history::replay(path, |_, step| {
             publisher.restore(step.sequence, step.timestamp, step.events);
             Ok(())

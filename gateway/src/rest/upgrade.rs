@@ -97,8 +97,11 @@ async fn serve(peer: Arc<Peer>, upgraded: OnUpgrade, opening: Opening) {
     // The socket itself again, without the layers that HTTP put around it.
     let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else { return };
     let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(socket_options())).await;
-    let (handle, outbox) = SessionHandle::new(peer.outbox_capacity());
+    let limits = peer.socket_limits();
+    let socket =
+        WebSocketStream::from_partially_read(stream, read, Role::Server, Some(socket_options(limits.frame_bytes)))
+            .await;
+    let (handle, outbox) = SessionHandle::bounded(limits.outbox);
     let mut first = Vec::new();
     let now = peer.now();
     let session = match opening {
@@ -113,6 +116,8 @@ async fn serve(peer: Arc<Peer>, upgraded: OnUpgrade, opening: Opening) {
         shutdown: peer.shutdown(),
         clock: peer.clock(),
         counters: peer.counters(),
+        write_timeout: limits.write_timeout,
+        address: peer.remote(),
     };
     connection.serve(socket, first).await;
 }
