@@ -5,6 +5,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
 use crate::gateway::GatewayConfig;
+use crate::history::HistoryConfig;
 use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
@@ -54,6 +55,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[gateway]", fields::<GatewayConfig>()),
         ("[operators]", fields::<OperatorsConfig>()),
         ("[tls]", fields::<TlsConfig>()),
+        ("[history]", fields::<HistoryConfig>()),
         ("[settlement]", fields::<SettlementText>()),
         ("[capacities]", fields::<CapacitiesText>()),
         ("[[asset]]", fields::<AssetText>()),

@@ -17,6 +17,7 @@ mod error;
 mod gateway;
 mod genesis;
 mod hex;
+mod history;
 #[cfg(test)]
 mod key_coverage;
 mod listings;
@@ -31,7 +32,8 @@ pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
 pub use gateway::GatewayConfig;
 pub use genesis::GenesisSeed;
-pub use listings::ListedMarket;
+pub use history::HistoryConfig;
+pub use listings::{ListedMarket, market_from_toml};
 pub use sections::{Durability, JournalConfig, OperatorsConfig, TlsConfig};
 pub use settlement::SettlementConfig;
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

@@ -9,6 +9,7 @@ use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
 use crate::gateway::GatewayConfig;
+use crate::history::HistoryConfig;
 use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 
@@ -24,6 +25,8 @@ pub(crate) struct DocumentText {
     #[serde(default)]
     pub(crate) operators: OperatorsConfig,
     pub(crate) tls: Option<TlsConfig>,
+    #[serde(default)]
+    pub(crate) history: HistoryConfig,
     pub(crate) settlement: Option<SettlementText>,
     #[serde(default)]
     pub(crate) capacities: CapacitiesText,

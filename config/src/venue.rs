@@ -11,6 +11,7 @@ use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, re
 use crate::error::{ConfigError, Fault};
 use crate::gateway::GatewayConfig;
 use crate::hex;
+use crate::history::HistoryConfig;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
 use crate::sections::{JournalConfig, OperatorsConfig, TlsConfig, check_listeners};
@@ -42,6 +43,8 @@ pub struct Config {
     pub operators: OperatorsConfig,
     /// What is shown to whoever connects with TLS; `None` for a venue that only this machine reaches.
     pub tls: Option<TlsConfig>,
+    /// What accounts can look up of their past.
+    pub history: HistoryConfig,
     /// The contract that holds the money; `None` for a venue that starts with money of its own making.
     pub settlement: Option<SettlementConfig>,
     /// Bounds of the shard's tables.
@@ -112,6 +115,7 @@ impl Config {
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
         check_listeners(exchange.mode, &document.gateway, &document.operators, document.tls.as_ref())?;
+        document.history.check().map_err(|fault| fault.inside("history"))?;
         let capacities = document.capacities.resolve().map_err(|fault| fault.inside("capacities"))?;
         let assets = resolve_assets(&document.asset, &capacities)?;
         let markets = resolve_markets(&document.market, &assets, &capacities)?;
@@ -130,6 +134,7 @@ impl Config {
             gateway: document.gateway,
             operators: document.operators,
             tls: document.tls,
+            history: document.history,
             settlement,
             capacities,
             assets,

@@ -23,6 +23,7 @@ use sha3::{Digest, Keccak256};
 
 use crate::accounts::KeyStatus;
 use crate::command::{BatchSealed, ChainEntry, ChainEntryKind, RegisterKey, SettlementBinding};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Shard};
 use crate::event::Event;
 use crate::ids::Sequence;
@@ -134,7 +135,7 @@ impl ChainEntry {
 
 impl Shard {
     /// Takes the queue's next entry. It is refused only where it is not the next one as the contract has it.
-    pub(crate) fn chain_entry(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    pub(crate) fn chain_entry(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         if self.genesis.settlement.is_none() {
             return Err(RejectCode::NotAuthorised);
         }
@@ -163,7 +164,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         batch: &BatchSealed,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         if self.genesis.settlement.is_none() {
             return Err(RejectCode::NotAuthorised);
@@ -183,7 +184,7 @@ impl Shard {
     }
 
     /// Opens the account if it is the next one, then credits the money or says that it goes back.
-    fn deposit_from_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn deposit_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let ChainEntry { queue_id, account, asset, amount, .. } = *entry;
         let opened = match entry.owner() {
             None => Err(RejectCode::WrongAccount),
@@ -202,7 +203,7 @@ impl Shard {
     }
 
     /// Binds a key that is pending until it has itself signed: the chain knows who asks, not whose key it is.
-    fn register_from_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn register_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let account = self.accounts.account(entry.account).ok_or(RejectCode::AccountUnknown)?;
         let expires_at = entry.expires_at();
         let registration = RegisterKey {
@@ -217,7 +218,7 @@ impl Shard {
         Ok(())
     }
 
-    fn revoke_from_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn revoke_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key_id(&entry.extra).ok_or(RejectCode::KeyUnknown)?;
         let of_account = self.accounts.key(key).is_some_and(|known| known.account == entry.account);
         let own = if of_account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) };
@@ -227,7 +228,7 @@ impl Shard {
     }
 
     /// Debits all that is asked for, or nothing: the owner may ask again with another entry.
-    fn withdraw_to_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn withdraw_to_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let ChainEntry { account, asset, amount, .. } = *entry;
         self.assets.get(usize::from(asset.0)).ok_or(RejectCode::AssetUnknown)?;
         if account == VENUE || self.accounts.account(account).is_none() {

@@ -126,6 +126,7 @@ fn context() -> SessionContext {
         options: SessionOptions::default(),
         key_budgets: Arc::new(KeyBudgets::new(KeyLimits::default())),
         counters: Arc::default(),
+        presence: Arc::default(),
         started_at: Timestamp(0),
     }
 }

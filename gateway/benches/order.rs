@@ -60,8 +60,8 @@ fn frames() -> Vec<String> {
 fn decode(frames: &[String]) {
     let options = SessionOptions { in_flight: 256, ..SessionOptions::default() };
     let (key_budgets, counters) = (Arc::new(KeyBudgets::new(KeyLimits::default())), Arc::default());
-    let directory = directory(Mode::Run);
-    let context = SessionContext { directory, options, key_budgets, counters, started_at: Timestamp(0) };
+    let (directory, presence, started_at) = (directory(Mode::Run), Arc::default(), Timestamp(0));
+    let context = SessionContext { directory, options, key_budgets, counters, presence, started_at };
     let rate = Rate { per_second: 1_000_000_000, burst: 1_000_000_000 };
     let address = Arc::new(TokenBucket::new(rate));
     let context = Arc::new(SessionContext { options: SessionOptions { requests: rate, ..context.options }, ..context });

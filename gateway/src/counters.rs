@@ -37,6 +37,8 @@ counters! {
     slow_consumers_dropped,
     /// Sessions that ended because nothing was heard of their clients.
     idle_disconnects,
+    /// Accounts whose orders went with their last session.
+    sessions_ended,
     /// Connections that ended because of their bad signatures.
     bad_signature_disconnects,
     /// Frames that were longer than a frame may be, or no text.
@@ -65,6 +67,10 @@ counters! {
     cancels_over_budget,
     /// Requests that found no room in a queue or ring.
     requests_shed,
+    /// Pages of reports that clients were told again.
+    report_pages,
+    /// Reports that the report log did not take: what is before them cannot be asked for any more.
+    reports_dropped,
 }
 
 /// A number that only rises.

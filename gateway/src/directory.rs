@@ -45,6 +45,8 @@ pub struct MarketEntry {
     pub quote: AssetSpec,
     /// Its state.
     pub state: MarketState,
+    /// How far an order's price may be from the market's, in millionths; 0 for any price.
+    pub price_band: u32,
     /// Decimals of a price.
     pub price_decimals: u8,
     /// Decimals of a quantity.
@@ -110,6 +112,9 @@ impl Directory {
                     entry.spec.taker_fee = *taker_fee;
                 });
             }
+            Event::PriceBandChanged { market, band } => {
+                self.state.write().change_market(*market, |entry| entry.price_band = *band);
+            }
             Event::KeyRegistered { key, account, public_key, expires_at } => {
                 let entry =
                     KeyEntry { key: *key, account: *account, expires_at: *expires_at, status: KeyStatus::Pending };
@@ -172,6 +177,7 @@ impl State {
             base,
             quote,
             state: MarketState::PreOpen,
+            price_band: 0,
             price_decimals: 8 - trailing_zeroes(spec.tick_size_e8, 8),
             quantity_decimals: base.decimals - trailing_zeroes(spec.base_atoms_per_lot, base.decimals),
         };

@@ -17,10 +17,12 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
+pub use crate::reports::follower::FromPosition;
 pub use crate::stream::{Stream, StreamKind};
 
 use crate::api_error::ApiError;
 use crate::market_data::candles::CandleInterval;
+use crate::reports::log::ReportPage;
 
 /// Into the sequencer.
 #[derive(Debug)]
@@ -168,6 +170,8 @@ pub enum Read {
     },
     /// Best bid and ask.
     BookTicker(Markets),
+    /// The price of the last trade.
+    LastPrice(Markets),
     /// What traded within a day.
     DayStatistics(Markets),
     /// Tells of every private event of the account from here on.
@@ -176,6 +180,28 @@ pub enum Read {
         account: AccountId,
         /// The number that the client knows the subscription by.
         subscription: u32,
+    },
+    /// The same, and first every private event behind one that the client has seen.
+    ResumeAccount {
+        /// Whose.
+        account: AccountId,
+        /// The number that the client knows the subscription by.
+        subscription: u32,
+        /// The count of the last event that the client has seen; 0 for none.
+        from: u64,
+        /// Whether it has seen the position behind it.
+        position: FromPosition,
+    },
+    /// The next part of that.
+    ReportPage {
+        /// Whose.
+        account: AccountId,
+        /// The number that the client knows the subscription by.
+        subscription: u32,
+        /// Behind this count.
+        from: u64,
+        /// Up to this count.
+        through: u64,
     },
     /// Ends that.
     UnsubscribeAccount {
@@ -229,6 +255,9 @@ pub enum StreamWrapping {
     Combined,
 }
 
+/// About what a report of a page takes: a page is one message, and a session asks for the next when it has it.
+const REPORT_BYTES: usize = 512;
+
 /// Into a session.
 #[derive(Clone, Debug)]
 pub enum ToSession {
@@ -239,15 +268,40 @@ pub enum ToSession {
         /// The JSON value of `result`, or why there is none.
         outcome: Result<Bytes, ApiError>,
     },
-    /// A whole message to pass on: a private report or a public stream's message.
+    /// A whole message of a public stream to pass on.
     Message(Bytes),
+    /// A private report for the subscription with this number, as a whole message.
+    Report {
+        /// Which.
+        subscription: u32,
+        /// The message.
+        message: Bytes,
+    },
+    /// Private reports that the session wants to be told again.
+    Page(Box<PageAnswer>),
+}
+
+/// The answer to a [`Read::ResumeAccount`] or [`Read::ReportPage`].
+#[derive(Clone, Debug)]
+pub struct PageAnswer {
+    /// The session's number of the request.
+    pub request: u32,
+    /// The subscription that it is for.
+    pub subscription: u32,
+    /// The account's last count when the resume was asked for: events behind it come by themselves.
+    pub through: u64,
+    /// The reports, or why there are none.
+    pub page: Result<ReportPage, ApiError>,
 }
 
 impl ToSession {
     /// The bytes that it keeps in memory while it waits for its client.
     pub fn size(&self) -> usize {
         match self {
-            Self::Message(message) | Self::Answer { outcome: Ok(message), .. } => message.len(),
+            Self::Message(message) | Self::Report { message, .. } | Self::Answer { outcome: Ok(message), .. } => {
+                message.len()
+            }
+            Self::Page(answer) => answer.page.as_ref().map_or(0, |page| page.reports.len() * REPORT_BYTES),
             Self::Answer { outcome: Err(error), .. } => error.data.as_ref().map_or(0, Bytes::len),
         }
     }
@@ -274,6 +328,10 @@ pub enum AnswerShape {
     OrderAmended,
     /// `openOrders.cancelAll`: an array of the cancelled orders, once the agenda is through.
     OrdersCanceled,
+    /// `openOrders.cancelAllAfter`: when the orders go.
+    TimerSet,
+    /// That it was done, and where in the journal.
+    Done,
     /// An empty object: the session itself builds what its client sees.
     Empty,
 }

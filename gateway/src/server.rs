@@ -25,6 +25,7 @@ use crate::directory::Directory;
 use crate::hand_over::{Input, OutboxLimits, Signal};
 use crate::key_budgets::{KeyBudgets, KeyLimits};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
+use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::tls::{Tls, Transport};
@@ -99,6 +100,8 @@ pub struct Wiring {
     pub sequencer_signal: Arc<Signal>,
     /// Markets and keys.
     pub directory: Arc<Directory>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
     /// Where it listens with TLS besides, if it does.
     pub secure: Option<SecureListener>,
 }
@@ -249,12 +252,13 @@ impl Gateway {
             Some(SecureListener { listen, tls }) => Some((bind(listen).await?, tls)),
             None => None,
         };
-        let counters = Arc::new(Counters::default());
+        let counters = wiring.counters;
         let sessions = SessionContext {
             directory: wiring.directory,
             options: options.session,
             key_budgets: Arc::new(KeyBudgets::new(options.keys)),
             counters: Arc::clone(&counters),
+            presence: Arc::new(Presence::default()),
             started_at: (options.clock)(),
         };
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &sessions)?;

@@ -85,6 +85,14 @@ pub struct VerifierQueue {
 }
 
 impl VerifierQueue {
+    /// A queue with room for `capacity` jobs, and where they come out: the thread's end, or that of a simulation.
+    pub fn with_capacity(capacity: usize, counters: Arc<Counters>) -> (Self, Jobs) {
+        let (sender, receiver) = sync_channel(capacity);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let jobs = Jobs { receiver, waiting: Arc::clone(&waiting) };
+        (Self { sender, waiting, capacity, counters }, jobs)
+    }
+
     /// Puts a job into the queue without waiting.
     ///
     /// # Errors
@@ -105,6 +113,29 @@ impl VerifierQueue {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.counters.requests_shed.count();
         error
+    }
+}
+
+/// The other end of a verifier's queue.
+#[derive(Debug)]
+pub struct Jobs {
+    receiver: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    /// Takes out what waits, at most `most`, without waiting for more.
+    pub fn take(&self, most: usize, jobs: &mut Vec<Job>) {
+        let before = jobs.len();
+        jobs.extend(self.receiver.try_iter().take(most));
+        self.waiting.fetch_sub(jobs.len() - before, Ordering::Relaxed);
+    }
+
+    /// Waits for a job; `None` when nobody can put one in any more.
+    fn wait(&self) -> Option<Job> {
+        let job = self.receiver.recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(job)
     }
 }
 
@@ -216,26 +247,17 @@ impl Verifier {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn spawn(self) -> std::io::Result<(VerifierQueue, JoinHandle<()>)> {
-        let (sender, receiver) = sync_channel(self.options.queue);
-        let (waiting, capacity) = (Arc::new(AtomicUsize::new(0)), self.options.queue);
-        let queue = VerifierQueue {
-            sender,
-            waiting: Arc::clone(&waiting),
-            capacity,
-            counters: Arc::clone(&self.wiring.counters),
-        };
-        let run = move || self.run(&receiver, &waiting);
-        let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(run)?;
+        let (queue, jobs) = VerifierQueue::with_capacity(self.options.queue, Arc::clone(&self.wiring.counters));
+        let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run(&jobs))?;
         Ok((queue, thread))
     }
 
-    fn run(mut self, queue: &Receiver<Job>, waiting: &AtomicUsize) {
+    fn run(mut self, queue: &Jobs) {
         let mut jobs = Vec::with_capacity(self.options.batch);
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = queue.wait() {
             let began = Instant::now();
             jobs.push(first);
-            jobs.extend(queue.try_iter().take(self.options.batch.saturating_sub(1)));
-            waiting.fetch_sub(jobs.len(), Ordering::Relaxed);
+            queue.take(self.options.batch.saturating_sub(1), &mut jobs);
             self.process(&mut jobs);
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.wiring.counters.verifying_ns.add(took);
@@ -327,6 +349,7 @@ impl Verifier {
     fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
+            (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
             (Work::Delegated { command, evidence }, _) => {
                 if let Command::Signed(signed) = &command {
                     self.charge(signed.key, signed.account, errand(&signed.operation), now)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
@@ -20,8 +21,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, error::CapacityError};
 
 use crate::counters::Counters;
-use crate::hand_over::{OutboxLimits, SessionHandle, ToSession};
-use crate::session::{Action, CloseReason, NOBODY, Session};
+use crate::hand_over::{AnswerShape, OutboxLimits, SessionHandle, ToSession};
+use crate::request::refusal::OVERLOADED;
+use crate::session::{Action, CloseReason, NOBODY, Session, Standing, Submission, Work};
 use crate::verifier::{Job, VerifierQueue};
 
 /// Messages that are handled between two flushes at most.
@@ -32,6 +34,18 @@ const QUIET: usize = 4;
 const TICK: Duration = Duration::from_secs(1);
 /// How long requests in flight are waited for before a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long is waited before the end of an account's sessions is told again.
+const DEPARTURE_PAUSE: Duration = Duration::from_millis(20);
+/// How often it is told at most: for a minute.
+const DEPARTURE_TRIES: u32 = 3_000;
+
+/// Whether the end of an account's sessions was taken on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Taken,
+    TryAgain,
+}
 
 /// What a connection needs besides its socket.
 pub(crate) struct Connection {
@@ -78,6 +92,8 @@ impl Connection {
             ControlFlow::Continue(()) => self.exchange(&mut socket).await,
             ControlFlow::Break(end) => end,
         };
+        // First of all: a network that is dead may take its time over the rest.
+        self.depart().await;
         let goodbye = async {
             // Fails where the client has closed first, whose close frame is answered by the flush.
             let _ = socket.close(end).await;
@@ -86,6 +102,36 @@ impl Connection {
         let _ = timeout(self.write_timeout, goodbye).await;
         // With TLS the end has to be said, or it could be somebody on the way who cut the connection.
         let _ = timeout(self.write_timeout, socket.get_mut().shutdown()).await;
+    }
+
+    /// Has the orders of those accounts taken off whose last session this was, and asks again until that was taken on: a
+    /// venue that is too busy to hear it is the very one whose orders must not stay.
+    async fn depart(&mut self) {
+        for account in self.session.end() {
+            self.counters.sessions_ended.count();
+            let mut tries = 0;
+            while self.tell_ended(account).await == Told::TryAgain {
+                tries += 1;
+                if tries == DEPARTURE_TRIES {
+                    tracing::error!("nobody takes the end of account {account}'s sessions; its orders stay");
+                    break;
+                }
+                tokio::time::sleep(DEPARTURE_PAUSE).await;
+            }
+        }
+    }
+
+    async fn tell_ended(&self, account: AccountId) -> Told {
+        let (session, mut outbox) = SessionHandle::new(1);
+        let (shape, standing) = (AnswerShape::Empty, Standing::Good);
+        let submission = Submission { request: 0, shape, work: Work::SessionEnded(account), standing };
+        if self.verifier.submit(Job { submission, session }).is_err() {
+            return Told::TryAgain;
+        }
+        match outbox.recv().await {
+            Some(ToSession::Answer { outcome: Err(error), .. }) if error.code == OVERLOADED => Told::TryAgain,
+            _ => Told::Taken,
+        }
     }
 
     async fn exchange<S>(&mut self, socket: &mut WebSocketStream<S>) -> End
@@ -240,6 +286,7 @@ impl Connection {
                             tracing::info!(address = %self.address, "ended for its bad signatures");
                         }
                         CloseReason::Idle => self.counters.idle_disconnects.count(),
+                        CloseReason::ResumeTooSlow => self.counters.slow_consumers_dropped.count(),
                     }
                     end = close_frame_for(reason);
                 }
@@ -276,6 +323,7 @@ fn close_frame(code: CloseCode, reason: &'static str) -> End {
 fn close_frame_for(reason: CloseReason) -> End {
     match reason {
         CloseReason::Idle => close_frame(CloseCode::Policy, "nothing heard"),
+        CloseReason::ResumeTooSlow => close_frame(CloseCode::Policy, "reads too slowly"),
         CloseReason::BadSignatures => close_frame(CloseCode::Policy, "too many bad signatures"),
     }
 }

@@ -7,6 +7,7 @@ mod admin;
 mod audit;
 mod claims;
 mod control;
+mod ctl;
 mod demo_traders;
 mod dev;
 mod dev_accounts;
@@ -27,6 +28,8 @@ mod replay;
 mod run;
 mod sequencer;
 mod settlement;
+#[cfg(test)]
+mod simulation;
 mod soak;
 
 use std::process::ExitCode;
@@ -71,7 +74,7 @@ enum Command {
     /// Makes a key.
     Keygen(keys::KeygenArguments),
     /// Decides something as an operator.
-    Ctl(control::CtlArguments),
+    Ctl(ctl::CtlArguments),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +101,6 @@ fn run_command(command: Command) -> Result<()> {
         Command::Load(arguments) => load::run(&arguments),
         Command::Soak(command) => soak::run(&command),
         Command::Keygen(arguments) => keys::keygen(&arguments),
-        Command::Ctl(arguments) => control::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
     }
 }

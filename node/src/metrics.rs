@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lakh_gateway::counters::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -111,7 +111,7 @@ impl EncodeMetric for Times<'_> {
         let seconds = |ns: u64| if ns == u64::MAX { f64::MAX } else { ns as f64 / 1e9 };
         let buckets: Vec<(f64, u64)> = self.0.buckets().into_iter().map(|(end, count)| (seconds(end), count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        encoder.encode_histogram::<()>(self.0.sum_ns() as f64 / 1e9, count, &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(self.0.sum_ns() as f64 / 1e9, count, &buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {

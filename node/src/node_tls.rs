@@ -1,6 +1,6 @@
 //! The venue's certificate in files: read at the start, and again when somebody asks for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lakh_config::TlsConfig;
@@ -34,12 +34,12 @@ impl NodeTls {
     }
 }
 
-fn read_files(certificate_file: &PathBuf, private_key_file: &PathBuf) -> Result<(Vec<u8>, Vec<u8>)> {
+fn read_files(certificate_file: &Path, private_key_file: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
     let certificates = std::fs::read(certificate_file);
     let certificates = certificates.with_context(|| format!("{} cannot be read", certificate_file.display()))?;
     Ok((certificates, read_private(private_key_file)?.into_bytes()))
 }
 
-fn unusable(certificate_file: &PathBuf, private_key_file: &PathBuf) -> String {
+fn unusable(certificate_file: &Path, private_key_file: &Path) -> String {
     format!("{} and {} make no certificate", certificate_file.display(), private_key_file.display())
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::command::{run, run_with, works};
+use crate::command::{output, run, run_with, works};
 use crate::tidy;
 
 /// How a step ended that did not fail.
@@ -48,6 +48,8 @@ const STEPS: &[Step] = &[
     Step { name: "contracts", check: contracts },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
+    Step { name: "memory", check: memory },
+    Step { name: "interpreter", check: interpreter },
     Step { name: "own order flow", check: own_flow },
     Step { name: "recorded order flow", check: recorded_flow },
     Step { name: "public tester", check: public_tester },
@@ -63,6 +65,9 @@ const RECORDED_FLOW: &str = "../shared/data/flow";
 
 /// The public tester of matching engines, from the Python package registry.
 const PUBLIC_TESTER: &str = "tracebook-conformance==0.6.0";
+
+/// Tests of the mapped module and of what stands directly on it.
+const MAPPED_TESTS: [&str; 4] = ["mapped::", "ring::", "announcement::", "watch::"];
 
 /// Where the tester is installed, and where it leaves what it found.
 const PYTHON_FOLDER: &str = ".venv";
@@ -150,6 +155,42 @@ fn tests(root: &Path) -> anyhow::Result<Outcome> {
 
 fn documentation_tests(root: &Path) -> anyhow::Result<Outcome> {
     run(root, &["cargo", "test", "--locked", "--workspace", "--doc"]).map(|()| Outcome::Passed)
+}
+
+/// The one module with unsafe code, and all that works on its memory, under valgrind's memcheck.
+fn memory(root: &Path) -> anyhow::Result<Outcome> {
+    if !works(root, &["valgrind", "--version"]) {
+        // As a Debian package where this machine may install one.
+        let installed = works(root, &["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "valgrind"]);
+        if !installed || !works(root, &["valgrind", "--version"]) {
+            return Ok(Outcome::Skipped("there is no valgrind, and it cannot be installed".to_owned()));
+        }
+    }
+    let build = ["cargo", "test", "--locked", "--package", "lakh-journal", "--lib", "--no-run"];
+    let messages = output(root, &[&build[..], &["--message-format=json"]].concat())?;
+    let binary = test_binary(&messages).context("cargo names no test binary of lakh-journal")?;
+    // A test leaks on purpose: its writer dies without cleaning up.
+    let valgrind = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=no"];
+    run(root, &[&valgrind[..], &[&binary, "--test-threads=1"], &MAPPED_TESTS].concat())?;
+    Ok(Outcome::Passed)
+}
+
+/// The executable that cargo's messages name.
+fn test_binary(messages: &str) -> Option<String> {
+    let executable = |line: &str| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    messages.lines().filter_map(executable).next_back()
+}
+
+/// The same tests in the interpreter that knows the language's rules, on memory from the heap.
+fn interpreter(root: &Path) -> anyhow::Result<Outcome> {
+    if !works(root, &["cargo", "+nightly", "miri", "--version"]) {
+        return Ok(Outcome::Skipped("no toolchain here has miri".to_owned()));
+    }
+    let words = ["cargo", "+nightly", "miri", "test", "--package", "lakh-journal", "--lib", "ring::", "watch::"];
+    run_with(root, &words, &[("MIRIFLAGS", "-Zmiri-disable-isolation")]).map(|()| Outcome::Passed)
 }
 
 /// The contracts: their tests, that each check removed breaks one of them, and that what is committed is what they build.
@@ -265,6 +306,14 @@ mod tests {
         let (summary, result) = run_steps(Path::new("."), &steps);
         assert!(result.is_ok());
         assert!(summary.lines().last().unwrap().starts_with("all "), "{summary}");
+    }
+
+    #[test]
+    fn the_test_binary_is_the_last_one_that_is_named() {
+        let messages =
+            "{\"executable\":null}\n{\"executable\":\"/t/a-1\"}\n{\"executable\":\"/t/b-2\",\"fresh\":true}\n";
+        assert_eq!(test_binary(messages).as_deref(), Some("/t/b-2"));
+        assert_eq!(test_binary("{\"executable\":null}"), None);
     }
 
     #[test]

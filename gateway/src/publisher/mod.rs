@@ -16,6 +16,7 @@ mod history;
 mod mass_cancels;
 mod outgoing;
 mod periodic;
+mod private;
 mod replaces;
 mod run;
 mod subscriptions;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use lakh_engine::event::Event;
 use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::Timestamp;
 
 use crate::account_state::AccountState;
@@ -37,11 +39,12 @@ use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
 use crate::publisher::mass_cancels::MassCancels;
 use crate::publisher::outgoing::Outgoing;
+use crate::publisher::private::PrivateReports;
 use crate::publisher::subscriptions::Subscriptions;
-use crate::wire_encode::answers::Stamp;
+use crate::reports::Stamp;
 use crate::wire_encode::public;
 
-pub use crate::publisher::run::{Control, run};
+pub use crate::publisher::run::{Control, Gate, run};
 
 /// Bounds and intervals of the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,9 @@ pub struct Publisher {
     directory: Arc<Directory>,
     /// The directory's markets, so that encoding takes no lock.
     markets: Vec<Arc<MarketEntry>>,
+    /// And its assets.
+    assets: Vec<AssetSpec>,
+    private: PrivateReports,
     orders: OrderState,
     account_trades: AccountTrades,
     accounts: AccountState,
@@ -117,8 +123,10 @@ impl Publisher {
         }
         Self {
             options,
+            assets: directory.assets(),
             directory,
             markets,
+            private: PrivateReports::default(),
             orders: OrderState::new(options.orders),
             account_trades: AccountTrades::new(options.account_trades),
             accounts: AccountState::new(),

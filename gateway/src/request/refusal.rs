@@ -6,6 +6,7 @@ use bytes::Bytes;
 use lakh_engine::units::Timestamp;
 
 use crate::api_error::ApiError;
+use crate::wire_encode::json::JsonWriter;
 
 fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiError {
     ApiError { status, code, message: message.into(), data: None }
@@ -13,7 +14,7 @@ fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiEr
 
 /// -1003: more requests than the connection or the address may send.
 pub(crate) fn too_many_requests() -> ApiError {
-    error(429, -1003, "Too many requests; try again in a second.")
+    error(429, TOO_MANY_REQUESTS, "Too many requests; try again in a second.")
 }
 
 /// Says when to try again, in the error's data as clients of the public API read it.
@@ -22,6 +23,9 @@ pub(crate) fn retry_after(mut error: ApiError, now: Timestamp, wait_ns: u64) -> 
     error.data = Some(Bytes::from(format!("{{\"serverTime\":{now_ms},\"retryAfter\":{retry_ms}}}")));
     error
 }
+
+/// The number of [`too_many_requests`].
+pub(crate) const TOO_MANY_REQUESTS: i32 = -1003;
 
 /// -1007: nobody knows (yet) what became of the request.
 pub(crate) fn timeout() -> ApiError {
@@ -192,6 +196,25 @@ pub(crate) fn malformed(reason: &'static str) -> ApiError {
 /// -2010: the same text already answered a question, and may not change anything after that.
 pub(crate) fn used_by_a_read() -> ApiError {
     error(400, -2010, "Duplicate order sent.")
+}
+
+/// -2036: the subscription has ended before it could be answered.
+pub(crate) fn subscription_inactive() -> ApiError {
+    error(400, -2036, "User Data Stream subscription not active.")
+}
+
+/// -2101: reports from there on are not kept any more. `data` says from where on they are, and where the others are.
+pub(crate) fn resume_too_old(floor: u64, archive: &str) -> ApiError {
+    let mut data = Vec::with_capacity(64 + archive.len());
+    let mut json = JsonWriter::new(&mut data);
+    json.begin_object().key("floor").number(floor).key("archive").text(archive).end_object();
+    let error = error(410, -2101, "RESUME_TOO_OLD: reports behind 'fromSeq' are not kept any more.");
+    ApiError { data: Some(Bytes::from(data)), ..error }
+}
+
+/// -1000: the venue itself failed.
+pub(crate) fn internal() -> ApiError {
+    error(500, -1000, "An unknown error occurred while processing the request.")
 }
 
 /// -2014: no api key of this venue.

@@ -5,15 +5,17 @@
 //! Bounds: requests without an answer, subscriptions and streams, each by [`SessionOptions`].
 
 mod api;
+mod departure;
 mod in_flight;
 mod one_shot;
+mod private_events;
 mod streams;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use lakh_engine::command::{Command, EvidenceGrade, Operation};
-use lakh_engine::ids::KeyId;
+use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 
 pub use self::api::ApiSession;
@@ -28,6 +30,7 @@ use crate::exchange_info::exchange_info_with_limits;
 use crate::hand_over::{AnswerShape, Read, StreamWrapping, ToSession};
 use crate::key_budgets::{Errand, KeyBudgets};
 use crate::limits::{Rate, TokenBucket};
+use crate::presence::Presence;
 use crate::request::{Fields, Method, Timing, refusal};
 use crate::wire::json::response;
 
@@ -53,6 +56,8 @@ pub struct SessionOptions {
     pub streams: usize,
     /// Subscriptions to private events of one connection.
     pub subscriptions: usize,
+    /// Private events that are held back while a client is told what it missed.
+    pub held_reports: usize,
     /// Signatures that are not accepted before the connection ends.
     pub bad_signatures: u32,
 }
@@ -68,6 +73,7 @@ impl Default for SessionOptions {
             control_messages: Rate { per_second: 20, burst: 100 },
             streams: 1_024,
             subscriptions: 16,
+            held_reports: 8_192,
             bad_signatures: 3,
         }
     }
@@ -84,6 +90,8 @@ pub struct SessionContext {
     pub key_budgets: Arc<KeyBudgets>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// Who has asked that orders go with the last session.
+    pub presence: Arc<Presence>,
     /// When the gateway started. What was signed before is not taken: nobody remembers which reads used it.
     pub started_at: Timestamp,
 }
@@ -142,6 +150,8 @@ pub enum CloseReason {
     Idle,
     /// Too many signatures were not accepted.
     BadSignatures,
+    /// More happened than could be held back while the client was told what it missed.
+    ResumeTooSlow,
 }
 
 /// Work for the verifier.
@@ -181,6 +191,7 @@ impl Submission {
                 errand(operation) == Errand::Cancel
             }
             Work::Delegated { command, .. } => command.is_cancel(),
+            Work::SessionEnded(_) => true,
             _ => false,
         }
     }
@@ -209,6 +220,8 @@ pub enum Work {
     },
     /// Ask a question that needs no signature, or whose session has given one.
     Read(Read),
+    /// The last session is over of an account that has asked for its orders to go then.
+    SessionEnded(AccountId),
 }
 
 /// A signed request.
@@ -344,6 +357,14 @@ impl Session {
         match self {
             Self::Api(session) => session.handle_shutdown(now, actions),
             Self::Streams(session) => session.handle_shutdown(now, actions),
+        }
+    }
+
+    /// The connection is over: the accounts whose orders have to go with it. To be called once, whatever ended it.
+    pub fn end(&mut self) -> Vec<AccountId> {
+        match self {
+            Self::Api(session) => session.end(),
+            Self::Streams(_) => Vec::new(),
         }
     }
 

@@ -64,14 +64,25 @@ impl Bench {
     ) -> Self {
         let directory = directory(mode);
         let started_at = Timestamp(now().0 - 30_000_000_000);
-        let counters = Arc::new(Counters::default());
         let context = SessionContext {
-            directory: Arc::clone(&directory),
+            directory,
             options,
             key_budgets: Arc::new(KeyBudgets::new(keys)),
-            counters: Arc::clone(&counters),
+            counters: Arc::new(Counters::default()),
+            presence: Arc::default(),
             started_at,
         };
+        Self::of(context, ring, verifier)
+    }
+
+    /// Another session of the same gateway.
+    pub(crate) fn with_context(context: SessionContext) -> Self {
+        Self::of(context, 1_024, VerifierOptions::default())
+    }
+
+    fn of(context: SessionContext, ring: usize, verifier: VerifierOptions) -> Self {
+        let directory = Arc::clone(&context.directory);
+        let counters = Arc::clone(&context.counters);
         let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
         let session = Session::api(Arc::new(context.clone()), address, now());
         let (to_sequencer, ring) = RingBuffer::new(ring);

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lakh_engine::command::Mode;
+use lakh_engine::command::{Command, Mode};
 use lakh_gateway::client::Client;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::{Input, Signal, ToSession};
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
 use lakh_gateway::tls::Tls;
@@ -40,7 +41,9 @@ impl Venue {
         let sequencer = std::thread::spawn(move || sequence(consumer, &thread_signal, &thread_stop));
         let directory = directory(Mode::Run);
         let secure = tls.map(|tls| SecureListener { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), tls });
-        let wiring = Wiring { to_sequencer: vec![producer], sequencer_signal: Arc::clone(&signal), directory, secure };
+        let counters = Arc::new(Counters::default());
+        let to_sequencer = vec![producer];
+        let wiring = Wiring { to_sequencer, sequencer_signal: Arc::clone(&signal), directory, counters, secure };
         let gateway = Gateway::start(options, wiring).await.unwrap();
         Self { gateway, stop, signal, sequencer }
     }
@@ -70,6 +73,9 @@ fn sequence(mut ring: Consumer<Input>, signal: &Signal, stop: &AtomicBool) -> Ve
         signal.awake();
         while let Ok(input) = ring.pop() {
             let (name, handle) = match input {
+                Input::Command { command: command @ Command::SessionEnded { .. }, handle, .. } => {
+                    (format!("{command:?}"), handle.unwrap())
+                }
                 Input::Command { handle, .. } => ("command".to_owned(), handle.unwrap()),
                 Input::Read { read, handle } => (format!("{read:?}"), handle),
             };
