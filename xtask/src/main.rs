@@ -56,6 +56,8 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Soak {
+    /// Ten thousand idle connections, and a thousand subscribers of whom a hundred never read.
+    Gateway,
     /// Kills of real processes, power cuts and whole-system seeds of the journal.
     Journal {
         /// `kill -9` of real processes under load, at each level of durability.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Task::Clients => ci::public_clients(&root).map(|outcome| println!("{outcome}")),
         Task::Tidy => tidy::run(&root),
         Task::Sim { seed } => soak::simulate(&root, seed),
+        Task::Soak(Soak::Gateway) => soak::gateway(&root),
         Task::Soak(Soak::Journal { kills, disk_seeds, system_seeds }) => {
             soak::journal(&root, JournalSoak { kills, disk_seeds, system_seeds })
         }
