@@ -37,6 +37,8 @@ pub struct VenueOptions {
     pub spare_keys: u32,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
+    /// Bytes that may wait for one slow reader.
+    pub outbox_bytes: u32,
     /// An operator's public key in hexadecimal, for role 0.
     pub operator_key: Option<String>,
 }
@@ -54,6 +56,7 @@ impl VenueOptions {
             keys: 1,
             spare_keys: 0,
             segment_bytes: 64 << 20,
+            outbox_bytes: 64 << 20,
             operator_key: None,
         }
     }
@@ -81,8 +84,8 @@ impl VenueOptions {
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
              segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
-             max_connections = 65536\nmax_connections_per_address = 65536\noutbox_messages = 65536\n\
-             outbox_bytes = 67108864\nrequests_per_second_per_address = 10000000\n\
+             max_connections = 16384\nmax_connections_per_address = 16384\n\
+             outbox_messages = 65536\noutbox_bytes = {}\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\norders_per_second_per_key = 10000000\n\
              order_burst_per_key = 10000000\ncancel_allowance_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
@@ -92,6 +95,7 @@ impl VenueOptions {
             self.journal(),
             self.durability,
             self.segment_bytes,
+            self.outbox_bytes,
             self.control_socket(),
             self.keys + 1,
             keys,

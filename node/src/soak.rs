@@ -9,6 +9,9 @@ use lakh_loadtest::soak::{self, FanOutReport, Traffic};
 use crate::open_files;
 use crate::run::runtime;
 
+/// What may wait for one reader of the soaked venue.
+const OUTBOX_BYTES: u32 = 128 << 10;
+
 /// What is soaked.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum SoakCommand {
@@ -100,6 +103,8 @@ fn with_venue<T>(keys: u32, measure: impl AsyncFnOnce(&VenueOptions, &ScratchVen
     options.keys = keys;
     options.units = 1_000_000_000;
     options.digest_capacity = 32_768;
+    // Little, so that whoever reads nothing is let go within a soak.
+    options.outbox_bytes = OUTBOX_BYTES;
     let venue = options.start()?;
     let measured = runtime()?.block_on(measure(&options, &venue))?;
     venue.stop()?;

@@ -71,7 +71,7 @@ fn health_and_metrics_tell_what_the_node_does() {
         ("lakh_gateway_answer_seconds_count", 3.0),
         ("lakh_gateway_verifying_seconds_total", 1e-6),
         ("lakh_journal_running", 1.0),
-        ("lakh_gateway_connections_max", 65_536.0),
+        ("lakh_gateway_connections_max", 16_384.0),
         ("lakh_process_resident_memory_bytes", 1e6),
     ] {
         assert!(value(&after, name) >= least, "{name} {}", value(&after, name));
