@@ -3,16 +3,17 @@
 //! The publisher applies the events; sessions and verifiers look things up. Changes are rare, look-ups are not, so one
 //! reader-writer lock is enough; the matching thread never touches it. Bounded by the engine's own tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use lakh_engine::command::{MarketState, Mode};
+use lakh_engine::command::{DisconnectMode, MarketState, Mode, SettlementBinding};
 use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId};
+use lakh_engine::market_spec::{AssetSpec, FeeRates, MarketSpec};
 use lakh_engine::units::{Lots, Ticks, Timestamp};
 use parking_lot::RwLock;
 
+use crate::auth::native::SigningDomain;
 use crate::decimal::{self, DecimalError};
 use crate::key_budgets::LiveOrders;
 
@@ -21,6 +22,7 @@ use crate::key_budgets::LiveOrders;
 pub struct Directory {
     venue_tag: [u8; 16],
     mode: Mode,
+    domain: SigningDomain,
     state: RwLock<State>,
     live_orders: LiveOrders,
 }
@@ -32,6 +34,8 @@ struct State {
     by_symbol: HashMap<String, MarketId>,
     keys: HashMap<[u8; 32], KeyEntry>,
     public_keys: HashMap<KeyId, [u8; 32]>,
+    /// Accounts whose orders go with their last session.
+    cancel_on_disconnect: HashSet<AccountId>,
 }
 
 /// A market with all that is needed to read and write its numbers.
@@ -78,9 +82,20 @@ pub enum KeyStatus {
 }
 
 impl Directory {
-    /// An empty directory of the venue with this tag.
+    /// An empty directory of the venue with this tag, which has no settlement contract.
     pub fn new(venue_tag: [u8; 16], mode: Mode) -> Self {
-        Self { venue_tag, mode, state: RwLock::default(), live_orders: LiveOrders::default() }
+        Self::bound(venue_tag, mode, SettlementBinding::NONE)
+    }
+
+    /// An empty directory of the venue with this tag, whose money is in this contract.
+    pub fn bound(venue_tag: [u8; 16], mode: Mode, settlement: SettlementBinding) -> Self {
+        let domain = SigningDomain::new(settlement, venue_tag);
+        Self { venue_tag, mode, domain, state: RwLock::default(), live_orders: LiveOrders::default() }
+    }
+
+    /// What the signatures of the binary face are bound to.
+    pub const fn signing_domain(&self) -> &SigningDomain {
+        &self.domain
     }
 
     /// The venue's tag, which stands in front of each api key.
@@ -106,10 +121,11 @@ impl Directory {
             Event::MarketStateChanged { market, state, .. } => {
                 self.state.write().change_market(*market, |entry| entry.state = *state);
             }
-            Event::FeesChanged { market, maker_fee, taker_fee } => {
+            Event::FeesChanged { market, fees } => {
+                let FeeRates { maker, taker } = fees.of(FeeTier(0));
                 self.state.write().change_market(*market, |entry| {
-                    entry.spec.maker_fee = *maker_fee;
-                    entry.spec.taker_fee = *taker_fee;
+                    entry.spec.maker_fee = maker;
+                    entry.spec.taker_fee = taker;
                 });
             }
             Event::PriceBandChanged { market, band } => {
@@ -124,6 +140,13 @@ impl Directory {
             }
             Event::KeyActivated { key } => self.state.write().change_key(*key, KeyStatus::Live),
             Event::KeyEnded { key, .. } => self.state.write().change_key(*key, KeyStatus::Ended),
+            Event::DisconnectModeChanged { account, mode } => {
+                let accounts = &mut self.state.write().cancel_on_disconnect;
+                match mode {
+                    DisconnectMode::CancelAll => accounts.insert(*account),
+                    DisconnectMode::Keep => accounts.remove(account),
+                };
+            }
             _ => {}
         }
     }
@@ -158,6 +181,11 @@ impl Directory {
     /// The key with these bytes.
     pub fn key(&self, public_key: &[u8; 32]) -> Option<KeyEntry> {
         self.state.read().keys.get(public_key).copied()
+    }
+
+    /// Whether the account's orders are to go when its last session ends.
+    pub fn cancels_on_disconnect(&self, account: AccountId) -> bool {
+        self.state.read().cancel_on_disconnect.contains(&account)
     }
 
     /// The bytes of the key with this number.

@@ -21,8 +21,12 @@ pub use crate::reports::follower::FromPosition;
 pub use crate::stream::{Stream, StreamKind};
 
 use crate::api_error::ApiError;
+use crate::byte_outbox::{ByteOutbox, Notice, Wake};
 use crate::market_data::candles::CandleInterval;
 use crate::reports::log::ReportPage;
+use crate::wire::sbe::encode::business_reject;
+use crate::wire::sbe::enums::{Channel, Code, StartMode};
+use crate::wire::sbe::session::LogonAccepted;
 
 /// Into the sequencer.
 #[derive(Debug)]
@@ -220,6 +224,56 @@ pub enum Read {
         /// Which.
         streams: Vec<Stream>,
     },
+    /// Opens a session of the binary face: its reports from here on, those that were missed in front of them.
+    OpenReports {
+        /// Whose.
+        account: AccountId,
+        /// The last report that the client has; `None` for those from now on only.
+        resume_from: Option<u64>,
+        /// What the client is told first, unless it was told already; the publisher says up to where the account has
+        /// come.
+        accepted: Option<Box<LogonAccepted>>,
+    },
+    /// Something of the binary face about market data.
+    Feed(FeedRead),
+}
+
+/// What a session of the binary face asks of market data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedRead {
+    /// What is traded: one market, or all.
+    Markets(Option<MarketId>),
+    /// Tells a channel's changes from here on.
+    Subscribe {
+        /// Of which market.
+        market: MarketId,
+        /// Which.
+        channel: Channel,
+        /// Where it starts.
+        start: StartMode,
+        /// For [`StartMode::AfterSequence`]: the last change that the client has.
+        feed_sequence: u64,
+        /// For [`Channel::Levels`]: least time between two messages of one price, in milliseconds; 0 for every change.
+        conflation_ms: u32,
+    },
+    /// Ends that.
+    Unsubscribe {
+        /// Of which market.
+        market: MarketId,
+        /// Which.
+        channel: Channel,
+    },
+    /// Tells changes again.
+    GapFill {
+        /// Of which market.
+        market: MarketId,
+        /// Of which channel.
+        channel: Channel,
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
 }
 
 /// Which part of a history is wanted. With a first id or a begin the oldest of what is left, else the latest.
@@ -334,6 +388,10 @@ pub enum AnswerShape {
     Done,
     /// An empty object: the session itself builds what its client sees.
     Empty,
+    /// Of the binary face: what the reports do not say, if there is anything.
+    Binary,
+    /// Of the binary face, for the session itself.
+    BinarySession,
 }
 
 /// Who waits for an outcome.
@@ -350,17 +408,66 @@ pub struct RequestHandle {
 impl RequestHandle {
     /// Sends the outcome to the session that waits for it.
     pub fn answer(&self, outcome: Result<Bytes, ApiError>) {
+        if let Some(outbox) = self.session.bytes() {
+            return self.answer_binary(outbox, outcome.map(|_| ()).map_err(|error| code_of(&error).number()));
+        }
         self.session.deliver(ToSession::Answer { request: self.request, outcome });
+    }
+
+    /// Sends the outcome to a session of the binary face and wakes it where it has to see it.
+    fn answer_binary(&self, outbox: &Arc<ByteOutbox>, outcome: Result<(), u16>) {
+        if self.binary_outcome(outbox, outcome) == Wake::Due {
+            outbox.wake();
+        }
+    }
+
+    /// Sends the outcome to a session of the binary face. An error is a number of [`Code`] or one of the engine; a
+    /// success says nothing there, since the request's reports do.
+    pub(crate) fn binary_outcome(&self, outbox: &ByteOutbox, outcome: Result<(), u16>) -> Wake {
+        if self.shape == AnswerShape::BinarySession {
+            return outbox.notify(Notice::Answered { request: self.request, outcome });
+        }
+        let Err(code) = outcome else { return outbox.answer(&[]) };
+        let mut frame = Vec::new();
+        business_reject(self.request, code, &mut frame);
+        let wake = outbox.answer(&frame);
+        if code == Code::BadSignature.number() && outbox.notify(Notice::BadSignature) == Wake::Due {
+            return Wake::Due;
+        }
+        wake
+    }
+}
+
+/// The binary face's number for a refusal that the gateway's shared parts make.
+const fn code_of(error: &ApiError) -> Code {
+    match (error.code, error.status) {
+        (-1022, _) => Code::BadSignature,
+        (-1008 | -1003, _) => Code::Overloaded,
+        (-1015, _) => Code::OrderBudget,
+        (-1001, _) => Code::JournalStopped,
+        (-1100, _) => Code::BadLength,
+        (-2010, _) => Code::NonceUsed,
+        (-1121, _) => Code::UnknownMarket,
+        _ => Code::Internal,
     }
 }
 
 /// The publisher's end of a session's outbox.
 #[derive(Clone, Debug)]
-pub struct SessionHandle(Arc<Outbox>);
+pub struct SessionHandle(Outbox);
 
-/// A session's outbox, bounded in messages and in bytes: depth of thousands of levels is large, fills are many.
+/// A session's bounded outbox.
+#[derive(Clone, Debug)]
+enum Outbox {
+    /// Of a session that takes its messages one by one.
+    Messages(Arc<MessageOutbox>),
+    /// Of a session of the binary face.
+    Bytes(Arc<ByteOutbox>),
+}
+
+/// An outbox of messages, bounded in messages and in bytes: depth of thousands of levels is large, fills are many.
 #[derive(Debug)]
-struct Outbox {
+struct MessageOutbox {
     sender: tokio::sync::mpsc::Sender<ToSession>,
     overflowed: AtomicBool,
     bytes: AtomicUsize,
@@ -395,41 +502,78 @@ impl SessionHandle {
     pub fn bounded(limits: OutboxLimits) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
         let (sender, receiver) = tokio::sync::mpsc::channel(limits.messages);
         let (overflowed, bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
-        (Self(Arc::new(Outbox { sender, overflowed, bytes, bytes_max: limits.bytes })), receiver)
+        let outbox = MessageOutbox { sender, overflowed, bytes, bytes_max: limits.bytes };
+        (Self(Outbox::Messages(Arc::new(outbox))), receiver)
     }
 
-    /// A message of so many bytes waits no more.
+    /// A message of so many bytes waits no more. Says nothing to a session of the binary face, which counts by itself.
     pub fn taken(&self, size: usize) {
-        self.0.bytes.fetch_sub(size, Ordering::Relaxed);
+        if let Outbox::Messages(outbox) = &self.0 {
+            outbox.bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+    }
+
+    /// The handle of a session of the binary face, which owns the outbox.
+    pub const fn of_bytes(outbox: Arc<ByteOutbox>) -> Self {
+        Self(Outbox::Bytes(outbox))
+    }
+
+    /// The outbox of a session of the binary face; `None` for another session.
+    pub const fn bytes(&self) -> Option<&Arc<ByteOutbox>> {
+        match &self.0 {
+            Outbox::Bytes(outbox) => Some(outbox),
+            Outbox::Messages(_) => None,
+        }
     }
 
     /// Puts a message into the outbox. Never waits: an outbox without room ends the session.
     pub fn deliver(&self, message: ToSession) -> Delivery {
-        if self.overflowed() {
+        let outbox = match (&self.0, message) {
+            (Outbox::Messages(outbox), message) => (outbox, message),
+            (Outbox::Bytes(outbox), ToSession::Page(page)) => {
+                if outbox.notify(Notice::Page(page)) == Wake::Due {
+                    outbox.wake();
+                }
+                return Delivery::Delivered;
+            }
+            (Outbox::Bytes(_), _) => unreachable!("what a session of the binary face gets else are answers and frames"),
+        };
+        let (outbox, message) = outbox;
+        if outbox.overflowed.load(Ordering::Acquire) {
             return Delivery::Ended;
         }
         let size = message.size();
-        let before = self.0.bytes.fetch_add(size, Ordering::Relaxed);
-        if before.saturating_add(size) <= self.0.bytes_max && self.0.sender.try_send(message).is_ok() {
+        let before = outbox.bytes.fetch_add(size, Ordering::Relaxed);
+        if before.saturating_add(size) <= outbox.bytes_max && outbox.sender.try_send(message).is_ok() {
             return Delivery::Delivered;
         }
-        self.0.overflowed.store(true, Ordering::Release);
+        outbox.overflowed.store(true, Ordering::Release);
         Delivery::Ended
     }
 
     /// True once a message did not fit: what the client would see from here on has a gap, so the session must end.
     pub fn overflowed(&self) -> bool {
-        self.0.overflowed.load(Ordering::Acquire)
+        match &self.0 {
+            Outbox::Messages(outbox) => outbox.overflowed.load(Ordering::Acquire),
+            Outbox::Bytes(outbox) => outbox.has_ended(),
+        }
     }
 
     /// True once nothing can reach the session any more: it is gone, or a message did not fit.
     pub fn has_ended(&self) -> bool {
-        self.overflowed() || self.0.sender.is_closed()
+        match &self.0 {
+            Outbox::Messages(outbox) => self.overflowed() || outbox.sender.is_closed(),
+            Outbox::Bytes(outbox) => outbox.has_ended(),
+        }
     }
 
     /// True for two handles of one session.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        match (&self.0, &other.0) {
+            (Outbox::Messages(left), Outbox::Messages(right)) => Arc::ptr_eq(left, right),
+            (Outbox::Bytes(left), Outbox::Bytes(right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        }
     }
 }
 

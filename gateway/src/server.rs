@@ -20,6 +20,7 @@ use rtrb::Producer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::binary;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, OutboxLimits, Signal};
@@ -28,7 +29,7 @@ use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket
 use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
-use crate::tls::{Tls, Transport};
+use crate::tls::{Socket, Tls, Transport};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 use crate::websocket::SocketLimits;
 use crate::wire::json::envelope::MAX_FRAME;
@@ -66,6 +67,10 @@ pub struct GatewayOptions {
     pub verifier: VerifierOptions,
     /// Digests of signed questions remembered in about a minute.
     pub read_digests: usize,
+    /// Where the binary face listens, if at all; port 0 for any.
+    pub binary_listen: Option<SocketAddr>,
+    /// Bytes that wait for one client of the binary face before it is dropped as too slow.
+    pub binary_outbox_bytes: usize,
     /// Tells the time.
     pub clock: fn() -> Timestamp,
 }
@@ -86,6 +91,8 @@ impl GatewayOptions {
             session: SessionOptions::default(),
             verifier: VerifierOptions::default(),
             read_digests: 262_144,
+            binary_listen: None,
+            binary_outbox_bytes: 16 << 20,
             clock: system_time,
         }
     }
@@ -143,6 +150,7 @@ pub enum GatewayError {
 pub struct Gateway {
     address: SocketAddr,
     secure_address: Option<SocketAddr>,
+    binary_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     accepting: tokio::task::JoinSet<()>,
@@ -239,6 +247,10 @@ impl Peer {
     pub(crate) fn order_budgets(&self, key: KeyId) -> OrderBudgets {
         self.shared.sessions.key_budgets.order_budgets(key, self.now())
     }
+
+    pub(crate) fn binary_outbox_bytes(&self) -> usize {
+        self.shared.options.binary_outbox_bytes
+    }
 }
 
 impl Gateway {
@@ -250,6 +262,10 @@ impl Gateway {
         let (listener, address) = bind(options.listen).await?;
         let secure = match wiring.secure {
             Some(SecureListener { listen, tls }) => Some((bind(listen).await?, tls)),
+            None => None,
+        };
+        let binary = match options.binary_listen {
+            Some(listen) => Some(bind(listen).await?),
             None => None,
         };
         let counters = wiring.counters;
@@ -273,12 +289,21 @@ impl Gateway {
             stop: stopped,
         });
         let secure_address = secure.as_ref().map(|((_, address), _)| *address);
+        let binary_address = binary.as_ref().map(|(_, address)| *address);
+        let secure =
+            secure.map(|((listener, _), tls)| (Door { face: Face::Http, transport: Transport::Tls(tls) }, listener));
+        let binary = binary.map(|(listener, _)| (Door { face: Face::Binary, transport: Transport::Plain }, listener));
+        let plain = (Door { face: Face::Http, transport: Transport::Plain }, listener);
         let mut accepting = tokio::task::JoinSet::new();
-        if let Some(((listener, _), tls)) = secure {
-            accepting.spawn(accept(listener, Transport::Tls(tls), Arc::clone(&shared), queues.clone()));
+        for (door, listener) in [Some(plain), secure, binary].into_iter().flatten() {
+            accepting.spawn(accept(listener, door, Arc::clone(&shared), queues.clone()));
         }
-        accepting.spawn(accept(listener, Transport::Plain, Arc::clone(&shared), queues));
-        Ok(Self { address, secure_address, shared, stop, accepting, verifiers })
+        Ok(Self { address, secure_address, binary_address, shared, stop, accepting, verifiers })
+    }
+
+    /// Where the binary face listens, if it does.
+    pub const fn binary_address(&self) -> Option<SocketAddr> {
+        self.binary_address
     }
 
     /// Where it listens in plain text.
@@ -384,8 +409,17 @@ fn start_verifiers(
     Ok((queues, threads))
 }
 
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Face {
+    /// HTTP and WebSocket.
+    Http,
+    /// SBE messages in SOFH frames.
+    Binary,
+}
+
 /// Takes connections until the stop. Who is over a limit is disconnected without a word: words cost.
-async fn accept(listener: TcpListener, transport: Transport, shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
+async fn accept(listener: TcpListener, door: Door, shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
     let mut stop = shared.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -409,22 +443,36 @@ async fn accept(listener: TcpListener, transport: Transport, shared: Arc<Shared>
         let (bad_signatures, proven) = (AtomicU32::new(0), AtomicBool::new(false));
         let shared = Arc::clone(&shared);
         let peer = Peer { shared, verifier, address, remote, bad_signatures, proven, _counted: counted };
-        tokio::spawn(serve(stream, transport.clone(), Arc::new(peer)));
+        tokio::spawn(open(stream, door.clone(), Arc::new(peer)));
+    }
+}
+
+/// What a listener's connections speak, and inside of what.
+#[derive(Clone, Debug)]
+struct Door {
+    face: Face,
+    transport: Transport,
+}
+
+/// Begins a connection as its door says, and serves it until it ends.
+async fn open(stream: TcpStream, door: Door, peer: Arc<Peer>) {
+    let mut stop = peer.shutdown();
+    let timeout = peer.shared.options.handshake_timeout;
+    let socket = tokio::select! {
+        socket = door.transport.accept(stream, timeout) => socket,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    match (door.face, socket) {
+        (_, Err(_)) => peer.shared.counters.handshakes_failed.count(),
+        (Face::Http, Ok(socket)) => serve(socket, peer).await,
+        (Face::Binary, Ok(socket)) => binary::serve(socket, peer).await,
     }
 }
 
 /// Serves HTTP on a connection until it ends or becomes a WebSocket.
-async fn serve(stream: TcpStream, transport: Transport, peer: Arc<Peer>) {
+async fn serve(socket: Socket, peer: Arc<Peer>) {
     let mut stop = peer.shutdown();
     let timeout = peer.shared.options.handshake_timeout;
-    let socket = tokio::select! {
-        socket = transport.accept(stream, timeout) => socket,
-        _ = stop.wait_for(|stop| *stop) => return,
-    };
-    let Ok(socket) = socket else {
-        peer.shared.counters.handshakes_failed.count();
-        return;
-    };
     let service = TowerToHyperService::new(rest::router(peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

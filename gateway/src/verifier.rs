@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
-use lakh_engine::command::Command;
+use lakh_engine::command::{Command, FrameOperation};
 use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 use parking_lot::Mutex;
@@ -290,10 +290,10 @@ impl Verifier {
         let has_room = |job: &Job| !is_full || job.submission.is_cancel();
         let mut batched = Vec::with_capacity(jobs.len());
         for (job, key) in jobs.iter().zip(&keys).filter(|(job, _)| has_room(job)) {
-            if let (Work::Signed(signed), Some(key)) = (&job.submission.work, key.as_deref())
-                && may_be_batched(job.submission.standing, signed)
+            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work), key.as_deref())
+                && signed.may_be_batched(job.submission.standing)
             {
-                batched.push(SignedMessage { key, message: &signed.text, signature: &signed.signature });
+                batched.push(SignedMessage { key, message: signed.message, signature: signed.signature });
             }
         }
         let mut verdicts = Vec::with_capacity(batched.len());
@@ -309,22 +309,22 @@ impl Verifier {
         };
         let mut verdicts = verdicts.into_iter();
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
-            let Work::Signed(signed) = &job.submission.work else { return Finding::Unsigned };
+            let Some(signed) = Signed::of(&job.submission.work) else { return Finding::Unsigned };
             if !has_room(job) {
                 return Finding::NoRoom;
             }
             let Some(key) = key.as_deref() else { return Finding::Refused };
-            let raw = if may_be_batched(job.submission.standing, signed) {
+            let raw = if signed.may_be_batched(job.submission.standing) {
                 verdicts.next().expect("one verdict for each message of the batch")
             } else if may_verify(job.submission.standing) == Charge::Refused {
                 return Finding::Shed;
             } else {
-                key.verify(&signed.text, &signed.signature)
+                key.verify(signed.message, signed.signature)
             };
             if raw == Verdict::Accepted {
                 return Finding::Holds(None);
             }
-            let accepted = |text: &Vec<u8>| key.verify(text, &signed.signature) == Verdict::Accepted;
+            let accepted = |text: &Vec<u8>| key.verify(text, signed.signature) == Verdict::Accepted;
             let other = signed.other_texts.iter().position(accepted);
             other.map_or(Finding::Refused, |index| Finding::Holds(Some(index)))
         };
@@ -333,15 +333,15 @@ impl Verifier {
 
     /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
-        let Work::Signed(signed) = work else { return None };
-        if let Some(key) = self.keys.get(&signed.public_key) {
+        let signed = Signed::of(work)?;
+        if let Some(key) = self.keys.get(signed.public_key) {
             return key.clone();
         }
         if self.keys.len() >= self.options.cached_keys {
             self.keys.clear();
         }
-        let key = VerifyingKey::from_bytes(&signed.public_key).ok().map(Arc::new);
-        self.keys.insert(signed.public_key, key.clone());
+        let key = VerifyingKey::from_bytes(signed.public_key).ok().map(Arc::new);
+        self.keys.insert(*signed.public_key, key.clone());
         key
     }
 
@@ -351,26 +351,29 @@ impl Verifier {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
             (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
             (Work::Delegated { command, evidence }, _) => {
-                if let Command::Signed(signed) = &command {
-                    self.charge(signed.key, signed.account, errand(&signed.operation), now)?;
-                }
+                self.charge_command(&command, now)?;
                 Ok(Checked::Command(command, evidence))
             }
             (Work::Signed(signed), Finding::Holds(other)) => {
                 self.wiring.counters.signatures_accepted.count();
                 self.signed_input(signed, other, now)
             }
-            (Work::Signed(_), Finding::Shed) => {
+            (Work::Native(native), Finding::Holds(_)) => {
+                self.wiring.counters.signatures_accepted.count();
+                self.charge_command(&native.command, now)?;
+                Ok(Checked::Command(native.command, native.evidence))
+            }
+            (Work::Signed(_) | Work::Native(_), Finding::Shed) => {
                 self.wiring.counters.untrusted_shed.count();
                 Err(refusal::overloaded())
             }
-            (Work::Signed(_), Finding::NoRoom) => {
+            (Work::Signed(_) | Work::Native(_), Finding::NoRoom) => {
                 self.wiring.counters.requests_shed.count();
                 Err(refusal::overloaded())
             }
-            (Work::Signed(signed), _) => {
+            (Work::Signed(_) | Work::Native(_), _) => {
                 self.wiring.counters.signatures_refused.count();
-                tracing::debug!(key = signed.key.key.0, account = signed.key.account.0, "a signature does not hold");
+                tracing::debug!("a signature does not hold");
                 Err(refusal::signature())
             }
         }
@@ -402,6 +405,22 @@ impl Verifier {
         };
         let evidence = evidence.encode().expect("a canonical text and a method's name fit evidence");
         Ok(Checked::Command(command, evidence))
+    }
+
+    /// Charges the key of a command whose signature holds; a frame for each of its operations.
+    fn charge_command(&self, command: &Command, now: Timestamp) -> Result<(), ApiError> {
+        match command {
+            Command::Signed(signed) => self.charge(signed.key, signed.account, errand(&signed.operation), now),
+            Command::Frame(frame) => {
+                let errand = |one: &FrameOperation| match one {
+                    FrameOperation::CancelOrder(_) => Errand::Cancel,
+                    FrameOperation::AmendOrder(_) => Errand::Other,
+                    _ => Errand::Order,
+                };
+                frame.operations.iter().try_for_each(|one| self.charge(frame.key, frame.account, errand(one), now))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Charges the key, whose signature holds.
@@ -461,10 +480,39 @@ impl Verifier {
     }
 }
 
-/// True for a signature that will most likely hold over the raw text: one that does not makes the whole batch fail. Who
-/// signs another spelling does so always, and would slow down everybody each time.
-fn may_be_batched(standing: Standing, signed: &SignedWork) -> bool {
-    standing == Standing::Good && signed.other_texts.is_empty()
+/// What the signature of some work is about, whichever face it came through.
+struct Signed<'a> {
+    public_key: &'a [u8; 32],
+    signature: &'a [u8; 64],
+    message: &'a [u8],
+    other_texts: &'a [Vec<u8>],
+}
+
+impl<'a> Signed<'a> {
+    /// `None` for work that needs no signature.
+    fn of(work: &'a Work) -> Option<Self> {
+        match work {
+            Work::Signed(signed) => Some(Self {
+                public_key: &signed.public_key,
+                signature: &signed.signature,
+                message: &signed.text,
+                other_texts: &signed.other_texts,
+            }),
+            Work::Native(native) => Some(Self {
+                public_key: &native.public_key,
+                signature: &native.signature,
+                message: native.signed.as_slice(),
+                other_texts: &[],
+            }),
+            Work::Delegated { .. } | Work::Read(_) | Work::SessionEnded(_) => None,
+        }
+    }
+
+    /// True for a signature that will most likely hold over the raw text: one that does not makes the whole batch fail.
+    /// Who signs another spelling does so always, and would slow down everybody each time.
+    fn may_be_batched(&self, standing: Standing) -> bool {
+        standing == Standing::Good && self.other_texts.is_empty()
+    }
 }
 
 /// A request whose signature, if it needed one, holds.

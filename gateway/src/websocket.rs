@@ -47,6 +47,33 @@ enum Told {
     TryAgain,
 }
 
+/// Has the orders of an account taken off whose last session is over, of whichever face.
+pub(crate) async fn has_ended(account: AccountId, verifier: &VerifierQueue, counters: &Counters) {
+    counters.sessions_ended.count();
+    let mut tries = 0;
+    while tell_ended(account, verifier).await == Told::TryAgain {
+        tries += 1;
+        if tries == DEPARTURE_TRIES {
+            tracing::error!("nobody takes the end of account {account}'s sessions; its orders stay");
+            break;
+        }
+        tokio::time::sleep(DEPARTURE_PAUSE).await;
+    }
+}
+
+async fn tell_ended(account: AccountId, verifier: &VerifierQueue) -> Told {
+    let (session, mut outbox) = SessionHandle::new(1);
+    let (shape, standing) = (AnswerShape::Empty, Standing::Good);
+    let submission = Submission { request: 0, shape, work: Work::SessionEnded(account), standing };
+    if verifier.submit(Job { submission, session }).is_err() {
+        return Told::TryAgain;
+    }
+    match outbox.recv().await {
+        Some(ToSession::Answer { outcome: Err(error), .. }) if error.code == OVERLOADED => Told::TryAgain,
+        _ => Told::Taken,
+    }
+}
+
 /// What a connection needs besides its socket.
 pub(crate) struct Connection {
     pub(crate) session: Session,
@@ -108,29 +135,7 @@ impl Connection {
     /// venue that is too busy to hear it is the very one whose orders must not stay.
     async fn depart(&mut self) {
         for account in self.session.end() {
-            self.counters.sessions_ended.count();
-            let mut tries = 0;
-            while self.tell_ended(account).await == Told::TryAgain {
-                tries += 1;
-                if tries == DEPARTURE_TRIES {
-                    tracing::error!("nobody takes the end of account {account}'s sessions; its orders stay");
-                    break;
-                }
-                tokio::time::sleep(DEPARTURE_PAUSE).await;
-            }
-        }
-    }
-
-    async fn tell_ended(&self, account: AccountId) -> Told {
-        let (session, mut outbox) = SessionHandle::new(1);
-        let (shape, standing) = (AnswerShape::Empty, Standing::Good);
-        let submission = Submission { request: 0, shape, work: Work::SessionEnded(account), standing };
-        if self.verifier.submit(Job { submission, session }).is_err() {
-            return Told::TryAgain;
-        }
-        match outbox.recv().await {
-            Some(ToSession::Answer { outcome: Err(error), .. }) if error.code == OVERLOADED => Told::TryAgain,
-            _ => Told::Taken,
+            has_ended(account, &self.verifier, &self.counters).await;
         }
     }
 

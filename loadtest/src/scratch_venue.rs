@@ -41,6 +41,8 @@ pub struct VenueOptions {
     pub outbox_bytes: u32,
     /// An operator's public key in hexadecimal, for role 0.
     pub operator_key: Option<String>,
+    /// The same of a second operator, whom decisions that touch money need.
+    pub second_operator_key: Option<String>,
 }
 
 impl VenueOptions {
@@ -58,6 +60,7 @@ impl VenueOptions {
             segment_bytes: 64 << 20,
             outbox_bytes: 64 << 20,
             operator_key: None,
+            second_operator_key: None,
         }
     }
 
@@ -83,13 +86,13 @@ impl VenueOptions {
         let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
+             segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
              max_connections = 16384\nmax_connections_per_address = 16384\n\
              outbox_messages = 65536\noutbox_bytes = {}\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\norders_per_second_per_key = 10000000\n\
              order_burst_per_key = 10000000\ncancel_allowance_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
-             [capacities]\naccounts = {}\nkeys = {}\ndigests = {digests}\nassets = {}\nmarkets = {}\n\n\
+             [capacities]\naccounts = {}\nkeys = {}\ndigests = {digests}\nshare_parts = 1\nassets = {}\nmarkets = {}\n\n\
              [[asset]]\nsymbol = \"CASH\"\ndecimals = 2\n",
             hex(&VENUE_TAG),
             self.journal(),
@@ -112,8 +115,8 @@ impl VenueOptions {
             )
             .expect("writing to a string cannot fail");
         }
-        if let Some(key) = &self.operator_key {
-            write!(toml, "\n[[operator_key]]\nname = \"operator\"\npublic_key = \"{key}\"\nrole = 0\n")
+        for (role, key) in [&self.operator_key, &self.second_operator_key].into_iter().flatten().enumerate() {
+            write!(toml, "\n[[operator_key]]\nname = \"operator {role}\"\npublic_key = \"{key}\"\nrole = {role}\n")
                 .expect("writing to a string cannot fail");
         }
         let balances: Vec<String> = std::iter::once("CASH")
@@ -181,6 +184,11 @@ impl ScratchVenue {
     /// The venue's WebSocket API.
     pub fn websocket(&self) -> &str {
         self.ready["websocket"].as_str().unwrap_or_default()
+    }
+
+    /// The venue's binary port.
+    pub fn binary(&self) -> &str {
+        self.ready["binary"].as_str().unwrap_or_default().trim_start_matches("tcp://")
     }
 
     /// What the venue said when its doors opened.

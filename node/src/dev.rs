@@ -97,6 +97,7 @@ fn listen_where_told(config: &mut Config, arguments: &DevArguments) -> Result<()
     }
     if let Some(listen) = arguments.listen {
         config.gateway.listen = listen;
+        config.gateway.binary_listen = SocketAddr::new(listen.ip(), 0);
         config.operators.listen.set_port(0);
     }
     if let (Some(certificate_file), Some(private_key_file)) = (&arguments.tls_certificate, &arguments.tls_key) {

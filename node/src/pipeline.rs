@@ -30,7 +30,7 @@ use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{OutboxLimits, Output, Signal};
 use lakh_gateway::limits::Rate;
 use lakh_gateway::order_state::OrderStateOptions;
-use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
@@ -170,6 +170,11 @@ impl Node {
         self.gateway.secure_address()
     }
 
+    /// Where market makers connect.
+    pub(crate) fn binary_address(&self) -> SocketAddr {
+        self.gateway.binary_address().expect("the gateway was asked to listen there")
+    }
+
     /// Why the exchange cannot go on, if so.
     pub(crate) fn failure(&self) -> Option<String> {
         if let Some(reason) = self.watch.stopped() {
@@ -252,6 +257,8 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     let mut options = GatewayOptions::new(gateway.listen);
     options.connections = gateway.max_connections as usize;
     options.address.connections = gateway.max_connections_per_address;
+    options.binary_listen = Some(gateway.binary_listen);
+    options.binary_outbox_bytes = gateway.binary_outbox_bytes as usize;
     options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
     options.outbox = OutboxLimits { messages: gateway.outbox_messages as usize, bytes: gateway.outbox_bytes as usize };
     options.frame_bytes = gateway.max_frame_bytes as usize;
@@ -282,9 +289,13 @@ fn nanoseconds(milliseconds: u32) -> u64 {
     u64::from(milliseconds) * 1_000_000
 }
 
-fn publisher_options(config: &Config) -> PublisherOptions {
+/// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
+fn publisher_options(config: &Config, exchange_id: [u8; 16]) -> PublisherOptions {
     let history = &config.history;
+    let mut binary = BinaryOptions::default();
+    binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
     PublisherOptions {
+        binary,
         orders: OrderStateOptions {
             ended_orders_max: history.ended_orders as usize,
             ended_orders_per_account_max: history.ended_orders_per_account as usize,
@@ -359,11 +370,12 @@ impl Boot {
         };
         let opened = lakh_journal::open(journal_options(config, exchange_id)?)?;
         let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
-        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
+        let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
+        let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
         let counters = Arc::new(Counters::default());
         let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
         let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
-        let publisher = Publisher::new(publisher_options(config), Arc::clone(&directory));
+        let publisher = Publisher::new(publisher_options(config, exchange_id), Arc::clone(&directory));
         let publisher = publisher.with_report_log(sink);
         let mut boot = Self::take_up(config, seed, opened, (publisher, directory), sequencer::now)?;
         boot.settle()?;

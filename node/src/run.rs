@@ -37,6 +37,7 @@ pub(crate) struct Ready {
     /// The same with TLS, where there is a listener for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Doors>,
+    pub(crate) binary: String,
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
@@ -107,6 +108,7 @@ pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
         streams,
         rest,
         tls: node.secure_address().map(|address| Doors::at(address, "s")),
+        binary: format!("tcp://{}", node.binary_address()),
         health: format!("http://{}/health", node.health),
         venue_tag: hex(&node.directory.venue_tag()),
         journal: config.journal.directory.clone(),
@@ -127,6 +129,7 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
     if let Some(Doors { websocket, streams, rest }) = &ready.tls {
         println!("with TLS    {websocket}, {streams}, {rest}");
     }
+    println!("binary      {}", ready.binary);
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
     println!("journal     {} ({}, {} records)", ready.journal.display(), ready.recovery, ready.sequence);

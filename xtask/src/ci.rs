@@ -46,8 +46,10 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", check: clippy },
     Step { name: "documentation", check: documentation },
     Step { name: "contracts", check: contracts },
+    Step { name: "portable engine", check: portable_engine },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
+    Step { name: "binary interop", check: binary_interop },
     Step { name: "memory", check: memory },
     Step { name: "interpreter", check: interpreter },
     Step { name: "own order flow", check: own_flow },
@@ -66,6 +68,8 @@ const RECORDED_FLOW: &str = "../shared/data/flow";
 /// The public tester of matching engines, from the Python package registry.
 const PUBLIC_TESTER: &str = "tracebook-conformance==0.6.0";
 
+/// A decoder of SBE messages, from the same registry.
+const PYTHON_DECODER: &str = "sbe==0.4.3";
 /// Tests of the mapped module and of what stands directly on it.
 const MAPPED_TESTS: [&str; 4] = ["mapped::", "ring::", "announcement::", "watch::"];
 
@@ -144,6 +148,16 @@ fn documentation(root: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// With cargo-nextest where it is installed (a process a test, and it names the slow ones), else with cargo's own.
+/// The engine where there is no operating system. Its own code is `no_std` in every build; here its dependencies are, too.
+fn portable_engine(root: &Path) -> anyhow::Result<Outcome> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let installed = output(root, &["rustup", "target", "list", "--installed"]).unwrap_or_default();
+    if !installed.lines().any(|line| line == TARGET) {
+        return Ok(Outcome::Skipped(format!("rustup has no target {TARGET} here")));
+    }
+    run(root, &["cargo", "check", "--locked", "-p", "lakh-engine", "--target", TARGET]).map(|()| Outcome::Passed)
+}
+
 fn tests(root: &Path) -> anyhow::Result<Outcome> {
     if works(root, &["cargo", "nextest", "--version"]) {
         run(root, &["cargo", "nextest", "run", "--locked", "--workspace"])?;
@@ -232,7 +246,22 @@ fn recorded_flow(root: &Path) -> anyhow::Result<Outcome> {
 fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
     let check = ["cargo", "run", "--locked", "--quiet", "--release", "--", "flow", "check", file];
     run(root, &check)?;
-    run(root, &[&check[..], &["--through", "gateway"]].concat())
+    run(root, &[&check[..], &["--through", "gateway"]].concat())?;
+    run(root, &[&check[..], &["--through", "binary"]].concat())
+}
+
+/// Has two decoders that others' generators make of the binary schema read the golden frames: every field has to come out
+/// as the gateway says it is.
+fn binary_interop(root: &Path) -> anyhow::Result<Outcome> {
+    run(root, &["cargo", "test", "--locked", "--quiet", "--manifest-path", "gateway/interop/Cargo.toml"])?;
+    if !works(root, &["python3", "--version"]) {
+        return Ok(Outcome::Skipped("only sbe_gen was asked, since there is no python3".to_owned()));
+    }
+    run(root, &["python3", "-m", "venv", PYTHON_FOLDER])?;
+    let python = format!("{PYTHON_FOLDER}/bin/python");
+    run(root, &[&python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_DECODER])?;
+    run(root, &[&python, "gateway/interop/decode_golden.py"])?;
+    Ok(Outcome::Passed)
 }
 
 /// Has the differential tester [`PUBLIC_TESTER`] drive the engine beside its own reference: its fixed cases and traces of

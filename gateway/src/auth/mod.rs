@@ -5,6 +5,7 @@
 
 pub mod canonical;
 pub mod evidence;
+pub mod native;
 pub mod rest_text;
 pub mod signature;
 

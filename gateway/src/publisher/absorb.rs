@@ -47,6 +47,7 @@ impl Publisher {
                 Event::OperationDone { .. } => reduction = Reduction::Amended,
                 _ => {}
             }
+            self.binary.absorb(event, stamp, &self.market_data);
         }
         for event in events {
             // Any other order that is through says so in an event.

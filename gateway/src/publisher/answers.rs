@@ -58,6 +58,7 @@ impl Publisher {
                 Some(())
             }
             AnswerShape::ReplacedAck | AnswerShape::ReplacedResult | AnswerShape::ReplacedFull => None,
+            AnswerShape::Binary | AnswerShape::BinarySession => None,
             AnswerShape::Empty => {
                 out.extend_from_slice(b"{}");
                 Some(())
@@ -69,6 +70,9 @@ impl Publisher {
 
     /// Answers a read.
     pub(super) fn answer_read(&mut self, read: &Read, handle: &RequestHandle) {
+        if self.answer_binary_read(read, handle) {
+            return;
+        }
         let page = |account, (from, through), position, subscription| PageRequest {
             account,
             from,

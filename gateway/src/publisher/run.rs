@@ -46,11 +46,13 @@ pub fn run(
         // Looked at before the ring: what the other end put there before it went is still taken.
         let abandoned = consumer.is_abandoned();
         while gate.take(&mut consumer, &mut publisher) == OUTPUTS_PER_CLOCK {
+            publisher.flush_binary();
             publisher.handle_timeout(now());
             publisher.hand_over_reports(now());
         }
         publisher.handle_timeout(now());
         publisher.hand_over_reports(now());
+        publisher.flush_binary();
         if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {
             publisher.hand_over_reports(Timestamp(u64::MAX));
             return publisher;

@@ -5,6 +5,7 @@
 //! Bounds: requests without an answer, subscriptions and streams, each by [`SessionOptions`].
 
 mod api;
+pub mod binary;
 mod departure;
 mod in_flight;
 mod one_shot;
@@ -191,6 +192,7 @@ impl Submission {
                 errand(operation) == Errand::Cancel
             }
             Work::Delegated { command, .. } => command.is_cancel(),
+            Work::Native(native) => native.command.is_cancel(),
             Work::SessionEnded(_) => true,
             _ => false,
         }
@@ -211,6 +213,8 @@ pub(crate) const fn errand(operation: &Operation) -> Errand {
 pub enum Work {
     /// Verify, then ask.
     Signed(SignedWork),
+    /// Verify what the binary face has made into a command, then ask.
+    Native(NativeWork),
     /// Ask on the word of the session.
     Delegated {
         /// What.
@@ -222,6 +226,40 @@ pub enum Work {
     Read(Read),
     /// The last session is over of an account that has asked for its orders to go then.
     SessionEnded(AccountId),
+}
+
+/// A signed message of the binary face.
+#[derive(Debug)]
+pub struct NativeWork {
+    /// The key's bytes; it is registered and live.
+    pub public_key: [u8; 32],
+    /// R ‖ s.
+    pub signature: [u8; 64],
+    /// What is signed.
+    pub signed: SignedBytes,
+    /// What is asked, built from what is signed alone.
+    pub command: Command,
+    /// The evidence, as [`crate::auth::evidence`] encodes it.
+    pub evidence: Bytes,
+}
+
+/// What a signature of the binary face covers.
+#[derive(Debug)]
+pub enum SignedBytes {
+    /// A message's digest.
+    Digest([u8; 32]),
+    /// A logon's text.
+    Text(Vec<u8>),
+}
+
+impl SignedBytes {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Digest(digest) => digest,
+            Self::Text(text) => text,
+        }
+    }
 }
 
 /// A signed request.

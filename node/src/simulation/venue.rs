@@ -30,6 +30,8 @@ const INPUT_CAPACITY: usize = 32;
 const QUEUE_CAPACITY: usize = 48;
 /// Jobs that the verifier takes at once.
 const BATCH: usize = 8;
+/// Requests of one client that wait for their answers.
+pub(super) const IN_FLIGHT: usize = 24;
 /// Messages that wait for one client.
 const OUTBOX: usize = 64;
 
@@ -114,7 +116,7 @@ impl Venue {
         let sequencer = Sequencer::new(engine, writer, vec![input], output, now);
         let context = SessionContext {
             directory,
-            options: SessionOptions { in_flight: 24, ..SessionOptions::default() },
+            options: SessionOptions { in_flight: IN_FLIGHT, ..SessionOptions::default() },
             key_budgets: Arc::new(KeyBudgets::new(KeyLimits::default())),
             counters: Arc::new(Counters::default()),
             presence: Arc::default(),
