@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::Thread;
 
 use bytes::Bytes;
 use lakh_engine::command::{Command, OrderReference};
@@ -18,6 +17,7 @@ use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
 pub use crate::reports::follower::FromPosition;
+pub use crate::signal::Signal;
 pub use crate::stream::{Stream, StreamKind};
 
 use crate::api_error::ApiError;
@@ -574,54 +574,5 @@ impl SessionHandle {
             (Outbox::Bytes(left), Outbox::Bytes(right)) => Arc::ptr_eq(left, right),
             _ => false,
         }
-    }
-}
-
-/// Wakes a thread that may be parked: one flag, one `unpark` only when the thread really sleeps.
-///
-/// The sleeper calls [`Signal::prepare`], looks at its queues once more, and parks only if they are empty; whoever puts
-/// something into a queue calls [`Signal::notify`] afterwards. The flag's swap orders the two, so no wake is lost.
-#[derive(Debug)]
-pub struct Signal {
-    sleeping: AtomicBool,
-    thread: std::sync::OnceLock<Thread>,
-}
-
-impl Signal {
-    /// A signal that no thread listens to yet.
-    pub const fn new() -> Self {
-        Self { sleeping: AtomicBool::new(false), thread: std::sync::OnceLock::new() }
-    }
-
-    /// Makes the calling thread the one that is woken. The first call decides.
-    pub fn listen(&self) {
-        let _ = self.thread.set(std::thread::current());
-    }
-
-    /// Says that the calling thread is about to look at its queues for the last time before it parks.
-    pub fn prepare(&self) {
-        self.sleeping.swap(true, Ordering::SeqCst);
-    }
-
-    /// Says that the calling thread is awake.
-    pub fn awake(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
-    }
-
-    /// Wakes the thread if it sleeps or is about to.
-    pub fn notify(&self) {
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::SeqCst)
-            && self.sleeping.swap(false, Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
-}
-
-impl Default for Signal {
-    fn default() -> Self {
-        Self::new()
     }
 }

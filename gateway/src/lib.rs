@@ -25,6 +25,7 @@ pub mod request;
 mod rest;
 pub mod server;
 pub mod session;
+mod signal;
 pub mod stream;
 pub mod tls;
 pub mod verifier;
