@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
+use crate::gateway::GatewayConfig;
 use crate::history::HistoryConfig;
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
 use crate::{Config, GenesisSeed};
@@ -53,6 +54,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[journal]", fields::<JournalConfig>()),
         ("[gateway]", fields::<GatewayConfig>()),
         ("[operators]", fields::<OperatorsConfig>()),
+        ("[tls]", fields::<TlsConfig>()),
         ("[history]", fields::<HistoryConfig>()),
         ("[settlement]", fields::<SettlementText>()),
         ("[capacities]", fields::<CapacitiesText>()),

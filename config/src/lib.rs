@@ -14,6 +14,7 @@
 mod accounts;
 mod decimal;
 mod error;
+mod gateway;
 mod genesis;
 mod hex;
 mod history;
@@ -29,9 +30,10 @@ pub mod well_known;
 
 pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
+pub use gateway::GatewayConfig;
 pub use genesis::GenesisSeed;
 pub use history::HistoryConfig;
 pub use listings::{ListedMarket, market_from_toml};
-pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig};
+pub use sections::{Durability, JournalConfig, OperatorsConfig, TlsConfig};
 pub use settlement::SettlementConfig;
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

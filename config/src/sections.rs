@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use lakh_engine::command::{Capacities, Genesis};
+use lakh_engine::command::{Capacities, Genesis, Mode};
 use serde::Deserialize;
 
 use crate::error::Fault;
+use crate::gateway::GatewayConfig;
 
 /// When a record of the journal counts as durable, and so may be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -90,86 +91,23 @@ impl JournalConfig {
     }
 }
 
-/// `[gateway]`: where traders connect and how much each may ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GatewayConfig {
-    /// Address of the one port for HTTP and WebSocket: loopback, since it is plain text; port 0 takes a free one.
-    /// Default `127.0.0.1:9080`.
-    pub listen: SocketAddr,
-    /// Address of the binary port of market makers: loopback, since it is plain text; port 0 takes a free one.
-    /// Default `127.0.0.1:9083`.
-    pub binary_listen: SocketAddr,
-    /// Connections open at once, of both ports: 1 ..= 65,536. Default 1,024.
-    pub max_connections: u32,
-    /// Requests that one connection may have unanswered: 1 ..= 1,024. Default 256.
-    pub in_flight_per_connection: u32,
-    /// Requests a second that one IP address may send, whatever its keys: 1 ..= 10,000,000. Default 10,000.
-    pub requests_per_second_per_address: u32,
-    /// Requests that one IP address may send at once after a pause: 1 ..= 10,000,000. Default 20,000.
-    pub request_burst_per_address: u32,
-    /// Requests a second that one key may sign: 1 ..= 10,000,000. Default 5,000.
-    pub requests_per_second_per_key: u32,
-    /// Requests that one key may sign at once after a pause: 1 ..= 10,000,000. Default 10,000.
-    pub request_burst_per_key: u32,
-    /// Messages that wait for one slow reader before it is dropped: 16 ..= 1,048,576. Default 4,096.
-    pub outbox_messages: u32,
-    /// Bytes that wait for one slow reader of the binary port before it is dropped: 8,388,608 ..= 1,073,741,824, since
-    /// what a client has missed has to fit. Default 33,554,432.
-    pub binary_outbox_bytes: u32,
-    /// Threads that verify signatures: 1 ..= 64. Default 1, right for two cores.
-    pub verifiers: u32,
-}
-
-impl Default for GatewayConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 9_080)),
-            binary_listen: SocketAddr::from(([127, 0, 0, 1], 9_083)),
-            max_connections: 1_024,
-            in_flight_per_connection: 256,
-            requests_per_second_per_address: 10_000,
-            request_burst_per_address: 20_000,
-            requests_per_second_per_key: 5_000,
-            request_burst_per_key: 10_000,
-            outbox_messages: 4_096,
-            binary_outbox_bytes: 32 << 20,
-            verifiers: 1,
-        }
-    }
-}
-
-impl GatewayConfig {
-    pub(crate) fn check(&self) -> Result<(), Fault> {
-        const RATES: RangeInclusive<u32> = 1..=10_000_000;
-        check_loopback("listen", self.listen)?;
-        check_loopback("binary_listen", self.binary_listen)?;
-        check_range("max_connections", self.max_connections, 1..=65_536)?;
-        check_range("in_flight_per_connection", self.in_flight_per_connection, 1..=1_024)?;
-        check_range("requests_per_second_per_address", self.requests_per_second_per_address, RATES)?;
-        check_range("request_burst_per_address", self.request_burst_per_address, RATES)?;
-        check_range("requests_per_second_per_key", self.requests_per_second_per_key, RATES)?;
-        check_range("request_burst_per_key", self.request_burst_per_key, RATES)?;
-        check_range("outbox_messages", self.outbox_messages, 16..=1 << 20)?;
-        check_range("binary_outbox_bytes", self.binary_outbox_bytes, 8 << 20..=1 << 30)?;
-        check_range("verifiers", self.verifiers, 1..=64)
-    }
-}
-
 /// `[operators]`: what only the people who run the venue reach.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatorsConfig {
-    /// Address for health: loopback, since it is plain text; port 0 takes a free one.
+    /// Address for health and metrics: loopback, since it is plain text; port 0 takes a free one.
     /// Default `127.0.0.1:9081`.
     pub listen: SocketAddr,
+    /// Address of the same with TLS, which needs `[tls]`; port 0 takes a free one. Default: there is none.
+    pub tls_listen: Option<SocketAddr>,
     /// Path of the Unix socket that `lakh ctl` speaks to, at most 107 bytes. Default `lakh.sock`.
     pub control_socket: PathBuf,
 }
 
 impl Default for OperatorsConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9_081)), control_socket: PathBuf::from("lakh.sock") }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 9_081));
+        Self { listen, tls_listen: None, control_socket: PathBuf::from("lakh.sock") }
     }
 }
 
@@ -180,6 +118,52 @@ impl OperatorsConfig {
         let length = self.control_socket.as_os_str().len();
         check_range("control_socket (bytes of the path)", length, 1..=107)
     }
+}
+
+/// `[tls]`: what the venue shows to whoever connects with TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file of the certificates, the venue's own first. No default.
+    pub certificate_file: PathBuf,
+    /// PEM file of the certificate's private key, readable by nobody but its owner. No default.
+    pub private_key_file: PathBuf,
+}
+
+/// Refuses listeners that cannot be had: TLS without a certificate, a demonstration that others can reach, one address for
+/// two.
+pub(crate) fn check_listeners(
+    mode: Mode,
+    gateway: &GatewayConfig,
+    operators: &OperatorsConfig,
+    tls: Option<&TlsConfig>,
+) -> Result<(), Fault> {
+    let secure = [("gateway.tls_listen", gateway.tls_listen), ("operators.tls_listen", operators.tls_listen)];
+    let secure = secure.into_iter().filter_map(|(key, address)| Some((key, address?)));
+    for (key, address) in secure.clone() {
+        if tls.is_none() {
+            return Err(Fault::new(key, "needs the section [tls] with a certificate"));
+        }
+        if mode == Mode::Dev && !address.ip().is_loopback() {
+            return Err(Fault::new(
+                key,
+                format!("{address} is not loopback, and everybody has a demonstration's keys"),
+            ));
+        }
+    }
+    let plain = [
+        ("gateway.listen", gateway.listen),
+        ("gateway.binary_listen", gateway.binary_listen),
+        ("operators.listen", operators.listen),
+    ];
+    let all: Vec<_> = plain.into_iter().chain(secure).collect();
+    for (index, (key, address)) in all.iter().enumerate() {
+        let earlier = all[..index].iter().find(|(_, other)| other == address && address.port() != 0);
+        if let Some((other, _)) = earlier {
+            return Err(Fault::new(*key, format!("is the address of {other}")));
+        }
+    }
+    Ok(())
 }
 
 /// `[capacities]`: bounds of the shard's tables, part of the first record of the journal.
@@ -248,7 +232,7 @@ pub(crate) fn check_range<T: PartialOrd + Display>(key: &str, value: T, range: R
 }
 
 /// Refuses an address that others than this machine reach: what is said there can be read and changed on the way.
-fn check_loopback(key: &str, address: SocketAddr) -> Result<(), Fault> {
+pub(crate) fn check_loopback(key: &str, address: SocketAddr) -> Result<(), Fault> {
     if address.ip().is_loopback() {
         return Ok(());
     }
@@ -262,7 +246,6 @@ mod tests {
     #[test]
     fn the_defaults_are_legal() {
         assert_eq!(JournalConfig::default().check(), Ok(()));
-        assert_eq!(GatewayConfig::default().check(), Ok(()));
         assert_eq!(OperatorsConfig::default().check(), Ok(()));
         assert!(CapacitiesText::default().resolve().is_ok());
     }

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
+use crate::gateway::GatewayConfig;
 use crate::history::HistoryConfig;
-use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
 
 /// A whole file. Each section but `[exchange]` may be left out.
@@ -23,6 +24,7 @@ pub(crate) struct DocumentText {
     pub(crate) gateway: GatewayConfig,
     #[serde(default)]
     pub(crate) operators: OperatorsConfig,
+    pub(crate) tls: Option<TlsConfig>,
     #[serde(default)]
     pub(crate) history: HistoryConfig,
     pub(crate) settlement: Option<SettlementText>,

@@ -9,11 +9,12 @@ use lakh_engine::market_spec::AssetSpec;
 
 use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
 use crate::error::{ConfigError, Fault};
+use crate::gateway::GatewayConfig;
 use crate::hex;
 use crate::history::HistoryConfig;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
-use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig, check_range};
+use crate::sections::{JournalConfig, OperatorsConfig, TlsConfig, check_listeners, check_range};
 use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// What only the people who run the venue reach.
     pub operators: OperatorsConfig,
+    /// What is shown to whoever connects with TLS; `None` for a venue that only this machine reaches.
+    pub tls: Option<TlsConfig>,
     /// What accounts can look up of their past.
     pub history: HistoryConfig,
     /// The contract that holds the money; `None` for a venue that starts with money of its own making.
@@ -115,19 +118,8 @@ impl Config {
         document.journal.check().map_err(|fault| fault.inside("journal"))?;
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
+        check_listeners(exchange.mode, &document.gateway, &document.operators, document.tls.as_ref())?;
         document.history.check().map_err(|fault| fault.inside("history"))?;
-        let gateway = &document.gateway;
-        let listeners = [
-            ("gateway.listen", gateway.listen),
-            ("gateway.binary_listen", gateway.binary_listen),
-            ("operators.listen", document.operators.listen),
-        ];
-        for (index, (key, address)) in listeners.iter().enumerate() {
-            if let Some((other, _)) = listeners[..index].iter().find(|(_, other)| other == address && other.port() != 0)
-            {
-                return Err(Fault::new(*key, format!("is the address of {other}")));
-            }
-        }
         let resolved = document.capacities.resolve();
         let (capacities, share_parts) = resolved.map_err(|fault| fault.inside("capacities"))?;
         let assets = resolve_assets(&document.asset, &capacities)?;
@@ -146,6 +138,7 @@ impl Config {
             journal: document.journal,
             gateway: document.gateway,
             operators: document.operators,
+            tls: document.tls,
             history: document.history,
             settlement,
             capacities,

@@ -96,7 +96,7 @@ fn the_shape() {
         (
             "[journal]",
             "[journals]",
-            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `history`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
+            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `tls`, `history`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
         ),
         ("accounts = 3", "accounts = -3", ":16:12: capacities.accounts: invalid value: integer `-3`, expected u32"),
         ("accounts = 3", "accounts = \"3\"", ":16:12: capacities.accounts: invalid type: string \"3\", expected u32"),
@@ -161,6 +161,38 @@ fn the_venue_and_its_sections() {
     let same = GOOD.replace("127.0.0.1:0", "127.0.0.1:9").replace("[::1]:0", "127.0.0.1:9");
     let message = Config::from_toml(&same, "venue.toml").unwrap_err().to_string();
     assert_eq!(message, "venue.toml: operators.listen: is the address of gateway.listen");
+}
+
+#[test]
+fn listeners_with_tls() {
+    let tls = "[tls]\ncertificate_file = \"c\"\nprivate_key_file = \"k\"\n[capacities]";
+    let with_tls =
+        GOOD.replace("[capacities]", tls).replace("listen = \"127", "tls_listen = \"0.0.0.0:9443\"\nlisten = \"127");
+    let good = Config::from_toml(&with_tls, "venue.toml").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(good.gateway.tls_listen.map(|address| address.port()), Some(9_443));
+    let (venue, contract) = (
+        "mode = \"run\"",
+        ": gateway.tls_listen: 0.0.0.0:9443 is not loopback, and everybody has a demonstration's keys",
+    );
+    let cases = [
+        (
+            "[tls]\ncertificate_file = \"c\"\nprivate_key_file = \"k\"\n",
+            "",
+            ": gateway.tls_listen: needs the section [tls] with a certificate",
+        ),
+        ("private_key_file = \"k\"\n", "", ":16:1: tls: missing field `private_key_file`"),
+        (venue, "mode = \"dev\"", contract),
+        (
+            "[::1]:0\"",
+            "[::1]:0\"\ntls_listen = \"0.0.0.0:9443\"",
+            ": operators.tls_listen: is the address of gateway.tls_listen",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        assert!(with_tls.contains(from), "{from}");
+        let message = Config::from_toml(&with_tls.replacen(from, to, 1), "venue.toml").unwrap_err().to_string();
+        assert_eq!(message, format!("venue.toml{expected}"));
+    }
 }
 
 #[test]

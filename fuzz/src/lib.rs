@@ -17,6 +17,7 @@ use lakh_gateway::binary_client::{Incoming, Message, PublicBook};
 use lakh_gateway::byte_outbox::{Notice, Taken};
 use lakh_gateway::decimal;
 use lakh_gateway::directory::Directory;
+use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::request::{Fields, Method};
 use lakh_gateway::session::binary::{BinaryActions, BinarySession, stamp};
@@ -224,6 +225,8 @@ fn context() -> SessionContext {
     SessionContext {
         directory: directory(),
         options: SessionOptions::default(),
+        key_budgets: Arc::new(KeyBudgets::new(KeyLimits::default())),
+        counters: Arc::default(),
         presence: Arc::default(),
         started_at: Timestamp(0),
     }

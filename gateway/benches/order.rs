@@ -19,6 +19,7 @@ use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId, Sequence};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use lakh_gateway::client::sign_params;
 use lakh_gateway::hand_over::{AnswerShape, Output, RequestHandle, SessionHandle, ToSession};
+use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::publisher::{Publisher, PublisherOptions};
 use lakh_gateway::session::{Action, Session, SessionContext, SessionOptions};
@@ -58,8 +59,9 @@ fn frames() -> Vec<String> {
 /// Frames to submissions: scan, check, canonical text, command.
 fn decode(frames: &[String]) {
     let options = SessionOptions { in_flight: 256, ..SessionOptions::default() };
-    let context =
-        SessionContext { directory: directory(Mode::Run), options, presence: Arc::default(), started_at: Timestamp(0) };
+    let (key_budgets, counters) = (Arc::new(KeyBudgets::new(KeyLimits::default())), Arc::default());
+    let (directory, presence, started_at) = (directory(Mode::Run), Arc::default(), Timestamp(0));
+    let context = SessionContext { directory, options, key_budgets, counters, presence, started_at };
     let rate = Rate { per_second: 1_000_000_000, burst: 1_000_000_000 };
     let address = Arc::new(TokenBucket::new(rate));
     let context = Arc::new(SessionContext { options: SessionOptions { requests: rate, ..context.options }, ..context });

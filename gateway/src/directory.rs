@@ -20,6 +20,7 @@ use crate::saved::{put_each, saved_enum, sorted, take_each};
 
 saved_enum!(KeyStatus { Pending, Live, Ended });
 wire_struct!(KeyEntry { key, account, expires_at, status });
+use crate::key_budgets::LiveOrders;
 
 /// Markets, assets and keys.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Directory {
     mode: Mode,
     domain: SigningDomain,
     state: RwLock<State>,
+    live_orders: LiveOrders,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +105,7 @@ impl Directory {
     /// An empty directory of the venue with this tag, whose money is in this contract.
     pub fn bound(venue_tag: [u8; 16], mode: Mode, settlement: SettlementBinding) -> Self {
         let domain = SigningDomain::new(settlement, venue_tag);
-        Self { venue_tag, mode, domain, state: RwLock::default() }
+        Self { venue_tag, mode, domain, state: RwLock::default(), live_orders: LiveOrders::default() }
     }
 
     /// What the signatures of the binary face are bound to.
@@ -119,6 +121,11 @@ impl Directory {
     /// Demonstration or real.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// How many live orders each account has.
+    pub const fn live_orders(&self) -> &LiveOrders {
+        &self.live_orders
     }
 
     /// Takes in what an event says of markets, assets and keys.

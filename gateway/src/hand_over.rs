@@ -8,8 +8,7 @@
 //! ends the session.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use lakh_engine::command::{Command, OrderReference};
@@ -18,6 +17,7 @@ use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
 pub use crate::reports::follower::FromPosition;
+pub use crate::signal::Signal;
 pub use crate::stream::{Stream, StreamKind};
 
 use crate::api_error::ApiError;
@@ -309,6 +309,9 @@ pub enum StreamWrapping {
     Combined,
 }
 
+/// About what a report of a page takes: a page is one message, and a session asks for the next when it has it.
+const REPORT_BYTES: usize = 512;
+
 /// Into a session.
 #[derive(Clone, Debug)]
 pub enum ToSession {
@@ -343,6 +346,19 @@ pub struct PageAnswer {
     pub through: u64,
     /// The reports, or why there are none.
     pub page: Result<ReportPage, ApiError>,
+}
+
+impl ToSession {
+    /// The bytes that it keeps in memory while it waits for its client.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Message(message) | Self::Report { message, .. } | Self::Answer { outcome: Ok(message), .. } => {
+                message.len()
+            }
+            Self::Page(answer) => answer.page.as_ref().map_or(0, |page| page.reports.len() * REPORT_BYTES),
+            Self::Answer { outcome: Err(error), .. } => error.data.as_ref().map_or(0, Bytes::len),
+        }
+    }
 }
 
 /// What the answer to a command has to hold; the publisher encodes it.
@@ -449,11 +465,22 @@ enum Outbox {
     Bytes(Arc<ByteOutbox>),
 }
 
-/// An outbox of messages.
+/// An outbox of messages, bounded in messages and in bytes: depth of thousands of levels is large, fills are many.
 #[derive(Debug)]
 struct MessageOutbox {
     sender: tokio::sync::mpsc::Sender<ToSession>,
     overflowed: AtomicBool,
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+/// The most that waits for one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxLimits {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of all of them together.
+    pub bytes: usize,
 }
 
 /// Whether a message reached the session's outbox.
@@ -466,11 +493,24 @@ pub enum Delivery {
 }
 
 impl SessionHandle {
-    /// A session's handle and the receiving end, with room for `capacity` messages.
+    /// A session's handle and the receiving end, with room for `capacity` messages of any size.
     pub fn new(capacity: usize) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
-        let (sender, receiver) = tokio::sync::mpsc::channel(capacity);
-        let outbox = MessageOutbox { sender, overflowed: AtomicBool::new(false) };
+        Self::bounded(OutboxLimits { messages: capacity, bytes: usize::MAX })
+    }
+
+    /// The same, bounded in bytes too; whoever receives a message says so with [`SessionHandle::taken`].
+    pub fn bounded(limits: OutboxLimits) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(limits.messages);
+        let (overflowed, bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let outbox = MessageOutbox { sender, overflowed, bytes, bytes_max: limits.bytes };
         (Self(Outbox::Messages(Arc::new(outbox))), receiver)
+    }
+
+    /// A message of so many bytes waits no more. Says nothing to a session of the binary face, which counts by itself.
+    pub fn taken(&self, size: usize) {
+        if let Outbox::Messages(outbox) = &self.0 {
+            outbox.bytes.fetch_sub(size, Ordering::Relaxed);
+        }
     }
 
     /// The handle of a session of the binary face, which owns the outbox.
@@ -502,13 +542,13 @@ impl SessionHandle {
         if outbox.overflowed.load(Ordering::Acquire) {
             return Delivery::Ended;
         }
-        match outbox.sender.try_send(message) {
-            Ok(()) => Delivery::Delivered,
-            Err(_) => {
-                outbox.overflowed.store(true, Ordering::Release);
-                Delivery::Ended
-            }
+        let size = message.size();
+        let before = outbox.bytes.fetch_add(size, Ordering::Relaxed);
+        if before.saturating_add(size) <= outbox.bytes_max && outbox.sender.try_send(message).is_ok() {
+            return Delivery::Delivered;
         }
+        outbox.overflowed.store(true, Ordering::Release);
+        Delivery::Ended
     }
 
     /// True once a message did not fit: what the client would see from here on has a gap, so the session must end.
@@ -534,54 +574,5 @@ impl SessionHandle {
             (Outbox::Bytes(left), Outbox::Bytes(right)) => Arc::ptr_eq(left, right),
             _ => false,
         }
-    }
-}
-
-/// Wakes a thread that may be parked: one flag, one `unpark` only when the thread really sleeps.
-///
-/// The sleeper calls [`Signal::prepare`], looks at its queues once more, and parks only if they are empty; whoever puts
-/// something into a queue calls [`Signal::notify`] afterwards. The flag's swap orders the two, so no wake is lost.
-#[derive(Debug)]
-pub struct Signal {
-    sleeping: AtomicBool,
-    thread: std::sync::OnceLock<Thread>,
-}
-
-impl Signal {
-    /// A signal that no thread listens to yet.
-    pub const fn new() -> Self {
-        Self { sleeping: AtomicBool::new(false), thread: std::sync::OnceLock::new() }
-    }
-
-    /// Makes the calling thread the one that is woken. The first call decides.
-    pub fn listen(&self) {
-        let _ = self.thread.set(std::thread::current());
-    }
-
-    /// Says that the calling thread is about to look at its queues for the last time before it parks.
-    pub fn prepare(&self) {
-        self.sleeping.swap(true, Ordering::SeqCst);
-    }
-
-    /// Says that the calling thread is awake.
-    pub fn awake(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
-    }
-
-    /// Wakes the thread if it sleeps or is about to.
-    pub fn notify(&self) {
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::SeqCst)
-            && self.sleeping.swap(false, Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
-}
-
-impl Default for Signal {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -57,8 +57,24 @@ impl TokenBucket {
 
     /// Takes `tokens` out if they are there.
     pub fn charge(&self, tokens: u64, now: Timestamp) -> Charge {
+        self.charge_up_to(self.burst, tokens, now)
+    }
+
+    /// Takes the price of a cancel out, if need be of a third more than the bucket holds: a quarter of it all is for
+    /// cancels alone, so that whoever has asked for too much can still take back what he asked for.
+    pub fn charge_cancel(&self, now: Timestamp) -> Charge {
+        self.charge_up_to(self.burst + self.burst.div_ceil(3), 1, now)
+    }
+
+    /// Nanoseconds until there is a token again; 0 where there is one.
+    pub fn wait_ns(&self, now: Timestamp) -> u64 {
+        let full_at = self.full_at_ns.load(Ordering::Relaxed).saturating_add(self.token_ns);
+        full_at.saturating_sub(now.0.saturating_add(self.burst * self.token_ns))
+    }
+
+    fn charge_up_to(&self, most: u64, tokens: u64, now: Timestamp) -> Charge {
         let cost = tokens.saturating_mul(self.token_ns);
-        let latest = now.0.saturating_add(self.burst * self.token_ns);
+        let latest = now.0.saturating_add(most.saturating_mul(self.token_ns));
         let taken = self.full_at_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
             let next = full_at.max(now.0).saturating_add(cost);
             (next <= latest).then_some(next)
@@ -162,6 +178,19 @@ mod tests {
         assert_eq!(bucket.charge(1, Timestamp(now.0 + 100_000_000)), Charge::Paid);
         assert_eq!(bucket.charge(1, Timestamp(0)), Charge::Refused, "a clock that went back gives nothing");
         assert_eq!(bucket.charge(u64::MAX, now), Charge::Refused);
+    }
+
+    #[test]
+    fn cancels_may_overdraw_by_a_third() {
+        let bucket = TokenBucket::new(Rate { per_second: 1, burst: 6 });
+        let now = Timestamp(5 * SECOND_NS);
+        (0..6).for_each(|_| assert_eq!(bucket.charge(1, now), Charge::Paid));
+        assert_eq!((bucket.charge(1, now), bucket.wait_ns(now)), (Charge::Refused, SECOND_NS));
+        assert_eq!([bucket.charge_cancel(now), bucket.charge_cancel(now)], [Charge::Paid; 2]);
+        assert_eq!((bucket.charge_cancel(now), bucket.budget(now).used), (Charge::Refused, 6));
+        assert_eq!(bucket.charge(1, Timestamp(now.0 + 2 * SECOND_NS)), Charge::Refused, "it is paid back");
+        assert_eq!(bucket.wait_ns(Timestamp(now.0 + 2 * SECOND_NS)), SECOND_NS);
+        assert_eq!(bucket.charge(1, Timestamp(now.0 + 3 * SECOND_NS)), Charge::Paid);
     }
 
     #[test]

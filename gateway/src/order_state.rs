@@ -255,6 +255,11 @@ impl OrderState {
         orders.filter_map(|(_, order)| self.record(*order))
     }
 
+    /// How many live orders the account has.
+    pub fn open_order_count(&self, account: AccountId) -> usize {
+        self.open.get(&account).map_or(0, BTreeSet::len)
+    }
+
     /// The account's orders in a market, live and ended, by id.
     pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
         let ends = self.ended_by_account.get(&account).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! The gateway as a whole: one listening socket, its connections, and the verifiers behind them.
+//! The gateway as a whole: its listening sockets, their connections, and the verifiers behind them.
 //!
 //! Bounds: connections in all and of one address, time for a handshake, size of everything that a connection queues.
 //! A stop is announced to every session, waits for requests in flight, and then ends the verifiers, so that nothing
@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use lakh_engine::ids::KeyId;
 use lakh_engine::units::Timestamp;
 use rtrb::Producer;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,12 +23,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::binary;
 use crate::counters::Counters;
 use crate::directory::Directory;
-use crate::hand_over::{Input, Signal};
+use crate::hand_over::{Input, OutboxLimits, Signal};
+use crate::key_budgets::{KeyBudgets, KeyLimits};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
 use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
+use crate::tls::{Socket, Tls, Transport};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
+use crate::websocket::SocketLimits;
+use crate::wire::json::envelope::MAX_FRAME;
+use crate::wire::json::response::OrderBudgets;
 
 /// How long a stop waits for connections to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -39,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How a gateway is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayOptions {
-    /// Where it listens; port 0 for any.
+    /// Where it listens in plain text, which is for loopback; port 0 for any.
     pub listen: SocketAddr,
     /// Connections at once, of all addresses together.
     pub connections: usize,
@@ -47,8 +53,14 @@ pub struct GatewayOptions {
     pub address: AddressLimits,
     /// Time for an HTTP request's head, and so for a handshake.
     pub handshake_timeout: Duration,
-    /// Messages that wait for one client before it is dropped as too slow.
-    pub outbox: usize,
+    /// What waits for one client at most before it is dropped as too slow.
+    pub outbox: OutboxLimits,
+    /// Longest WebSocket message of a client, in bytes: 1 ..= [`MAX_FRAME`](crate::wire::json::envelope::MAX_FRAME).
+    pub frame_bytes: usize,
+    /// How long a client may take to read what is sent.
+    pub write_timeout: Duration,
+    /// What each key may ask for.
+    pub keys: KeyLimits,
     /// Bounds of each session.
     pub session: SessionOptions,
     /// Bounds of each verifier.
@@ -72,7 +84,10 @@ impl GatewayOptions {
             connections: 4_096,
             address: AddressLimits { connections: 1_024, requests, addresses: 65_536 },
             handshake_timeout: Duration::from_secs(10),
-            outbox: 4_096,
+            outbox: OutboxLimits { messages: 4_096, bytes: 4 << 20 },
+            frame_bytes: MAX_FRAME,
+            write_timeout: Duration::from_secs(10),
+            keys: KeyLimits::default(),
             session: SessionOptions::default(),
             verifier: VerifierOptions::default(),
             read_digests: 262_144,
@@ -94,6 +109,17 @@ pub struct Wiring {
     pub directory: Arc<Directory>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// Where it listens with TLS besides, if it does.
+    pub secure: Option<SecureListener>,
+}
+
+/// A listener with TLS.
+#[derive(Clone, Debug)]
+pub struct SecureListener {
+    /// Where; port 0 for any.
+    pub listen: SocketAddr,
+    /// With which certificate.
+    pub tls: Tls,
 }
 
 /// Why a gateway does not start.
@@ -123,10 +149,11 @@ pub enum GatewayError {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
+    secure_address: Option<SocketAddr>,
     binary_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    accepting: Vec<tokio::task::JoinHandle<()>>,
+    accepting: tokio::task::JoinSet<()>,
     verifiers: Vec<JoinHandle<()>>,
 }
 
@@ -148,6 +175,7 @@ pub(crate) struct Peer {
     shared: Arc<Shared>,
     verifier: VerifierQueue,
     address: AddressPermit,
+    remote: SocketAddr,
     /// Of requests over HTTP; a session counts its own.
     bad_signatures: AtomicU32,
     /// Whether a signature over HTTP was accepted.
@@ -162,6 +190,11 @@ impl Peer {
 
     pub(crate) fn verifier(&self) -> VerifierQueue {
         self.verifier.clone()
+    }
+
+    /// Where the client is.
+    pub(crate) const fn remote(&self) -> SocketAddr {
+        self.remote
     }
 
     pub(crate) fn address_budget(&self) -> Arc<TokenBucket> {
@@ -204,12 +237,19 @@ impl Peer {
         self.proven.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn binary_outbox_bytes(&self) -> usize {
-        self.shared.options.binary_outbox_bytes
+    /// What the connection's WebSocket has to keep to.
+    pub(crate) fn socket_limits(&self) -> SocketLimits {
+        let GatewayOptions { outbox, frame_bytes, write_timeout, .. } = self.shared.options;
+        SocketLimits { outbox, frame_bytes, write_timeout }
     }
 
-    pub(crate) fn outbox_capacity(&self) -> usize {
-        self.shared.options.outbox.max(1)
+    /// What a key has used of its orders' budget.
+    pub(crate) fn order_budgets(&self, key: KeyId) -> OrderBudgets {
+        self.shared.sessions.key_budgets.order_budgets(key, self.now())
+    }
+
+    pub(crate) fn binary_outbox_bytes(&self) -> usize {
+        self.shared.options.binary_outbox_bytes
     }
 }
 
@@ -220,18 +260,25 @@ impl Gateway {
     /// See [`GatewayError`].
     pub async fn start(options: GatewayOptions, wiring: Wiring) -> Result<Self, GatewayError> {
         let (listener, address) = bind(options.listen).await?;
+        let secure = match wiring.secure {
+            Some(SecureListener { listen, tls }) => Some((bind(listen).await?, tls)),
+            None => None,
+        };
         let binary = match options.binary_listen {
             Some(listen) => Some(bind(listen).await?),
             None => None,
         };
         let counters = wiring.counters;
-        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
+        let sessions = SessionContext {
+            directory: wiring.directory,
+            options: options.session,
+            key_budgets: Arc::new(KeyBudgets::new(options.keys)),
+            counters: Arc::clone(&counters),
+            presence: Arc::new(Presence::default()),
+            started_at: (options.clock)(),
+        };
+        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &sessions)?;
         let (stop, stopped) = watch::channel(false);
-        // What sessions tell of it is what the verifiers keep.
-        let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
-        let presence = Arc::new(Presence::default());
-        let directory = wiring.directory;
-        let sessions = SessionContext { directory, options: session, presence, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),
@@ -241,13 +288,17 @@ impl Gateway {
             counters,
             stop: stopped,
         });
+        let secure_address = secure.as_ref().map(|((_, address), _)| *address);
         let binary_address = binary.as_ref().map(|(_, address)| *address);
-        let faces = [(Face::Http, Some(listener)), (Face::Binary, binary.map(|(listener, _)| listener))];
-        let accepting = faces.into_iter().filter_map(|(face, listener)| {
-            Some(tokio::spawn(accept((face, listener?), Arc::clone(&shared), queues.clone())))
-        });
-        let accepting = accepting.collect();
-        Ok(Self { address, binary_address, shared, stop, accepting, verifiers })
+        let secure =
+            secure.map(|((listener, _), tls)| (Door { face: Face::Http, transport: Transport::Tls(tls) }, listener));
+        let binary = binary.map(|(listener, _)| (Door { face: Face::Binary, transport: Transport::Plain }, listener));
+        let plain = (Door { face: Face::Http, transport: Transport::Plain }, listener);
+        let mut accepting = tokio::task::JoinSet::new();
+        for (door, listener) in [Some(plain), secure, binary].into_iter().flatten() {
+            accepting.spawn(accept(listener, door, Arc::clone(&shared), queues.clone()));
+        }
+        Ok(Self { address, secure_address, binary_address, shared, stop, accepting, verifiers })
     }
 
     /// Where the binary face listens, if it does.
@@ -255,9 +306,14 @@ impl Gateway {
         self.binary_address
     }
 
-    /// Where it listens.
+    /// Where it listens in plain text.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens with TLS, if it does.
+    pub const fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure_address
     }
 
     /// What it has done so far.
@@ -267,17 +323,20 @@ impl Gateway {
 
     /// Connections right now.
     pub fn connections(&self) -> usize {
-        self.shared.options.connections.saturating_sub(self.shared.connections.available_permits())
+        self.watch().connections()
+    }
+
+    /// What can be seen of it from outside, also by whoever outlives it.
+    pub fn watch(&self) -> GatewayWatch {
+        GatewayWatch(Arc::clone(&self.shared))
     }
 
     /// Tells every session that the server stops, takes no more connections or requests, waits for answers in flight
     /// (at most 15 seconds), and ends the verifiers.
     pub async fn shutdown(self) {
-        let Self { shared, stop, accepting, verifiers, .. } = self;
+        let Self { shared, stop, mut accepting, verifiers, .. } = self;
         let _ = stop.send(true);
-        for task in accepting {
-            let _ = task.await;
-        }
+        while accepting.join_next().await.is_some() {}
         let all = u32::try_from(shared.options.connections).unwrap_or(u32::MAX);
         let drained = tokio::time::timeout(STOP_TIMEOUT, shared.connections.acquire_many(all)).await;
         if drained.is_err() {
@@ -290,13 +349,41 @@ impl Gateway {
     }
 }
 
+/// A view of a gateway for whoever watches it.
+#[derive(Clone, Debug)]
+pub struct GatewayWatch(Arc<Shared>);
+
+impl GatewayWatch {
+    /// What it has done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Connections right now.
+    pub fn connections(&self) -> usize {
+        self.0.options.connections.saturating_sub(self.0.connections.available_permits())
+    }
+
+    /// Connections at most.
+    pub fn connections_max(&self) -> usize {
+        self.0.options.connections
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let listen_error = |source| GatewayError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, bound))
+}
+
 type Verifiers = (Vec<VerifierQueue>, Vec<JoinHandle<()>>);
 
 fn start_verifiers(
     options: &GatewayOptions,
     rings: Vec<Producer<Input>>,
     signal: &Arc<Signal>,
-    counters: &Arc<Counters>,
+    sessions: &SessionContext,
 ) -> Result<Verifiers, GatewayError> {
     if rings.is_empty() {
         return Err(GatewayError::NoRing);
@@ -309,8 +396,10 @@ fn start_verifiers(
             to_sequencer,
             sequencer_signal: Arc::clone(signal),
             read_digests: Arc::clone(&read_digests),
+            key_budgets: Arc::clone(&sessions.key_budgets),
+            directory: Arc::clone(&sessions.directory),
             clock: options.clock,
-            counters: Arc::clone(counters),
+            counters: Arc::clone(&sessions.counters),
         };
         let verifier = Verifier::new(options.verifier, wiring).map_err(GatewayError::Randomness)?;
         let (queue, thread) = verifier.spawn().map_err(GatewayError::Thread)?;
@@ -329,15 +418,8 @@ enum Face {
     Binary,
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
-    let failed = |source| GatewayError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
-}
-
 /// Takes connections until the stop. Who is over a limit is disconnected without a word: words cost.
-async fn accept((face, listener): (Face, TcpListener), shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
+async fn accept(listener: TcpListener, door: Door, shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
     let mut stop = shared.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -352,34 +434,43 @@ async fn accept((face, listener): (Face, TcpListener), shared: Arc<Shared>, queu
         let admitted = counted.and_then(|counted| Some((counted, shared.addresses.admit(remote.ip())?)));
         let Some((counted, address)) = admitted else {
             shared.counters.connections_refused.count();
+            tracing::debug!(address = %remote, "not taken: there are as many connections as there may be");
             continue;
         };
         shared.counters.connections_accepted.count();
         let next = shared.next_verifier.fetch_add(1, Ordering::Relaxed) % queues.len();
         let verifier = queues[next].clone();
         let (bad_signatures, proven) = (AtomicU32::new(0), AtomicBool::new(false));
-        let peer = Peer { shared: Arc::clone(&shared), verifier, address, bad_signatures, proven, _counted: counted };
-        match face {
-            Face::Http => tokio::spawn(serve(stream, Arc::new(peer))),
-            Face::Binary => tokio::spawn(serve_binary(stream, Arc::new(peer))),
-        };
+        let shared = Arc::clone(&shared);
+        let peer = Peer { shared, verifier, address, remote, bad_signatures, proven, _counted: counted };
+        tokio::spawn(open(stream, door.clone(), Arc::new(peer)));
     }
 }
 
-/// Serves the binary face on a connection until it ends.
-async fn serve_binary(stream: TcpStream, peer: Arc<Peer>) {
-    // Without it a report would wait for the acknowledgement of the one before.
-    if stream.set_nodelay(true).is_ok() {
-        binary::serve(stream, peer).await;
+/// What a listener's connections speak, and inside of what.
+#[derive(Clone, Debug)]
+struct Door {
+    face: Face,
+    transport: Transport,
+}
+
+/// Begins a connection as its door says, and serves it until it ends.
+async fn open(stream: TcpStream, door: Door, peer: Arc<Peer>) {
+    let mut stop = peer.shutdown();
+    let timeout = peer.shared.options.handshake_timeout;
+    let socket = tokio::select! {
+        socket = door.transport.accept(stream, timeout) => socket,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    match (door.face, socket) {
+        (_, Err(_)) => peer.shared.counters.handshakes_failed.count(),
+        (Face::Http, Ok(socket)) => serve(socket, peer).await,
+        (Face::Binary, Ok(socket)) => binary::serve(socket, peer).await,
     }
 }
 
 /// Serves HTTP on a connection until it ends or becomes a WebSocket.
-async fn serve(stream: TcpStream, peer: Arc<Peer>) {
-    // Without it an answer would wait for the acknowledgement of the one before.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+async fn serve(socket: Socket, peer: Arc<Peer>) {
     let mut stop = peer.shutdown();
     let timeout = peer.shared.options.handshake_timeout;
     let service = TowerToHyperService::new(rest::router(peer));
@@ -387,7 +478,7 @@ async fn serve(stream: TcpStream, peer: Arc<Peer>) {
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
         .max_buf_size(MAX_HTTP_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

@@ -11,12 +11,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bytes::Bytes;
-use lakh_engine::command::{Command, FrameOperation, Operation};
-use lakh_engine::ids::KeyId;
+use lakh_engine::command::{Command, FrameOperation};
+use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 use parking_lot::Mutex;
 use rtrb::Producer;
@@ -26,10 +28,12 @@ use crate::auth::evidence::{Evidence, SignedText, replay_guard};
 use crate::auth::payload_digest;
 use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
 use crate::counters::Counters;
+use crate::directory::Directory;
 use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
+use crate::key_budgets::{Errand, Exhausted, KeyBudgets};
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
-use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work};
+use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work, errand};
 use crate::wire::json::response;
 
 /// For how long a digest that a question used is remembered at least: the longest window and a second ahead, and one
@@ -45,8 +49,6 @@ pub struct VerifierOptions {
     pub batch: usize,
     /// Keys that are kept decompressed; when there are more, all are forgotten.
     pub cached_keys: usize,
-    /// New orders of one key, over all connections of one verifier.
-    pub orders_per_key: Rate,
     /// Signatures of connections that had a bad one before: each costs two verifications of its own, some 40 us.
     pub suspects: Rate,
     /// Signatures of connections that had none accepted yet: each costs a verification of its own, some 20 us.
@@ -55,12 +57,11 @@ pub struct VerifierOptions {
 
 impl Default for VerifierOptions {
     fn default() -> Self {
-        let orders_per_key = Rate { per_second: 100_000, burst: 100_000 };
         // At most about a tenth of a core.
         let suspects = Rate { per_second: 2_500, burst: 500 };
         // At most about a fifth; a burst lets everybody come back at once after a restart.
         let unproven = Rate { per_second: 10_000, burst: 20_000 };
-        Self { queue: 16_384, batch: 512, cached_keys: 65_536, orders_per_key, suspects, unproven }
+        Self { queue: 16_384, batch: 512, cached_keys: 65_536, suspects, unproven }
     }
 }
 
@@ -73,15 +74,23 @@ pub struct Job {
     pub session: SessionHandle,
 }
 
-/// The sessions' end of a verifier's queue.
+/// The sessions' end of a verifier's queue. Its last quarter takes only cancels.
 #[derive(Clone, Debug)]
-pub struct VerifierQueue(SyncSender<Job>);
+pub struct VerifierQueue {
+    sender: SyncSender<Job>,
+    /// Jobs that wait, or a few more: it is raised before one is put in and lowered after it was taken out.
+    waiting: Arc<AtomicUsize>,
+    capacity: usize,
+    counters: Arc<Counters>,
+}
 
 impl VerifierQueue {
     /// A queue with room for `capacity` jobs, and where they come out: the thread's end, or that of a simulation.
-    pub fn with_capacity(capacity: usize) -> (Self, Receiver<Job>) {
+    pub fn with_capacity(capacity: usize, counters: Arc<Counters>) -> (Self, Jobs) {
         let (sender, receiver) = sync_channel(capacity);
-        (Self(sender), receiver)
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let jobs = Jobs { receiver, waiting: Arc::clone(&waiting) };
+        (Self { sender, waiting, capacity, counters }, jobs)
     }
 
     /// Puts a job into the queue without waiting.
@@ -89,10 +98,44 @@ impl VerifierQueue {
     /// # Errors
     /// -1008 when there is no room, or the verifier is gone. The caller answers the session.
     pub fn submit(&self, job: Job) -> Result<(), ApiError> {
-        self.0.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => refusal::overloaded(),
-            TrySendError::Disconnected(_) => refusal::shutting_down(),
+        let kept_free = if job.submission.is_cancel() { 0 } else { self.capacity / 4 };
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting.saturating_add(kept_free) >= self.capacity {
+            return Err(self.not_taken(refusal::overloaded()));
+        }
+        self.sender.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => self.not_taken(refusal::overloaded()),
+            TrySendError::Disconnected(_) => self.not_taken(refusal::shutting_down()),
         })
+    }
+
+    fn not_taken(&self, error: ApiError) -> ApiError {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.counters.requests_shed.count();
+        error
+    }
+}
+
+/// The other end of a verifier's queue.
+#[derive(Debug)]
+pub struct Jobs {
+    receiver: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    /// Takes out what waits, at most `most`, without waiting for more.
+    pub fn take(&self, most: usize, jobs: &mut Vec<Job>) {
+        let before = jobs.len();
+        jobs.extend(self.receiver.try_iter().take(most));
+        self.waiting.fetch_sub(jobs.len() - before, Ordering::Relaxed);
+    }
+
+    /// Waits for a job; `None` when nobody can put one in any more.
+    fn wait(&self) -> Option<Job> {
+        let job = self.receiver.recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(job)
     }
 }
 
@@ -148,6 +191,10 @@ pub struct VerifierWiring {
     pub to_sequencer: Producer<Input>,
     /// What wakes the sequencer.
     pub sequencer_signal: Arc<Signal>,
+    /// What keys have used up.
+    pub key_budgets: Arc<KeyBudgets>,
+    /// Who has how many live orders.
+    pub directory: Arc<Directory>,
     /// What questions have used.
     pub read_digests: Arc<ReadDigests>,
     /// Tells the time.
@@ -164,7 +211,6 @@ pub struct Verifier {
     batch: BatchVerifier,
     /// `None` for bytes that are registered but are no key: they never sign anything.
     keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
-    budgets: HashMap<KeyId, TokenBucket>,
     /// What all suspects together may have verified.
     suspects: TokenBucket,
     /// What all who have proven nothing yet may.
@@ -181,6 +227,8 @@ enum Finding {
     Refused,
     /// Nobody looked: those who are not trusted yet, or no longer, have had their share.
     Shed,
+    /// Nobody looked: there is no room for it behind.
+    NoRoom,
 }
 
 impl Verifier {
@@ -191,7 +239,7 @@ impl Verifier {
     pub fn new(options: VerifierOptions, wiring: VerifierWiring) -> Result<Self, getrandom::Error> {
         let batch = BatchVerifier::from_system()?;
         let (suspects, unproven) = (TokenBucket::new(options.suspects), TokenBucket::new(options.unproven));
-        Ok(Self { options, wiring, batch, keys: HashMap::new(), budgets: HashMap::new(), suspects, unproven })
+        Ok(Self { options, wiring, batch, keys: HashMap::new(), suspects, unproven })
     }
 
     /// Starts the thread. It ends when the last clone of the queue is dropped.
@@ -199,17 +247,20 @@ impl Verifier {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn spawn(self) -> std::io::Result<(VerifierQueue, JoinHandle<()>)> {
-        let (queue, jobs) = VerifierQueue::with_capacity(self.options.queue);
+        let (queue, jobs) = VerifierQueue::with_capacity(self.options.queue, Arc::clone(&self.wiring.counters));
         let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run(&jobs))?;
         Ok((queue, thread))
     }
 
-    fn run(mut self, queue: &Receiver<Job>) {
+    fn run(mut self, queue: &Jobs) {
         let mut jobs = Vec::with_capacity(self.options.batch);
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = queue.wait() {
+            let began = Instant::now();
             jobs.push(first);
-            jobs.extend(queue.try_iter().take(self.options.batch.saturating_sub(1)));
+            queue.take(self.options.batch.saturating_sub(1), &mut jobs);
             self.process(&mut jobs);
+            let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.wiring.counters.verifying_ns.add(took);
         }
     }
 
@@ -234,8 +285,11 @@ impl Verifier {
     /// One finding a job, in order.
     fn verify(&mut self, jobs: &[Job], now: Timestamp) -> Vec<Finding> {
         let keys: Vec<Option<Arc<VerifyingKey>>> = jobs.iter().map(|job| self.key_of(&job.submission.work)).collect();
+        // What would find no room in the ring is not worth a verification, which is most of what a request costs.
+        let is_full = self.is_full_for(Errand::Other);
+        let has_room = |job: &Job| !is_full || job.submission.is_cancel();
         let mut batched = Vec::with_capacity(jobs.len());
-        for (job, key) in jobs.iter().zip(&keys) {
+        for (job, key) in jobs.iter().zip(&keys).filter(|(job, _)| has_room(job)) {
             if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work), key.as_deref())
                 && signed.may_be_batched(job.submission.standing)
             {
@@ -244,6 +298,7 @@ impl Verifier {
         }
         let mut verdicts = Vec::with_capacity(batched.len());
         self.batch.verify(&batched, &mut verdicts);
+        self.wiring.counters.batches.count();
         if verdicts.contains(&Verdict::Refused) {
             self.wiring.counters.batches_failed.count();
         }
@@ -255,6 +310,9 @@ impl Verifier {
         let mut verdicts = verdicts.into_iter();
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
             let Some(signed) = Signed::of(&job.submission.work) else { return Finding::Unsigned };
+            if !has_room(job) {
+                return Finding::NoRoom;
+            }
             let Some(key) = key.as_deref() else { return Finding::Refused };
             let raw = if signed.may_be_batched(job.submission.standing) {
                 verdicts.next().expect("one verdict for each message of the batch")
@@ -293,7 +351,7 @@ impl Verifier {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
             (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
             (Work::Delegated { command, evidence }, _) => {
-                self.charge(&command, now)?;
+                self.charge_command(&command, now)?;
                 Ok(Checked::Command(command, evidence))
             }
             (Work::Signed(signed), Finding::Holds(other)) => {
@@ -302,15 +360,20 @@ impl Verifier {
             }
             (Work::Native(native), Finding::Holds(_)) => {
                 self.wiring.counters.signatures_accepted.count();
-                self.charge(&native.command, now)?;
+                self.charge_command(&native.command, now)?;
                 Ok(Checked::Command(native.command, native.evidence))
             }
             (Work::Signed(_) | Work::Native(_), Finding::Shed) => {
                 self.wiring.counters.untrusted_shed.count();
                 Err(refusal::overloaded())
             }
+            (Work::Signed(_) | Work::Native(_), Finding::NoRoom) => {
+                self.wiring.counters.requests_shed.count();
+                Err(refusal::overloaded())
+            }
             (Work::Signed(_) | Work::Native(_), _) => {
                 self.wiring.counters.signatures_refused.count();
+                tracing::debug!("a signature does not hold");
                 Err(refusal::signature())
             }
         }
@@ -321,6 +384,7 @@ impl Verifier {
         let (operation, valid_until) = match signed.asked {
             Asked::Operation { operation, valid_until } => (operation, valid_until),
             Asked::Read(read) => {
+                self.charge(signed.key.key, signed.key.account, Errand::Other, now)?;
                 self.wiring.read_digests.remember(payload_digest(text), now)?;
                 return Ok(self.checked_read(read, now));
             }
@@ -330,8 +394,8 @@ impl Verifier {
         }
         let grade = signed.channel.grade();
         let guard = replay_guard(grade, signed.timing, text);
+        self.charge(signed.key.key, signed.key.account, errand(&operation), now)?;
         let command = request::command(&signed.key, grade, guard, (operation, valid_until));
-        self.charge(&command, now)?;
         let method = signed.method.name();
         let (public_key, signature) = (&signed.public_key, &signed.signature);
         let signed_text = SignedText { method, text, public_key, signature };
@@ -343,51 +407,63 @@ impl Verifier {
         Ok(Checked::Command(command, evidence))
     }
 
-    /// Charges the key for a new order. A cancel is never refused here: it only ever lowers the load that follows.
-    fn charge(&mut self, command: &Command, now: Timestamp) -> Result<(), ApiError> {
-        let (key, orders) = match command {
-            Command::Signed(signed) if matches!(signed.operation, Operation::PlaceOrder(_)) => (signed.key, 1),
+    /// Charges the key of a command whose signature holds; a frame for each of its operations.
+    fn charge_command(&self, command: &Command, now: Timestamp) -> Result<(), ApiError> {
+        match command {
+            Command::Signed(signed) => self.charge(signed.key, signed.account, errand(&signed.operation), now),
             Command::Frame(frame) => {
-                let places = |one: &&FrameOperation| matches!(one, FrameOperation::PlaceOrder(_));
-                (frame.key, frame.operations.iter().filter(places).count() as u64)
+                let errand = |one: &FrameOperation| match one {
+                    FrameOperation::CancelOrder(_) => Errand::Cancel,
+                    FrameOperation::AmendOrder(_) => Errand::Other,
+                    _ => Errand::Order,
+                };
+                frame.operations.iter().try_for_each(|one| self.charge(frame.key, frame.account, errand(one), now))
             }
-            _ => return Ok(()),
-        };
-        match self.order_budget(key).charge(orders, now) {
-            Charge::Paid => Ok(()),
-            Charge::Refused => {
-                self.wiring.counters.orders_over_budget.count();
-                Err(refusal::too_many_orders())
-            }
+            _ => Ok(()),
         }
     }
 
-    /// A key's budget for new orders.
-    fn order_budget(&mut self, key: KeyId) -> &TokenBucket {
-        if self.budgets.len() >= self.options.cached_keys && !self.budgets.contains_key(&key) {
-            self.budgets.clear();
-        }
-        let rate = self.options.orders_per_key;
-        self.budgets.entry(key).or_insert_with(|| TokenBucket::new(rate))
+    /// Charges the key, whose signature holds.
+    fn charge(&self, key: KeyId, account: AccountId, errand: Errand, now: Timestamp) -> Result<(), ApiError> {
+        let VerifierWiring { key_budgets, directory, counters, .. } = &self.wiring;
+        let Some(budget) = key_budgets.of(key, account, directory.live_orders(), now) else {
+            counters.keys_over_budget.count();
+            return Err(refusal::too_many_requests());
+        };
+        budget.charge(errand, now).map_err(|exhausted| {
+            let (counter, error) = match exhausted {
+                Exhausted::Requests => (&counters.keys_over_budget, refusal::too_many_requests()),
+                Exhausted::Orders => (&counters.orders_over_budget, refusal::too_many_orders()),
+                Exhausted::OrdersOfTheDay => (&counters.orders_over_budget, refusal::too_many_orders_today()),
+                Exhausted::Cancels => (&counters.cancels_over_budget, refusal::too_many_cancels()),
+            };
+            counter.count();
+            refusal::retry_after(error, now, budget.wait_ns(exhausted, now))
+        })
+    }
+
+    /// Whether the ring takes nothing of this kind any more: its last quarter is for cancels.
+    fn is_full_for(&mut self, errand: Errand) -> bool {
+        let ring = &mut self.wiring.to_sequencer;
+        let kept_free = if errand == Errand::Cancel { 0 } else { ring.buffer().capacity() / 4 };
+        // The cached number is a lower bound that costs no look at the other thread's cache line.
+        ring.cached_slots() <= kept_free && ring.slots() <= kept_free
     }
 
     /// A question for the publisher, or the answer to the one that only the verifier knows.
     fn checked_read(&mut self, read: Read, now: Timestamp) -> Checked {
         match read {
-            Read::OrderBudget { key } => Checked::Answer(response::order_budget(self.order_budget(key).budget(now))),
+            Read::OrderBudget { key } => {
+                Checked::Answer(response::order_budget(self.wiring.key_budgets.order_budgets(key, now)))
+            }
             read => Checked::Read(read),
         }
     }
 
     /// Puts it into the ring; true when it is in.
     fn hand_on(&mut self, asked: Checked, handle: RequestHandle) -> bool {
-        let ring = &mut self.wiring.to_sequencer;
-        // The end of a session only takes orders off, too, and nobody asks for it a second time.
-        let is_cancel = matches!(&asked, Checked::Command(command, _)
-            if command.is_cancel() || matches!(command, Command::SessionEnded { .. }));
-        let kept_free = if is_cancel { 0 } else { ring.buffer().capacity() / 4 };
-        // The cached number is a lower bound that costs no look at the other thread's cache line.
-        if ring.cached_slots() <= kept_free && ring.slots() <= kept_free {
+        let is_cancel = matches!(&asked, Checked::Command(command, _) if command.is_cancel());
+        if self.is_full_for(if is_cancel { Errand::Cancel } else { Errand::Other }) {
             self.wiring.counters.requests_shed.count();
             handle.answer(Err(refusal::overloaded()));
             return false;
@@ -400,7 +476,7 @@ impl Verifier {
             Checked::Read(read) => Input::Read { read, handle },
             Checked::Command(command, evidence) => Input::Command { command, evidence, handle: Some(handle) },
         };
-        ring.push(input).is_ok()
+        self.wiring.to_sequencer.push(input).is_ok()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whatever is ready is handled before anything is written, and whatever was written is flushed once: system calls,
 //! not encoding, are what a message costs here. A client that does not read fills its outbox and is dropped.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -20,18 +21,17 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, error::CapacityError};
 
 use crate::counters::Counters;
-use crate::hand_over::{AnswerShape, SessionHandle, ToSession};
+use crate::hand_over::{AnswerShape, OutboxLimits, SessionHandle, ToSession};
 use crate::request::refusal::OVERLOADED;
 use crate::session::{Action, CloseReason, NOBODY, Session, Standing, Submission, Work};
 use crate::verifier::{Job, VerifierQueue};
-use crate::wire::json::envelope::MAX_FRAME;
 
 /// Messages that are handled between two flushes at most.
 const BATCH: usize = 256;
+/// Messages that there is room for in a quiet connection.
+const QUIET: usize = 4;
 /// How often a session lets time pass.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a client may take to read what is sent.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight are waited for before a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -83,19 +83,30 @@ pub(crate) struct Connection {
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) counters: Arc<Counters>,
+    /// How long the client may take to read what is sent.
+    pub(crate) write_timeout: Duration,
+    /// Where the client is.
+    pub(crate) address: SocketAddr,
+}
+
+/// What a socket has to keep to.
+pub(crate) struct SocketLimits {
+    pub(crate) outbox: OutboxLimits,
+    pub(crate) frame_bytes: usize,
+    pub(crate) write_timeout: Duration,
 }
 
 /// Why a connection is over; carries the close frame that the client gets, if any.
 type End = Option<CloseFrame>;
 
 /// Buffer sizes and bounds of a socket. Buffers are small: there may be thousands of connections.
-pub(crate) fn socket_options() -> WebSocketConfig {
+pub(crate) fn socket_options(frame_bytes: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(16 * 1_024)
+        .read_buffer_size(4 * 1_024)
         .write_buffer_size(16 * 1_024)
         .max_write_buffer_size(4 * 1_024 * 1_024)
-        .max_message_size(Some(MAX_FRAME))
-        .max_frame_size(Some(MAX_FRAME))
+        .max_message_size(Some(frame_bytes))
+        .max_frame_size(Some(frame_bytes))
 }
 
 impl Connection {
@@ -110,7 +121,14 @@ impl Connection {
         };
         // First of all: a network that is dead may take its time over the rest.
         self.depart().await;
-        let _ = timeout(WRITE_TIMEOUT, socket.close(end)).await;
+        let goodbye = async {
+            // Fails where the client has closed first, whose close frame is answered by the flush.
+            let _ = socket.close(end).await;
+            socket.flush().await
+        };
+        let _ = timeout(self.write_timeout, goodbye).await;
+        // With TLS the end has to be said, or it could be somebody on the way who cut the connection.
+        let _ = timeout(self.write_timeout, socket.get_mut().shutdown()).await;
     }
 
     /// Has the orders of those accounts taken off whose last session this was, and asks again until that was taken on: a
@@ -127,8 +145,9 @@ impl Connection {
     {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut answers = Vec::with_capacity(BATCH);
-        let mut actions = Vec::with_capacity(BATCH);
+        // Most connections wait most of the time: what they have to keep for busy moments they give back.
+        let mut answers = Vec::new();
+        let mut actions = Vec::new();
         let mut drain_until = None;
         loop {
             tokio::select! {
@@ -138,6 +157,7 @@ impl Connection {
                     }
                     let now = (self.clock)();
                     for answer in answers.drain(..) {
+                        self.handle.taken(answer.size());
                         self.session.handle_answer(answer, now, &mut actions);
                     }
                 }
@@ -147,7 +167,11 @@ impl Connection {
                         return end;
                     }
                 }
-                _ = ticks.tick() => self.session.handle_timeout((self.clock)(), &mut actions),
+                _ = ticks.tick() => {
+                    answers.shrink_to(QUIET);
+                    actions.shrink_to(QUIET);
+                    self.session.handle_timeout((self.clock)(), &mut actions);
+                }
                 () = stopped(&mut self.shutdown), if drain_until.is_none() => {
                     drain_until = Some(tokio::time::Instant::now() + DRAIN_TIMEOUT);
                     self.session.handle_shutdown((self.clock)(), &mut actions);
@@ -180,10 +204,17 @@ impl Connection {
                 Some(Ok(Message::Text(text))) => self.session.handle_frame(&text, now, actions),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => self.session.handle_heard(now),
                 Some(Ok(Message::Binary(_))) => {
+                    self.counters.frames_refused.count();
                     return ControlFlow::Break(close_frame(CloseCode::Unsupported, "text messages only"));
                 }
                 Some(Ok(Message::Close(_))) | None => return ControlFlow::Break(None),
-                Some(Err(error)) => return ControlFlow::Break(close_frame_of(&error)),
+                Some(Err(error)) => {
+                    let end = close_frame_of(&error);
+                    if end.is_some() {
+                        self.counters.frames_refused.count();
+                    }
+                    return ControlFlow::Break(end);
+                }
             }
             // What is taken out of the socket must be handled, so nothing is taken out at the end of a batch.
             if handled == BATCH {
@@ -204,16 +235,21 @@ impl Connection {
     {
         if self.handle.overflowed() {
             self.counters.slow_consumers_dropped.count();
+            tracing::info!(address = %self.address, "ended since it reads too slowly");
             return ControlFlow::Break(close_frame(CloseCode::Policy, "reads too slowly"));
         }
         if actions.is_empty() {
             return ControlFlow::Continue(());
         }
         let mut refused = Vec::new();
-        let written = timeout(WRITE_TIMEOUT, self.write(socket, actions, &mut refused)).await;
+        let written = timeout(self.write_timeout, self.write(socket, actions, &mut refused)).await;
         match written {
             Ok(Ok(flow)) => flow,
-            Ok(Err(_)) | Err(_) => ControlFlow::Break(None),
+            Ok(Err(_)) => ControlFlow::Break(None),
+            Err(_) => {
+                self.counters.slow_consumers_dropped.count();
+                ControlFlow::Break(None)
+            }
         }
     }
 
@@ -249,8 +285,13 @@ impl Connection {
                     written = true;
                 }
                 Action::Close(reason) => {
-                    if reason == CloseReason::BadSignatures {
-                        self.counters.bad_signature_disconnects.count();
+                    match reason {
+                        CloseReason::BadSignatures => {
+                            self.counters.bad_signature_disconnects.count();
+                            tracing::info!(address = %self.address, "ended for its bad signatures");
+                        }
+                        CloseReason::Idle => self.counters.idle_disconnects.count(),
+                        CloseReason::ResumeTooSlow => self.counters.slow_consumers_dropped.count(),
                     }
                     end = close_frame_for(reason);
                 }

@@ -259,6 +259,7 @@ async fn a_gateway_says_why_it_does_not_start() {
         to_sequencer: rings,
         sequencer_signal: Arc::new(Signal::new()),
         directory: directory(Mode::Run),
+        secure: None,
         counters: Arc::new(Counters::default()),
     };
     let taken = GatewayOptions::new(venue.gateway.address());

@@ -13,6 +13,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -160,7 +161,19 @@ pub struct Incoming(SplitStream<Socket>);
 /// # Errors
 /// [`LoadtestError::Connection`], [`LoadtestError::TimedOut`].
 pub async fn connect(url: &str) -> Result<(Outgoing, Incoming), LoadtestError> {
-    let connecting = tokio_tungstenite::connect_async_with_config(url, None, true);
+    connect_with(url, WebSocketConfig::default()).await
+}
+
+/// Connects with buffers of a few kilobytes, for programs that hold thousands of connections.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_small(url: &str) -> Result<(Outgoing, Incoming), LoadtestError> {
+    connect_with(url, WebSocketConfig::default().read_buffer_size(4_096).write_buffer_size(4_096)).await
+}
+
+async fn connect_with(url: &str, config: WebSocketConfig) -> Result<(Outgoing, Incoming), LoadtestError> {
+    let connecting = tokio_tungstenite::connect_async_with_config(url, Some(config), true);
     let Ok(connected) = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await else {
         return Err(LoadtestError::TimedOut { seconds: CONNECT_TIMEOUT.as_secs() });
     };

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod echo;
 pub mod error;
 pub mod flow;
 pub mod load;
@@ -18,4 +19,5 @@ pub mod report;
 pub mod scan;
 pub mod scratch_venue;
 pub mod setup;
+pub mod soak;
 pub mod workload;

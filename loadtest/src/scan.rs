@@ -41,6 +41,15 @@ pub fn scan_response(text: &[u8]) -> Option<ResponseHead> {
     }
 }
 
+/// The id of a request that this client made, which stands first in it.
+pub fn scan_id(text: &[u8]) -> Option<u64> {
+    let mut scanner = Scanner { text, at: 0 };
+    scanner.expect(b'{')?;
+    let key = scanner.string()?;
+    scanner.expect(b':')?;
+    if key == b"id" { u64::try_from(scanner.number()?).ok() } else { None }
+}
+
 /// Whether an order's answer says that it traded: `executedQty` has a digit other than zero.
 pub fn has_executed(text: &[u8]) -> bool {
     const KEY: &[u8] = b"\"executedQty\":\"";

@@ -37,6 +37,8 @@ pub struct VenueOptions {
     pub spare_keys: u32,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
+    /// Bytes that may wait for one slow reader.
+    pub outbox_bytes: u32,
     /// An operator's public key in hexadecimal, for role 0.
     pub operator_key: Option<String>,
     /// The same of a second operator, whom decisions that touch money need.
@@ -58,6 +60,7 @@ impl VenueOptions {
             keys: 1,
             spare_keys: 0,
             segment_bytes: 64 << 20,
+            outbox_bytes: 64 << 20,
             operator_key: None,
             second_operator_key: None,
             journal_keys: String::new(),
@@ -90,9 +93,11 @@ impl VenueOptions {
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
              segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
-             outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
+             max_connections = 16384\nmax_connections_per_address = 16384\n\
+             outbox_messages = 65536\noutbox_bytes = {}\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
-             request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
+             request_burst_per_key = 10000000\norders_per_second_per_key = 10000000\n\
+             order_burst_per_key = 10000000\ncancel_allowance_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
              [capacities]\naccounts = {}\nkeys = {}\ndigests = {digests}\nshare_parts = 1\nassets = {}\nmarkets = {}\n\n\
              [[asset]]\nsymbol = \"CASH\"\ndecimals = 2\n",
             hex(&VENUE_TAG),
@@ -101,6 +106,7 @@ impl VenueOptions {
             self.segment_bytes,
             guard,
             self.journal_keys,
+            self.outbox_bytes,
             self.control_socket(),
             self.keys + 1,
             keys,
@@ -166,8 +172,17 @@ impl ScratchVenue {
     pub fn launch(program: &Path, config: &Path) -> Result<Self, LoadtestError> {
         let mut command = Command::new(program);
         command.arg("run").arg("--json").arg("--config").arg(config);
+        Self::launch_with(command)
+    }
+
+    /// Starts a venue by a command of the caller's, which has to run it with `--json`, and waits until its doors are open.
+    ///
+    /// # Errors
+    /// As [`ScratchVenue::launch`].
+    pub fn launch_with(mut command: Command) -> Result<Self, LoadtestError> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| LoadtestError::Io { path: program.to_owned(), source })?;
+        let path = PathBuf::from(command.get_program());
+        let mut child = command.spawn().map_err(|source| LoadtestError::Io { path, source })?;
         let stdout = child.stdout.take().expect("standard output was asked for");
         let mut venue = Self { child, stdout: BufReader::new(stdout), ready: Value::Null };
         venue.ready = venue.line()?;

@@ -39,6 +39,19 @@ const DEMOS: [Demo; 2] = [
     Demo { symbol: "ETHUSDT", reference: 300_000, step: 20, quantities: ["0.15", "0.4", "0.8", "2.5"] },
 ];
 
+impl Demo {
+    /// A step of up to three quotes either way, drawn back by a hundredth of the distance from the reference: so it is
+    /// never farther from it than three hundred quotes.
+    fn next_middle(&self, middle: u64, random: &mut SplitMix64) -> u64 {
+        let middle = middle + random.below(6 * self.step + 1) - 3 * self.step;
+        if middle > self.reference {
+            middle - (middle - self.reference) / 100
+        } else {
+            middle + (self.reference - middle) / 100
+        }
+    }
+}
+
 /// The traders' keys: a maker and a taker for each market.
 pub(crate) fn traders(venue_tag: [u8; 16]) -> Vec<Trader> {
     Trader::from_seed(KEY_SEED, 2 * DEMOS.len() as u32, Some(venue_tag))
@@ -86,13 +99,7 @@ async fn make(url: &str, trader: Trader, demo: &Demo, seed: u64) -> Result<()> {
     let mut random = SplitMix64::stream(seed, 1);
     let mut middle = demo.reference;
     loop {
-        // A step of up to three quotes either way, drawn back by a hundredth of the distance from the reference.
-        middle = middle + random.below(6 * demo.step + 1) - 3 * demo.step;
-        middle = if middle > demo.reference {
-            middle - (middle - demo.reference) / 100
-        } else {
-            middle + (demo.reference - middle) / 100
-        };
+        middle = demo.next_middle(middle, &mut random);
         let symbol = ("symbol", Value::Text(demo.symbol));
         session.call("openOrders.cancelAll", &[symbol]).await?;
         for level in 1..=DEPTH {
@@ -186,5 +193,30 @@ impl Session {
             None | Some(-2010 | -2011) => Ok(()),
             Some(code) => bail!("{method} was refused: {code} {}", answer["error"]["msg"]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The public clients' scripts bid 50,000.50 and ask 70,000.10 for BTC and more, and must find both to rest.
+    #[test]
+    fn the_demonstration_never_trades_where_visitors_quote() {
+        let [bitcoin, ether] = DEMOS;
+        for demo in [&bitcoin, &ether] {
+            let farthest = 300 * demo.step + demo.step * DEPTH;
+            for seed in 0..4 {
+                let mut random = SplitMix64::stream(seed, 1);
+                let mut middle = demo.reference;
+                for _ in 0..250_000 {
+                    middle = demo.next_middle(middle, &mut random);
+                    assert!(middle.abs_diff(demo.reference) <= 300 * demo.step, "seed {seed}: {middle}");
+                }
+            }
+            assert!(farthest < demo.reference / 10, "takers stop at a tenth from the reference");
+        }
+        assert!(bitcoin.reference - bitcoin.reference / 10 > 5_000_050);
+        assert!(bitcoin.reference + bitcoin.reference / 10 < 7_000_010);
     }
 }

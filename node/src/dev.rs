@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use lakh_config::{Config, well_known};
+use anyhow::{Context as _, Result, ensure};
+use lakh_config::{Config, TlsConfig, well_known};
 use serde::Serialize;
 
 use crate::dev_chain::{ChainReady, DevChain};
@@ -31,6 +31,15 @@ pub(crate) struct DevArguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Where to listen with TLS besides; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", requires_all = ["tls_certificate", "tls_key"])]
+    tls_listen: Option<SocketAddr>,
+    /// PEM file of the certificates that are shown there.
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file of their private key, readable by nobody but its owner.
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    tls_key: Option<PathBuf>,
     /// No demo makers and takers.
     #[arg(long)]
     no_traders: bool,
@@ -45,11 +54,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
     let mut config = Config::dev();
     config.journal.directory = arguments.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     config.operators.control_socket = config.journal.directory.join("ctl.sock");
-    if let Some(listen) = arguments.listen {
-        config.gateway.listen = listen;
-        config.gateway.binary_listen = SocketAddr::new(listen.ip(), 0);
-        config.operators.listen.set_port(0);
-    }
+    listen_where_told(&mut config, arguments)?;
     demo_traders::add_accounts(&mut config);
     let chain_listen = match arguments.listen {
         Some(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -84,6 +89,24 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         ended?;
         print_closed(&closed, arguments.json)
     })
+}
+
+/// Everybody has a demonstration's keys, so nobody but this machine may reach it, with TLS or without.
+fn listen_where_told(config: &mut Config, arguments: &DevArguments) -> Result<()> {
+    for address in [arguments.listen, arguments.tls_listen].into_iter().flatten() {
+        ensure!(address.ip().is_loopback(), "{address} is not loopback, and a demonstration's keys are everybody's");
+    }
+    if let Some(listen) = arguments.listen {
+        config.gateway.listen = listen;
+        config.gateway.binary_listen = SocketAddr::new(listen.ip(), 0);
+        config.operators.listen.set_port(0);
+    }
+    if let (Some(certificate_file), Some(private_key_file)) = (&arguments.tls_certificate, &arguments.tls_key) {
+        let (certificate_file, private_key_file) = (certificate_file.clone(), private_key_file.clone());
+        config.gateway.tls_listen = arguments.tls_listen;
+        config.tls = Some(TlsConfig { certificate_file, private_key_file });
+    }
+    Ok(())
 }
 
 /// What is printed once everybody can trade.

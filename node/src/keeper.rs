@@ -27,8 +27,8 @@ use serde::Serialize;
 use crate::checkpoints::{self, Checkpoint, CheckpointFile};
 use crate::history::Replay;
 use crate::keys::{read_key, read_private};
+use crate::library_options::publisher_options;
 use crate::node_commands::NodeCommands;
-use crate::pipeline::publisher_options;
 use crate::snapshots;
 
 /// The most traffic between two checkpoints.

@@ -1,11 +1,16 @@
 //! `lakh load`: signed orders at a fixed rate against a venue, measured from the time at which each was due.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use lakh_loadtest::client::Trader;
+use lakh_loadtest::echo;
 use lakh_loadtest::load::{LoadOptions, run_load};
 use lakh_loadtest::market_text::MarketText;
+use lakh_loadtest::report::LoadReport;
 use lakh_loadtest::scratch_venue::VenueOptions;
 
 use crate::run::runtime;
@@ -34,6 +39,12 @@ pub(crate) struct LoadArguments {
     /// Keep the venue's journal here.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The same again against a bare WebSocket echo with answers of the same size, in a process of its own.
+    #[arg(long)]
+    beside_echo: bool,
+    /// Be that echo.
+    #[arg(long, hide = true)]
+    serve_echo: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -41,6 +52,9 @@ pub(crate) struct LoadArguments {
 
 /// `lakh load`. Prints no figure when a check failed.
 pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
+    if arguments.serve_echo {
+        return serve_echo();
+    }
     let scratch = tempfile::Builder::new().prefix("lakh-load-").tempdir()?;
     let directory = arguments.data.as_deref().unwrap_or_else(|| scratch.path());
     std::fs::create_dir_all(directory)?;
@@ -63,6 +77,12 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
     ]);
     let report = runtime()?.block_on(run_load(&options, &traders))?;
     let closed = venue.stop()?;
+    if arguments.beside_echo {
+        let echo = load_echo(options, &traders)?;
+        let ratio = report.latency_us.p50 as f64 / echo.latency_us.p50 as f64;
+        println!("{}", serde_json::json!({ "venue": report, "echo": echo, "p50_ratio": ratio }));
+        return Ok(());
+    }
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -70,4 +90,29 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
         println!("venue stopped at sequence {}, state hash {}", closed["sequence"], closed["stateHash"]);
     }
     Ok(())
+}
+
+/// The same load against the echo, in a process of its own as the venue was.
+fn load_echo(mut options: LoadOptions, traders: &[Trader]) -> Result<LoadReport> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["load", "--serve-echo"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut echo = command.spawn().context("the echo does not start")?;
+    let loaded = (|| {
+        let mut url = String::new();
+        let said = echo.stdout.as_mut().context("its output was asked for")?;
+        BufReader::new(said).read_line(&mut url)?;
+        url.trim().clone_into(&mut options.url);
+        anyhow::Ok(runtime()?.block_on(run_load(&options, traders))?)
+    })();
+    echo.kill()?;
+    echo.wait()?;
+    loaded
+}
+
+fn serve_echo() -> Result<()> {
+    runtime()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("ws://{}/", listener.local_addr()?);
+        Ok(echo::serve(listener).await?)
+    })
 }

@@ -20,13 +20,18 @@ mod dev_chain;
 mod flow;
 #[cfg(test)]
 mod golden_tests;
-mod health;
 mod history;
 mod journal_tool;
 mod keeper;
 mod keys;
+mod library_options;
 mod load;
+mod logs;
+mod metrics;
 mod node_commands;
+mod node_tls;
+mod open_files;
+mod operators_port;
 mod pipeline;
 mod progress;
 mod replay;
@@ -36,6 +41,7 @@ mod settlement;
 #[cfg(test)]
 mod simulation;
 mod snapshots;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -46,6 +52,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "lakh", version, arg_required_else_help = true)]
 struct Arguments {
+    /// How log lines look on standard error. What is logged says the variable LAKH_LOG: a level, or levels by module.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: logs::LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,6 +79,9 @@ enum Command {
     Flow(flow::FlowCommand),
     /// Loads a venue with signed orders and measures it.
     Load(load::LoadArguments),
+    /// Soaks a venue: thousands of idle connections, or subscribers that never read.
+    #[command(subcommand)]
+    Soak(soak::SoakCommand),
     /// Makes a key.
     Keygen(keys::KeygenArguments),
     /// Decides something as an operator.
@@ -77,11 +89,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("LAKH_LOG").unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    match run_command(Arguments::parse().command) {
+    let arguments = Arguments::parse();
+    logs::start(arguments.log_format);
+    match run_command(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -100,6 +110,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Soak(command) => soak::run(&command),
         Command::Keygen(arguments) => keys::keygen(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
     }

@@ -17,42 +17,38 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lakh_config::{Config, GenesisSeed, HistoryConfig};
+use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_engine::codec;
 use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
 use lakh_engine::units::Timestamp;
-use lakh_gateway::account_trades::AccountTradesOptions;
 use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
-use lakh_gateway::limits::Rate;
-use lakh_gateway::order_state::OrderStateOptions;
-use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
-use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
-use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
-use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
+use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::reports::follower::ReportFollower;
+use lakh_gateway::server::{Gateway, SecureListener, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
-use parking_lot::Mutex;
 
 use crate::archiver::Archiver;
 use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
-use crate::health;
 use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::keys::hex;
+use crate::library_options::{follower_options, gateway_options, open_reports, publisher_options};
 use crate::node_commands::{self, NodeCommands};
+use crate::node_tls::NodeTls;
+use crate::open_files;
+use crate::operators_port::{self, OperatorsListeners, Watched};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{SettlementPlan, SettlementStatus, SettlementThread};
+use crate::settlement::{SettlementPlan, SettlementThread};
 use crate::snapshots;
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
-/// Reports that a client is told at once of what it missed.
-const PAGE_REPORTS: usize = 500;
 /// How long a start waits for its own records to become durable.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -61,6 +57,8 @@ pub(crate) struct Node {
     gateway: Gateway,
     /// Where operators ask how the node is.
     pub(crate) health: SocketAddr,
+    /// What is shown to whoever connects with TLS.
+    pub(crate) tls: Option<NodeTls>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: Recovery,
@@ -97,6 +95,7 @@ pub(crate) struct Closed {
 impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
     pub(crate) async fn start(config: &Config, options: StartOptions) -> Result<Self> {
+        open_files::allow(u64::from(config.gateway.max_connections))?;
         let keeper_plan = KeeperPlan::of(config)?;
         let (started, Reports { follower: reports, counters }) = Boot::start(config, options.truncate_at)?;
         let keeper_start = started.keeper_start();
@@ -142,18 +141,27 @@ impl Node {
             settlement: settlement_status.clone(),
         };
         server.start(&config.operators.control_socket)?;
+        let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
         let wiring = Wiring {
             to_sequencer,
             sequencer_signal: Arc::clone(&sequencer_signal),
             directory: Arc::clone(&directory),
+            secure: secure_listener(config.gateway.tls_listen, tls.as_ref()),
             counters,
         };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let well = health_parts(&watch, (&keeper, archiver.as_ref()), settlement_status);
-        let health = health::start(config.operators.listen, well).await?;
+        let watched = Watched {
+            journal: watch.clone(),
+            gateway: gateway.watch(),
+            keeper: Arc::clone(&keeper.status),
+            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
+            settlement: settlement_status,
+        };
+        let health = operators_port::start(operators_listeners(config, tls.as_ref()), watched).await?;
         Ok(Self {
             gateway,
             health,
+            tls,
             directory,
             watch,
             recovery,
@@ -173,6 +181,11 @@ impl Node {
     /// Where traders connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// Where traders connect with TLS, if they can.
+    pub(crate) fn secure_address(&self) -> Option<SocketAddr> {
+        self.gateway.secure_address()
     }
 
     /// Where market makers connect.
@@ -245,19 +258,6 @@ impl Node {
 }
 
 /// What is looked at when somebody asks how the node is.
-fn health_parts(
-    watch: &DurabilityWatch,
-    (keeper, archiver): (&Keeper, Option<&Archiver>),
-    settlement: Option<Arc<Mutex<SettlementStatus>>>,
-) -> health::Parts {
-    health::Parts {
-        watch: watch.clone(),
-        keeper: Arc::clone(&keeper.status),
-        archiver: archiver.map(|archiver| Arc::clone(&archiver.status)),
-        settlement,
-    }
-}
-
 fn spawn_publisher(
     publisher: Publisher,
     outputs: rtrb::Consumer<Output>,
@@ -272,66 +272,13 @@ fn spawn_publisher(
     Ok(std::thread::Builder::new().name("publisher".to_owned()).spawn(run)?)
 }
 
-fn gateway_options(config: &Config) -> GatewayOptions {
-    let gateway = &config.gateway;
-    let mut options = GatewayOptions::new(gateway.listen);
-    options.connections = gateway.max_connections as usize;
-    options.outbox = gateway.outbox_messages as usize;
-    options.binary_listen = Some(gateway.binary_listen);
-    options.binary_outbox_bytes = gateway.binary_outbox_bytes as usize;
-    options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
-    options.session.requests = options.address.requests;
-    options.session.in_flight = gateway.in_flight_per_connection as usize;
-    options.verifier.orders_per_key = rate(gateway.requests_per_second_per_key, gateway.request_burst_per_key);
-    options.clock = sequencer::now;
-    options
+fn secure_listener(listen: Option<SocketAddr>, tls: Option<&NodeTls>) -> Option<SecureListener> {
+    Some(SecureListener { listen: listen?, tls: tls?.tls.clone() })
 }
 
-/// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
-pub(crate) fn publisher_options(history: &HistoryConfig, exchange_id: [u8; 16]) -> PublisherOptions {
-    let mut binary = BinaryOptions::default();
-    binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
-    PublisherOptions {
-        binary,
-        orders: OrderStateOptions {
-            ended_orders_max: history.ended_orders as usize,
-            ended_orders_per_account_max: history.ended_orders_per_account as usize,
-        },
-        account_trades: AccountTradesOptions {
-            trades_max: history.trades as usize,
-            trades_per_account_max: history.trades_per_account as usize,
-        },
-        ..PublisherOptions::default()
-    }
-}
-
-fn follower_options(history: &HistoryConfig) -> FollowerOptions {
-    let per_second = history.report_pages_per_second;
-    FollowerOptions {
-        page_reports: PAGE_REPORTS,
-        // A client that was away for long catches up at once, and then no faster than others.
-        pages_per_account: rate(per_second, per_second.saturating_mul(50)),
-        archive: history.archive.clone(),
-        clock: sequencer::now,
-    }
-}
-
-/// Opens the log of private reports, cut off where the journal ends.
-fn open_reports(config: &Config, exchange_id: [u8; 16], journal_end: Sequence) -> Result<ReportLog> {
-    let history = &config.history;
-    let directory = history.directory.clone().unwrap_or_else(|| config.journal.directory.join("reports"));
-    let options = ReportLogOptions {
-        directory: directory.clone(),
-        exchange_id,
-        segment_bytes: history.report_segment_bytes,
-        retention_bytes: history.report_bytes,
-    };
-    ReportLog::open(options, journal_end)
-        .with_context(|| format!("the reports in {} cannot be opened", directory.display()))
-}
-
-fn rate(per_second: u32, burst: u32) -> Rate {
-    Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
+fn operators_listeners(config: &Config, tls: Option<&NodeTls>) -> OperatorsListeners {
+    let secure = secure_listener(config.operators.tls_listen, tls);
+    OperatorsListeners { plain: config.operators.listen, secure }
 }
 
 /// Who keeps the private reports, and what is counted of it.
@@ -376,7 +323,11 @@ impl Boot {
         let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
         let has_reports_through = log.wants_behind();
         let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
-        let publisher = Publisher::new(publisher_options(&config.history, exchange_id), Arc::clone(&directory));
+        let options = PublisherOptions {
+            subscriptions_max: config.gateway.max_subscriptions as usize,
+            ..publisher_options(&config.history, exchange_id)
+        };
+        let publisher = Publisher::new(options, Arc::clone(&directory));
         let empty = Empty { publisher: publisher.with_report_log(sink), directory, has_reports_through };
         let mut boot = Self::take_up(config, seed, opened, empty, sequencer::now)?;
         boot.settle()?;

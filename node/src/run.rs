@@ -1,6 +1,7 @@
 //! `lakh run`: the exchange from a configuration file, until it is told to stop.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bring_up::Recovery;
 use crate::keys::hex;
+use crate::node_tls::NodeTls;
 use crate::pipeline::{Closed, Node, StartOptions};
 use crate::settlement::SettlementPlan;
 
@@ -37,12 +39,34 @@ pub(crate) struct Ready {
     pub(crate) websocket: String,
     pub(crate) streams: String,
     pub(crate) rest: String,
+    /// The same with TLS, where there is a listener for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<Doors>,
     pub(crate) binary: String,
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
     pub(crate) recovery: Recovery,
     pub(crate) sequence: u64,
+}
+
+/// The addresses of one listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Doors {
+    pub(crate) websocket: String,
+    pub(crate) streams: String,
+    pub(crate) rest: String,
+}
+
+impl Doors {
+    /// Of the listener at `address`; `secure` is the letter behind the scheme with TLS, or nothing.
+    fn at(address: SocketAddr, secure: &str) -> Self {
+        Self {
+            websocket: format!("ws{secure}://{address}/ws-api/v3"),
+            streams: format!("ws{secure}://{address}/stream"),
+            rest: format!("http{secure}://{address}/api/v3"),
+        }
+    }
 }
 
 /// What is printed once everything is drained and closed.
@@ -84,11 +108,12 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// What there is to say once the doors are open.
 pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
-    let address = node.address();
+    let Doors { websocket, streams, rest } = Doors::at(node.address(), "");
     Ready {
-        websocket: format!("ws://{address}/ws-api/v3"),
-        streams: format!("ws://{address}/stream"),
-        rest: format!("http://{address}/api/v3"),
+        websocket,
+        streams,
+        rest,
+        tls: node.secure_address().map(|address| Doors::at(address, "s")),
         binary: format!("tcp://{}", node.binary_address()),
         health: format!("http://{}/health", node.health),
         venue_tag: hex(&node.directory.venue_tag()),
@@ -107,6 +132,9 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
     println!("websocket   {}", ready.websocket);
     println!("streams     {}", ready.streams);
     println!("rest        {}", ready.rest);
+    if let Some(Doors { websocket, streams, rest }) = &ready.tls {
+        println!("with TLS    {websocket}, {streams}, {rest}");
+    }
     println!("binary      {}", ready.binary);
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
@@ -117,16 +145,21 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The signals that ask for the end. Listened to before the doors open, so that a stop is never a crash.
+/// The signals that ask for something. Listened to before the doors open, so that a stop is never a crash.
 pub(crate) struct AskedToStop {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl AskedToStop {
-    /// From here on, Ctrl-C and SIGTERM are requests.
+    /// From here on, Ctrl-C and SIGTERM are requests, and SIGHUP has the certificate read again.
     pub(crate) fn listen() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 }
 
@@ -146,11 +179,27 @@ pub(crate) async fn wait_for_end(node: &Node, mut asked: AskedToStop, most: Opti
             }
         }
     };
+    let reading_again = async {
+        while asked.hang_up.recv().await.is_some() {
+            read_certificate_again(node);
+        }
+        core::future::pending::<()>().await;
+    };
     tokio::select! {
+        () = reading_again => Ok(()),
         _ = asked.interrupt.recv() => Ok(()),
         _ = asked.terminate.recv() => Ok(()),
         () = end => Ok(()),
         failure = failed => bail!(failure),
+    }
+}
+
+/// A certificate that cannot be used is said, and the one before stays: nobody is served by a venue that ends over it.
+fn read_certificate_again(node: &Node) {
+    match node.tls.as_ref().map(NodeTls::read_again) {
+        Some(Ok(())) => tracing::info!("the certificate was read again"),
+        Some(Err(error)) => tracing::error!("the certificate stays as it was: {error:#}"),
+        None => tracing::info!("there is no certificate to read again"),
     }
 }
 

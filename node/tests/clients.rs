@@ -1,15 +1,18 @@
-//! Public clients that others wrote, unmodified, against `lakh dev`: only the address and the key are theirs to be set.
+//! Public clients that others wrote, unmodified, against `lakh dev`, in plain text and with TLS: only address, key and
+//! authority are theirs to be set.
 //!
-//! The scripts stand beside the repository in `../shared/clients`, and their packages where `LAKH_CLIENT_PACKAGES` says:
-//! a folder in which `npm i @binance/spot@32.0.4 ws@8` was run and that has a venv `venv` with
-//! `pip install python-binance==1.0.37`. Where either is missing the test says so and proves nothing.
+//! Two scripts stand beside the repository in `../shared/clients`, two are the repository's own in `public_clients`. Their
+//! packages are where `LAKH_CLIENT_PACKAGES` says, a folder that `cargo xtask ci` fills. Where something is missing the
+//! test says so and proves nothing.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod authority;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use lakh_loadtest::client::{Trader, Value, connect, now_us, signed_request};
+use authority::Certificates;
 use serde_json::Value as Json;
 
 /// The public half of the scripts' key: test 1 of RFC 8032.
@@ -25,40 +28,52 @@ impl Drop for Running {
     }
 }
 
-/// Scripts and packages, where they are.
-struct Clients {
-    scripts: PathBuf,
-    packages: PathBuf,
-}
-
-impl Clients {
-    fn find(needed: &str) -> Option<Self> {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/clients");
-        let packages = std::env::var_os("LAKH_CLIENT_PACKAGES").map(PathBuf::from);
-        let Some(packages) = packages.filter(|packages| packages.join(needed).exists()) else {
-            println!("skipped: LAKH_CLIENT_PACKAGES names no folder with {needed}");
-            return None;
-        };
-        if !scripts.join("seeder.cjs").exists() {
-            println!("skipped: the public clients' scripts are not on this machine");
-            return None;
-        }
-        Some(Self { scripts, packages })
+/// Where the packages are, if they are, with `needed` among them.
+fn packages(needed: &str) -> Option<PathBuf> {
+    let packages = std::env::var_os("LAKH_CLIENT_PACKAGES").map(PathBuf::from);
+    let packages = packages.filter(|packages| packages.join(needed).exists());
+    if packages.is_none() {
+        println!("skipped: LAKH_CLIENT_PACKAGES names no folder with {needed}");
     }
+    packages
 }
 
-/// A demonstration with the seeder trading on it.
+/// A script of the repository's own.
+fn own_script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/public_clients").join(name)
+}
+
+/// A script that stands beside the repository, on machines that have it.
+fn shared_script(name: &str) -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/clients").join(name);
+    if !script.exists() {
+        println!("skipped: ../shared/clients/{name} is not on this machine");
+        return None;
+    }
+    Some(script)
+}
+
+/// A demonstration with both listeners.
 struct Venue {
-    base: String,
+    plain: String,
+    secure: String,
     tag: String,
-    _seeder: Running,
+    packages: PathBuf,
+    certificates: Certificates,
+    _folder: tempfile::TempDir,
     _dev: Running,
 }
 
 impl Venue {
-    fn start(clients: &Clients) -> Self {
+    fn start(packages: PathBuf) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::write(folder.path());
         let dev = Command::new(env!("CARGO_BIN_EXE_lakh"))
-            .args(["dev", "--listen", "127.0.0.1:0", "--json", "--for", "120s"])
+            .args(["dev", "--listen", "127.0.0.1:0", "--json", "--for", "180s", "--tls-listen", "127.0.0.1:0"])
+            .arg("--tls-certificate")
+            .arg(&certificates.certificate)
+            .arg("--tls-key")
+            .arg(&certificates.key)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
@@ -66,67 +81,74 @@ impl Venue {
         let mut line = String::new();
         BufReader::new(dev.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let ready: Json = serde_json::from_str(&line).unwrap();
-        let base = ready["rest"].as_str().unwrap().strip_suffix("/api/v3").unwrap().to_owned();
+        let base = |rest: &Json| rest.as_str().unwrap().strip_suffix("/api/v3").unwrap().to_owned();
+        let (plain, secure) = (base(&ready["rest"]), base(&ready["tls"]["rest"]));
         let tag = ready["venueTag"].as_str().unwrap().to_owned();
-        let mut seeder = Command::new("node");
-        seeder.arg(clients.scripts.join("seeder.cjs")).args([&base, "100"]).stdout(Stdio::null()).stderr(Stdio::null());
-        let seeder = set_up(&mut seeder, clients, &tag).spawn().unwrap();
-        Self { base, tag, _seeder: Running(seeder), _dev: dev }
+        Self { plain, secure, tag, packages, certificates, _folder: folder, _dev: dev }
     }
 
-    /// Runs a script to its end; it must say that it passes.
-    fn run(&self, clients: &Clients, mut script: Command) {
-        let output = set_up(script.arg(&self.base), clients, &self.tag).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if said.contains("PASS ") && output.status.success() {
-            return;
+    /// The background flow that the shared scripts wait for.
+    fn seed(&self) -> Option<Running> {
+        let seeder = shared_script("seeder.cjs")?;
+        let mut command = Command::new("node");
+        command.arg(seeder).args([&self.plain, "150"]).stdout(Stdio::null()).stderr(Stdio::null());
+        Some(Running(self.set_up(&mut command).spawn().unwrap()))
+    }
+
+    fn set_up<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        // A folder's name with the separator behind it is what the scripts resolve packages from.
+        let node_root = format!("{}/", self.packages.display());
+        let api_key = format!("{}{PUBLIC_KEY}", self.tag);
+        command.env("NODE_ROOT", node_root).env("API_TAG", &self.tag).env("API_KEY", api_key);
+        command.env("PRIVATE_KEY_FILE", own_script("rfc8032_test1.pem"))
+    }
+
+    /// Runs a script to its end over either listener; it must say that it passes.
+    fn run(&self, program: &Path, script: &Path) {
+        for base in [&self.plain, &self.secure] {
+            let mut command = Command::new(program);
+            self.set_up(command.arg(script).arg(base));
+            if base == &self.secure {
+                let root = &self.certificates.root;
+                command.env("NODE_EXTRA_CA_CERTS", root).env("SSL_CERT_FILE", root);
+            }
+            let output = command.output().unwrap();
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(said.contains("PASS ") && output.status.success(), "{base}: {said}");
+            println!("{base}: {}", said.lines().rfind(|line| line.starts_with("PASS ")).unwrap());
         }
-        // The one step that a venue may not have yet is the only one that may fail, and only while it has it not.
-        assert!(said.contains("-1020"), "{said}");
-        assert_eq!(self.code_of("order.cancelReplace"), Some(-1020), "{said}");
-        println!("passed up to order.cancelReplace, which this venue does not have yet");
     }
-
-    fn code_of(&self, method: &str) -> Option<i64> {
-        let tag: [u8; 16] = core::array::from_fn(|index| u8::from_str_radix(&self.tag[index * 2..][..2], 16).unwrap());
-        let trader = Trader::new(&[1; 32], Some(tag));
-        let url = format!("{}/ws-api/v3", self.base.replacen("http", "ws", 1));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (mut outgoing, mut incoming) = connect(&url).await.unwrap();
-            let time = [("timestamp", Value::Number(now_us() / 1_000))];
-            outgoing.feed(signed_request(1, method, &trader, &time).into()).await.unwrap();
-            outgoing.flush().await.unwrap();
-            let answer: Json = serde_json::from_str(&incoming.next().await.unwrap()).unwrap();
-            answer["error"]["code"].as_i64()
-        })
-    }
-}
-
-fn set_up<'c>(command: &'c mut Command, clients: &Clients, tag: &str) -> &'c mut Command {
-    // A folder's name with the separator behind it is what the scripts resolve packages from.
-    let node_root = format!("{}/", clients.packages.display());
-    command.env("NODE_ROOT", node_root).env("API_TAG", tag).env("API_KEY", format!("{tag}{PUBLIC_KEY}"))
 }
 
 #[test]
 fn the_javascript_connector_passes() {
-    let Some(clients) = Clients::find("node_modules/@binance/spot") else { return };
-    let venue = Venue::start(&clients);
-    let mut script = Command::new("node");
-    script.arg(clients.scripts.join("binance_spot.mjs"));
-    venue.run(&clients, script);
+    let Some(packages) = packages("node_modules/@binance/spot") else { return };
+    let Some(script) = shared_script("binance_spot.mjs") else { return };
+    let venue = Venue::start(packages);
+    let Some(_seeder) = venue.seed() else { return };
+    venue.run(Path::new("node"), &script);
 }
 
 #[test]
 fn the_python_client_passes() {
-    let Some(clients) = Clients::find("venv/bin/python") else { return };
-    if !clients.packages.join("node_modules/ws").exists() {
-        println!("skipped: the seeder needs ws in LAKH_CLIENT_PACKAGES");
-        return;
-    }
-    let venue = Venue::start(&clients);
-    let mut script = Command::new(clients.packages.join("venv/bin/python"));
-    script.arg(clients.scripts.join("python_binance.py"));
-    venue.run(&clients, script);
+    let Some(packages) = packages("venv/lib") else { return };
+    let Some(script) = shared_script("python_binance.py") else { return };
+    let python = packages.join("venv/bin/python");
+    let venue = Venue::start(packages);
+    let Some(_seeder) = venue.seed() else { return };
+    venue.run(&python, &script);
+}
+
+#[test]
+fn ccxt_passes() {
+    let Some(packages) = packages("venv/bin/python") else { return };
+    let python = packages.join("venv/bin/python");
+    Venue::start(packages).run(&python, &own_script("ccxt_client.py"));
+}
+
+#[test]
+fn another_javascript_client_passes() {
+    let Some(packages) = packages("node_modules/binance") else { return };
+    Venue::start(packages).run(Path::new("node"), &own_script("binance_client.mjs"));
 }

@@ -14,11 +14,20 @@ use crate::command::{output, run, run_with, works};
 use crate::tidy;
 
 /// How a step ended that did not fail.
-enum Outcome {
+pub(crate) enum Outcome {
     /// It was done.
     Passed,
     /// It could not be done here; why.
     Skipped(String),
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Passed => f.write_str("passed"),
+            Self::Skipped(reason) => write!(f, "skipped: {reason}"),
+        }
+    }
 }
 
 /// One thing that a change has to pass.
@@ -46,6 +55,7 @@ const STEPS: &[Step] = &[
     Step { name: "own order flow", check: own_flow },
     Step { name: "recorded order flow", check: recorded_flow },
     Step { name: "public tester", check: public_tester },
+    Step { name: "public clients", check: public_clients },
 ];
 
 /// The order flow that the repository brings along.
@@ -66,6 +76,16 @@ const MAPPED_TESTS: [&str; 4] = ["mapped::", "ring::", "announcement::", "watch:
 /// Where the tester is installed, and where it leaves what it found.
 const PYTHON_FOLDER: &str = ".venv";
 
+/// Clients of the public API that others wrote, from the registry of Node.js. The package of the first is what the shared
+/// script for it asks for, `ws` what the seeder does.
+const NODE_CLIENTS: [&str; 3] = ["@binance/spot@32.0.4", "binance@3.6.5", "ws@8.23.0"];
+
+/// The same from Python's.
+const PYTHON_CLIENTS: [&str; 2] = ["python-binance==1.0.37", "ccxt==4.5.90"];
+
+/// Where these clients are installed.
+const CLIENTS_FOLDER: &str = "target/public-clients";
+
 /// Runs everything that a change has to pass, and prints a summary.
 ///
 /// # Errors
@@ -84,11 +104,7 @@ fn run_steps(root: &Path, steps: &[Step]) -> (String, anyhow::Result<()>) {
         println!("\n=== {}", step.name);
         let start = Instant::now();
         let result = (step.check)(root);
-        let word = match &result {
-            Ok(Outcome::Passed) => "passed".to_owned(),
-            Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
-            Err(_) => "FAILED".to_owned(),
-        };
+        let word = result.as_ref().map_or_else(|_| "FAILED".to_owned(), Outcome::to_string);
         add_row(&mut summary, step.name, start.elapsed(), &word);
         if let Err(error) = result {
             return (summary, Err(error.context(format!("step `{}`", step.name))));
@@ -268,6 +284,27 @@ fn public_tester(root: &Path) -> anyhow::Result<Outcome> {
     let profile = ["qualify", "--profile", "fifo-full-v1", "--seed", "42", "--traces", "25"];
     let amount = ["--events-per-trace", "200", "--timeout", "60", "--output-dir", &results, "--candidate-cmd", adapter];
     run(root, &[&[tester.as_str()], &profile[..], &amount[..]].concat())?;
+    Ok(Outcome::Passed)
+}
+
+/// Has public clients trade with a demonstration, in plain text and with TLS. The tests are the node's; without the
+/// packages that this installs, or the scripts beside the repository, they only say that they were skipped.
+pub(crate) fn public_clients(root: &Path) -> anyhow::Result<Outcome> {
+    for program in ["npm", "node", "python3"] {
+        if !works(root, &[program, "--version"]) {
+            return Ok(Outcome::Skipped(format!("there is no {program}")));
+        }
+    }
+    let folder = root.join(CLIENTS_FOLDER);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {CLIENTS_FOLDER}"))?;
+    let npm = ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--no-package-lock"];
+    run(&folder, &[&npm[..], &NODE_CLIENTS].concat())?;
+    run(&folder, &["python3", "-m", "venv", "venv"])?;
+    let pip = ["venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(&folder, &[&pip[..], &PYTHON_CLIENTS].concat())?;
+    let packages = folder.to_str().context("the repository's path is no UTF-8")?;
+    let test = ["cargo", "test", "--locked", "-p", "lakh-node", "--test", "clients", "--", "--nocapture"];
+    run_with(root, &test, &[("LAKH_CLIENT_PACKAGES", packages)])?;
     Ok(Outcome::Passed)
 }
 

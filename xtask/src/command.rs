@@ -10,6 +10,11 @@ fn prepare(root: &Path, words: &[&str]) -> Command {
     let (program, arguments) = words.split_first().expect("a command line has a program");
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root).stdin(Stdio::null());
+    // What `cargo run` tells us of this crate would make build scripts that ask for their own run again each time.
+    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+        command.env_remove(name);
+    }
     command
 }
 

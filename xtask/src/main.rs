@@ -33,6 +33,8 @@ enum Task {
     /// Tools, tidy, format, clippy, documentation, tests, order flow, each with its time. Installs the Rust components
     /// that it needs where they are missing. Needs no terminal and asks nothing.
     Ci,
+    /// Install public clients from the registries of Node.js and Python and have them trade with a demonstration.
+    Clients,
     /// Check the house rules that no compiler knows; takes about a second.
     ///
     /// Who depends on whom, file heads and lengths, unsafe code, addresses of registries and paths of a machine,
@@ -54,6 +56,8 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Soak {
+    /// Ten thousand idle connections, and a thousand subscribers of whom a hundred never read.
+    Gateway,
     /// Kills of real processes, power cuts and whole-system seeds of the journal.
     Journal {
         /// `kill -9` of real processes under load, at each level of durability.
@@ -81,8 +85,10 @@ fn main() -> ExitCode {
     let task = Arguments::parse().task;
     let done = repository_root().and_then(|root| match task {
         Task::Ci => ci::run_all(&root),
+        Task::Clients => ci::public_clients(&root).map(|outcome| println!("{outcome}")),
         Task::Tidy => tidy::run(&root),
         Task::Sim { seed } => soak::simulate(&root, seed),
+        Task::Soak(Soak::Gateway) => soak::gateway(&root),
         Task::Soak(Soak::Journal { kills, disk_seeds, system_seeds }) => {
             soak::journal(&root, JournalSoak { kills, disk_seeds, system_seeds })
         }

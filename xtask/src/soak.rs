@@ -1,7 +1,7 @@
 //! `cargo xtask sim` and `cargo xtask soak`: what continuous integration has in a small size, by hand and in a large one.
 //!
-//! Both only start tests of the other crates, which read their sizes from the environment. A soak goes on where it was
-//! when it is started again, by what the tests leave in `target/soak`.
+//! Both only start what the other crates have: tests, which read their sizes from the environment, and `lakh soak`. The
+//! journal's soak goes on where it was when it is started again, by what the tests leave in `target/soak`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::command::run_with;
+use crate::command::{run, run_with};
 
 /// Where soaks leave how far they came.
 const FOLDER: &str = "target/soak";
@@ -26,6 +26,18 @@ pub(crate) struct JournalSoak {
     pub(crate) disk_seeds: u64,
     /// Seeds of the whole-system simulation.
     pub(crate) system_seeds: u64,
+}
+
+/// Runs the gateway's two soaks in full size, each against a venue of its own: idle connections, and subscribers that never
+/// read. What they print belongs into docs/benchmarks.md.
+///
+/// # Errors
+/// The first that fails.
+pub(crate) fn gateway(root: &Path) -> anyhow::Result<()> {
+    for soak in ["idle", "subscribers"] {
+        run(root, &["cargo", "run", "--locked", "--release", "--", "soak", soak])?;
+    }
+    Ok(())
 }
 
 /// Runs one seed of the whole-system simulation and prints what happened in it.

@@ -33,8 +33,8 @@ pub enum Spelling {
     Raw,
     /// Percent-encoded, as one widely used connector does.
     PercentEncoded,
-    /// JSON's `true` as `True`, as another one does.
-    CapitalisedBooleans,
+    /// As Python's `str` does: JSON's `true` as `True`, and as `1e-05` what a JSON library may write as `0.00001` or `1e-5`.
+    Python,
 }
 
 /// The text in its raw spelling and, where they differ from it, the two others that clients are known to sign.
@@ -60,8 +60,8 @@ pub fn texts(parameters: &[Parameter<'_>]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Ca
         // An encoding that has grown past the bound is no candidate; the raw text still is one.
         others.extend(text(&sorted, Spelling::PercentEncoded).ok());
     }
-    if sorted.iter().any(|one| one.kind == ValueKind::Boolean) {
-        others.extend(text(&sorted, Spelling::CapitalisedBooleans).ok());
+    if sorted.iter().any(|one| is_spelt_otherwise_by_python(one)) {
+        others.extend(text(&sorted, Spelling::Python).ok().filter(|other| *other != raw));
     }
     Ok((raw, others))
 }
@@ -84,11 +84,45 @@ fn text(sorted: &[&Parameter<'_>], spelling: Spelling) -> Result<Vec<u8>, Canoni
 
 fn write(value: &str, kind: ValueKind, spelling: Spelling, out: &mut Vec<u8>) {
     match (spelling, kind, value) {
-        (Spelling::CapitalisedBooleans, ValueKind::Boolean, "true") => out.extend_from_slice(b"True"),
-        (Spelling::CapitalisedBooleans, ValueKind::Boolean, "false") => out.extend_from_slice(b"False"),
+        (Spelling::Python, ValueKind::Boolean, "true") => out.extend_from_slice(b"True"),
+        (Spelling::Python, ValueKind::Boolean, "false") => out.extend_from_slice(b"False"),
+        (Spelling::Python, ValueKind::Number, number) => python_number(number, out),
         (Spelling::PercentEncoded, _, _) => percent_encode(value, out),
         _ => out.extend_from_slice(value.as_bytes()),
     }
+}
+
+/// Whether Python may have spelt a value otherwise than the JSON does: asked of every value, so it only looks.
+fn is_spelt_otherwise_by_python(parameter: &Parameter<'_>) -> bool {
+    let number = &parameter.value;
+    match parameter.kind {
+        ValueKind::Boolean => true,
+        ValueKind::Number => number.contains('e') || number.starts_with("0.0000"),
+        ValueKind::Text | ValueKind::List => false,
+    }
+}
+
+/// A number as Python prints its floats: plain from 0.0001 to 10^16, else with an exponent of a sign and at least two
+/// digits. Only for what [`is_spelt_otherwise_by_python`] picks out; digits are moved, nothing is calculated.
+fn python_number(number: &str, out: &mut Vec<u8>) {
+    let (mantissa, exponent) = number.split_once('e').unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (Ok(exponent), false) = (exponent.parse::<i16>(), whole.starts_with('-')) else {
+        return out.extend_from_slice(number.as_bytes());
+    };
+    let all = [whole, fraction].concat();
+    let digits = all.trim_start_matches('0');
+    let places = i32::try_from(whole.len()).unwrap_or(i32::MAX) - i32::try_from(all.len() - digits.len()).unwrap_or(0);
+    // The power of ten of the first digit.
+    let power = i32::from(exponent).saturating_add(places) - 1;
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() || (-4..16).contains(&power) {
+        return out.extend_from_slice(number.as_bytes());
+    }
+    let (first, rest) = digits.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    let sign = if power < 0 { '-' } else { '+' };
+    out.extend_from_slice(format!("{first}{point}{rest}e{sign}{:02}", power.unsigned_abs()).as_bytes());
 }
 
 fn percent_encode(value: &str, out: &mut Vec<u8>) {
@@ -188,4 +222,34 @@ fn decoded(mut rest: &[u8]) -> Option<String> {
         rest = tail;
     }
     String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_spelt_as_python_does() {
+        let cases = [
+            ("0.00001", "1e-05"),
+            ("1e-5", "1e-05"),
+            ("1e-05", "1e-05"),
+            ("0.0000123", "1.23e-05"),
+            ("12.3e-6", "1.23e-05"),
+            ("1e-100", "1e-100"),
+            ("1e16", "1e+16"),
+            ("1.50e+17", "1.5e+17"),
+            ("0.0001", "0.0001"),
+            ("0.00000", "0.00000"),
+            ("1e1", "1e1"),
+            ("-1e-5", "-1e-5"),
+            ("1e99999", "1e99999"),
+            ("1e", "1e"),
+        ];
+        for (number, expected) in cases {
+            let mut out = Vec::new();
+            python_number(number, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{number}");
+        }
+    }
 }

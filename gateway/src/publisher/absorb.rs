@@ -57,10 +57,25 @@ impl Publisher {
                 self.orders.end_unless_resting(accepted.order);
             }
         }
+        self.tell_live_orders(events);
         self.close_aggregate();
         self.tell_positions(stamp);
         self.collect_tickers();
         finished
+    }
+
+    /// Whoever limits cancels has to know how many orders there are to be cancelled.
+    fn tell_live_orders(&self, events: &[Event]) {
+        let tell = |account| self.directory.live_orders().set(account, self.orders.open_order_count(account));
+        for event in events {
+            match event {
+                Event::OrderAccepted(accepted) => tell(accepted.account),
+                Event::OrderRested(rested) => tell(rested.account),
+                Event::OrderCanceled(canceled) => tell(canceled.account),
+                Event::Trade(trade) => tell(trade.maker.account),
+                _ => {}
+            }
+        }
     }
 
     /// Markets, assets and keys.

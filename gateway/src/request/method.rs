@@ -38,6 +38,13 @@ macro_rules! methods {
     };
 }
 
+impl Method {
+    /// True for what only takes orders off: limited last, since it lowers the load that follows.
+    pub const fn is_cancel(self) -> bool {
+        matches!(self, Self::OrderCancel | Self::OpenOrdersCancelAll)
+    }
+}
+
 /// What a method needs in order to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

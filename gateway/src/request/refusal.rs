@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use lakh_engine::units::Timestamp;
 
 use crate::api_error::ApiError;
 use crate::wire_encode::json::JsonWriter;
@@ -14,6 +15,13 @@ fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiEr
 /// -1003: more requests than the connection or the address may send.
 pub(crate) fn too_many_requests() -> ApiError {
     error(429, TOO_MANY_REQUESTS, "Too many requests; try again in a second.")
+}
+
+/// Says when to try again, in the error's data as clients of the public API read it.
+pub(crate) fn retry_after(mut error: ApiError, now: Timestamp, wait_ns: u64) -> ApiError {
+    let (now_ms, retry_ms) = (now.milliseconds(), Timestamp(now.0.saturating_add(wait_ns)).milliseconds() + 1);
+    error.data = Some(Bytes::from(format!("{{\"serverTime\":{now_ms},\"retryAfter\":{retry_ms}}}")));
+    error
 }
 
 /// The number of [`too_many_requests`].
@@ -42,9 +50,24 @@ pub(crate) fn too_many_orders() -> ApiError {
     error(429, -1015, "Too many new orders.")
 }
 
+/// -1015: more new orders than the key may send in a day.
+pub(crate) fn too_many_orders_today() -> ApiError {
+    error(429, -1015, "Too many new orders today.")
+}
+
+/// -1015: more cancels than the key's live orders and its allowance.
+pub(crate) fn too_many_cancels() -> ApiError {
+    error(429, -1015, "Too many cancels; there are not that many orders.")
+}
+
 /// -1015: more requests without an answer than the session may have.
 pub(crate) fn too_many_in_flight() -> ApiError {
     error(429, -1015, "Too many requests without an answer on this connection.")
+}
+
+/// -1015: more subscriptions than the connection may have.
+pub(crate) fn too_many_subscriptions() -> ApiError {
+    error(429, -1015, "Too many subscriptions on this connection.")
 }
 
 /// -1013: price, quantity or mode is outside of what the market can represent.

@@ -13,22 +13,24 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, Request};
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Method as Verb, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use bytes::Bytes;
+use lakh_engine::ids::KeyId;
 use tokio::time::timeout;
 
 use crate::api_error::ApiError;
 use crate::auth::rest_text::{RestText, method_of};
 use crate::hand_over::{SessionHandle, ToSession};
+use crate::key_budgets::Errand;
 use crate::limits::Charge;
 use crate::request::refusal::{self, BAD_SIGNATURE};
 use crate::request::{Fields, Method, exchange_info_symbols};
 use crate::server::Peer;
 use crate::session::{HttpRequest, Submission, public_read, signed_request, text_error};
 use crate::verifier::Job;
-use crate::wire::json::response::{error_body, number_object, push_string};
+use crate::wire::json::response::{OrderBudgets, error_body, number_object, push_string};
 
 /// How long a request over HTTP may take to be answered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -120,22 +122,28 @@ async fn public(Extension(peer): Extension<Arc<Peer>>, RawQuery(query): RawQuery
 }
 
 async fn signed(Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {
-    let outcome = match peer.charge() {
-        Ok(()) => signed_outcome(&peer, request).await,
+    let errand = if request.method() == Verb::DELETE { Errand::Cancel } else { Errand::Other };
+    let mut ordering_key = None;
+    let outcome = match peer.charge_for(errand) {
+        Ok(()) => signed_outcome(&peer, request, &mut ordering_key).await,
         Err(error) => Err(error),
     };
     let bad_signature = matches!(&outcome, Err(error) if error.code == BAD_SIGNATURE);
     if outcome.is_ok() {
         peer.note_good_signature();
     }
+    let ordering_key = ordering_key.filter(|_| outcome.is_ok());
     let mut response = json(&peer, outcome);
+    if let Some(key) = ordering_key {
+        tell_orders(peer.order_budgets(key), response.headers_mut());
+    }
     if bad_signature && peer.note_bad_signature() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn signed_outcome(peer: &Peer, request: Request) -> Result<Bytes, ApiError> {
+async fn signed_outcome(peer: &Peer, request: Request, ordering_key: &mut Option<KeyId>) -> Result<Bytes, ApiError> {
     let (head, body) = request.into_parts();
     let method = method_of(head.method.as_str(), head.uri.path()).ok_or_else(refusal::unsupported_operation)?;
     let body = timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await;
@@ -148,6 +156,7 @@ async fn signed_outcome(peer: &Peer, request: Request) -> Result<Bytes, ApiError
         body,
     };
     let submission = signed_request(&peer.sessions(), http, peer.standing(), peer.now())?;
+    *ordering_key = submission.ordering_key();
     answer(peer, submission).await
 }
 
@@ -201,12 +210,30 @@ fn json(peer: &Peer, outcome: Result<Bytes, ApiError>) -> Response {
     response
 }
 
+/// Tells of an order's reply what of the key's budget is used, as WebSocket responses do in `rateLimits`.
+fn tell_orders(budgets: OrderBudgets, headers: &mut HeaderMap) {
+    let moment = format!("x-mbx-order-count-{}s", budgets.moment.interval_s);
+    let moment = HeaderName::from_bytes(moment.as_bytes()).expect("letters, digits and hyphens");
+    headers.insert(moment, HeaderValue::from(budgets.moment.used));
+    headers.insert("x-mbx-order-count-1d", HeaderValue::from(budgets.day.used));
+}
+
 impl Peer {
     /// Charges the address for one request over HTTP.
     fn charge(&self) -> Result<(), ApiError> {
-        match self.address_budget().charge(1, self.now()) {
-            Charge::Paid => Ok(()),
-            Charge::Refused => Err(refusal::too_many_requests()),
+        self.charge_for(Errand::Other)
+    }
+
+    fn charge_for(&self, errand: Errand) -> Result<(), ApiError> {
+        let (budget, now) = (self.address_budget(), self.now());
+        let charge = match errand {
+            Errand::Cancel => budget.charge_cancel(now),
+            Errand::Order | Errand::Other => budget.charge(1, now),
+        };
+        if charge == Charge::Paid {
+            return Ok(());
         }
+        self.counters().requests_over_budget.count();
+        Err(refusal::retry_after(refusal::too_many_requests(), now, budget.wait_ns(now)))
     }
 }

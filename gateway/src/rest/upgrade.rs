@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -24,6 +23,7 @@ use crate::hand_over::{SessionHandle, StreamWrapping};
 use crate::request::Fields;
 use crate::server::Peer;
 use crate::session::{Session, text_error};
+use crate::tls::Socket;
 use crate::websocket::{Connection, socket_options};
 
 pub(super) async fn open_api(Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {
@@ -95,10 +95,13 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
 async fn serve(peer: Arc<Peer>, upgraded: OnUpgrade, opening: Opening) {
     let Ok(upgraded) = upgraded.await else { return };
     // The socket itself again, without the layers that HTTP put around it.
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else { return };
     let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(socket_options())).await;
-    let (handle, outbox) = SessionHandle::new(peer.outbox_capacity());
+    let limits = peer.socket_limits();
+    let socket =
+        WebSocketStream::from_partially_read(stream, read, Role::Server, Some(socket_options(limits.frame_bytes)))
+            .await;
+    let (handle, outbox) = SessionHandle::bounded(limits.outbox);
     let mut first = Vec::new();
     let now = peer.now();
     let session = match opening {
@@ -113,6 +116,8 @@ async fn serve(peer: Arc<Peer>, upgraded: OnUpgrade, opening: Opening) {
         shutdown: peer.shutdown(),
         clock: peer.clock(),
         counters: peer.counters(),
+        write_timeout: limits.write_timeout,
+        address: peer.remote(),
     };
     connection.serve(socket, first).await;
 }

@@ -8,23 +8,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lakh_engine::command::{DisconnectMode, EvidenceGrade, Operation};
-use lakh_engine::ids::AccountId;
+use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 
 use super::in_flight::InFlight;
 use super::private_events::{Authority, Resuming, Subscription};
-use super::{Action, Asked, Channel, CloseReason, Liveness, SessionContext, SignedWork, Standing, Submission, Work};
+use super::{
+    Action, Asked, Channel, CloseReason, Liveness, NOBODY, SessionContext, SignedWork, Standing, Submission, Work,
+};
 use crate::api_error::ApiError;
 use crate::auth::canonical::{self, CanonicalError};
 use crate::auth::evidence::{Evidence, replay_guard};
 use crate::auth::{parse_api_key, parse_signature};
 use crate::hand_over::{AnswerShape, Read, ToSession};
+use crate::key_budgets::Errand;
 use crate::limits::{Charge, TokenBucket};
 use crate::presence::Place;
 use crate::request::refusal::{self, BAD_SIGNATURE, OVERLOADED};
 use crate::request::{self, Access, Fields, Intent, Method, Parameter, Timing};
 use crate::wire::json::envelope::{self, EnvelopeErrorKind, Params};
-use crate::wire::json::response::{self, SessionState};
+use crate::wire::json::response::{self, Budgets, SessionState};
 
 /// A session of the WebSocket API.
 #[derive(Debug)]
@@ -68,6 +71,9 @@ struct Waiting {
     rate_limits: RateLimits,
     purpose: Purpose,
     proof: Proof,
+    /// Who is told what of its orders' budget is used.
+    ordering_key: Option<KeyId>,
+    since: Timestamp,
 }
 
 /// What a success says of the client.
@@ -131,7 +137,7 @@ impl ApiSession {
             requests: TokenBucket::new(options.requests),
             connected_at: now,
             liveness: Liveness::new(&options, now),
-            in_flight: InFlight::new(options.in_flight),
+            in_flight: InFlight::new(options.in_flight + options.in_flight.div_ceil(3)),
             authorized: None,
             subscriptions: Vec::new(),
             next_subscription: 0,
@@ -158,16 +164,16 @@ impl ApiSession {
         let (id, method, params) = match envelope::parse(frame) {
             Ok(parsed) => (parsed.id, parsed.method, parsed.params),
             Err(error) => {
-                self.charge(now);
+                self.charge(Errand::Other, now);
                 let refused = envelope_error(&error.kind);
-                return self.respond(error.id, &Err(refused), RateLimits::Told, (now, actions));
+                return self.respond(error.id, &Err(refused), self.told(RateLimits::Told, now), actions);
             }
         };
         let parameters = match &params {
             Params::Named(parameters) => parameters.as_slice(),
             Params::Listed(_) => {
                 let refused = Err(refusal::malformed("'params' must be an object."));
-                return self.respond(id, &refused, RateLimits::Told, (now, actions));
+                return self.respond(id, &refused, self.told(RateLimits::Told, now), actions);
             }
         };
         let fields = Fields::new(parameters);
@@ -176,15 +182,16 @@ impl ApiSession {
             _ => RateLimits::Told,
         };
         match self.next(&method, parameters, now, actions) {
-            Ok(Next::Answer(result)) => self.respond(id, &Ok(result), rate_limits, (now, actions)),
-            Err(error) => self.respond(id, &Err(error), rate_limits, (now, actions)),
+            Ok(Next::Answer(result)) => self.respond(id, &Ok(result), self.told(rate_limits, now), actions),
+            Err(error) => self.respond(id, &Err(error), self.told(rate_limits, now), actions),
             Ok(Next::Submit { work, shape, purpose }) => {
                 let deadline = Timestamp(now.0.saturating_add(self.context.options.answer_timeout_ns));
                 let proof = if matches!(work, Work::Signed(_)) { Proof::Signature } else { Proof::None };
-                let waiting = Waiting { id: id.into(), rate_limits, purpose, proof };
-                let request = self.in_flight.insert(waiting, deadline).expect("room was looked for before");
-                let standing = self.standing();
-                actions.push(Action::Submit(Submission { request, shape, work, standing }));
+                let mut submission = Submission { request: NOBODY, shape, work, standing: self.standing() };
+                let ordering_key = submission.ordering_key();
+                let waiting = Waiting { id: id.into(), rate_limits, purpose, proof, ordering_key, since: now };
+                submission.request = self.in_flight.insert(waiting, deadline).expect("room was looked for before");
+                actions.push(Action::Submit(submission));
             }
         }
     }
@@ -213,6 +220,11 @@ impl ApiSession {
         if waiting.proof == Proof::Signature && was_accepted(&outcome) {
             self.good_signatures = self.good_signatures.saturating_add(1);
         }
+        self.context.counters.answer_time.record(now.0.saturating_sub(waiting.since.0));
+        let mut budgets = self.told(waiting.rate_limits, now);
+        if let (Some(budgets), Some(key), true) = (&mut budgets, waiting.ordering_key, was_accepted(&outcome)) {
+            budgets.orders = Some(self.context.key_budgets.order_budgets(key, now));
+        }
         let outcome = match outcome {
             Ok(result) => Ok(self.settle(waiting.purpose, result, now)),
             Err(error) => {
@@ -220,7 +232,7 @@ impl ApiSession {
                 Err(error)
             }
         };
-        self.respond(&waiting.id, &outcome, waiting.rate_limits, (now, actions));
+        self.respond(&waiting.id, &outcome, budgets, actions);
         if bad_signature {
             self.bad_signatures += 1;
             if self.bad_signatures >= self.context.options.bad_signatures {
@@ -233,8 +245,9 @@ impl ApiSession {
     pub fn handle_timeout(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.resume_again(actions);
         while let Some(waiting) = self.in_flight.pop_expired(now) {
+            self.context.counters.requests_timed_out.count();
             self.give_up(&waiting.purpose, actions);
-            self.respond(&waiting.id, &Err(refusal::timeout()), waiting.rate_limits, (now, actions));
+            self.respond(&waiting.id, &Err(refusal::timeout()), self.told(waiting.rate_limits, now), actions);
         }
         self.liveness.handle_timeout(&self.context.options, now, actions);
     }
@@ -252,14 +265,21 @@ impl ApiSession {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) -> Result<Next, ApiError> {
-        if self.charge(now) == Charge::Refused {
-            return Err(refusal::too_many_requests());
+        let method = Method::from_name(method);
+        let errand = if method.is_some_and(Method::is_cancel) { Errand::Cancel } else { Errand::Other };
+        if self.charge(errand, now) == Charge::Refused {
+            self.context.counters.requests_over_budget.count();
+            let wait_ns = self.requests.wait_ns(now).max(self.address.wait_ns(now));
+            return Err(refusal::retry_after(refusal::too_many_requests(), now, wait_ns));
         }
         if self.phase == Phase::ShuttingDown {
             return Err(refusal::shutting_down());
         }
-        let method = Method::from_name(method).ok_or_else(refusal::unsupported_operation)?;
-        if self.in_flight.is_full() {
+        let method = method.ok_or_else(refusal::unsupported_operation)?;
+        let most = self.context.options.in_flight;
+        let most = if errand == Errand::Cancel { most + most.div_ceil(3) } else { most };
+        if self.in_flight.len() >= most {
+            self.context.counters.requests_over_in_flight.count();
             return Err(refusal::too_many_in_flight());
         }
         let asking = Asking { method, parameters, fields: Fields::new(parameters), now };
@@ -439,10 +459,23 @@ impl ApiSession {
         }
     }
 
-    fn charge(&self, now: Timestamp) -> Charge {
-        match self.requests.charge(1, now) {
-            Charge::Paid => self.address.charge(1, now),
+    /// Charges connection and address. Before a signature is looked at nobody else pays.
+    fn charge(&self, errand: Errand, now: Timestamp) -> Charge {
+        let charge = |bucket: &TokenBucket| match errand {
+            Errand::Cancel => bucket.charge_cancel(now),
+            Errand::Order | Errand::Other => bucket.charge(1, now),
+        };
+        match charge(&self.requests) {
+            Charge::Paid => charge(&self.address),
             Charge::Refused => Charge::Refused,
+        }
+    }
+
+    /// What a response tells of the connection's budget.
+    fn told(&self, rate_limits: RateLimits, now: Timestamp) -> Option<Budgets> {
+        match rate_limits {
+            RateLimits::Told => Some(Budgets { requests: self.requests.budget(now), orders: None }),
+            RateLimits::LeftOut => None,
         }
     }
 
@@ -450,11 +483,10 @@ impl ApiSession {
         &self,
         id: &str,
         outcome: &Result<Bytes, ApiError>,
-        rate_limits: RateLimits,
-        (now, actions): (Timestamp, &mut Vec<Action>),
+        budgets: Option<Budgets>,
+        actions: &mut Vec<Action>,
     ) {
-        let budget = (rate_limits == RateLimits::Told).then(|| self.requests.budget(now));
-        actions.push(Action::Send(response::response(id, outcome, budget)));
+        actions.push(Action::Send(response::response(id, outcome, budgets)));
     }
 }
 

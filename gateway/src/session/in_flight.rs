@@ -6,13 +6,15 @@
 use lakh_engine::units::Timestamp;
 
 /// Bits of a request's number that are its slot.
-const SLOT_BITS: u32 = 10;
+const SLOT_BITS: u32 = 11;
 /// Uses after which a slot's count begins again; keeps [`super::NOBODY`] out of reach.
 const USES: u32 = 1 << 20;
 
 /// Requests without an answer; `T` is what the session keeps of each.
 #[derive(Debug)]
 pub(super) struct InFlight<T> {
+    capacity: usize,
+    /// As many as were ever needed at once: most sessions need few, and there may be ten thousand of them.
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
@@ -24,15 +26,9 @@ struct Slot<T> {
 }
 
 impl<T> InFlight<T> {
-    /// Room for `capacity` requests: 1 ..= 1,024.
+    /// Room for `capacity` requests: 1 ..= 2,048.
     pub(super) fn new(capacity: usize) -> Self {
-        let capacity = u32::try_from(capacity.clamp(1, 1 << SLOT_BITS)).expect("at most 1,024");
-        let slots = (0..capacity).map(|_| Slot { uses: 0, waiting: None }).collect();
-        Self { slots, free: (0..capacity).rev().collect() }
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.free.is_empty()
+        Self { capacity: capacity.clamp(1, 1 << SLOT_BITS), slots: Vec::new(), free: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,6 +37,10 @@ impl<T> InFlight<T> {
 
     /// Keeps a request until `deadline`; its number, or `None` when there is no room.
     pub(super) fn insert(&mut self, waiting: T, deadline: Timestamp) -> Option<u32> {
+        if self.free.is_empty() && self.slots.len() < self.capacity {
+            self.free.push(u32::try_from(self.slots.len()).expect("at most 2,048"));
+            self.slots.push(Slot { uses: 0, waiting: None });
+        }
         let index = self.free.pop()?;
         let slot = &mut self.slots[index as usize];
         slot.uses = (slot.uses + 1) % USES;
@@ -65,7 +65,7 @@ impl<T> InFlight<T> {
         let index =
             self.slots.iter().position(|slot| slot.waiting.as_ref().is_some_and(|(_, deadline)| *deadline <= now))?;
         let (waiting, _) = self.slots[index].waiting.take()?;
-        self.free.push(u32::try_from(index).expect("a slot's index is below 1,024"));
+        self.free.push(u32::try_from(index).expect("a slot's index is below 2,048"));
         Some(waiting)
     }
 }
@@ -79,7 +79,7 @@ mod tests {
         let mut table = InFlight::new(2);
         let first = table.insert('a', Timestamp(10)).unwrap();
         let second = table.insert('b', Timestamp(20)).unwrap();
-        assert!(table.is_full() && table.insert('c', Timestamp(30)).is_none());
+        assert!(table.len() == 2 && table.insert('c', Timestamp(30)).is_none());
         assert_eq!(table.remove(first), Some('a'));
         assert_eq!(table.remove(first), None);
         let third = table.insert('c', Timestamp(30)).unwrap();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lakh_engine::command::{Command, EvidenceGrade, Operation};
-use lakh_engine::ids::AccountId;
+use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 
 pub use self::api::ApiSession;
@@ -25,9 +25,11 @@ pub use self::one_shot::{HttpRequest, public_read, signed_request};
 pub use self::streams::StreamSession;
 
 use crate::api_error::ApiError;
+use crate::counters::Counters;
 use crate::directory::{Directory, KeyEntry, KeyStatus};
 use crate::exchange_info::exchange_info_with_limits;
 use crate::hand_over::{AnswerShape, Read, StreamWrapping, ToSession};
+use crate::key_budgets::{Errand, KeyBudgets};
 use crate::limits::{Rate, TokenBucket};
 use crate::presence::Presence;
 use crate::request::{Fields, Method, Timing, refusal};
@@ -39,7 +41,7 @@ pub const NOBODY: u32 = u32::MAX;
 /// Bounds and times of each session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
-    /// Requests without an answer: 1 ..= 1,024. More get -1015.
+    /// Requests without an answer: 1 ..= 1,024. More get -1015, cancels only beyond a third more.
     pub in_flight: usize,
     /// How long an answer may take before the client is told -1007, in nanoseconds.
     pub answer_timeout_ns: u64,
@@ -49,8 +51,6 @@ pub struct SessionOptions {
     pub idle_timeout_ns: u64,
     /// Requests of the connection.
     pub requests: Rate,
-    /// New orders of one key: what is told of it; the verifier holds everybody to it.
-    pub orders_per_key: Rate,
     /// Control messages of a stream connection.
     pub control_messages: Rate,
     /// Public streams of one connection.
@@ -71,7 +71,6 @@ impl Default for SessionOptions {
             ping_interval_ns: 20_000_000_000,
             idle_timeout_ns: 60_000_000_000,
             requests: Rate { per_second: 50_000, burst: 50_000 },
-            orders_per_key: Rate { per_second: 100_000, burst: 100_000 },
             control_messages: Rate { per_second: 20, burst: 100 },
             streams: 1_024,
             subscriptions: 16,
@@ -88,6 +87,10 @@ pub struct SessionContext {
     pub directory: Arc<Directory>,
     /// Bounds and times.
     pub options: SessionOptions,
+    /// What each key has used up: told to clients; the verifier holds everybody to it.
+    pub key_budgets: Arc<KeyBudgets>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
     /// Who has asked that orders go with the last session.
     pub presence: Arc<Presence>,
     /// When the gateway started. What was signed before is not taken: nobody remembers which reads used it.
@@ -110,7 +113,7 @@ impl SessionContext {
 
     /// The `exchangeInfo` answer, with the limits that a connection and a key have.
     pub(crate) fn exchange_info(&self, symbols: Option<&[&str]>, now_ms: u64) -> Bytes {
-        let limits = response::rate_limits(self.options.requests, self.options.orders_per_key);
+        let limits = response::rate_limits(self.options.requests, &self.key_budgets.limits());
         Bytes::from(exchange_info_with_limits(&self.directory, symbols, now_ms, &limits))
     }
 
@@ -163,6 +166,46 @@ pub struct Submission {
     pub work: Work,
     /// Whether the session's signatures may share a batch with others.
     pub standing: Standing,
+}
+
+impl Submission {
+    /// The key that places an order with this, if it does.
+    pub(crate) fn ordering_key(&self) -> Option<KeyId> {
+        let operation_of = |command: &Command| match command {
+            Command::Signed(signed) => Some((signed.key, errand(&signed.operation))),
+            _ => None,
+        };
+        let (key, errand) = match &self.work {
+            Work::Signed(SignedWork { key, asked: Asked::Operation { operation, .. }, .. }) => {
+                (key.key, errand(operation))
+            }
+            Work::Delegated { command, .. } => operation_of(command)?,
+            _ => return None,
+        };
+        (errand == Errand::Order).then_some(key)
+    }
+
+    /// Whether it only takes orders off, and so is shed last.
+    pub(crate) fn is_cancel(&self) -> bool {
+        match &self.work {
+            Work::Signed(SignedWork { asked: Asked::Operation { operation, .. }, .. }) => {
+                errand(operation) == Errand::Cancel
+            }
+            Work::Delegated { command, .. } => command.is_cancel(),
+            Work::Native(native) => native.command.is_cancel(),
+            Work::SessionEnded(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What an operation does, as far as its price goes.
+pub(crate) const fn errand(operation: &Operation) -> Errand {
+    match operation {
+        Operation::PlaceOrder(_) | Operation::ReplaceOrder(_) => Errand::Order,
+        Operation::CancelOrder(_) | Operation::CancelAll(_) => Errand::Cancel,
+        _ => Errand::Other,
+    }
 }
 
 /// What the verifier has to do. Unsigned work takes the same queue, so that a connection's order is kept.

@@ -90,7 +90,7 @@ impl ApiSession {
     /// A number for one more subscription, which counts once the publisher has taken it on.
     pub(super) fn new_subscription(&mut self, authority: Authority) -> Result<Subscription, ApiError> {
         if self.subscriptions.len() >= self.context.options.subscriptions {
-            return Err(refusal::too_many_in_flight());
+            return Err(refusal::too_many_subscriptions());
         }
         let number = self.next_subscription;
         self.next_subscription = self.next_subscription.wrapping_add(1);

@@ -140,7 +140,7 @@ impl StreamSession {
             streams.push(found.ok_or_else(|| refusal::invalid_value("params"))?);
         }
         if self.joined.len() + streams.len() > self.context.options.streams {
-            return Err(refusal::too_many_in_flight());
+            return Err(refusal::too_many_subscriptions());
         }
         let mut added = Vec::with_capacity(streams.len());
         for (stream, name) in streams.into_iter().zip(names) {

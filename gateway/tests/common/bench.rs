@@ -13,6 +13,7 @@ use lakh_gateway::client::sign_params;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal, ToSession};
+use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::session::{
     Action, CloseReason, HttpRequest, Session, SessionContext, SessionOptions, Standing, signed_request,
@@ -43,13 +44,34 @@ impl Bench {
     }
 
     pub(crate) fn with(mode: Mode, options: SessionOptions, ring: usize) -> Self {
-        Self::with_verifier(mode, options, ring, VerifierOptions::default())
+        Self::with_all(mode, options, ring, (VerifierOptions::default(), KeyLimits::default()))
+    }
+
+    /// With the default options and these limits of each key.
+    pub(crate) fn with_keys(keys: KeyLimits) -> Self {
+        Self::with_all(Mode::Run, SessionOptions::default(), 1_024, (VerifierOptions::default(), keys))
     }
 
     pub(crate) fn with_verifier(mode: Mode, options: SessionOptions, ring: usize, verifier: VerifierOptions) -> Self {
+        Self::with_all(mode, options, ring, (verifier, KeyLimits::default()))
+    }
+
+    fn with_all(
+        mode: Mode,
+        options: SessionOptions,
+        ring: usize,
+        (verifier, keys): (VerifierOptions, KeyLimits),
+    ) -> Self {
         let directory = directory(mode);
         let started_at = Timestamp(now().0 - 30_000_000_000);
-        let context = SessionContext { directory, options, presence: Arc::default(), started_at };
+        let context = SessionContext {
+            directory,
+            options,
+            key_budgets: Arc::new(KeyBudgets::new(keys)),
+            counters: Arc::new(Counters::default()),
+            presence: Arc::default(),
+            started_at,
+        };
         Self::of(context, ring, verifier)
     }
 
@@ -60,13 +82,15 @@ impl Bench {
 
     fn of(context: SessionContext, ring: usize, verifier: VerifierOptions) -> Self {
         let directory = Arc::clone(&context.directory);
+        let counters = Arc::clone(&context.counters);
         let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
         let session = Session::api(Arc::new(context.clone()), address, now());
         let (to_sequencer, ring) = RingBuffer::new(ring);
-        let counters = Arc::new(Counters::default());
         let wiring = VerifierWiring {
             to_sequencer,
             sequencer_signal: Arc::new(Signal::new()),
+            key_budgets: Arc::clone(&context.key_budgets),
+            directory: Arc::clone(&directory),
             read_digests: Arc::new(ReadDigests::new(1_000)),
             clock: now,
             counters: Arc::clone(&counters),

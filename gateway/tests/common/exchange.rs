@@ -93,6 +93,7 @@ impl Exchange {
             sequencer_signal: Arc::clone(&signal),
             directory: Arc::clone(&directory),
             counters: Arc::default(),
+            secure: None,
         };
         let gateway = Gateway::start(options, wiring).await.unwrap();
         Self { gateway, directory, stop, signal, publisher_signal, sequencer, publisher }

@@ -10,7 +10,8 @@ use lakh_engine::command::{Command, Mode};
 use lakh_gateway::client::Client;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::{Input, Signal, ToSession};
-use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
+use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
+use lakh_gateway::tls::Tls;
 use rtrb::{Consumer, RingBuffer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -27,6 +28,11 @@ pub(crate) struct Venue {
 
 impl Venue {
     pub(crate) async fn start(change: impl FnOnce(&mut GatewayOptions)) -> Self {
+        Self::start_with(change, None).await
+    }
+
+    /// A venue that listens with TLS too.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayOptions), tls: Option<Tls>) -> Self {
         let mut options = GatewayOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         change(&mut options);
         let (producer, consumer) = RingBuffer::new(1_024);
@@ -34,9 +40,10 @@ impl Venue {
         let (thread_stop, thread_signal) = (Arc::clone(&stop), Arc::clone(&signal));
         let sequencer = std::thread::spawn(move || sequence(consumer, &thread_signal, &thread_stop));
         let directory = directory(Mode::Run);
+        let secure = tls.map(|tls| SecureListener { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), tls });
         let counters = Arc::new(Counters::default());
-        let wiring =
-            Wiring { to_sequencer: vec![producer], sequencer_signal: Arc::clone(&signal), directory, counters };
+        let to_sequencer = vec![producer];
+        let wiring = Wiring { to_sequencer, sequencer_signal: Arc::clone(&signal), directory, counters, secure };
         let gateway = Gateway::start(options, wiring).await.unwrap();
         Self { gateway, stop, signal, sequencer }
     }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 
 use anyhow::Result;
 use lakh_config::{Config, GenesisSeed};
@@ -11,10 +10,11 @@ use lakh_engine::ids::Sequence;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, SessionHandle, ToSession};
+use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::publisher::{Gate, Publisher, PublisherOptions};
 use lakh_gateway::session::{Session, SessionContext, SessionOptions};
-use lakh_gateway::verifier::{Job, ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
+use lakh_gateway::verifier::{Jobs, ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 use lakh_journal::faults::SimulatedDisk;
 use lakh_journal::{Durability, DurabilityWatch, JournalOptions, JournalStepper, Step, open_stepped};
 use lakh_loadtest::scratch_venue::VenueOptions;
@@ -87,7 +87,7 @@ pub(super) struct Venue {
     outputs: rtrb::Consumer<Output>,
     verifier: Verifier,
     queue: VerifierQueue,
-    jobs: Receiver<Job>,
+    jobs: Jobs,
     stepper: JournalStepper<SimulatedDisk>,
     watch: DurabilityWatch,
     context: Arc<SessionContext>,
@@ -117,15 +117,24 @@ impl Venue {
         let (to_sequencer, input) = rtrb::RingBuffer::new(INPUT_CAPACITY);
         let (output, outputs) = rtrb::RingBuffer::new(2 * (Engine::MAX_EVENTS + 1));
         let sequencer = Sequencer::new(engine, writer, vec![input], output, now);
+        let context = SessionContext {
+            directory,
+            options: SessionOptions { in_flight: IN_FLIGHT, ..SessionOptions::default() },
+            key_budgets: Arc::new(KeyBudgets::new(KeyLimits::default())),
+            counters: Arc::new(Counters::default()),
+            presence: Arc::default(),
+            started_at: now(),
+        };
         let wiring = VerifierWiring {
             to_sequencer,
             sequencer_signal: Arc::clone(&sequencer.signal),
+            key_budgets: Arc::clone(&context.key_budgets),
+            directory: Arc::clone(&context.directory),
             read_digests: Arc::new(ReadDigests::new(10_000)),
             clock: now,
-            counters: Arc::new(Counters::default()),
+            counters: Arc::clone(&context.counters),
         };
-        let (queue, jobs) = VerifierQueue::with_capacity(QUEUE_CAPACITY);
-        let options = SessionOptions { in_flight: IN_FLIGHT, ..SessionOptions::default() };
+        let (queue, jobs) = VerifierQueue::with_capacity(QUEUE_CAPACITY, Arc::clone(&context.counters));
         let durable = watch.clone();
         Ok(Self {
             sequencer,
@@ -137,7 +146,7 @@ impl Venue {
             jobs,
             stepper,
             watch,
-            context: Arc::new(SessionContext { directory, options, presence: Arc::default(), started_at: now() }),
+            context: Arc::new(context),
             address: Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 })),
         })
     }
@@ -166,7 +175,8 @@ impl Venue {
     }
 
     pub(super) fn step_verifier(&mut self) {
-        let mut jobs: Vec<Job> = self.jobs.try_iter().take(BATCH).collect();
+        let mut jobs = Vec::new();
+        self.jobs.take(BATCH, &mut jobs);
         self.verifier.process(&mut jobs);
     }
 

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::api_error::ApiError;
+use crate::key_budgets::KeyLimits;
 use crate::limits::Rate;
 
 /// What a response says of the budget that is left.
@@ -18,8 +19,40 @@ pub struct Budget {
     pub interval_s: u64,
 }
 
+/// What a response says of a key's new orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderBudgets {
+    /// Of the next seconds.
+    pub moment: Budget,
+    /// Of the day.
+    pub day: Budget,
+}
+
+impl OrderBudgets {
+    /// Those of a key that has asked for nothing.
+    pub fn unused(limits: &KeyLimits) -> Self {
+        let moment = unused(limits.orders);
+        Self { moment, day: Budget { limit: u64::from(limits.orders_per_day), used: 0, interval_s: DAY_S } }
+    }
+}
+
+/// The budgets that a response tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// The connection's requests.
+    pub requests: Budget,
+    /// The key's orders, where the request was one.
+    pub orders: Option<OrderBudgets>,
+}
+
+const DAY_S: u64 = 86_400;
+
+fn unused(rate: Rate) -> Budget {
+    Budget { limit: rate.burst, used: 0, interval_s: rate.burst.div_ceil(rate.per_second).max(1) }
+}
+
 /// The response of the WebSocket API to a request; without `rateLimits` where there is no budget to tell.
-pub fn response(id: &str, outcome: &Result<Bytes, ApiError>, budget: Option<Budget>) -> Bytes {
+pub fn response(id: &str, outcome: &Result<Bytes, ApiError>, budgets: Option<Budgets>) -> Bytes {
     let length = outcome.as_ref().map_or(160, Bytes::len);
     let mut out = Vec::with_capacity(length + id.len() + 160);
     out.extend_from_slice(b"{\"id\":");
@@ -36,8 +69,8 @@ pub fn response(id: &str, outcome: &Result<Bytes, ApiError>, budget: Option<Budg
             push_error(error, &mut out);
         }
     }
-    if let Some(budget) = budget {
-        push_budget(budget, &mut out);
+    if let Some(budgets) = budgets {
+        push_budgets(&budgets, &mut out);
     }
     out.push(b'}');
     Bytes::from(out)
@@ -137,13 +170,13 @@ pub fn subscription_list(numbers: impl Iterator<Item = u32>) -> Bytes {
 }
 
 /// The limits that `exchangeInfo` tells: requests of a connection, new orders of a key.
-pub fn rate_limits(requests: Rate, orders: Rate) -> Vec<u8> {
+pub fn rate_limits(requests: Rate, keys: &KeyLimits) -> Vec<u8> {
     let mut out = vec![b'['];
-    for (kind, rate) in [("REQUEST_WEIGHT", requests), ("ORDERS", orders)] {
+    let orders = OrderBudgets::unused(keys);
+    for (kind, budget) in [("REQUEST_WEIGHT", unused(requests)), ("ORDERS", orders.moment), ("ORDERS", orders.day)] {
         if out.len() > 1 {
             out.push(b',');
         }
-        let budget = Budget { limit: rate.burst, used: 0, interval_s: rate.burst.div_ceil(rate.per_second).max(1) };
         push_limit(kind, budget, &mut out);
         out.push(b'}');
     }
@@ -152,12 +185,12 @@ pub fn rate_limits(requests: Rate, orders: Rate) -> Vec<u8> {
 }
 
 /// The result of `account.rateLimits.orders`.
-pub fn order_budget(budget: Budget) -> Bytes {
+pub fn order_budget(budgets: OrderBudgets) -> Bytes {
     let mut out = vec![b'['];
-    push_limit("ORDERS", budget, &mut out);
-    out.extend_from_slice(b",\"count\":");
-    push_unsigned(budget.used, &mut out);
-    out.extend_from_slice(b"}]");
+    push_used_limit("ORDERS", budgets.moment, &mut out);
+    out.push(b',');
+    push_used_limit("ORDERS", budgets.day, &mut out);
+    out.push(b']');
     Bytes::from(out)
 }
 
@@ -196,20 +229,35 @@ fn push_error(error: &ApiError, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn push_budget(budget: Budget, out: &mut Vec<u8>) {
+fn push_budgets(budgets: &Budgets, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"rateLimits\":[");
-    push_limit("REQUEST_WEIGHT", budget, out);
+    push_used_limit("REQUEST_WEIGHT", budgets.requests, out);
+    if let Some(orders) = budgets.orders {
+        for budget in [orders.moment, orders.day] {
+            out.push(b',');
+            push_used_limit("ORDERS", budget, out);
+        }
+    }
+    out.push(b']');
+}
+
+fn push_used_limit(kind: &str, budget: Budget, out: &mut Vec<u8>) {
+    push_limit(kind, budget, out);
     out.extend_from_slice(b",\"count\":");
     push_unsigned(budget.used, out);
-    out.extend_from_slice(b"}]");
+    out.push(b'}');
 }
 
 /// A limit without what is used of it, not closed.
 fn push_limit(kind: &str, budget: Budget, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"rateLimitType\":");
     push_string(kind, out);
-    out.extend_from_slice(b",\"interval\":\"SECOND\",\"intervalNum\":");
-    push_unsigned(budget.interval_s, out);
+    if budget.interval_s == DAY_S {
+        out.extend_from_slice(b",\"interval\":\"DAY\",\"intervalNum\":1");
+    } else {
+        out.extend_from_slice(b",\"interval\":\"SECOND\",\"intervalNum\":");
+        push_unsigned(budget.interval_s, out);
+    }
     out.extend_from_slice(b",\"limit\":");
     push_unsigned(budget.limit, out);
 }
@@ -250,11 +298,19 @@ mod tests {
     fn responses_are_written_as_clients_read_them() {
         let ok = Ok(Bytes::from_static(b"{}"));
         assert_eq!(response("\"a\"", &ok, None), r#"{"id":"a","status":200,"result":{}}"#);
-        let budget = Budget { limit: 10, used: 3, interval_s: 1 };
+        let requests = Budget { limit: 10, used: 3, interval_s: 1 };
         assert_eq!(
-            response("7", &ok, Some(budget)),
+            response("7", &ok, Some(Budgets { requests, orders: None })),
             "{\"id\":7,\"status\":200,\"result\":{},\"rateLimits\":[{\"rateLimitType\":\"REQUEST_WEIGHT\",\
              \"interval\":\"SECOND\",\"intervalNum\":1,\"limit\":10,\"count\":3}]}"
+        );
+        let day = Budget { limit: 100, used: 9, interval_s: DAY_S };
+        let told = response("7", &ok, Some(Budgets { requests, orders: Some(OrderBudgets { moment: requests, day }) }));
+        assert!(
+            told.ends_with(
+                b"\"count\":3},{\"rateLimitType\":\"ORDERS\",\"interval\":\"DAY\",\"intervalNum\":1,\"limit\":100,\"count\":9}]}"
+            ),
+            "{told:?}"
         );
         let mut error = ApiError::bad_request(-1121, "Invalid \"symbol\".");
         error.data = Some(Bytes::from_static(b"{\"a\":1}"));

@@ -1,0 +1,31 @@
+//! Small versions of `lakh soak`, which is where the figures come from: here it only has to hold.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::process::Command;
+
+use serde_json::Value as Json;
+
+fn soak(arguments: &[&str]) -> Json {
+    let output = Command::new(env!("CARGO_BIN_EXE_lakh")).arg("soak").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn idle_connections_cost_little_and_are_kept() {
+    let report = soak(&["idle", "--idle", "400", "--active", "8", "--rate", "200", "--seconds", "1"]);
+    let bytes = report["bytes_per_connection"].as_u64().unwrap();
+    println!("{bytes} bytes for each of {}", report["idle"]);
+    // A buffer for each that is taken in advance would show here; what it really costs is in docs/benchmarks.md.
+    assert!(bytes < 64 << 10, "{report}");
+}
+
+#[test]
+fn subscribers_that_never_read_end_and_the_others_are_told_on() {
+    let few = ["--readers", "30", "--silent", "10", "--rate", "300", "--seconds", "2"];
+    let report = soak(&[&["subscribers"], &few[..]].concat());
+    println!("{report}");
+    for run in ["with", "without"] {
+        assert!(report[run]["delivered"].as_u64().unwrap() > 30, "{report}");
+    }
+}
