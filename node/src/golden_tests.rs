@@ -178,9 +178,16 @@ fn traders(config: &Config) -> [Trader; 2] {
     .map(|text| Trader::new(&secret(text), Some(config.exchange.venue_tag)))
 }
 
+/// The demonstration's, where one owner may have the tables to himself.
+fn config() -> Config {
+    let mut config = Config::dev();
+    config.share_parts = 1;
+    config
+}
+
 /// Signed requests of every kind that the gateway offers, and what comes of them.
 fn venue() -> Scribe {
-    let config = Config::dev();
+    let config = config();
     let mut scribe = Scribe::new(&config, SettlementBinding::NONE);
     let [one, other] = traders(&config);
     let second = Trader::new(&[42; 32], Some(config.exchange.venue_tag));
@@ -259,7 +266,7 @@ fn named(name: &str, order: PlaceOrder) -> PlaceOrder {
 
 /// Each command and operation of the engine, of a venue that is bound to a contract.
 fn engine() -> Scribe {
-    let mut config = Config::dev();
+    let mut config = config();
     config.accounts.iter_mut().for_each(|account| account.digest_capacity = 64);
     let settlement = SettlementBinding { chain_id: 31_337, contract: [3; 20] };
     let mut scribe = Scribe::new(&config, settlement);

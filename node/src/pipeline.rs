@@ -20,14 +20,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lakh_config::{Config, GenesisSeed};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, SettlementBinding};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
 use lakh_engine::units::Timestamp;
 use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
-use lakh_gateway::hand_over::{Output, Signal};
+use lakh_gateway::hand_over::{Input, Output, Signal};
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
 use lakh_gateway::server::{Gateway, SecureListener, Wiring};
@@ -84,6 +84,28 @@ pub(crate) struct StartOptions {
     pub(crate) truncate_at: Option<u64>,
 }
 
+/// The rings into the sequencer: one of each verifier, one of the operators', two of the node's own.
+struct Rings {
+    to_sequencer: Vec<rtrb::Producer<Input>>,
+    control: rtrb::Producer<Input>,
+    from_settlement: rtrb::Producer<Input>,
+    from_keeper: rtrb::Producer<Input>,
+    inputs: Vec<rtrb::Consumer<Input>>,
+}
+
+impl Rings {
+    fn new(config: &Config) -> Self {
+        let verifiers = config.gateway.verifiers as usize;
+        let (to_sequencer, mut inputs): (Vec<_>, Vec<_>) =
+            (0..verifiers).map(|_| rtrb::RingBuffer::new(INPUT_CAPACITY)).unzip();
+        let (control, control_input) = rtrb::RingBuffer::new(64);
+        let (from_settlement, settlement_input) = node_commands::ring();
+        let (from_keeper, keeper_input) = node_commands::ring();
+        inputs.extend([control_input, settlement_input, keeper_input]);
+        Self { to_sequencer, control, from_settlement, from_keeper, inputs }
+    }
+}
+
 /// What is left when the exchange has stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Closed {
@@ -102,18 +124,8 @@ impl Node {
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
-        let nonce = |role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default();
-        let role_nonces = core::array::from_fn(nonce);
-
-        let verifiers = config.gateway.verifiers as usize;
-        let (to_sequencer, mut inputs): (Vec<_>, Vec<_>) =
-            (0..verifiers).map(|_| rtrb::RingBuffer::new(INPUT_CAPACITY)).unzip();
-        let (control, control_input) = rtrb::RingBuffer::new(64);
-        inputs.push(control_input);
-        let (from_settlement, settlement_input) = node_commands::ring();
-        inputs.push(settlement_input);
-        let (from_keeper, keeper_input) = node_commands::ring();
-        inputs.push(keeper_input);
+        let role_nonces = role_nonces(&engine);
+        let Rings { to_sequencer, control, from_settlement, from_keeper, inputs } = Rings::new(config);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
@@ -121,17 +133,16 @@ impl Node {
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
         watch.set_waiter(publisher.thread().clone());
-        let stop = Arc::clone(&stop_sequencer);
-        let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?;
-        let shared = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
-        let begin = |plan| SettlementThread::start(plan, shared.0, from_settlement, shared.1);
-        let settlement = options.settlement.map(begin).transpose()?;
+        let sequencer = spawn_sequencer(sequencer, &stop_sequencer)?;
+        let (names, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
+        let settle = |plan| SettlementThread::start(plan, names, from_settlement, signal);
+        let settlement = options.settlement.map(settle).transpose()?;
         let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
         let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
         let keeper = Keeper::start(keeper_plan, keeper_start, Arc::clone(&directory), commands)?;
         let archiver = Archiver::start(config)?;
 
-        let server = ControlServer {
+        ControlServer {
             genesis,
             role_nonces,
             directory: Arc::clone(&directory),
@@ -139,8 +150,8 @@ impl Node {
             input: control,
             signal: Arc::clone(&sequencer_signal),
             settlement: settlement_status.clone(),
-        };
-        server.start(&config.operators.control_socket)?;
+        }
+        .start(&config.operators.control_socket)?;
         let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
         let wiring = Wiring {
             to_sequencer,
@@ -258,6 +269,16 @@ impl Node {
 }
 
 /// What is looked at when somebody asks how the node is.
+/// Each role's last used nonce.
+fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
+    core::array::from_fn(|role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default())
+}
+
+fn spawn_sequencer(sequencer: Sequencer, stop: &Arc<AtomicBool>) -> Result<JoinHandle<Stopped>> {
+    let stop = Arc::clone(stop);
+    Ok(std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?)
+}
+
 fn spawn_publisher(
     publisher: Publisher,
     outputs: rtrb::Consumer<Output>,
