@@ -55,7 +55,7 @@ pub struct GatewayOptions {
     pub handshake_timeout: Duration,
     /// What waits for one client at most before it is dropped as too slow.
     pub outbox: OutboxLimits,
-    /// Longest WebSocket message of a client, in bytes: 1 ..= [`MAX_FRAME`](crate::wire::json::envelope::MAX_FRAME).
+    /// Longest WebSocket message of a client, in bytes: 1 ..= [`MAX_FRAME`].
     pub frame_bytes: usize,
     /// How long a client may take to read what is sent.
     pub write_timeout: Duration,
