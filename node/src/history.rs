@@ -116,7 +116,7 @@ impl Replay {
             Sequence(0) => JournalReader::open(directory)?,
             Sequence(last) => JournalReader::open_behind(directory, last)?,
         };
-        let quarantines = Quarantines::scan_rest(rest).context("the journal's quarantines cannot be read")?;
+        let quarantines = Quarantines::scan(rest).context("the journal's quarantines cannot be read")?;
         Ok(Self::new(engine, Source::Segments(reader), quarantines))
     }
 

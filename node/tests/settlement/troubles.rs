@@ -100,10 +100,14 @@ fn a_tip_that_contradicts_the_journal_closes_the_markets_but_for_cancels() {
     assert_eq!(world.tip(), tip, "nothing is posted any more");
 }
 
-/// Copies the files of a journal that nobody writes.
+/// Copies a journal that nobody writes, with what stands beside it.
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
     }
 }

@@ -6,7 +6,6 @@
 //! life.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use lakh_engine::Engine;
 use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, Command};
@@ -34,21 +33,14 @@ pub enum Fate {
 }
 
 impl Quarantines {
-    /// Looks through the journal in `directory`.
+    /// Looks through the records that a reader has not told yet, as far as they can be read: a decision stands behind what
+    /// it is about, and whoever replays comes to the damage himself.
     ///
     /// # Errors
-    /// A journal that cannot be read, or a decision of operators in it that is no command.
-    pub fn scan(directory: &Path) -> Result<Self, FollowError> {
-        Self::scan_rest(JournalReader::open(directory)?)
-    }
-
-    /// Looks through the records that a reader has not told yet: a decision stands behind what it is about.
-    ///
-    /// # Errors
-    /// As [`Self::scan`].
-    pub fn scan_rest(mut reader: JournalReader) -> Result<Self, FollowError> {
+    /// A decision of operators that is no command.
+    pub fn scan(mut reader: JournalReader) -> Result<Self, FollowError> {
         let mut found = Self::default();
-        while let Some(record) = reader.next()? {
+        while let Ok(Some(record)) = reader.next() {
             found.note(&record)?;
         }
         Ok(found)
