@@ -34,6 +34,8 @@ use crate::keys::unhex;
 use crate::{admin, audit, control, replay, sequencer};
 
 const SEGMENT: &str = "0-0000000000000000.lkj";
+/// A whole journal: the recipes fit into one segment.
+const SEGMENT_BYTES: u64 = 2 << 20;
 const START_NS: u64 = 1_800_000_000_000_000_000;
 
 /// What a golden journal comes to.
@@ -140,7 +142,7 @@ impl Scribe {
 
     fn write(&self, journal: &Path) {
         let options = JournalOptions {
-            segment_bytes: 1 << 20,
+            segment_bytes: SEGMENT_BYTES,
             ring_bytes: 1 << 20,
             software_version: "golden".to_owned(),
             ..JournalOptions::new(journal, *b"golden exchange!")
@@ -442,7 +444,11 @@ fn golden_journals_replay_for_ever() {
             let expected: Expected = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let packed = std::fs::read(path.with_extension("lkj.zst")).unwrap();
             let directory = tempfile::tempdir().unwrap();
-            std::fs::write(directory.path().join(SEGMENT), zstd::bulk::decompress(&packed, 1 << 20).unwrap()).unwrap();
+            std::fs::write(
+                directory.path().join(SEGMENT),
+                zstd::bulk::decompress(&packed, SEGMENT_BYTES as usize).unwrap(),
+            )
+            .unwrap();
             assert_eq!(found(directory.path(), expected.signed.is_some()), expected, "{}", path.display());
         }
         assert!(journals >= 2, "{format}");
