@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::command::Side;
+use crate::forced_withdrawal::ForcedProgress;
 use crate::ids::{AccountId, MarketId, OrderId, Sequence};
 use crate::units::Timestamp;
 
@@ -28,6 +29,8 @@ pub(crate) enum AgendaItem {
     Frame,
     /// Orders of that market whose trigger price was reached.
     Triggers(MarketId),
+    /// Orders that are in the way of a forced withdrawal.
+    Forced(ForcedProgress),
 }
 
 /// How far a mass cancel has come.

@@ -156,6 +156,7 @@ impl Shard {
             AgendaItem::Triggers(market) => self.run_triggers(market, events),
             AgendaItem::Disconnected(next) => self.cancel_disconnected(moment.sequence, next, events),
             AgendaItem::Frame => self.work_on_frame(moment, events),
+            AgendaItem::Forced(progress) => self.work_on_forced(progress, events),
         }
         Ok(())
     }

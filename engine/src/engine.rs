@@ -13,6 +13,7 @@ use crate::command::{Command, Epoch, Genesis, MarketState, Mode, SettlementBindi
 use crate::digests::DigestStore;
 use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
+use crate::forced_withdrawal::Leaving;
 use crate::frame::PendingFrame;
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
 use crate::indexed_heap::IndexedHeap;
@@ -44,6 +45,8 @@ pub(crate) struct Shard {
     pub(crate) balances: Balances,
     pub(crate) digests: DigestStore,
     pub(crate) agenda: Agenda,
+    /// Accounts that a forced withdrawal has emptied and no batch covers yet, in ascending order.
+    pub(crate) leaving: Vec<Leaving>,
     /// The frame that stands in the agenda, if one does.
     pub(crate) frame: PendingFrame,
     /// Digests that keys have reserved.
@@ -153,7 +156,7 @@ impl Engine {
             Command::Continue => shard.continue_agenda(moment, events),
             Command::Admin(admin) => shard.administer(moment, admin, events),
             Command::Deposit(deposit) => shard.deposit(moment, deposit, events),
-            Command::ChainEntry(entry) => shard.chain_entry(entry, events),
+            Command::ChainEntry(entry) => shard.chain_entry(moment.sequence, entry, events),
             Command::Signed(signed) => shard.trade(moment, signed, events),
             Command::BatchSealed(batch) => shard.seal_batch(moment, batch, events),
             Command::SessionEnded { account } => shard.session_ended(moment.sequence, *account, events),
@@ -337,6 +340,7 @@ impl Shard {
             balances: Balances::new(capacities.accounts, capacities.assets, Engine::MAX_EVENTS),
             digests: DigestStore::new(capacities.digests, genesis.hash_seed),
             agenda: Agenda::new(capacities.agenda),
+            leaving: Vec::with_capacity(capacities.accounts as usize),
             frame: PendingFrame::new(),
             digests_reserved: 0,
             market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),

@@ -21,6 +21,7 @@ mod digests;
 mod engine;
 pub mod event;
 mod event_digest;
+mod forced_withdrawal;
 mod frame;
 pub mod ids;
 mod index_table;

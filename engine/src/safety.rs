@@ -132,7 +132,7 @@ impl Shard {
     pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
         match self.accounts.account(account) {
             Some(known) if known.block == AccountBlock::Blocked => Err(RejectCode::AccountBlocked),
-            _ => Ok(()),
+            _ => self.check_not_leaving(account),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | 6 | digests in use |
 //! | 7 | agenda |
 //! | 8 | the frame that stands in the agenda, and how far it has come |
+//! | 32 | accounts that a forced withdrawal has emptied and no batch covers yet |
 //!
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
 //! that was restored hashes like the one it was taken of.
@@ -22,6 +23,7 @@ use crate::chain_queue::ChainPosition;
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
+use crate::forced_withdrawal::{ForcedProgress, Leaving};
 use crate::ids::{AccountId, AssetId};
 use crate::market::Market;
 use crate::market_spec::MarketSpec;
@@ -121,6 +123,7 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
         8_u8.encode(out);
         shard.frame.encode(out);
     }
+    encode_section(32, shard.leaving.iter(), out, Leaving::encode);
 }
 
 fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
@@ -178,6 +181,14 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     if input.first() == Some(&8) {
         *input = &input[1..];
         shard.frame = Wire::decode(input)?;
+    }
+    for _ in 0..section_length(32, input)? {
+        let leaving = Leaving::decode(input)?;
+        let follows = shard.leaving.last().is_none_or(|last| last.account < leaving.account);
+        if !follows || shard.accounts.account(leaving.account).is_none() || leaving.since <= shard.chain.last_sealed {
+            return Err(DecodeError::BadValue);
+        }
+        shard.leaving.push(leaving);
     }
     Ok(shard)
 }
@@ -319,9 +330,12 @@ wire_enum!(AgendaItem {
     2 => Triggers(market),
     3 => Frame,
     4 => Disconnected(next),
+    5 => Forced(progress),
 });
 wire_struct!(PriceRange { low, high });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
+wire_struct!(ForcedProgress { account, asset, origin, market });
+wire_struct!(Leaving { account, since });
 wire_struct!(Order {
     id,
     price,

@@ -11,6 +11,7 @@ mod demo_traders;
 mod dev;
 mod dev_accounts;
 mod dev_chain;
+mod escape;
 mod flow;
 mod health;
 mod history;
@@ -52,6 +53,8 @@ enum Command {
     Journal(journal_tool::JournalCommand),
     /// Prints the withdrawals of an account and how each is claimed on the chain.
     Claims(claims::ClaimsArguments),
+    /// Leaves a venue whose operator is gone, by chain data alone.
+    Escape(escape::EscapeArguments),
     /// Checks the engine against recorded order flow.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -85,6 +88,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Journal(command) => journal_tool::run(&command),
         Command::Claims(arguments) => claims::run(&arguments),
+        Command::Escape(arguments) => escape::run(&arguments),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Keygen(arguments) => keys::keygen(&arguments),

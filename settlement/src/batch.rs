@@ -22,6 +22,7 @@ use crate::chain::MAX_TRANSACTION_BYTES;
 use crate::commitment::{AssetChange, AssetLine, Header};
 use crate::contract::{self, WithdrawalClaim};
 use crate::keccak::{Hash, keccak256};
+use crate::typed_data::CompactSignature;
 use crate::withdrawals::WithdrawalTree;
 
 /// Bytes of the longest call that a transaction has room for; the rest is for the transaction's own fields.
@@ -56,9 +57,9 @@ impl SealedBatch {
         }
     }
 
-    /// The call that commits it.
-    pub fn calldata(&self) -> Vec<u8> {
-        contract::commit_batch(&self.header, &self.lines, &self.changes, self.previous_trees, &self.data)
+    /// The call that commits it, with the header key's signature under [`crate::typed_data::batch_digest`].
+    pub fn calldata(&self, signature: CompactSignature) -> Vec<u8> {
+        contract::commit_batch(self, signature)
     }
 
     /// What proves withdrawal `index` of an asset; `None` where the batch has no such withdrawal.

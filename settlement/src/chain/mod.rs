@@ -356,6 +356,12 @@ pub trait Chain: Send + Sync {
     /// See [`ChainError`].
     fn receipt(&self, transaction_hash: Hash) -> Result<Option<Receipt>, ChainError>;
 
+    /// What a transaction was sent with: selector and arguments; `None` while the node knows none of that hash.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError>;
+
     /// What gas costs now.
     ///
     /// # Errors
