@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
+use crate::history::HistoryConfig;
 use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
 use crate::settlement::SettlementText;
 use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
@@ -52,6 +53,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[journal]", fields::<JournalConfig>()),
         ("[gateway]", fields::<GatewayConfig>()),
         ("[operators]", fields::<OperatorsConfig>()),
+        ("[history]", fields::<HistoryConfig>()),
         ("[settlement]", fields::<SettlementText>()),
         ("[capacities]", fields::<CapacitiesText>()),
         ("[[asset]]", fields::<AssetText>()),

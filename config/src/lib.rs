@@ -16,6 +16,7 @@ mod decimal;
 mod error;
 mod genesis;
 mod hex;
+mod history;
 #[cfg(test)]
 mod key_coverage;
 mod listings;
@@ -29,7 +30,8 @@ pub mod well_known;
 pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
 pub use genesis::GenesisSeed;
-pub use listings::ListedMarket;
+pub use history::HistoryConfig;
+pub use listings::{ListedMarket, market_from_toml};
 pub use sections::{Durability, GatewayConfig, JournalConfig, OperatorsConfig};
 pub use settlement::SettlementConfig;
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};

@@ -8,7 +8,8 @@ use lakh_engine::market_spec::{AssetSpec, MarketSpec, SpecError, tick_lot_value}
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks};
 
 use crate::decimal;
-use crate::error::Fault;
+use crate::error::{ConfigError, Fault};
+use crate::position::Position;
 use crate::sections::check_range;
 use crate::text::{AssetText, MarketText};
 
@@ -57,6 +58,25 @@ pub(crate) fn resolve_markets(
         markets.push(ListedMarket { spec, state: text.state });
     }
     Ok(markets)
+}
+
+/// A market that is listed later: `text` has the keys of one `[[market]]`, at its top level. `name` stands for its file in
+/// messages.
+///
+/// # Errors
+/// As [`Config::from_toml`](crate::Config::from_toml).
+pub fn market_from_toml(
+    text: &str,
+    name: &str,
+    market: MarketId,
+    assets: &[AssetSpec],
+) -> Result<ListedMarket, ConfigError> {
+    let text = toml::from_str::<MarketText>(text).map_err(|error| {
+        let Position { line, column, key } = Position::of(text, error.span().map_or(0, |span| span.start));
+        ConfigError::Syntax { file: name.to_owned(), line, column, key, reason: error.message().to_owned() }
+    })?;
+    let spec = resolve_market(&text, market, assets).map_err(|fault| fault.in_file(name))?;
+    Ok(ListedMarket { spec, state: text.state })
 }
 
 /// Refuses more tables than the capacity of the same file.

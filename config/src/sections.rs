@@ -73,7 +73,10 @@ pub struct GatewayConfig {
     /// Address of the one port for HTTP and WebSocket: loopback, since it is plain text; port 0 takes a free one.
     /// Default `127.0.0.1:9080`.
     pub listen: SocketAddr,
-    /// Connections open at once: 1 ..= 65,536. Default 1,024.
+    /// Address of the binary port of market makers: loopback, since it is plain text; port 0 takes a free one.
+    /// Default `127.0.0.1:9083`.
+    pub binary_listen: SocketAddr,
+    /// Connections open at once, of both ports: 1 ..= 65,536. Default 1,024.
     pub max_connections: u32,
     /// Requests that one connection may have unanswered: 1 ..= 1,024. Default 256.
     pub in_flight_per_connection: u32,
@@ -87,6 +90,9 @@ pub struct GatewayConfig {
     pub request_burst_per_key: u32,
     /// Messages that wait for one slow reader before it is dropped: 16 ..= 1,048,576. Default 4,096.
     pub outbox_messages: u32,
+    /// Bytes that wait for one slow reader of the binary port before it is dropped: 8,388,608 ..= 1,073,741,824, since
+    /// what a client has missed has to fit. Default 33,554,432.
+    pub binary_outbox_bytes: u32,
     /// Threads that verify signatures: 1 ..= 64. Default 1, right for two cores.
     pub verifiers: u32,
 }
@@ -95,6 +101,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9_080)),
+            binary_listen: SocketAddr::from(([127, 0, 0, 1], 9_083)),
             max_connections: 1_024,
             in_flight_per_connection: 256,
             requests_per_second_per_address: 10_000,
@@ -102,6 +109,7 @@ impl Default for GatewayConfig {
             requests_per_second_per_key: 5_000,
             request_burst_per_key: 10_000,
             outbox_messages: 4_096,
+            binary_outbox_bytes: 32 << 20,
             verifiers: 1,
         }
     }
@@ -111,6 +119,7 @@ impl GatewayConfig {
     pub(crate) fn check(&self) -> Result<(), Fault> {
         const RATES: RangeInclusive<u32> = 1..=10_000_000;
         check_loopback("listen", self.listen)?;
+        check_loopback("binary_listen", self.binary_listen)?;
         check_range("max_connections", self.max_connections, 1..=65_536)?;
         check_range("in_flight_per_connection", self.in_flight_per_connection, 1..=1_024)?;
         check_range("requests_per_second_per_address", self.requests_per_second_per_address, RATES)?;
@@ -118,6 +127,7 @@ impl GatewayConfig {
         check_range("requests_per_second_per_key", self.requests_per_second_per_key, RATES)?;
         check_range("request_burst_per_key", self.request_burst_per_key, RATES)?;
         check_range("outbox_messages", self.outbox_messages, 16..=1 << 20)?;
+        check_range("binary_outbox_bytes", self.binary_outbox_bytes, 8 << 20..=1 << 30)?;
         check_range("verifiers", self.verifiers, 1..=64)
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use lakh_engine::command::{EvidenceGrade, MarketState, Mode};
 use serde::Deserialize;
 
+use crate::history::HistoryConfig;
 use crate::sections::{CapacitiesText, GatewayConfig, JournalConfig, OperatorsConfig};
 use crate::settlement::SettlementText;
 
@@ -22,6 +23,8 @@ pub(crate) struct DocumentText {
     pub(crate) gateway: GatewayConfig,
     #[serde(default)]
     pub(crate) operators: OperatorsConfig,
+    #[serde(default)]
+    pub(crate) history: HistoryConfig,
     pub(crate) settlement: Option<SettlementText>,
     #[serde(default)]
     pub(crate) capacities: CapacitiesText,

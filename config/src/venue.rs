@@ -10,6 +10,7 @@ use lakh_engine::market_spec::AssetSpec;
 use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
 use crate::error::{ConfigError, Fault};
 use crate::hex;
+use crate::history::HistoryConfig;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
 use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig};
@@ -39,6 +40,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// What only the people who run the venue reach.
     pub operators: OperatorsConfig,
+    /// What accounts can look up of their past.
+    pub history: HistoryConfig,
     /// The contract that holds the money; `None` for a venue that starts with money of its own making.
     pub settlement: Option<SettlementConfig>,
     /// Bounds of the shard's tables.
@@ -108,8 +111,18 @@ impl Config {
         document.journal.check().map_err(|fault| fault.inside("journal"))?;
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
-        if document.operators.listen == document.gateway.listen && document.gateway.listen.port() != 0 {
-            return Err(Fault::new("operators.listen", "is the address of gateway.listen"));
+        document.history.check().map_err(|fault| fault.inside("history"))?;
+        let gateway = &document.gateway;
+        let listeners = [
+            ("gateway.listen", gateway.listen),
+            ("gateway.binary_listen", gateway.binary_listen),
+            ("operators.listen", document.operators.listen),
+        ];
+        for (index, (key, address)) in listeners.iter().enumerate() {
+            if let Some((other, _)) = listeners[..index].iter().find(|(_, other)| other == address && other.port() != 0)
+            {
+                return Err(Fault::new(*key, format!("is the address of {other}")));
+            }
         }
         let capacities = document.capacities.resolve().map_err(|fault| fault.inside("capacities"))?;
         let assets = resolve_assets(&document.asset, &capacities)?;
@@ -128,6 +141,7 @@ impl Config {
             journal: document.journal,
             gateway: document.gateway,
             operators: document.operators,
+            history: document.history,
             settlement,
             capacities,
             assets,

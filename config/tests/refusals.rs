@@ -96,7 +96,7 @@ fn the_shape() {
         (
             "[journal]",
             "[journals]",
-            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
+            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `history`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
         ),
         ("accounts = 3", "accounts = -3", ":16:12: capacities.accounts: invalid value: integer `-3`, expected u32"),
         ("accounts = 3", "accounts = \"3\"", ":16:12: capacities.accounts: invalid type: string \"3\", expected u32"),

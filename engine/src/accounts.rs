@@ -93,15 +93,24 @@ impl Accounts {
         &self.keys
     }
 
+    #[inline(always)]
     pub(crate) fn account(&self, account: AccountId) -> Option<&Account> {
         self.accounts.get(account.0 as usize)
     }
 
+    #[inline(always)]
     pub(crate) fn account_mut(&mut self, account: AccountId) -> &mut Account {
         &mut self.accounts[account.0 as usize]
     }
 
+    /// The self-trade group of an account; 0 where it is alone.
+    #[inline(always)]
+    pub(crate) fn self_trade_group(&self, account: AccountId) -> AccountId {
+        self.account(account).map_or(AccountId(0), |known| known.self_trade_group)
+    }
+
     /// Counts one more private event of the account.
+    #[inline(always)]
     pub(crate) fn next_report(&mut self, account: AccountId) -> u64 {
         let account = self.account_mut(account);
         account.report_sequence += 1;
@@ -138,10 +147,12 @@ impl Accounts {
     }
 
     /// Keys are numbered from 1.
+    #[inline(always)]
     pub(crate) fn key(&self, key: KeyId) -> Option<&Key> {
         self.keys.get((key.0 as usize).checked_sub(1)?)
     }
 
+    #[inline(always)]
     pub(crate) fn key_mut(&mut self, key: KeyId) -> &mut Key {
         &mut self.keys[key.0 as usize - 1]
     }

@@ -8,6 +8,7 @@
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::balances::{SUPPLY_CAP, Totals};
 use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, KeyScope, MarketState, RegisterKey};
+use crate::emitter::Emitter;
 use crate::engine::{GenesisPhase, Moment, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, AssetId, KeyId, MarketId};
@@ -23,7 +24,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         admin: &AdminCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         self.authorise(moment, admin)?;
         match &admin.action {
@@ -107,7 +108,7 @@ impl Shard {
         self.markets.get_mut(usize::from(market.0)).ok_or(RejectCode::MarketUnknown)
     }
 
-    fn list_asset(&mut self, spec: &AssetSpec, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn list_asset(&mut self, spec: &AssetSpec, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let symbol_taken = self.assets.iter().any(|known| known.symbol == spec.symbol);
         if usize::from(spec.asset.0) != self.assets.len() || symbol_taken {
             return Err(RejectCode::AlreadyListed);
@@ -121,7 +122,7 @@ impl Shard {
         Ok(())
     }
 
-    fn list_market(&mut self, spec: &MarketSpec, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn list_market(&mut self, spec: &MarketSpec, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let symbol_taken = self.markets.iter().any(|known| known.spec.symbol == spec.symbol);
         if usize::from(spec.market.0) != self.markets.len() || symbol_taken {
             return Err(RejectCode::AlreadyListed);
@@ -150,7 +151,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         registration: &RegisterKey,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let digests_reserved = self.check_key_room(registration)?;
         let status = match moment.genesis_phase {
@@ -174,7 +175,7 @@ impl Shard {
         registration: &RegisterKey,
         digests_reserved: u32,
         status: KeyStatus,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         self.digests_reserved = digests_reserved;
         let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
@@ -206,7 +207,7 @@ impl Shard {
     }
 
     /// Ends a key for ever.
-    pub(crate) fn end_key(&mut self, key: KeyId, events: &mut Vec<Event>) {
+    pub(crate) fn end_key(&mut self, key: KeyId, events: &mut Emitter<'_>) {
         let cause = self.accounts.revoke(key);
         events.push(Event::KeyEnded { key, cause });
     }
@@ -216,7 +217,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         deposit: &Deposit,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         if moment.genesis_phase == GenesisPhase::Over {
             return Err(RejectCode::GenesisOver);
@@ -233,7 +234,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         owner: [u8; 20],
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         if self.accounts.opens(account, owner)? {
             self.accounts.open(Account { owner, ..Account::default() });
@@ -251,7 +252,7 @@ impl Shard {
     }
 
     /// Credits money that [`Self::check_credit`] has passed to an account that there is.
-    pub(crate) fn credit(&mut self, account: AccountId, asset: AssetId, amount: Atoms, events: &mut Vec<Event>) {
+    pub(crate) fn credit(&mut self, account: AccountId, asset: AssetId, amount: Atoms, events: &mut Emitter<'_>) {
         self.balances.deposit(account, asset, amount);
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::DepositCredited { account, asset, amount, report_sequence });

@@ -24,7 +24,8 @@ pub(crate) struct Balances {
     slots: Vec<Slot>,
     assets: usize,
     totals: Vec<Totals>,
-    touched: Vec<(AccountId, AssetId)>,
+    /// The changed balances of the current command, with where each stands.
+    touched: Vec<(AccountId, AssetId, u32)>,
     current: Sequence,
 }
 
@@ -54,22 +55,19 @@ impl Balances {
         }
     }
 
-    /// Begins a command: the list of changed balances is empty.
+    /// Begins a command: the last one's changes have been told.
+    #[inline(always)]
     pub(crate) fn begin(&mut self, sequence: Sequence) {
         self.current = sequence;
-        self.touched.clear();
     }
 
-    /// The balances changed by the current command, in the order of their first change.
-    pub(crate) fn touched(&self) -> &[(AccountId, AssetId)] {
-        &self.touched
+    /// The balances that the current command has changed, as they are now, in the order of their first change.
+    #[inline(always)]
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (AccountId, AssetId, Balance)> {
+        self.touched.iter().map(|&(account, asset, index)| (account, asset, self.slots[index as usize].balance))
     }
 
-    /// Empties the list of changed balances: they have been told.
-    pub(crate) fn forget_touched(&mut self) {
-        self.touched.clear();
-    }
-
+    #[inline(always)]
     pub(crate) fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.slots[self.index(account, asset)].balance
     }
@@ -78,16 +76,18 @@ impl Balances {
         self.totals[usize::from(asset.0)]
     }
 
+    #[inline(always)]
     fn index(&self, account: AccountId, asset: AssetId) -> usize {
         account.0 as usize * self.assets + usize::from(asset.0)
     }
 
+    #[inline(always)]
     fn change(&mut self, account: AccountId, asset: AssetId) -> &mut Balance {
         let index = self.index(account, asset);
         let slot = &mut self.slots[index];
         if slot.touched_at != self.current {
             slot.touched_at = self.current;
-            self.touched.push((account, asset));
+            self.touched.push((account, asset, index as u32));
         }
         &mut slot.balance
     }
@@ -105,6 +105,7 @@ impl Balances {
     }
 
     /// Holds what is available.
+    #[inline(always)]
     pub(crate) fn hold(&mut self, account: AccountId, asset: AssetId, amount: Atoms) {
         let balance = self.change(account, asset);
         balance.available -= amount;
@@ -112,6 +113,7 @@ impl Balances {
     }
 
     /// Frees what is held.
+    #[inline(always)]
     pub(crate) fn release(&mut self, account: AccountId, asset: AssetId, amount: Atoms) {
         let balance = self.change(account, asset);
         balance.held -= amount;
@@ -119,9 +121,16 @@ impl Balances {
     }
 
     /// Moves what is available to another account.
+    #[inline(always)]
     pub(crate) fn transfer(&mut self, from: AccountId, to: AccountId, asset: AssetId, amount: Atoms) {
         self.change(from, asset).available -= amount;
         self.change(to, asset).available += amount;
+    }
+
+    /// Empties the list of changed balances: they have been told.
+    #[inline(always)]
+    pub(crate) fn forget_touched(&mut self) {
+        self.touched.clear();
     }
 
     /// Puts back what a snapshot holds.

@@ -4,13 +4,13 @@
 //! knows no money and emits nothing; it keeps orders, levels and ids consistent. Orders are found by slot inside, by
 //! order id or by (account, client id) from outside.
 //!
-//! Bounds: 124 bytes an order here (32 of details, 12 of links, 40 of client id, 40 of what few orders have), 16 to 32 for the two id tables, 32 in
-//! the [`PriceTimeBook`], which also says what levels take; 12 bytes an account.
+//! Bounds: 160 bytes an order (a line of 64, 16 of links, 40 of client id, 40 of what few orders have) and 16 to 32 for
+//! the two id tables; what levels take the [`PriceTimeBook`] says; 12 bytes an account.
 
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
-use crate::index_table::{IndexTable, NONE, hash_client_id, hash_sequence};
-use crate::order::{Order, OrderDetails, OrderExtras, OrderFlags, Standing};
+use crate::index_table::{IndexTable, NONE, Place, hash_client_id, hash_sequence};
+use crate::order::{Order, OrderDetails, OrderExtras, OrderFlags, OrderLine, Standing};
 use crate::order_arena::RestingOrder;
 use crate::price_time_book::PriceTimeBook;
 use crate::units::{Lots, Ticks};
@@ -18,13 +18,11 @@ use crate::units::{Lots, Ticks};
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Book {
-    resting: PriceTimeBook,
-    /// By slot.
-    details: Box<[OrderDetails]>,
+    resting: PriceTimeBook<OrderLine>,
     /// By slot; means something only for orders that are flagged to have extras.
     extras: Box<[OrderExtras]>,
     /// By slot.
-    account_links: Box<[AccountLinks]>,
+    links: Box<[Links]>,
     /// By slot.
     client_ids: Box<[ClientId]>,
     by_order_id: IndexTable,
@@ -42,25 +40,29 @@ struct AccountOrders {
     count: u32,
 }
 
-/// An order's place among its account's orders. Kept by itself: taking an order out touches its neighbours' links, which
-/// lie anywhere, and all links of a book of 10,000 orders are no more than an eighth of a second-level cache.
+/// Where an order stands besides its level: among its account's orders, and in the tables of ids. Kept by itself: taking
+/// an order out touches its neighbours' links, which lie anywhere, and all links of a book of 10,000 orders are no more
+/// than a sixth of a second-level cache.
 #[derive(Clone, Copy, Debug)]
-struct AccountLinks {
+#[repr(align(16))]
+struct Links {
     previous: u32,
     next: u32,
-    /// Where the client's id stands in its table.
-    client_hash: u32,
+    by_order_id: Place,
+    by_client_id: Place,
+}
+
+impl Links {
+    const NONE: Self = Self { previous: NONE, next: NONE, by_order_id: Place::NOWHERE, by_client_id: Place::NOWHERE };
 }
 
 impl Book {
     pub(crate) fn new(max_orders: u32, max_levels: u32, accounts: u32, hash_seed: u64) -> Self {
         let nobody = AccountOrders { head: NONE, tail: NONE, count: 0 };
         Self {
-            resting: PriceTimeBook::new(max_orders, max_levels),
-            details: vec![OrderDetails::VACANT; max_orders as usize].into_boxed_slice(),
+            resting: PriceTimeBook::with_entries(max_orders, max_levels),
             extras: vec![OrderExtras::NONE; max_orders as usize].into_boxed_slice(),
-            account_links: vec![AccountLinks { previous: NONE, next: NONE, client_hash: 0 }; max_orders as usize]
-                .into_boxed_slice(),
+            links: vec![Links::NONE; max_orders as usize].into_boxed_slice(),
             client_ids: vec![ClientId::EMPTY; max_orders as usize].into_boxed_slice(),
             by_order_id: IndexTable::new(max_orders),
             by_client_id: IndexTable::new(max_orders),
@@ -71,7 +73,7 @@ impl Book {
 
     /// The orders without what the engine adds.
     #[inline]
-    pub(crate) const fn resting(&self) -> &PriceTimeBook {
+    pub(crate) const fn resting(&self) -> &PriceTimeBook<OrderLine> {
         &self.resting
     }
 
@@ -84,22 +86,22 @@ impl Book {
     /// What else belongs to the order in a slot.
     #[inline]
     pub(crate) fn details(&self, slot: u32) -> &OrderDetails {
-        &self.details[slot as usize]
+        &self.resting.entry(slot).details
     }
 
     /// The order in a slot, put together from its parts. Always in line, so that a part which the caller does not use is
     /// not read: each lies on a cache line of its own.
     #[inline(always)]
     pub(crate) fn order(&self, slot: u32) -> Order {
-        let details = self.details(slot);
-        let extras = match details.flags.has(OrderFlags::EXTRAS) {
+        let line = self.resting.entry(slot);
+        let extras = match line.details.flags.has(OrderFlags::EXTRAS) {
             true => &self.extras[slot as usize],
             false => &OrderExtras::NONE,
         };
-        details.join(self.resting.order(slot), extras, &self.client_ids[slot as usize])
+        line.join(extras, &self.client_ids[slot as usize])
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.resting.is_full()
     }
 
@@ -110,7 +112,7 @@ impl Book {
     }
 
     /// Orders, resting and waiting.
-    pub(crate) const fn order_count(&self) -> u32 {
+    pub(crate) fn order_count(&self) -> u32 {
         self.resting.order_count()
     }
 
@@ -136,7 +138,7 @@ impl Book {
     }
 
     /// The account's live order that the reference names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, account: AccountId, target: OrderReference) -> Option<u32> {
         match target {
             OrderReference::OrderId(id) => {
@@ -148,12 +150,23 @@ impl Book {
     }
 
     /// The account's live order with this client id.
+    fn find_client_id(&self, account: AccountId, client_id: &ClientId) -> Option<u32> {
+        self.find_hashed_client_id(account, client_id, self.client_hash(account, client_id))
+    }
+
+    /// Whether any live order may have a client id with this hash: mostly not.
+    #[inline(always)]
+    pub(crate) fn may_have_client_id(&self, hash: u32) -> bool {
+        self.by_client_id.may_have(hash)
+    }
+
+    /// The same with the id's [`Self::client_hash`].
     #[inline]
-    pub(crate) fn find_client_id(&self, account: AccountId, client_id: &ClientId) -> Option<u32> {
+    pub(crate) fn find_hashed_client_id(&self, account: AccountId, client_id: &ClientId, hash: u32) -> Option<u32> {
         if client_id.is_empty() {
             return None;
         }
-        self.by_client_id.find(self.client_hash(account, client_id), |slot| {
+        self.by_client_id.find(hash, |slot| {
             self.resting.order(slot).owner() == account && self.client_ids[slot as usize] == *client_id
         })
     }
@@ -176,20 +189,21 @@ impl Book {
     }
 
     /// Puts an order behind all others of its price. Room was checked by the caller. Tells its slot.
-    pub(crate) fn insert(&mut self, order: &Order) -> u32 {
-        let slot = self.store(order, Standing::Resting);
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, order: &Order, client_hash: u32) -> u32 {
+        let slot = self.store(order, Standing::Resting, client_hash);
         self.resting.rest(slot);
         slot
     }
 
     /// Stores an order that has no place in the book yet, but ids and an account. Room was checked by the caller.
-    pub(crate) fn insert_waiting(&mut self, order: &Order) -> u32 {
-        self.store(order, Standing::Waiting)
+    pub(crate) fn insert_waiting(&mut self, order: &Order, client_hash: u32) -> u32 {
+        self.store(order, Standing::Waiting, client_hash)
     }
 
     /// Gives an order that waits its place in the book, behind all others of its price.
     pub(crate) fn rest_waiting(&mut self, slot: u32) {
-        let flags = &mut self.details[slot as usize].flags;
+        let flags = &mut self.resting.entry_mut(slot).details.flags;
         assert!(flags.has(OrderFlags::WAITING), "an order has one place");
         *flags = flags.without(OrderFlags::WAITING);
         self.resting.rest(slot);
@@ -198,33 +212,32 @@ impl Book {
     /// Sets what is left of an order that waits.
     pub(crate) fn set_waiting(&mut self, slot: u32, quantity: Lots, remaining: Lots) {
         assert!(self.standing(slot) == Standing::Waiting, "a level's total would be wrong");
-        self.details[slot as usize].quantity = quantity;
+        self.resting.entry_mut(slot).details.quantity = quantity;
         self.resting.set_remaining(slot, remaining);
     }
 
-    #[inline]
-    fn store(&mut self, order: &Order, standing: Standing) -> u32 {
+    #[inline(always)]
+    fn store(&mut self, order: &Order, standing: Standing, client_hash: u32) -> u32 {
         let slot = self.resting.store(order.side, order.price, order.remaining, order.account);
         let mine = &mut self.accounts[order.account.0 as usize];
         let previous = core::mem::replace(&mut mine.tail, slot);
         mine.count += 1;
         match previous {
             NONE => mine.head = slot,
-            previous => self.account_links[previous as usize].next = slot,
+            previous => self.links[previous as usize].next = slot,
         }
-        let mut client_hash = 0;
-        if !order.client_id.is_empty() {
-            client_hash = self.client_hash(order.account, &order.client_id);
-            self.by_client_id.insert(client_hash, slot);
-        }
-        self.account_links[slot as usize] = AccountLinks { previous, next: NONE, client_hash };
+        let by_client_id = match order.client_id.is_empty() {
+            true => Place::NOWHERE,
+            false => self.by_client_id.insert(client_hash, slot),
+        };
+        let by_order_id = self.by_order_id.insert(self.order_hash(order.id), slot);
+        self.links[slot as usize] = Links { previous, next: NONE, by_order_id, by_client_id };
         let details = OrderDetails::of(order, standing);
         if details.flags.has(OrderFlags::EXTRAS) {
             self.extras[slot as usize] = OrderExtras::of(order);
         }
-        self.details[slot as usize] = details;
+        self.resting.entry_mut(slot).details = details;
         self.client_ids[slot as usize] = order.client_id;
-        self.by_order_id.insert(self.order_hash(order.id), slot);
         slot
     }
 
@@ -240,7 +253,7 @@ impl Book {
             if self.is_full() {
                 return Err(());
             }
-            self.insert_waiting(order);
+            self.insert_waiting(order, self.client_hash(order.account, &order.client_id));
         }
         for order in orders {
             if self.lacks_level_for(order.side, order.price) {
@@ -253,27 +266,29 @@ impl Book {
     }
 
     /// Takes an order off the book.
+    #[inline]
     pub(crate) fn remove(&mut self, slot: u32) {
-        let account = self.resting.order(slot).owner();
-        let OrderDetails { id, flags, .. } = *self.details(slot);
-        let AccountLinks { previous, next, client_hash } = self.account_links[slot as usize];
-        match self.standing(slot) {
-            Standing::Resting => self.resting.remove(slot),
-            Standing::Waiting => self.resting.discard(slot),
+        let OrderLine { resting, details: OrderDetails { id, flags, .. } } = *self.resting.entry(slot);
+        let (account, seed) = (resting.owner(), self.hash_seed);
+        let Links { previous, next, by_order_id, by_client_id } = self.links[slot as usize];
+        match flags.has(OrderFlags::WAITING) {
+            true => self.resting.discard(slot),
+            false => self.resting.remove(slot),
         }
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
         match previous {
             NONE => mine.head = next,
-            previous => self.account_links[previous as usize].next = next,
+            previous => self.links[previous as usize].next = next,
         }
         match next {
             NONE => mine.tail = previous,
-            next => self.account_links[next as usize].previous = previous,
+            next => self.links[next as usize].previous = previous,
         }
-        self.by_order_id.remove(self.order_hash(id), slot);
+        self.by_order_id.remove_at(by_order_id, slot, || hash_sequence(seed, id.0));
         if flags.has(OrderFlags::CLIENT_ID) {
-            self.by_client_id.remove(client_hash, slot);
+            let client_id = &self.client_ids[slot as usize];
+            self.by_client_id.remove_at(by_client_id, slot, || hash_client_id(seed, account.0, client_id));
         }
     }
 
@@ -294,7 +309,7 @@ impl Book {
     /// Makes what is not shown of an order smaller.
     pub(crate) fn reduce_reserve(&mut self, slot: u32, quantity: Lots) {
         self.extras[slot as usize].reserve -= quantity;
-        self.details[slot as usize].quantity -= quantity;
+        self.resting.entry_mut(slot).details.quantity -= quantity;
     }
 
     /// Makes an order smaller by `quantity`, less than what remains; it keeps its place.
@@ -306,25 +321,26 @@ impl Book {
             }
             Standing::Resting => self.fill(slot, quantity),
         }
-        self.details[slot as usize].quantity -= quantity;
+        self.resting.entry_mut(slot).details.quantity -= quantity;
     }
 
     /// The account's next order behind the one in slot `after`, or its first; by ascending id.
     pub(crate) fn account_order_after(&self, account: AccountId, after: Option<u32>) -> Option<u32> {
         let slot = match after {
             None => self.accounts[account.0 as usize].head,
-            Some(slot) => self.account_links[slot as usize].next,
+            Some(slot) => self.links[slot as usize].next,
         };
         (slot != NONE).then_some(slot)
     }
 
-    #[inline]
+    #[inline(always)]
     fn order_hash(&self, id: OrderId) -> u32 {
         hash_sequence(self.hash_seed, id.0)
     }
 
-    #[inline]
-    fn client_hash(&self, account: AccountId, client_id: &ClientId) -> u32 {
+    /// Where a client id stands in its table.
+    #[inline(always)]
+    pub(crate) fn client_hash(&self, account: AccountId, client_id: &ClientId) -> u32 {
         hash_client_id(self.hash_seed, account.0, client_id)
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::command::Side;
 use crate::ladder::Ladder;
-use crate::order_arena::OrderArena;
+use crate::order_arena::{OrderArena, OrderEntry};
 use crate::price_level::PriceLevel;
 use crate::units::{Lots, Ticks};
 
@@ -81,15 +81,15 @@ impl BookSide {
     }
 
     /// Puts the order in `slot` behind all others of its price. The caller has checked for room.
-    #[inline]
-    pub(crate) fn push_back(&mut self, arena: &mut OrderArena, slot: u32) {
+    #[inline(always)]
+    pub(crate) fn push_back<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let rank = self.rank(arena.order(slot).price());
         self.ladder.level_to_join(rank).push_back(arena, slot);
     }
 
     /// Takes the order in `slot` out of its level.
-    #[inline]
-    pub(crate) fn unlink(&mut self, arena: &mut OrderArena, slot: u32) {
+    #[inline(always)]
+    pub(crate) fn unlink<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let rank = self.rank(arena.order(slot).price());
         let level = self.ladder.level_mut(rank);
         level.unlink(arena, slot);
@@ -100,7 +100,7 @@ impl BookSide {
 
     /// Takes `quantity`, less than what remains, off the order in `slot`, which keeps its place.
     #[inline]
-    pub(crate) fn reduce(&mut self, arena: &mut OrderArena, slot: u32, quantity: Lots) {
+    pub(crate) fn reduce<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32, quantity: Lots) {
         let order = arena.order_mut(slot);
         order.remaining -= quantity;
         let rank = self.rank(order.price());
@@ -117,12 +117,13 @@ mod tests {
 
     use super::*;
     use crate::ids::AccountId;
+    use crate::order_arena::RestingOrder;
 
     /// A side with a window of 256 ticks beside what it has to be: a sorted map of queues.
     struct Pair {
         side: Side,
         book: BookSide,
-        arena: OrderArena,
+        arena: OrderArena<RestingOrder>,
         /// By rank; the best is last.
         model: BTreeMap<u64, VecDeque<(u32, u64)>>,
     }

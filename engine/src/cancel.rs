@@ -1,10 +1,12 @@
 //! Taking orders off: one, all, and a part of one.
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
-use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, MarketState, OrderReference};
+use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
 use crate::ids::{AccountId, MarketId, Sequence};
+use crate::market::{takes_amendments, takes_cancels};
 use crate::order::Standing;
 use crate::reject::RejectCode;
 use crate::units::Lots;
@@ -12,11 +14,12 @@ use crate::validate::hold;
 
 impl Shard {
     /// Takes one order off.
+    #[inline(always)]
     pub(crate) fn cancel_order(
         &mut self,
         account: AccountId,
         cancel: &CancelOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let slot = self.check_cancel(account, cancel, CancelRestriction::None)?;
         self.take_off(cancel.market, slot, CancelReason::Requested, events);
@@ -24,6 +27,7 @@ impl Shard {
     }
 
     /// Whether the account may cancel the order that is named; tells its slot.
+    #[inline(always)]
     pub(crate) fn check_cancel(
         &self,
         account: AccountId,
@@ -31,16 +35,19 @@ impl Shard {
         restriction: CancelRestriction,
     ) -> Result<u32, RejectCode> {
         let market = self.market(cancel.market)?;
-        if market.state == MarketState::Halt {
+        if !takes_cancels(market.state) {
             return Err(RejectCode::MarketClosed);
         }
         let slot = market.book.find(account, cancel.target).ok_or(RejectCode::OrderUnknown)?;
+        if restriction == CancelRestriction::None {
+            return Ok(slot);
+        }
         let order = market.book.order(slot);
         let is_new = order.left() == order.quantity;
-        match restriction {
-            CancelRestriction::OnlyNew if !is_new => Err(RejectCode::RestrictionNotMet),
-            CancelRestriction::OnlyPartiallyFilled if is_new => Err(RejectCode::RestrictionNotMet),
-            _ => Ok(slot),
+        if is_new == (restriction == CancelRestriction::OnlyNew) {
+            Ok(slot)
+        } else {
+            Err(RejectCode::RestrictionNotMet)
         }
     }
 
@@ -49,10 +56,10 @@ impl Shard {
         &mut self,
         account: AccountId,
         amend: &AmendOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = self.market(amend.market)?;
-        if !matches!(market.state, MarketState::Open | MarketState::PostOnly) {
+        if !takes_amendments(market.state) {
             return Err(RejectCode::MarketClosed.into());
         }
         let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
@@ -67,12 +74,12 @@ impl Shard {
 
     /// Makes an order smaller, frees what that held and says so: first what it does not show, which is nobody else's
     /// business, then what it shows.
-    pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+    pub(crate) fn reduce(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         let hidden = reduced_by.min(entry.book.order(slot).reserve);
         if !hidden.is_zero() {
             entry.book.reduce_reserve(slot, hidden);
-            self.say_reduced(market, slot, hidden, events);
+            self.say_reduced((market, slot), hidden, 0, events);
         }
         if hidden != reduced_by {
             let shown = reduced_by - hidden;
@@ -80,15 +87,19 @@ impl Shard {
             entry.book.reduce(slot, shown);
             let is_public = entry.book.standing(slot) == Standing::Resting;
             let feed_sequence = if is_public { entry.next_feed() } else { 0 };
-            self.say_reduced(market, slot, shown, events);
-            if let Some(Event::OrderReduced(reduced)) = events.last_mut() {
-                reduced.feed_sequence = feed_sequence;
-            }
+            self.say_reduced((market, slot), shown, feed_sequence, events);
         }
     }
 
-    /// Frees what an order held that has become smaller by `reduced_by`, and says so to its owner.
-    fn say_reduced(&mut self, market: MarketId, slot: u32, reduced_by: Lots, events: &mut Vec<Event>) {
+    /// Frees what an order held that has become smaller by `reduced_by`, and says so: to its owner alone where the
+    /// feed's count is 0.
+    fn say_reduced(
+        &mut self,
+        (market, slot): (MarketId, u32),
+        reduced_by: Lots,
+        feed_sequence: u64,
+        events: &mut Emitter<'_>,
+    ) {
         let entry = &self.markets[usize::from(market.0)];
         let order = entry.book.order(slot);
         let asset = entry.spec.held_asset(order.side);
@@ -103,7 +114,7 @@ impl Shard {
             quantity: order.quantity,
             remaining: order.left(),
             reduced_by,
-            feed_sequence: 0,
+            feed_sequence,
         }));
     }
 
@@ -113,10 +124,10 @@ impl Shard {
         origin: Sequence,
         account: AccountId,
         cancel: &CancelAll,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         if let Some(market) = cancel.market
-            && self.market(market)?.state == MarketState::Halt
+            && !takes_cancels(self.market(market)?.state)
         {
             return Err(RejectCode::MarketClosed.into());
         }
@@ -133,7 +144,7 @@ impl Shard {
         origin: Sequence,
         account: AccountId,
         cancel: &CancelAll,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::CancelAllAccepted { account, market: cancel.market, report_sequence });
@@ -149,7 +160,7 @@ impl Shard {
     }
 
     /// Works off the next part of the agenda.
-    pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),
             AgendaItem::AdvanceTime(until) => self.advance_time(moment.sequence, until, events),
@@ -162,7 +173,7 @@ impl Shard {
     }
 
     /// Looks at as many orders as the command may touch and puts what is left back in front of the agenda.
-    fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Vec<Event>) {
+    fn work_on_cancel_all(&mut self, mut progress: CancelAllProgress, events: &mut Emitter<'_>) {
         let mut canceled = 0;
         let mut finished = Completion::Pending;
         while self.work > 0 {
@@ -194,9 +205,9 @@ impl Shard {
                 let slot = market.book.find(progress.account, OrderReference::OrderId(id));
                 slot.expect("nothing comes between the parts of a mass cancel, so the order it left alone is there")
             });
-            let next = match market.state {
-                MarketState::Halt => None,
-                _ => market.book.account_order_after(progress.account, after),
+            let next = match takes_cancels(market.state) {
+                true => market.book.account_order_after(progress.account, after),
+                false => None,
             };
             match next {
                 Some(slot) => {

@@ -23,6 +23,7 @@ use sha3::{Digest, Keccak256};
 
 use crate::accounts::KeyStatus;
 use crate::command::{BatchSealed, ChainEntry, ChainEntryKind, RegisterKey, SettlementBinding};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Shard};
 use crate::event::Event;
 use crate::ids::Sequence;
@@ -139,7 +140,7 @@ impl Shard {
         &mut self,
         sequence: Sequence,
         entry: &ChainEntry,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         if self.genesis.settlement.is_none() {
             return Err(RejectCode::NotAuthorised);
@@ -170,7 +171,7 @@ impl Shard {
         &mut self,
         moment: Moment,
         batch: &BatchSealed,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         if self.genesis.settlement.is_none() {
             return Err(RejectCode::NotAuthorised);
@@ -191,7 +192,7 @@ impl Shard {
     }
 
     /// Opens the account if it is the next one, then credits the money or says that it goes back.
-    fn deposit_from_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn deposit_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let ChainEntry { queue_id, account, asset, amount, .. } = *entry;
         let opened = match entry.owner() {
             None => Err(RejectCode::WrongAccount),
@@ -210,7 +211,7 @@ impl Shard {
     }
 
     /// Binds a key that is pending until it has itself signed: the chain knows who asks, not whose key it is.
-    fn register_from_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn register_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let account = self.accounts.account(entry.account).ok_or(RejectCode::AccountUnknown)?;
         let expires_at = entry.expires_at();
         let registration = RegisterKey {
@@ -225,7 +226,7 @@ impl Shard {
         Ok(())
     }
 
-    fn revoke_from_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn revoke_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key_id(&entry.extra).ok_or(RejectCode::KeyUnknown)?;
         let of_account = self.accounts.key(key).is_some_and(|known| known.account == entry.account);
         let own = if of_account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) };
@@ -235,7 +236,7 @@ impl Shard {
     }
 
     /// Debits all that is asked for, or nothing: the owner may ask again with another entry.
-    fn withdraw_to_chain(&mut self, entry: &ChainEntry, events: &mut Vec<Event>) -> Result<(), RejectCode> {
+    fn withdraw_to_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let ChainEntry { account, asset, amount, .. } = *entry;
         self.assets.get(usize::from(asset.0)).ok_or(RejectCode::AssetUnknown)?;
         if account == VENUE || self.accounts.account(account).is_none() {

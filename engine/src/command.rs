@@ -252,6 +252,7 @@ impl KeyScope {
     pub const EVERYTHING: Self = Self { operations: 15, market: None };
 
     /// Whether all that `other` may do may be done with this scope too.
+    #[inline]
     pub fn covers(&self, other: &Self) -> bool {
         other.operations & !self.operations == 0 && (self.market.is_none() || self.market == other.market)
     }
@@ -526,6 +527,7 @@ impl Command {
         match self {
             Self::Signed(signed) => matches!(signed.operation, Operation::CancelOrder(_) | Operation::CancelAll(_)),
             Self::Frame(frame) => frame.operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_))),
+            Self::SessionEnded { .. } => true,
             _ => false,
         }
     }

@@ -6,6 +6,7 @@
 //! agenda, so nothing comes in between. Orders end in any market state: a halt stops trading, not the clock.
 
 use crate::agenda::AgendaItem;
+use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::{CancelReason, Event, KeyEnd};
 use crate::ids::{AccountId, MarketId, Sequence};
@@ -27,7 +28,7 @@ impl Shard {
     }
 
     /// Lets everything happen that is due at `until`: keys first, then orders by time, market and id, then timers.
-    pub(crate) fn advance_time(&mut self, origin: Sequence, until: Timestamp, events: &mut Vec<Event>) {
+    pub(crate) fn advance_time(&mut self, origin: Sequence, until: Timestamp, events: &mut Emitter<'_>) {
         while self.next_deadline().is_some_and(|deadline| deadline <= until) {
             // The mass cancel of a timer that has fired comes before what is due behind it.
             if self.work == 0 || !self.agenda.is_empty() {

@@ -11,6 +11,7 @@ use crate::book_view::BookView;
 use crate::chain_queue::ChainPosition;
 use crate::command::{Command, Epoch, Genesis, MarketState, Mode, SettlementBinding};
 use crate::digests::DigestStore;
+use crate::emitter::Emitter;
 use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
 use crate::forced_withdrawal::Leaving;
@@ -116,8 +117,18 @@ impl Engine {
         assert!(timestamp >= self.now, "the journal's time never runs backwards");
         self.sequence = sequence;
         self.now = timestamp;
-        events.clear();
-        if let Err(code) = self.dispatch(command, events) {
+        let moment = self.moment();
+        let Self { epoch, shard, event_digest, .. } = self;
+        let mut events = Emitter::new(events, event_digest);
+        let outcome = match shard {
+            Some(shard) => {
+                let outcome = shard.dispatch(moment, epoch, command, &mut events);
+                shard.report_balances(&mut events);
+                outcome
+            }
+            None => found(shard, command),
+        };
+        if let Err(code) = outcome {
             events.push(Event::Rejected(Rejected {
                 account: AccountId(0),
                 report_sequence: 0,
@@ -127,59 +138,13 @@ impl Engine {
                 order: OrderId(0),
             }));
         }
-        if let Some(shard) = &mut self.shard {
-            shard.report_balances(events);
-        }
-        assert!(events.len() <= Self::MAX_EVENTS, "one command does bounded work");
-        self.event_digest.absorb(sequence, timestamp, events);
-    }
-
-    fn dispatch(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<(), RejectCode> {
-        let moment = self.moment();
-        let Some(shard) = &mut self.shard else {
-            let Command::Genesis(genesis) = command else { return Err(RejectCode::NotConfigured) };
-            self.shard = Some(Shard::new(genesis)?);
-            return Ok(());
-        };
-        shard.balances.begin(moment.sequence);
-        shard.work = MAX_TOUCHED_ORDERS;
-        if !shard.agenda.is_empty() && !matches!(command, Command::Continue) {
-            return Err(RejectCode::AgendaPending);
-        }
-        match command {
-            Command::Genesis(_) => Err(RejectCode::GenesisOver),
-            Command::Epoch(epoch) => self.start_epoch(epoch, events),
-            Command::AdvanceTime => {
-                shard.advance_time(moment.sequence, moment.now, events);
-                Ok(())
-            }
-            Command::Continue => shard.continue_agenda(moment, events),
-            Command::Admin(admin) => shard.administer(moment, admin, events),
-            Command::Deposit(deposit) => shard.deposit(moment, deposit, events),
-            Command::ChainEntry(entry) => shard.chain_entry(moment.sequence, entry, events),
-            Command::Signed(signed) => shard.trade(moment, signed, events),
-            Command::BatchSealed(batch) => shard.seal_batch(moment, batch, events),
-            Command::SessionEnded { account } => shard.session_ended(moment.sequence, *account, events),
-            Command::Frame(frame) => shard.take_frame(moment, frame, events),
-        }
+        let count = events.finish(sequence, timestamp);
+        assert!(count <= Self::MAX_EVENTS, "one command does bounded work");
     }
 
     fn moment(&self) -> Moment {
         let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
         Moment { sequence: self.sequence, now: self.now, genesis_phase, operation: 0 }
-    }
-
-    fn start_epoch(&mut self, epoch: &Epoch, events: &mut Vec<Event>) -> Result<(), RejectCode> {
-        if epoch.epoch != self.epoch + 1 {
-            return Err(RejectCode::WrongEpoch);
-        }
-        self.epoch = epoch.epoch;
-        events.push(Event::EpochStarted { epoch: epoch.epoch });
-        let sequence = self.sequence;
-        let shard = self.shard.as_mut().expect("an epoch is only looked at behind the genesis");
-        shard.close_for_restart(epoch.epoch, events);
-        shard.cancel_disconnected(sequence, AccountId(1), events);
-        Ok(())
     }
 
     /// The last record applied.
@@ -314,7 +279,78 @@ impl Engine {
     }
 }
 
+/// Takes the first command, which says what the exchange is.
+fn found(shard: &mut Option<Shard>, command: &Command) -> Result<(), RejectCode> {
+    let Command::Genesis(genesis) = command else { return Err(RejectCode::NotConfigured) };
+    *shard = Some(Shard::new(genesis)?);
+    Ok(())
+}
+
 impl Shard {
+    /// Hands the command to whoever carries it out. A reject from here has used up no digest and no nonce.
+    #[inline(always)]
+    fn dispatch(
+        &mut self,
+        moment: Moment,
+        epoch: &mut u32,
+        command: &Command,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), RejectCode> {
+        self.balances.begin(moment.sequence);
+        self.work = MAX_TOUCHED_ORDERS;
+        if !self.agenda.is_empty() && !matches!(command, Command::Continue) {
+            return Err(RejectCode::AgendaPending);
+        }
+        match command {
+            Command::Signed(signed) => self.trade(moment, signed, events),
+            other => self.dispatch_otherwise(moment, epoch, other, events),
+        }
+    }
+
+    /// The same for everything that is no trader's single request.
+    #[inline(never)]
+    fn dispatch_otherwise(
+        &mut self,
+        moment: Moment,
+        epoch: &mut u32,
+        command: &Command,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), RejectCode> {
+        match command {
+            Command::Signed(signed) => self.trade(moment, signed, events),
+            Command::Frame(frame) => self.take_frame(moment, frame, events),
+            Command::Continue => self.continue_agenda(moment, events),
+            Command::AdvanceTime => {
+                self.advance_time(moment.sequence, moment.now, events);
+                Ok(())
+            }
+            Command::SessionEnded { account } => self.session_ended(moment.sequence, *account, events),
+            Command::ChainEntry(entry) => self.chain_entry(moment.sequence, entry, events),
+            Command::BatchSealed(batch) => self.seal_batch(moment, batch, events),
+            Command::Admin(admin) => self.administer(moment, admin, events),
+            Command::Deposit(deposit) => self.deposit(moment, deposit, events),
+            Command::Epoch(started) => self.start_epoch(moment, epoch, started, events),
+            Command::Genesis(_) => Err(RejectCode::GenesisOver),
+        }
+    }
+
+    fn start_epoch(
+        &mut self,
+        moment: Moment,
+        epoch: &mut u32,
+        started: &Epoch,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), RejectCode> {
+        if started.epoch != *epoch + 1 {
+            return Err(RejectCode::WrongEpoch);
+        }
+        *epoch = started.epoch;
+        events.push(Event::EpochStarted { epoch: started.epoch });
+        self.close_for_restart(started.epoch, events);
+        self.cancel_disconnected(moment.sequence, AccountId(1), events);
+        Ok(())
+    }
+
     /// An empty shard within the genesis' bounds.
     pub(crate) fn new(genesis: &Genesis) -> Result<Self, RejectCode> {
         let capacities = &genesis.capacities;
@@ -350,9 +386,9 @@ impl Shard {
     }
 
     /// Tells the balances that the command changed, as they are now, each once. Comes when no more of them change.
-    pub(crate) fn report_balances(&mut self, events: &mut Vec<Event>) {
-        for &(account, asset) in self.balances.touched() {
-            let Balance { available, held } = self.balances.balance(account, asset);
+    #[inline]
+    pub(crate) fn report_balances(&mut self, events: &mut Emitter<'_>) {
+        for (account, asset, Balance { available, held }) in self.balances.touched() {
             events.push(Event::BalanceChanged { account, asset, available, held });
         }
         self.balances.forget_touched();

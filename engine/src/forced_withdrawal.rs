@@ -9,6 +9,7 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::ChainEntry;
+use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::{CancelReason, Completion, Event};
 use crate::ids::{AccountId, AssetId, MarketId, Sequence};
@@ -40,7 +41,7 @@ impl Shard {
         &mut self,
         origin: Sequence,
         entry: &ChainEntry,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let ChainEntry { account, asset, .. } = *entry;
         self.assets.get(usize::from(asset.0)).ok_or(RejectCode::AssetUnknown)?;
@@ -57,7 +58,7 @@ impl Shard {
     }
 
     /// Takes off as many orders as the command may touch; when none is left, pays.
-    pub(crate) fn work_on_forced(&mut self, mut progress: ForcedProgress, events: &mut Vec<Event>) {
+    pub(crate) fn work_on_forced(&mut self, mut progress: ForcedProgress, events: &mut Emitter<'_>) {
         let ForcedProgress { account, asset, origin, .. } = progress;
         let mut canceled = 0;
         while let Some(market) = self.markets.get(usize::from(progress.market.0)) {

@@ -8,11 +8,12 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::{FrameCommand, FrameOperation, KeyScope};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use crate::reject::RejectCode;
-use crate::trading::{Admitted, Asking, Purpose};
+use crate::trading::{Admitted, Asking};
 use crate::triggers::LEAST_WORK;
 use crate::wire::{DecodeError, Wire};
 
@@ -77,10 +78,10 @@ impl Shard {
         &mut self,
         moment: Moment,
         frame: &FrameCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
-        let FrameCommand { account, key, grade, replay_guard, valid_until, ref operations } = *frame;
-        let asking = Asking { account, key, grade, replay_guard, valid_until, purpose: Purpose::Trading };
+        let FrameCommand { account, key, grade, ref replay_guard, valid_until, ref operations } = *frame;
+        let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None };
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
         let fits = (1..=OrderId::PER_SEQUENCE as usize).contains(&operations.len());
         let checked = self.check_policy(moment.now, &asking);
@@ -103,7 +104,7 @@ impl Shard {
     }
 
     /// Carries out the next operations, as many as the command has work for.
-    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Vec<Event>) {
+    pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Emitter<'_>) {
         while !self.frame.is_done() {
             // A cascade that an operation has set off comes before the next operation.
             if self.work < LEAST_WORK || !self.agenda.is_empty() {
@@ -133,7 +134,7 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         operation: &FrameOperation,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let (operations, market) = match operation {
             FrameOperation::PlaceOrder(order) => (KeyScope::PLACE, order.market),

@@ -44,9 +44,40 @@ struct Chunk {
     indices: [u32; ENTRIES],
 }
 
+/// Where an entry stands: entries never move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u32);
+
+impl Place {
+    /// Of something that is in no table.
+    pub(crate) const NOWHERE: Self = Self(u32::MAX);
+    /// Set for an entry that is not in the first chunk of its search.
+    const AWAY: u32 = 1 << 31;
+
+    #[inline]
+    fn new(chunk: usize, at: usize, is_away: bool) -> Self {
+        // At most 2^24 chunks: a table has at most 2^26 entries.
+        Self((chunk as u32) << 3 | at as u32 | if is_away { Self::AWAY } else { 0 })
+    }
+
+    #[inline]
+    const fn position(self) -> (usize, usize) {
+        ((self.0 & !Self::AWAY) as usize >> 3, (self.0 & 7) as usize)
+    }
+
+    #[inline]
+    const fn is_away(self) -> bool {
+        self.0 & Self::AWAY != 0
+    }
+}
+
 impl IndexTable {
+    /// The most entries that a table can have.
+    pub(crate) const MAX_CAPACITY: u32 = 1 << 26;
+
     /// A table for at most `capacity` entries.
     pub(crate) fn new(capacity: u32) -> Self {
+        assert!(capacity <= Self::MAX_CAPACITY, "the genesis and each market's specification are checked for that");
         let chunks = (capacity as usize).div_ceil(CAPACITY_OF_CHUNK).next_power_of_two();
         Self {
             chunks: vec![Chunk { tags: 0, indices: [NONE; ENTRIES] }; chunks].into_boxed_slice(),
@@ -55,14 +86,34 @@ impl IndexTable {
         }
     }
 
-    /// The index with this hash for which `is_it` holds.
-    #[inline]
+    /// Whether a search for this hash has anything to look at: mostly not where the key is not there.
+    #[inline(always)]
+    pub(crate) fn may_have(&self, hash: u32) -> bool {
+        let word = self.chunks[self.home(hash)].tags;
+        zero_bytes(word ^ (tag(hash) * LOW_BITS)) != 0 || word >> OVERFLOW_SHIFT != 0
+    }
+
+    /// The index with this hash for which `is_it` holds. What a search meets first is mostly what it is for, so that is
+    /// looked at in line.
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let Chunk { tags, indices } = &self.chunks[self.home(hash)];
+        let candidates = zero_bytes(tags ^ (tag(hash) * LOW_BITS));
+        if candidates != 0 {
+            let index = indices[candidates.trailing_zeros() as usize / 8];
+            if is_it(index) {
+                return Some(index);
+            }
+        }
+        self.search(hash, is_it)
+    }
+
+    #[cold]
+    fn search(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         self.entry(hash, is_it).map(|(chunk, at)| self.chunks[chunk].indices[at])
     }
 
     /// Where the entry with this hash stands for whose index `is_it` holds.
-    #[inline]
     fn entry(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<(usize, usize)> {
         let tag = tag(hash);
         let mut chunk = self.home(hash);
@@ -85,36 +136,79 @@ impl IndexTable {
         None
     }
 
-    /// Adds `index`, which must not be there. The caller keeps the capacity.
-    #[inline]
-    pub(crate) fn insert(&mut self, hash: u32, index: u32) {
+    /// Adds `index`, which must not be there, and tells where it stands until it is removed. The caller keeps the capacity.
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, hash: u32, index: u32) -> Place {
         assert!(self.count < self.capacity, "the owner of a table checks for room first");
         self.count += 1;
-        let mut chunk = self.home(hash);
+        let home = self.home(hash);
+        match self.put(home, hash, index) {
+            Some(at) => Place::new(home, at, false),
+            None => self.insert_behind(home, hash, index),
+        }
+    }
+
+    /// Puts an index into the first chunk behind `full`, which is, that has room.
+    #[cold]
+    fn insert_behind(&mut self, full: usize, hash: u32, index: u32) -> Place {
+        let mut chunk = full;
         loop {
-            let Chunk { tags, indices } = &mut self.chunks[chunk];
-            let vacant = zero_bytes(*tags);
-            if vacant != 0 {
-                let at = vacant.trailing_zeros() as usize / 8;
-                *tags |= tag(hash) << (8 * at);
-                indices[at] = index;
-                return;
-            }
+            let tags = &mut self.chunks[chunk].tags;
             if *tags >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
                 *tags += 1 << OVERFLOW_SHIFT;
             }
             chunk = self.behind(chunk);
+            if let Some(at) = self.put(chunk, hash, index) {
+                return Place::new(chunk, at, true);
+            }
         }
     }
 
+    /// Puts an index into a chunk, if that has room, and tells where.
+    #[inline(always)]
+    fn put(&mut self, chunk: usize, hash: u32, index: u32) -> Option<usize> {
+        let Chunk { tags, indices } = &mut self.chunks[chunk];
+        let vacant = zero_bytes(*tags);
+        if vacant == 0 {
+            return None;
+        }
+        let at = vacant.trailing_zeros() as usize / 8;
+        *tags |= tag(hash) << (8 * at);
+        indices[at] = index;
+        Some(at)
+    }
+
     /// Removes `index`, which must be there under this hash.
-    #[inline]
     pub(crate) fn remove(&mut self, hash: u32, index: u32) {
         let entry = self.entry(hash, |other| other == index);
-        let (found, at) = entry.expect("only what was inserted is removed");
+        let (chunk, at) = entry.expect("only what was inserted is removed");
+        self.vacate(chunk, at);
+        self.count_back(hash, chunk);
+    }
+
+    /// Removes `index`, which stands at `place`, without a search. Only for one that went on to a later chunk is `hash`
+    /// asked for.
+    #[inline(always)]
+    pub(crate) fn remove_at(&mut self, place: Place, index: u32, hash: impl FnOnce() -> u32) {
+        let (chunk, at) = place.position();
+        assert!(self.chunks[chunk].indices[at] == index, "an entry stays where it was put");
+        self.vacate(chunk, at);
+        if place.is_away() {
+            self.count_back(hash(), chunk);
+        }
+    }
+
+    #[inline(always)]
+    fn vacate(&mut self, chunk: usize, at: usize) {
         self.count -= 1;
-        self.chunks[found].tags &= !(0xff << (8 * at));
-        self.chunks[found].indices[at] = NONE;
+        let Chunk { tags, indices } = &mut self.chunks[chunk];
+        *tags &= !(0xff << (8 * at));
+        indices[at] = NONE;
+    }
+
+    /// Counts an entry with this hash out of the chunks that it passed on its way to `found`.
+    #[cold]
+    fn count_back(&mut self, hash: u32, found: usize) {
         let mut chunk = self.home(hash);
         while chunk != found {
             let tags = &mut self.chunks[chunk].tags;
@@ -126,19 +220,19 @@ impl IndexTable {
     }
 
     /// The chunk where a search begins.
-    #[inline]
+    #[inline(always)]
     const fn home(&self, hash: u32) -> usize {
         hash as usize & (self.chunks.len() - 1)
     }
 
-    #[inline]
+    #[inline(always)]
     const fn behind(&self, chunk: usize) -> usize {
         (chunk + 1) & (self.chunks.len() - 1)
     }
 }
 
 /// An entry's byte, which is never 0: the bits of the hash that a table's size does not use, folded.
-#[inline]
+#[inline(always)]
 const fn tag(hash: u32) -> u64 {
     let folded = (hash >> 24) as u64;
     if folded == 0 { 1 } else { folded }
@@ -146,7 +240,7 @@ const fn tag(hash: u32) -> u64 {
 
 /// The highest bit of each entry's byte that is 0, exactly: the shorter form of this takes a 1 above a 0 for another one,
 /// and what stands there may be no entry at all.
-#[inline]
+#[inline(always)]
 const fn zero_bytes(word: u64) -> u64 {
     let low_bits_of_each = HIGH_BITS - LOW_BITS;
     !(((word & low_bits_of_each) + low_bits_of_each) | word) & HIGH_BITS
@@ -160,7 +254,7 @@ pub(crate) fn hash_words(seed: u64, first: u64, second: u64) -> u32 {
 
 /// Hashes an order id under a seed, so that four neighbouring sequences share a chunk of a table and eight a cache line
 /// of it, and 32 four lines that follow one another: orders that were placed together are mostly looked for together, and soon.
-#[inline]
+#[inline(always)]
 pub(crate) fn hash_sequence(seed: u64, order_id: u64) -> u32 {
     let (sequence, operation) = (order_id / 64, order_id % 64);
     let chunk = sequence / 4 + operation / 4;
@@ -171,13 +265,13 @@ pub(crate) fn hash_sequence(seed: u64, order_id: u64) -> u32 {
 }
 
 /// The part of the hash that is kept.
-#[inline]
+#[inline(always)]
 const fn fold(hash: u64) -> u32 {
     (hash >> 32) as u32 ^ hash as u32
 }
 
 /// One 64 × 64 → 128 multiplication, both halves mixed.
-#[inline]
+#[inline(always)]
 fn mix(seed: u64, first: u64, second: u64) -> u64 {
     let product = u128::from(first ^ seed) * u128::from(second ^ seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15);
     let mixed = (product >> 64) as u64 ^ product as u64;
@@ -197,7 +291,7 @@ pub(crate) fn hash_bytes(seed: u64, prefix: u64, bytes: &[u8]) -> u32 {
 
 /// Hashes an account's client id under a seed: all of its words at once, since what stands behind the text is zeroes, so
 /// neither a loop nor a branch waits for its length.
-#[inline]
+#[inline(always)]
 pub(crate) fn hash_client_id(seed: u64, account: u32, client_id: &ClientId) -> u32 {
     let ([first, second, third, fourth], last) = client_id.words();
     let end = u64::from(last) | (client_id.length() as u64) << 32;
@@ -221,23 +315,23 @@ mod tests {
         };
         let bad_hash = |index: u32| (index % 7) | ((index % 3) << 24);
         let mut table = IndexTable::new(64);
-        let mut model = std::collections::BTreeSet::new();
+        let mut model = std::collections::BTreeMap::new();
         for _ in 0..200_000 {
             let index = random() % 100;
             let found = table.find(bad_hash(index), |other| {
                 assert_ne!(other, NONE, "only entries are asked about");
                 other == index
             });
-            assert_eq!(found.is_some(), model.contains(&index));
-            if model.remove(&index) {
-                table.remove(bad_hash(index), index);
-            } else if model.len() < 64 {
-                model.insert(index);
-                table.insert(bad_hash(index), index);
+            assert_eq!(found.is_some(), model.contains_key(&index));
+            match model.remove(&index) {
+                Some(place) if random() % 2 == 0 => table.remove_at(place, index, || bad_hash(index)),
+                Some(_) => table.remove(bad_hash(index), index),
+                None if model.len() < 64 => drop(model.insert(index, table.insert(bad_hash(index), index))),
+                None => {}
             }
         }
         for index in 0..100 {
-            assert_eq!(table.find(bad_hash(index), |other| other == index).is_some(), model.contains(&index));
+            assert_eq!(table.find(bad_hash(index), |other| other == index).is_some(), model.contains_key(&index));
         }
     }
 

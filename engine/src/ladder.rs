@@ -85,7 +85,7 @@ impl Ladder {
     }
 
     /// The level at `rank`; in the window there is one for each rank, which may be empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn level(&self, rank: u64) -> Option<&PriceLevel> {
         if self.is_in_window(rank) {
             return Some(&self.levels[self.index(rank)]);
@@ -94,7 +94,7 @@ impl Ladder {
     }
 
     /// The level at `rank`, which has orders.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn level_mut(&mut self, rank: u64) -> &mut PriceLevel {
         if self.is_in_window(rank) {
             let index = self.index(rank);
@@ -104,7 +104,7 @@ impl Ladder {
     }
 
     /// The level at `rank`, which is opened if it has no orders; the caller has checked for room and adds one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn level_to_join(&mut self, rank: u64) -> &mut PriceLevel {
         if self.level(rank).is_none_or(PriceLevel::is_empty) {
             self.open(rank);
@@ -166,7 +166,7 @@ impl Ladder {
         )
     }
 
-    #[inline]
+    #[inline(always)]
     const fn is_in_window(&self, rank: u64) -> bool {
         rank.wrapping_sub(self.base) < self.levels.len() as u64
     }

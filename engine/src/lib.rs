@@ -18,6 +18,7 @@ pub mod codec;
 pub mod command;
 mod deadlines;
 mod digests;
+mod emitter;
 mod engine;
 pub mod event;
 mod event_digest;

@@ -1,7 +1,7 @@
 //! A market: its specification, its state, its book, its counters. And the one table of what each state allows.
 
 use crate::book::Book;
-use crate::command::{MarketState, Operation, OrderReference, OrderType, RestartMode};
+use crate::command::{MarketState, OrderReference, OrderType, RestartMode};
 use crate::ids::TradeId;
 use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::market_spec::MarketSpec;
@@ -51,18 +51,20 @@ impl Market {
     }
 
     /// Puts an order on the book, and its end among the deadlines.
-    pub(crate) fn insert(&mut self, order: &Order) {
-        let slot = self.book.insert(order);
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, order: &Order, client_hash: u32) {
+        let slot = self.book.insert(order, client_hash);
         self.note_end(slot, order);
     }
 
     /// Stores an order that waits for its trigger price, and its end among the deadlines.
-    pub(crate) fn insert_waiting(&mut self, order: &Order) {
-        let slot = self.book.insert_waiting(order);
+    pub(crate) fn insert_waiting(&mut self, order: &Order, client_hash: u32) {
+        let slot = self.book.insert_waiting(order, client_hash);
         self.triggers.insert(slot, order);
         self.note_end(slot, order);
     }
 
+    #[inline(always)]
     fn note_end(&mut self, slot: u32, order: &Order) {
         if order.expires_at != Timestamp::ZERO {
             self.deadlines.set(Entry { key: order.expires_at.0, tie_break: order.id.0, slot });
@@ -138,12 +140,14 @@ impl Market {
     }
 
     /// Counts one more change of the public book.
+    #[inline(always)]
     pub(crate) fn next_feed(&mut self) -> u64 {
         self.feed_sequence += 1;
         self.feed_sequence
     }
 
     /// Counts one more trade.
+    #[inline(always)]
     pub(crate) fn next_trade(&mut self) -> TradeId {
         self.last_trade.0 += 1;
         self.last_trade
@@ -161,19 +165,22 @@ impl Market {
 /// | `Open` | yes | yes | yes | yes |
 /// | `CancelOnly` | – | – | – | yes |
 /// | `Halt` | – | – | – | – |
-pub(crate) const fn allows(state: MarketState, operation: &Operation) -> bool {
-    match (state, operation) {
-        (_, Operation::Logon | Operation::ActivateKey | Operation::RevokeKey) => true,
-        (_, Operation::NarrowKey { .. }) => true,
-        (_, Operation::CancelAllAfter { .. } | Operation::SetDisconnectMode { .. }) => true,
-        (_, Operation::SetSelfTradeGroup { .. } | Operation::InviteToSelfTradeGroup { .. }) => true,
-        (MarketState::Halt, _) => false,
-        (_, Operation::CancelOrder(_) | Operation::CancelAll(_) | Operation::ReplaceOrder(_)) => true,
-        (MarketState::Open, Operation::PlaceOrder(_)) => true,
-        (MarketState::PostOnly, Operation::PlaceOrder(order)) => {
-            matches!(order.order_type, OrderType::LimitMaker | OrderType::LimitMakerSlide)
-        }
-        (MarketState::Open | MarketState::PostOnly, Operation::AmendOrder(_)) => true,
-        (MarketState::PreOpen | MarketState::CancelOnly, Operation::PlaceOrder(_) | Operation::AmendOrder(_)) => false,
+#[inline]
+pub(crate) const fn takes_orders(state: MarketState, order_type: OrderType) -> bool {
+    match state {
+        MarketState::Open => true,
+        MarketState::PostOnly => matches!(order_type, OrderType::LimitMaker | OrderType::LimitMakerSlide),
+        MarketState::PreOpen | MarketState::CancelOnly | MarketState::Halt => false,
     }
+}
+
+/// Whether a market in this state lets orders become smaller.
+pub(crate) const fn takes_amendments(state: MarketState) -> bool {
+    matches!(state, MarketState::Open | MarketState::PostOnly)
+}
+
+/// Whether a market in this state lets orders go.
+#[inline]
+pub(crate) const fn takes_cancels(state: MarketState) -> bool {
+    !matches!(state, MarketState::Halt)
 }

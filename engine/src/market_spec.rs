@@ -86,6 +86,7 @@ pub enum SpecError {
 
 impl MarketSpec {
     /// What an order of this side holds back while it rests or waits, and pays with when it trades.
+    #[inline(always)]
     pub const fn held_asset(&self, side: Side) -> AssetId {
         match side {
             Side::Bid => self.quote,
@@ -106,12 +107,14 @@ impl MarketSpec {
     pub const MAX_NOTIONAL: u128 = 1 << 60;
 
     /// Quote atoms for `quantity` at `price`. Both are within the market's bounds, which is why the product fits.
+    #[inline(always)]
     pub fn notional(&self, price: Ticks, quantity: Lots) -> Atoms {
-        let product = u128::from(price.0) * u128::from(quantity.0) * u128::from(self.quote_atoms_per_tick_lot);
-        Atoms(u64::try_from(product).expect("max price × max quantity was proved to fit when the market was listed"))
+        // Neither product can overflow: max price × max quantity was proved to fit when the market was listed.
+        Atoms(price.0 * quantity.0 * self.quote_atoms_per_tick_lot)
     }
 
     /// Base atoms in `quantity`.
+    #[inline(always)]
     pub fn base_atoms(&self, quantity: Lots) -> Atoms {
         Atoms(quantity.0 * self.base_atoms_per_lot)
     }
@@ -119,6 +122,7 @@ impl MarketSpec {
     /// What one lot of a buy order at `limit` holds back: its price and the worst fee on it, rounded up for each lot.
     /// Linear in lots, so that the hold of an order is always `remaining × this`, and never less than what its fills
     /// can cost: the fee of a fill is rounded up once, the hold's once for every lot.
+    #[inline(always)]
     pub fn bid_hold_per_lot(&self, limit: Ticks, worst_fee: FeeRate) -> Atoms {
         let price = self.notional(limit, Lots(1));
         let fee = u64::try_from(worst_fee.fee_on(price).max(0)).expect("not negative");

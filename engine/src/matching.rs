@@ -3,15 +3,16 @@
 //! The loop is short: look at the order that is next, decide how much, trade. Money moves inside [`Shard::settle`].
 
 use crate::command::{PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
-use crate::ids::{AccountId, MarketId};
+use crate::ids::{AccountId, MarketId, OrderId};
 use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
 use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
-use crate::validate::{NewOrder, hold};
+use crate::validate::{NewOrder, Terms, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
@@ -20,28 +21,36 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         request: &PlaceOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let id = order_id(moment);
-        let mut taker = self.validate_order(&NewOrder { now: moment.now, id, account, request, instead_of: None })?;
-        self.accept(&mut taker, events);
+        let terms = self.validate_order(&NewOrder::new(moment.now, account, request))?;
+        self.accept(order_id(moment), account, (request, &terms), events);
         Ok(())
     }
 
     /// Takes in an order that has passed every check.
-    pub(crate) fn accept(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
-        let report_sequence = self.accounts.next_report(taker.account);
-        events.push(Event::OrderAccepted(accepted(taker, report_sequence)));
-        match taker.order_type.waits() {
-            true => self.wait(taker),
-            false => self.execute(taker, events),
+    #[inline(always)]
+    pub(crate) fn accept(
+        &mut self,
+        id: OrderId,
+        account: AccountId,
+        (request, terms): (&PlaceOrder, &Terms),
+        events: &mut Emitter<'_>,
+    ) {
+        let report_sequence = self.accounts.next_report(account);
+        events.push(Event::OrderAccepted(accepted((id, account, report_sequence), request, terms)));
+        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
+        match taker.request.order_type.waits() {
+            true => self.wait(&taker),
+            false => self.execute(&mut taker, events),
         }
-        self.run_triggers(taker.market, events);
+        self.run_triggers(taker.request.market, events);
     }
 
     /// Trades an order whose turn it is; its rest goes on the book or is dropped.
-    pub(crate) fn execute(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
-        if taker.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
+    #[inline(always)]
+    pub(crate) fn execute(&mut self, taker: &mut Taker<'_>, events: &mut Emitter<'_>) {
+        if taker.request.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
             self.drop_rest(taker, CancelReason::FillOrKill, events);
             return;
         }
@@ -60,24 +69,27 @@ impl Shard {
     }
 
     /// Whether the rest of an order that has waited finds no room for its price any more.
-    fn lacks_level(&self, taker: &Taker) -> bool {
-        let book = &self.markets[usize::from(taker.market.0)].book;
-        taker.waited_in.is_some() && book.lacks_level_for(taker.side, taker.limit)
+    #[inline(always)]
+    fn lacks_level(&self, taker: &Taker<'_>) -> bool {
+        let book = &self.markets[usize::from(taker.request.market.0)].book;
+        taker.waited_in.is_some() && book.lacks_level_for(taker.request.side, taker.terms.limit)
     }
 
     /// Gives back the slot of an order that has waited and is through.
-    fn leave(&mut self, taker: &Taker) {
+    #[inline(always)]
+    fn leave(&mut self, taker: &Taker<'_>) {
         let Some(slot) = taker.waited_in else { return };
-        let market = &mut self.markets[usize::from(taker.market.0)];
+        let market = &mut self.markets[usize::from(taker.request.market.0)];
         let order = market.book.order(slot);
         market.remove(slot);
         if order.expires_at != Timestamp::ZERO {
-            self.note_deadline(taker.market);
+            self.note_deadline(taker.request.market);
         }
     }
 
     /// The match loop.
-    fn match_taker(&mut self, taker: &mut Taker, events: &mut Vec<Event>) -> Stop {
+    #[inline(always)]
+    fn match_taker(&mut self, taker: &mut Taker<'_>, events: &mut Emitter<'_>) -> Stop {
         loop {
             if taker.is_done() {
                 return Stop::Done;
@@ -92,11 +104,11 @@ impl Shard {
                 SelfTradeMode::None => {}
                 SelfTradeMode::ExpireTaker => return Stop::SelfTrade,
                 SelfTradeMode::ExpireMaker => {
-                    self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+                    self.take_off(taker.request.market, slot, CancelReason::SelfTrade, events);
                     continue;
                 }
                 SelfTradeMode::ExpireBoth => {
-                    self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+                    self.take_off(taker.request.market, slot, CancelReason::SelfTrade, events);
                     return Stop::SelfTrade;
                 }
                 SelfTradeMode::Decrement => match self.decrement(taker, slot, events) {
@@ -114,27 +126,32 @@ impl Shard {
     }
 
     /// The slot of the order that trades next with the taker, if one is within its limit.
-    fn next_maker(&self, taker: &Taker) -> Option<u32> {
-        self.markets[usize::from(taker.market.0)].book.first_within(taker.side.opposite(), taker.limit)
+    #[inline(always)]
+    fn next_maker(&self, taker: &Taker<'_>) -> Option<u32> {
+        self.markets[usize::from(taker.request.market.0)]
+            .book
+            .first_within(taker.request.side.opposite(), taker.terms.limit)
     }
 
     /// The resting order in a slot of the taker's market.
-    pub(crate) fn maker(&self, taker: &Taker, slot: u32) -> &RestingOrder {
-        self.markets[usize::from(taker.market.0)].book.resting_order(slot)
+    #[inline(always)]
+    pub(crate) fn maker(&self, taker: &Taker<'_>, slot: u32) -> &RestingOrder {
+        self.markets[usize::from(taker.request.market.0)].book.resting_order(slot)
     }
 
     /// How much trades with `remaining` lots at `price`: what both have, and for a budget what it reaches for.
-    pub(crate) fn fill_quantity(&self, taker: &Taker, price: Ticks, remaining: Lots) -> Lots {
+    #[inline]
+    pub(crate) fn fill_quantity(&self, taker: &Taker<'_>, price: Ticks, remaining: Lots) -> Lots {
         let budget = match taker.wanted {
             Wanted::Quantity(quantity) => return quantity.min(remaining),
             Wanted::QuoteBudget(budget) => budget,
         };
-        let spec = &self.markets[usize::from(taker.market.0)].spec;
+        let spec = &self.markets[usize::from(taker.request.market.0)].spec;
         let price_of_lot = spec.notional(price, Lots(1));
-        let affordable = match taker.side {
+        let affordable = match taker.request.side {
             Side::Bid => {
                 let available = self.balances.balance(taker.account, spec.quote).available;
-                taker.taker_fee.most_before_fee(available).0 / price_of_lot.0
+                taker.terms.taker_fee.most_before_fee(available).0 / price_of_lot.0
             }
             Side::Ask => self.balances.balance(taker.account, spec.base).available.0 / spec.base_atoms_per_lot,
         };
@@ -142,8 +159,9 @@ impl Shard {
     }
 
     /// One fill: money, book, events.
-    fn trade_with(&mut self, taker: &mut Taker, slot: u32, quantity: Lots, events: &mut Vec<Event>) {
-        let market = &mut self.markets[usize::from(taker.market.0)];
+    #[inline]
+    fn trade_with(&mut self, taker: &mut Taker<'_>, slot: u32, quantity: Lots, events: &mut Emitter<'_>) {
+        let market = &mut self.markets[usize::from(taker.request.market.0)];
         let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
             market.book.order(slot);
         let displayed = remaining - quantity;
@@ -157,19 +175,19 @@ impl Shard {
         market.note_price(price);
         let notional = market.spec.notional(price, quantity);
         taker.fill(quantity, notional);
-        let taker_fee = taker.taker_fee.fee_on(notional);
+        let taker_fee = taker.terms.taker_fee.fee_on(notional);
         // A rebate is at most the fee of the same fill, so that two accounts can never trade money out of the venue.
         let maker_fee = maker_fee.fee_on(notional).max(-taker_fee);
         if remaining.is_zero() && expires_at != Timestamp::ZERO {
-            self.note_deadline(taker.market);
+            self.note_deadline(taker.request.market);
         }
         let freed = hold(hold_per_lot, quantity);
         self.settle(taker, &Fill { maker: account, freed, quantity, notional, taker_fee, maker_fee });
         events.push(Event::Trade(Trade {
-            market: taker.market,
+            market: taker.request.market,
             trade,
             feed_sequence,
-            taker_side: taker.side,
+            taker_side: taker.request.side,
             price,
             quantity,
             maker_displayed: displayed,
@@ -189,12 +207,12 @@ impl Shard {
             },
         }));
         if displayed.is_zero() && !remaining.is_zero() {
-            self.refill(taker.market, slot, events);
+            self.refill(taker.request.market, slot, events);
         }
     }
 
     /// Shows the next part of an order.
-    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+    fn refill(&mut self, market: MarketId, slot: u32, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         entry.book.refill(slot);
         let order = entry.book.order(slot);
@@ -211,10 +229,10 @@ impl Shard {
 
     /// Moves the money of one fill. The maker's hold is freed first, so that both sides pay from what is available:
     /// the taker's was checked when it was accepted, the maker's hold is never less than the fill and its fee.
-    fn settle(&mut self, taker: &Taker, fill: &Fill) {
-        let spec = &self.markets[usize::from(taker.market.0)].spec;
+    fn settle(&mut self, taker: &Taker<'_>, fill: &Fill) {
+        let spec = &self.markets[usize::from(taker.request.market.0)].spec;
         let base_amount = spec.base_atoms(fill.quantity);
-        let (bidder, asker, held_asset) = match taker.side {
+        let (bidder, asker, held_asset) = match taker.request.side {
             Side::Bid => (taker.account, fill.maker, spec.base),
             Side::Ask => (fill.maker, taker.account, spec.quote),
         };
@@ -234,11 +252,11 @@ impl Shard {
     }
 
     /// Whether a fill-or-kill order finds all of its quantity within the command's work.
-    fn can_fill(&self, taker: &Taker) -> bool {
-        let book = &self.markets[usize::from(taker.market.0)].book;
+    fn can_fill(&self, taker: &Taker<'_>) -> bool {
+        let book = &self.markets[usize::from(taker.request.market.0)].book;
         let mut search =
             Search { left: taker.remaining(), work: u64::from(self.work), price: Ticks::ZERO, hidden: (Lots::ZERO, 0) };
-        let slots = book.resting().slots(taker.side.opposite());
+        let slots = book.resting().slots(taker.request.side.opposite());
         for slot in slots.take_while(|slot| taker.reaches(book.resting_order(*slot).price())) {
             let maker = book.resting_order(slot);
             if maker.price() != search.price && search.ends_with_hidden() {
@@ -262,13 +280,14 @@ impl Shard {
     }
 
     /// Puts what is left on the book and holds what it needs.
-    fn rest(&mut self, taker: &Taker, events: &mut Vec<Event>) {
-        let market = &mut self.markets[usize::from(taker.market.0)];
+    #[inline(always)]
+    fn rest(&mut self, taker: &Taker<'_>, events: &mut Emitter<'_>) {
+        let market = &mut self.markets[usize::from(taker.request.market.0)];
         let remaining = taker.remaining();
-        let asset = market.spec.held_asset(taker.side);
-        self.balances.hold(taker.account, asset, hold(taker.hold_per_lot, remaining));
+        let asset = market.spec.held_asset(taker.request.side);
+        self.balances.hold(taker.account, asset, hold(taker.terms.hold_per_lot, remaining));
         match taker.waited_in {
-            None => market.insert(&resting(taker)),
+            None => market.insert(&resting(taker), taker.terms.client_hash),
             Some(slot) => {
                 market.book.set_waiting(slot, taker.quantity, remaining);
                 market.book.rest_waiting(slot);
@@ -276,28 +295,28 @@ impl Shard {
         }
         events.push(Event::OrderRested(OrderRested {
             account: taker.account,
-            market: taker.market,
+            market: taker.request.market,
             order: taker.order,
-            side: taker.side,
-            price: taker.limit,
+            side: taker.request.side,
+            price: taker.terms.limit,
             remaining: taker.shown(),
             feed_sequence: market.next_feed(),
         }));
-        if taker.expires_at != Timestamp::ZERO {
-            self.note_deadline(taker.market);
+        if taker.request.expires_at != Timestamp::ZERO {
+            self.note_deadline(taker.request.market);
         }
     }
 
     /// Says that what is left of an incoming order is gone.
-    fn drop_rest(&mut self, taker: &Taker, reason: CancelReason, events: &mut Vec<Event>) {
+    fn drop_rest(&mut self, taker: &Taker<'_>, reason: CancelReason, events: &mut Emitter<'_>) {
         self.leave(taker);
         events.push(Event::OrderCanceled(OrderCanceled {
             account: taker.account,
             report_sequence: self.accounts.next_report(taker.account),
-            market: taker.market,
+            market: taker.request.market,
             order: taker.order,
-            side: taker.side,
-            price: taker.limit,
+            side: taker.request.side,
+            price: taker.terms.limit,
             remaining: taker.remaining(),
             displayed: Lots::ZERO,
             reason,
@@ -306,7 +325,8 @@ impl Shard {
     }
 
     /// Takes a resting order off the book, frees what it held and says so.
-    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Vec<Event>) {
+    #[inline]
+    pub(crate) fn take_off(&mut self, market: MarketId, slot: u32, reason: CancelReason, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         let (order, standing) = (entry.book.order(slot), entry.book.standing(slot));
         entry.remove(slot);
@@ -373,48 +393,52 @@ struct Fill {
     maker_fee: i64,
 }
 
-fn accepted(taker: &Taker, report_sequence: u64) -> OrderAccepted {
+/// What is said of an order with this id, account and report sequence that was taken in.
+#[inline(always)]
+fn accepted(
+    (order, account, report_sequence): (OrderId, AccountId, u64),
+    request: &PlaceOrder,
+    terms: &Terms,
+) -> OrderAccepted {
     OrderAccepted {
-        account: taker.account,
+        account,
         report_sequence,
-        market: taker.market,
-        order: taker.order,
-        client_id: taker.client_id,
-        side: taker.side,
-        order_type: taker.order_type,
-        time_in_force: taker.time_in_force,
-        self_trade_mode: taker.self_trade_mode,
-        price: taker.limit,
-        trigger_price: taker.trigger_price,
-        quantity: taker.quantity,
-        display_quantity: taker.display,
-        quote_budget: match taker.wanted {
-            Wanted::Quantity(_) => Atoms::ZERO,
-            Wanted::QuoteBudget(budget) => budget,
-        },
-        expires_at: taker.expires_at,
+        market: request.market,
+        order,
+        client_id: request.client_id,
+        side: request.side,
+        order_type: request.order_type,
+        time_in_force: request.time_in_force,
+        self_trade_mode: request.self_trade_mode,
+        price: terms.limit,
+        trigger_price: request.trigger_price,
+        quantity: request.quantity,
+        display_quantity: request.display_quantity,
+        quote_budget: request.quote_budget,
+        expires_at: request.expires_at,
     }
 }
 
-pub(crate) fn resting(taker: &Taker) -> Order {
+#[inline(always)]
+pub(crate) fn resting(taker: &Taker<'_>) -> Order {
     Order {
         id: taker.order,
-        price: taker.limit,
+        price: taker.terms.limit,
         remaining: taker.shown(),
         reserve: taker.remaining() - taker.shown(),
-        display: taker.display,
+        display: taker.request.display_quantity,
         quantity: taker.quantity,
-        hold_per_lot: taker.hold_per_lot,
+        hold_per_lot: taker.terms.hold_per_lot,
         account: taker.account,
-        maker_fee: taker.maker_fee,
+        maker_fee: taker.terms.maker_fee,
         // Only who waits trades as a taker once more.
-        taker_fee: if taker.order_type.waits() { taker.taker_fee } else { FeeRate(0) },
-        side: taker.side,
-        order_type: taker.order_type,
-        time_in_force: taker.time_in_force,
-        self_trade_mode: taker.self_trade_mode,
-        trigger_price: taker.trigger_price,
-        expires_at: taker.expires_at,
-        client_id: taker.client_id,
+        taker_fee: if taker.request.order_type.waits() { taker.terms.taker_fee } else { FeeRate(0) },
+        side: taker.request.side,
+        order_type: taker.request.order_type,
+        time_in_force: taker.request.time_in_force,
+        self_trade_mode: taker.request.self_trade_mode,
+        trigger_price: taker.request.trigger_price,
+        expires_at: taker.request.expires_at,
+        client_id: taker.request.client_id,
     }
 }

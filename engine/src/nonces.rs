@@ -29,11 +29,20 @@ impl NonceWindow {
     pub(crate) const EMPTY: Self = Self { highest: 0, used: [0; WORDS] };
 
     /// What `nonce` is.
+    #[inline(always)]
     pub(crate) fn check(&self, nonce: u64) -> Result<NonceUse, RejectCode> {
+        // The usual case: a client counts.
+        if self.highest.checked_add(1) == Some(nonce) {
+            return Ok(NonceUse::Fresh);
+        }
+        self.check_out_of_turn(nonce)
+    }
+
+    fn check_out_of_turn(&self, nonce: u64) -> Result<NonceUse, RejectCode> {
         if nonce > self.highest.saturating_add(MAX_STEP) {
             return Err(RejectCode::NonceTooHigh);
         }
-        if nonce.saturating_add(WINDOW) <= self.highest {
+        if self.highest.checked_sub(nonce).is_some_and(|below| below >= WINDOW) {
             return Err(RejectCode::NonceTooLow);
         }
         let used = nonce <= self.highest && self.used[word(nonce)] & bit(nonce) != 0;
@@ -41,19 +50,27 @@ impl NonceWindow {
     }
 
     /// Uses a fresh nonce up.
+    #[inline(always)]
     pub(crate) fn consume(&mut self, nonce: u64) {
         if nonce > self.highest {
-            let step = nonce - self.highest;
-            if step >= WINDOW {
-                self.used = [0; WORDS];
-            } else {
-                for skipped in self.highest + 1..nonce {
-                    self.used[word(skipped)] &= !bit(skipped);
-                }
+            if nonce > self.highest + 1 {
+                self.skip_to(nonce);
             }
             self.highest = nonce;
         }
         self.used[word(nonce)] |= bit(nonce);
+    }
+
+    /// Moves the window up: the nonces between the highest and this one are not used yet.
+    #[cold]
+    fn skip_to(&mut self, nonce: u64) {
+        if nonce - self.highest >= WINDOW {
+            self.used = [0; WORDS];
+            return;
+        }
+        for skipped in self.highest + 1..nonce {
+            self.used[word(skipped)] &= !bit(skipped);
+        }
     }
 }
 
@@ -83,6 +100,15 @@ mod tests {
         assert_eq!(window.check(1_500 + MAX_STEP + 1), Err(RejectCode::NonceTooHigh));
         window.consume(1_500 + MAX_STEP);
         assert_eq!(window.check(1_499 + MAX_STEP), Ok(NonceUse::Fresh), "a far step leaves no old bits behind");
+    }
+
+    #[test]
+    fn there_is_nothing_above_the_highest_nonce_of_all() {
+        let mut window = NonceWindow { highest: u64::MAX - 1, ..NonceWindow::EMPTY };
+        assert_eq!(window.check(u64::MAX), Ok(NonceUse::Fresh));
+        window.consume(u64::MAX);
+        assert_eq!(window.check(u64::MAX), Ok(NonceUse::UsedBefore));
+        assert_eq!(window.check(0), Err(RejectCode::NonceTooLow));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! A resting order as the whole of the engine knows it: what a snapshot holds, what a cancel gives back.
 //!
-//! This is a value to pass around. A book keeps an order in parts, so that what matching reads stays small: what
-//! [`PriceTimeBook`](crate::price_time_book::PriceTimeBook) keeps, [`OrderDetails`], the client's id and, for the few that
-//! have any, [`OrderExtras`], each in an array of its own by the order's slot.
+//! This is a value to pass around. A book keeps an order in parts, so that what matching and a cancel read stays small:
+//! its [`OrderLine`], which is one cache line, the client's id and, for the few that have any, [`OrderExtras`], each in an
+//! array of its own by the order's slot.
 
-use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
-use crate::ids::{AccountId, ClientId, OrderId};
-use crate::order_arena::RestingOrder;
+use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::ids::{AccountId, ClientId, MarketId, OrderId};
+use crate::order_arena::{OrderEntry, RestingOrder};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::validate::Terms;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,35 @@ impl Order {
         Lots(self.remaining.0 + self.reserve.0)
     }
 
+    /// What was asked for when it was placed, at the price that bounds it.
+    pub(crate) const fn request(&self, market: MarketId) -> PlaceOrder {
+        PlaceOrder {
+            market,
+            side: self.side,
+            order_type: self.order_type,
+            time_in_force: self.time_in_force,
+            price: self.price,
+            trigger_price: self.trigger_price,
+            quantity: self.quantity,
+            display_quantity: self.display,
+            quote_budget: Atoms::ZERO,
+            self_trade_mode: self.self_trade_mode,
+            expires_at: self.expires_at,
+            client_id: self.client_id,
+        }
+    }
+
+    /// On which terms it was accepted. Its client id has its place already.
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            limit: self.price,
+            hold_per_lot: self.hold_per_lot,
+            maker_fee: self.maker_fee,
+            taker_fee: self.taker_fee,
+            client_hash: 0,
+        }
+    }
+
     /// Parts that it will still be shown in, behind the one that is.
     pub(crate) fn parts_left(&self) -> u64 {
         if self.reserve.is_zero() { 0 } else { self.reserve.0.div_ceil(self.display.0) }
@@ -64,8 +94,57 @@ pub(crate) enum Standing {
     Waiting,
 }
 
-/// What else belongs to an order, read when it trades or goes. 32 bytes, never on two cache lines: what is read less often
-/// than that goes elsewhere.
+/// All of an order that is read when it trades or goes: one cache line, since each line that is not in the nearest caches
+/// costs more than the work on it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct OrderLine {
+    pub(crate) resting: RestingOrder,
+    pub(crate) details: OrderDetails,
+}
+
+impl OrderEntry for OrderLine {
+    const VACANT: Self = Self { resting: RestingOrder::VACANT, details: OrderDetails::VACANT };
+
+    #[inline]
+    fn order(&self) -> &RestingOrder {
+        &self.resting
+    }
+
+    #[inline]
+    fn order_mut(&mut self) -> &mut RestingOrder {
+        &mut self.resting
+    }
+}
+
+impl OrderLine {
+    /// The whole order from its parts.
+    #[inline(always)]
+    pub(crate) fn join(&self, extras: &OrderExtras, client_id: &ClientId) -> Order {
+        let Self { resting, details } = self;
+        Order {
+            id: details.id,
+            price: resting.price(),
+            remaining: resting.remaining(),
+            reserve: extras.reserve,
+            display: extras.display,
+            quantity: details.quantity,
+            hold_per_lot: details.hold_per_lot,
+            account: resting.owner(),
+            maker_fee: details.maker_fee,
+            taker_fee: extras.taker_fee,
+            side: resting.side(),
+            order_type: details.order_type,
+            time_in_force: details.time_in_force,
+            self_trade_mode: details.self_trade_mode,
+            trigger_price: extras.trigger_price,
+            expires_at: extras.expires_at,
+            client_id: *client_id,
+        }
+    }
+}
+
+/// What the engine adds to an order as matching sees it, on the same line.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
 pub(crate) struct OrderDetails {
@@ -167,30 +246,6 @@ impl OrderDetails {
             time_in_force: order.time_in_force,
             self_trade_mode: order.self_trade_mode,
             flags,
-        }
-    }
-
-    /// The whole order from its parts.
-    #[inline(always)]
-    pub(crate) fn join(&self, resting: &RestingOrder, extras: &OrderExtras, client_id: &ClientId) -> Order {
-        Order {
-            id: self.id,
-            price: resting.price(),
-            remaining: resting.remaining(),
-            reserve: extras.reserve,
-            display: extras.display,
-            quantity: self.quantity,
-            hold_per_lot: self.hold_per_lot,
-            account: resting.owner(),
-            maker_fee: self.maker_fee,
-            taker_fee: extras.taker_fee,
-            side: resting.side(),
-            order_type: self.order_type,
-            time_in_force: self.time_in_force,
-            self_trade_mode: self.self_trade_mode,
-            trigger_price: extras.trigger_price,
-            expires_at: extras.expires_at,
-            client_id: *client_id,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The orders of one book as matching sees them, in slots that are taken and given back last-in first-out.
 //!
-//! 32 bytes each, two to a cache line: what is not needed to find the next order and to take quantity off it is kept by
-//! the slot's number elsewhere. The slot given back last is taken first, while its line is still in the nearest cache.
+//! 32 bytes each, two to a cache line. Who needs more of an order puts it into the same entry, so that one line has it
+//! all; what is seldom needed is kept by the slot's number elsewhere. The slot given back last is taken first, while its
+//! line is still in the nearest cache.
 //! Bounds: `capacity` orders; all memory is touched at the start, and none is taken later.
 
 use crate::command::Side;
@@ -32,6 +33,39 @@ pub struct RestingOrder {
     pub(crate) previous: u32,
     owner_and_side: u32,
     generation: u32,
+}
+
+/// What an arena keeps for an order: the order as matching sees it, alone or with what its user wants on the same line.
+pub trait OrderEntry: Copy {
+    /// What a slot holds at first.
+    const VACANT: Self;
+
+    /// The order as matching sees it.
+    fn order(&self) -> &RestingOrder;
+
+    /// The same to change.
+    fn order_mut(&mut self) -> &mut RestingOrder;
+}
+
+impl OrderEntry for RestingOrder {
+    const VACANT: Self = Self {
+        remaining: Lots::ZERO,
+        price: Ticks::ZERO,
+        next: NONE,
+        previous: NONE,
+        owner_and_side: 0,
+        generation: 0,
+    };
+
+    #[inline]
+    fn order(&self) -> &Self {
+        self
+    }
+
+    #[inline]
+    fn order_mut(&mut self) -> &mut Self {
+        self
+    }
 }
 
 /// Bit of the side in `owner_and_side`.
@@ -71,36 +105,23 @@ pub struct OrderHandle {
     generation: u32,
 }
 
-/// See the module.
+/// See the module. An entry is a [`RestingOrder`] or has one.
 #[derive(Debug)]
-pub(crate) struct OrderArena {
-    orders: Box<[RestingOrder]>,
+pub(crate) struct OrderArena<Entry> {
+    entries: Box<[Entry]>,
     /// The slot that is taken next, [`NONE`] when there is none.
     free: u32,
     count: u32,
 }
 
-impl OrderArena {
+impl<Entry: OrderEntry> OrderArena<Entry> {
     pub(crate) fn new(capacity: u32) -> Self {
-        let next_free = |slot: u32| if slot + 1 == capacity { NONE } else { slot + 1 };
-        let free = |slot| RestingOrder {
-            remaining: Lots::ZERO,
-            price: Ticks::ZERO,
-            next: next_free(slot),
-            previous: NONE,
-            owner_and_side: 0,
-            generation: 0,
+        let free = |slot: u32| {
+            let mut entry = Entry::VACANT;
+            entry.order_mut().next = if slot + 1 == capacity { NONE } else { slot + 1 };
+            entry
         };
-        Self { orders: (0..capacity).map(free).collect(), free: if capacity == 0 { NONE } else { 0 }, count: 0 }
-    }
-
-    /// Orders that there are.
-    pub(crate) const fn count(&self) -> u32 {
-        self.count
-    }
-
-    pub(crate) const fn is_full(&self) -> bool {
-        self.free == NONE
+        Self { entries: (0..capacity).map(free).collect(), free: if capacity == 0 { NONE } else { 0 }, count: 0 }
     }
 
     /// Stores an order that is in no level yet and tells its slot. The caller has checked for room.
@@ -108,7 +129,7 @@ impl OrderArena {
     pub(crate) fn insert(&mut self, side: Side, price: Ticks, remaining: Lots, owner: AccountId) -> u32 {
         assert!(self.free != NONE && owner.0 >> SIDE_BIT == 0, "the book checks for room first; accounts are 24 bits");
         let slot = self.free;
-        let order = &mut self.orders[slot as usize];
+        let order = self.entries[slot as usize].order_mut();
         self.free = order.next;
         self.count += 1;
         order.remaining = remaining;
@@ -120,7 +141,7 @@ impl OrderArena {
     /// Gives the slot back; handles to it name nothing from here on.
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) {
-        let order = &mut self.orders[slot as usize];
+        let order = self.entries[slot as usize].order_mut();
         order.generation = order.generation.wrapping_add(1);
         order.remaining = Lots::ZERO;
         order.next = self.free;
@@ -130,12 +151,22 @@ impl OrderArena {
 
     #[inline]
     pub(crate) fn order(&self, slot: u32) -> &RestingOrder {
-        &self.orders[slot as usize]
+        self.entries[slot as usize].order()
     }
 
     #[inline]
     pub(crate) fn order_mut(&mut self, slot: u32) -> &mut RestingOrder {
-        &mut self.orders[slot as usize]
+        self.entries[slot as usize].order_mut()
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self, slot: u32) -> &Entry {
+        &self.entries[slot as usize]
+    }
+
+    #[inline]
+    pub(crate) fn entry_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.entries[slot as usize]
     }
 
     /// A handle for the order in the slot.
@@ -147,8 +178,19 @@ impl OrderArena {
     /// The slot of the order that the handle names, if it still rests.
     #[inline]
     pub(crate) fn slot(&self, handle: OrderHandle) -> Option<u32> {
-        let order = self.orders.get(handle.slot as usize)?;
+        let order = self.entries.get(handle.slot as usize)?.order();
         (order.generation == handle.generation && !order.remaining.is_zero()).then_some(handle.slot)
+    }
+}
+
+impl<Entry> OrderArena<Entry> {
+    /// Orders that there are.
+    pub(crate) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.free == NONE
     }
 }
 
@@ -167,8 +209,8 @@ mod tests {
 
     #[test]
     fn a_handle_ends_with_its_order() {
-        let mut arena = OrderArena::new(2);
-        let place = |arena: &mut OrderArena| arena.insert(Side::Ask, Ticks(7), Lots(1), AccountId(3));
+        let mut arena = OrderArena::<RestingOrder>::new(2);
+        let place = |arena: &mut OrderArena<RestingOrder>| arena.insert(Side::Ask, Ticks(7), Lots(1), AccountId(3));
         let first = place(&mut arena);
         let handle = arena.handle(first);
         assert_eq!(arena.slot(handle), Some(first));

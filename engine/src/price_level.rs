@@ -3,7 +3,7 @@
 //! 24 bytes. A level without orders is [`PriceLevel::EMPTY`]; the ends of its list mean nothing then.
 
 use crate::index_table::NONE;
-use crate::order_arena::OrderArena;
+use crate::order_arena::{OrderArena, OrderEntry};
 use crate::units::Lots;
 
 /// See the module.
@@ -23,8 +23,8 @@ impl PriceLevel {
     }
 
     /// Adds the order in `slot` behind all others.
-    #[inline]
-    pub(crate) fn push_back(&mut self, arena: &mut OrderArena, slot: u32) {
+    #[inline(always)]
+    pub(crate) fn push_back<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let order = arena.order_mut(slot);
         self.total += order.remaining;
         self.count += 1;
@@ -39,8 +39,8 @@ impl PriceLevel {
     }
 
     /// Takes the order in `slot` out, wherever it stands.
-    #[inline]
-    pub(crate) fn unlink(&mut self, arena: &mut OrderArena, slot: u32) {
+    #[inline(always)]
+    pub(crate) fn unlink<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
         let order = arena.order(slot);
         let (previous, next) = (order.previous, order.next);
         self.total -= order.remaining;

@@ -7,7 +7,7 @@
 //!
 //! | memory | bytes |
 //! |---|---|
-//! | an order | 32 |
+//! | an order | 32, or the size of its entry |
 //! | a tick of the window, on either side | 24 and a fifth of a bit |
 //! | a level, on either side | 64 more, for when it is outside of the window |
 //!
@@ -34,35 +34,42 @@ use crate::book_side::BookSide;
 use crate::command::Side;
 use crate::ids::AccountId;
 use crate::index_table::NONE;
-use crate::order_arena::{OrderArena, OrderHandle, RestingOrder};
+use crate::order_arena::{OrderArena, OrderEntry, OrderHandle, RestingOrder};
 use crate::price_level::PriceLevel;
 use crate::units::{Lots, Ticks};
 
-/// See the module.
+/// See the module. An order's entry is the [`RestingOrder`] alone, or one that has more on the same cache line.
 #[derive(Debug)]
-pub struct PriceTimeBook {
+pub struct PriceTimeBook<Entry = RestingOrder> {
     sides: [BookSide; 2],
-    arena: OrderArena,
+    arena: OrderArena<Entry>,
 }
 
 impl PriceTimeBook {
     /// An empty book for at most `max_orders` orders at `max_levels` prices of each side.
     pub fn new(max_orders: u32, max_levels: u32) -> Self {
+        Self::with_entries(max_orders, max_levels)
+    }
+}
+
+impl<Entry: OrderEntry> PriceTimeBook<Entry> {
+    /// [`PriceTimeBook::new`] with entries of another kind.
+    pub(crate) fn with_entries(max_orders: u32, max_levels: u32) -> Self {
         let sides = [Side::Bid, Side::Ask].map(|side| BookSide::new(side, max_levels, max_orders));
         Self { sides, arena: OrderArena::new(max_orders) }
     }
 
-    pub(crate) const fn side(&self, side: Side) -> &BookSide {
+    pub(crate) fn side(&self, side: Side) -> &BookSide {
         &self.sides[side as usize]
     }
 
     /// Orders that there are.
-    pub const fn order_count(&self) -> u32 {
+    pub fn order_count(&self) -> u32 {
         self.arena.count()
     }
 
     /// True when no further order has room.
-    pub const fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.arena.is_full()
     }
 
@@ -93,6 +100,18 @@ impl PriceTimeBook {
         self.arena.order(slot)
     }
 
+    /// The whole entry of a slot.
+    #[inline]
+    pub(crate) fn entry(&self, slot: u32) -> &Entry {
+        self.arena.entry(slot)
+    }
+
+    /// The whole entry of a slot, of which the order stays as it is.
+    #[inline]
+    pub(crate) fn entry_mut(&mut self, slot: u32) -> &mut Entry {
+        self.arena.entry_mut(slot)
+    }
+
     /// A handle for the order in a slot.
     #[inline]
     pub fn handle(&self, slot: u32) -> OrderHandle {
@@ -118,14 +137,14 @@ impl PriceTimeBook {
     }
 
     /// Stores an order outside of every level and tells its slot. There is room for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn store(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
         assert!(!quantity.is_zero(), "an order has something to trade");
         self.arena.insert(side, price, quantity, owner)
     }
 
     /// Puts an order that is in no level behind all others of its price.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rest(&mut self, slot: u32) {
         let side = self.arena.order(slot).side();
         self.sides[side as usize].push_back(&mut self.arena, slot);
@@ -145,7 +164,7 @@ impl PriceTimeBook {
     ///
     /// # Panics
     /// When there is no order in the slot.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, slot: u32) {
         let order = self.arena.order(slot);
         assert!(!order.remaining.is_zero(), "only an order that rests can be removed");
@@ -175,11 +194,11 @@ impl PriceTimeBook {
     }
 
     /// The slots of a side's orders in price-time priority.
-    pub fn slots(&self, side: Side) -> impl Iterator<Item = u32> + use<'_> {
+    pub fn slots(&self, side: Side) -> impl Iterator<Item = u32> + use<'_, Entry> {
         self.side(side).levels().flat_map(|(_, level)| self.slots_of(level))
     }
 
-    fn slots_of(&self, level: &PriceLevel) -> impl Iterator<Item = u32> + use<'_> {
+    fn slots_of(&self, level: &PriceLevel) -> impl Iterator<Item = u32> + use<'_, Entry> {
         core::iter::successors(Some(level.head), |slot| {
             let next = self.order(*slot).next;
             (next != NONE).then_some(next)

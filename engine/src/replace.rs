@@ -6,14 +6,14 @@
 //! request.
 
 use crate::command::{CancelOrder, ReplaceMode, ReplaceOrder};
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Event};
 use crate::ids::{AccountId, OrderId};
 use crate::order::Order;
 use crate::reject::RejectCode;
-use crate::taker::Taker;
 use crate::trading::order_id;
-use crate::validate::NewOrder;
+use crate::validate::{NewOrder, Terms};
 
 impl Shard {
     /// Takes one order off and places another one.
@@ -22,17 +22,16 @@ impl Shard {
         moment: Moment,
         account: AccountId,
         replace: &ReplaceOrder,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let market = replace.order.market;
         let cancel = CancelOrder { market, target: replace.target };
         let canceled = self.check_cancel(account, &cancel, replace.restriction);
-        let new =
-            NewOrder { now: moment.now, id: order_id(moment), account, request: &replace.order, instead_of: None };
+        let new = NewOrder::new(moment.now, account, &replace.order);
         let placed = match canceled {
             Ok(slot) => {
                 let old: Order = self.markets[usize::from(market.0)].book.order(slot);
-                self.validate_order(&NewOrder { instead_of: Some(&old), ..new })
+                self.validate_order(&new.instead_of(&old))
             }
             Err(_) => self.validate_order(&new),
         };
@@ -48,15 +47,15 @@ impl Shard {
         let report_sequence = self.accounts.next_report(account);
         let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
         events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
-        if let Ok(mut taker) = placed {
-            self.accept(&mut taker, events);
+        if let Ok(terms) = placed {
+            self.accept(order_id(moment), account, (&replace.order, &terms), events);
         }
         Ok(())
     }
 }
 
 /// The reject with the lowest number of both halves.
-fn refusal(canceled: Result<u32, RejectCode>, placed: &Result<Taker, Reject>) -> Option<Reject> {
+fn refusal(canceled: Result<u32, RejectCode>, placed: &Result<Terms, Reject>) -> Option<Reject> {
     let canceled = canceled.err().map(|code| Reject { code, order: OrderId(0) });
     let placed = placed.as_ref().err().copied();
     canceled.into_iter().chain(placed).min_by_key(|reject| reject.code)

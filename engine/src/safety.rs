@@ -5,6 +5,7 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::{AccountBlock, CancelAll, DisconnectMode};
+use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::Event;
 use crate::ids::{AccountId, Reason, Sequence};
@@ -25,7 +26,7 @@ impl Shard {
         now: Timestamp,
         account: AccountId,
         timeout_ms: u32,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         let at = match timeout_ms {
             0 => Timestamp::ZERO,
@@ -46,14 +47,14 @@ impl Shard {
     }
 
     /// An account has not set its timer anew in time.
-    pub(crate) fn fire_timer(&mut self, origin: Sequence, account: AccountId, events: &mut Vec<Event>) {
+    pub(crate) fn fire_timer(&mut self, origin: Sequence, account: AccountId, events: &mut Emitter<'_>) {
         self.accounts.account_mut(account).cancel_all_at = Timestamp::ZERO;
         self.set_timer(account, Timestamp::ZERO);
         self.start_cancel_all(origin, account, &EVERYTHING, events);
     }
 
     /// Sets what becomes of an account's orders when it is not connected any more.
-    pub(crate) fn set_disconnect_mode(&mut self, account: AccountId, mode: DisconnectMode, events: &mut Vec<Event>) {
+    pub(crate) fn set_disconnect_mode(&mut self, account: AccountId, mode: DisconnectMode, events: &mut Emitter<'_>) {
         self.accounts.account_mut(account).on_disconnect = mode;
         events.push(Event::DisconnectModeChanged { account, mode });
     }
@@ -63,7 +64,7 @@ impl Shard {
         &mut self,
         origin: Sequence,
         account: AccountId,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         match self.accounts.account(account).ok_or(RejectCode::AccountUnknown)?.on_disconnect {
             DisconnectMode::Keep => Err(RejectCode::NotAuthorised),
@@ -76,7 +77,7 @@ impl Shard {
 
     /// The node has started anew, so nobody is connected: takes off the orders of those who have asked for it, from the
     /// account `next` on.
-    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: AccountId, events: &mut Vec<Event>) {
+    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: AccountId, events: &mut Emitter<'_>) {
         while let Some(rest) = self.accounts.accounts().get(next.0 as usize..).filter(|rest| !rest.is_empty()) {
             if self.work == 0 || !self.agenda.is_empty() {
                 self.agenda.push(AgendaItem::Disconnected(next));
@@ -96,7 +97,7 @@ impl Shard {
 
     /// The node has started anew: markets that are guarded take cancels only, until the node lets them go back. The first
     /// epoch ends the genesis phase and is no restart.
-    pub(crate) fn close_for_restart(&mut self, epoch: u32, events: &mut Vec<Event>) {
+    pub(crate) fn close_for_restart(&mut self, epoch: u32, events: &mut Emitter<'_>) {
         if epoch == 1 {
             return;
         }
@@ -117,7 +118,7 @@ impl Shard {
         origin: Sequence,
         account: AccountId,
         block: AccountBlock,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         self.accounts.account(account).filter(|_| account != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
         self.accounts.account_mut(account).block = block;
@@ -129,6 +130,7 @@ impl Shard {
     }
 
     /// Whether the account may do more than take orders off.
+    #[inline(always)]
     pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
         match self.accounts.account(account) {
             Some(known) if known.block == AccountBlock::Blocked => Err(RejectCode::AccountBlocked),

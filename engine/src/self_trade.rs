@@ -5,6 +5,7 @@
 //! own and expire his orders. The group counts at the moment of matching, the incoming order's mode decides.
 
 use crate::command::SelfTradeMode;
+use crate::emitter::Emitter;
 use crate::engine::{Reject, Shard};
 use crate::event::{CancelReason, Event, OrderReduced};
 use crate::ids::AccountId;
@@ -14,38 +15,39 @@ use crate::taker::{Stop, Taker, Wanted};
 
 impl Shard {
     /// What the taker's mode says of this maker; `None` when they are not of one group.
-    pub(crate) fn self_trade(&self, taker: &Taker, maker: &RestingOrder) -> SelfTradeMode {
+    #[inline(always)]
+    pub(crate) fn self_trade(&self, taker: &Taker<'_>, maker: &RestingOrder) -> SelfTradeMode {
         if maker.owner() == taker.account {
-            return taker.self_trade_mode;
+            return taker.request.self_trade_mode;
         }
         // Nearly every account is alone, and then the maker's need not be looked up.
-        if taker.self_trade_group == AccountId(0) || taker.self_trade_mode == SelfTradeMode::None {
+        if taker.self_trade_group == AccountId(0) || taker.request.self_trade_mode == SelfTradeMode::None {
             return SelfTradeMode::None;
         }
         match self.accounts.account(maker.owner()) {
-            Some(other) if other.self_trade_group == taker.self_trade_group => taker.self_trade_mode,
+            Some(other) if other.self_trade_group == taker.self_trade_group => taker.request.self_trade_mode,
             _ => SelfTradeMode::None,
         }
     }
 
     /// Takes off both orders what would have traded. Tells why the taker goes no further, if it does not: an order of
     /// which all was prevented ends with what it had, it is not reduced to nothing.
-    pub(crate) fn decrement(&mut self, taker: &mut Taker, slot: u32, events: &mut Vec<Event>) -> Option<Stop> {
-        let maker = self.markets[usize::from(taker.market.0)].book.order(slot);
+    pub(crate) fn decrement(&mut self, taker: &mut Taker<'_>, slot: u32, events: &mut Emitter<'_>) -> Option<Stop> {
+        let maker = self.markets[usize::from(taker.request.market.0)].book.order(slot);
         // All of an iceberg is its owner's, whatever the book shows of it.
         let quantity = self.fill_quantity(taker, maker.price, maker.left());
         if quantity.is_zero() {
             return Some(Stop::Done);
         }
         if quantity == maker.left() {
-            self.take_off(taker.market, slot, CancelReason::SelfTrade, events);
+            self.take_off(taker.request.market, slot, CancelReason::SelfTrade, events);
         } else {
-            self.reduce(taker.market, slot, quantity, events);
+            self.reduce(taker.request.market, slot, quantity, events);
         }
         if taker.wanted == Wanted::Quantity(quantity) {
             return Some(Stop::SelfTrade);
         }
-        let notional = self.markets[usize::from(taker.market.0)].spec.notional(maker.price, quantity);
+        let notional = self.markets[usize::from(taker.request.market.0)].spec.notional(maker.price, quantity);
         taker.fill(quantity, notional);
         if let Wanted::Quantity(_) = taker.wanted {
             taker.quantity -= quantity;
@@ -53,10 +55,10 @@ impl Shard {
         events.push(Event::OrderReduced(OrderReduced {
             account: taker.account,
             report_sequence: self.accounts.next_report(taker.account),
-            market: taker.market,
+            market: taker.request.market,
             order: taker.order,
-            side: taker.side,
-            price: taker.limit,
+            side: taker.request.side,
+            price: taker.terms.limit,
             quantity: taker.quantity,
             remaining: taker.remaining(),
             reduced_by: quantity,
@@ -70,7 +72,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         group: AccountId,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let founder =
             *self.accounts.account(group).filter(|_| group != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
@@ -91,7 +93,7 @@ impl Shard {
         &mut self,
         account: AccountId,
         invited: AccountId,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         self.accounts.account(invited).filter(|_| invited != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
         self.accounts.account_mut(invited).invited_by = account;

@@ -1,39 +1,23 @@
 //! The incoming order while it trades: what is left to do, and by what it is bounded.
 
-use crate::command::{OrderType, PlaceOrder, SelfTradeMode, Side, TimeInForce};
+use crate::command::{PlaceOrder, Side};
 use crate::event::CancelReason;
-use crate::ids::{AccountId, ClientId, MarketId, OrderId};
-use crate::order::Order;
-use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::ids::{AccountId, OrderId};
+use crate::units::{Atoms, Lots, Ticks};
+use crate::validate::Terms;
 
-/// See the module.
+/// See the module. What does not change while it trades stays where it is: what was asked for, and on which terms.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taker {
+pub(crate) struct Taker<'a> {
     pub(crate) order: OrderId,
     pub(crate) account: AccountId,
-    pub(crate) market: MarketId,
-    pub(crate) side: Side,
-    /// The worst price that it trades at.
-    pub(crate) limit: Ticks,
-    pub(crate) wanted: Wanted,
-    pub(crate) order_type: OrderType,
-    pub(crate) time_in_force: TimeInForce,
-    pub(crate) self_trade_mode: SelfTradeMode,
     /// The account's self-trade group; 0 where it is alone.
     pub(crate) self_trade_group: AccountId,
-    /// When its rest ends by itself; 0 for never.
-    pub(crate) expires_at: Timestamp,
-    pub(crate) client_id: ClientId,
-    /// What it was placed with; 0 for a quote budget.
+    pub(crate) request: &'a PlaceOrder,
+    pub(crate) terms: &'a Terms,
+    pub(crate) wanted: Wanted,
+    /// What it was placed with, less what its own group kept from trading; 0 for a quote budget.
     pub(crate) quantity: Lots,
-    /// How much of its rest is shown at a time; 0 for all.
-    pub(crate) display: Lots,
-    pub(crate) maker_fee: FeeRate,
-    pub(crate) taker_fee: FeeRate,
-    /// What each lot that rests holds back.
-    pub(crate) hold_per_lot: Atoms,
-    /// For an order that waits: its trigger price, else 0.
-    pub(crate) trigger_price: Ticks,
     /// Where an order that has waited stands in the book, outside of every level.
     pub(crate) waited_in: Option<u32>,
 }
@@ -60,75 +44,48 @@ pub(crate) enum Stop {
     MaxFills,
 }
 
-impl Taker {
-    /// The order that a checked request makes; `limit` is the price that bounds it.
-    pub(crate) fn new(order: OrderId, account: AccountId, request: &PlaceOrder, limit: Ticks) -> Self {
-        let wanted = match request.quantity {
+impl<'a> Taker<'a> {
+    /// The order that a checked request of an account in this self-trade group makes.
+    #[inline(always)]
+    pub(crate) fn new(
+        order: OrderId,
+        (account, self_trade_group): (AccountId, AccountId),
+        request: &'a PlaceOrder,
+        terms: &'a Terms,
+    ) -> Self {
+        let quantity = request.quantity;
+        let wanted = match quantity {
             Lots::ZERO => Wanted::QuoteBudget(request.quote_budget),
             quantity => Wanted::Quantity(quantity),
         };
-        Self {
-            order,
-            account,
-            market: request.market,
-            side: request.side,
-            limit,
-            wanted,
-            order_type: request.order_type,
-            time_in_force: request.time_in_force,
-            self_trade_mode: request.self_trade_mode,
-            self_trade_group: AccountId(0),
-            expires_at: request.expires_at,
-            client_id: request.client_id,
-            quantity: request.quantity,
-            display: request.display_quantity,
-            maker_fee: FeeRate(0),
-            taker_fee: FeeRate(0),
-            hold_per_lot: Atoms::ZERO,
-            trigger_price: request.trigger_price,
-            waited_in: None,
-        }
+        Self { order, account, self_trade_group, request, terms, wanted, quantity, waited_in: None }
     }
 
-    /// What an order becomes whose trigger price was reached; it stands in `slot` until it is through.
-    pub(crate) fn triggered(market: MarketId, slot: u32, order: &Order) -> Self {
-        Self {
-            order: order.id,
-            account: order.account,
-            market,
-            side: order.side,
-            limit: order.price,
-            wanted: Wanted::Quantity(order.remaining),
-            order_type: order.order_type,
-            time_in_force: order.time_in_force,
-            self_trade_mode: order.self_trade_mode,
-            self_trade_group: AccountId(0),
-            expires_at: order.expires_at,
-            client_id: order.client_id,
-            quantity: order.quantity,
-            display: order.display,
-            maker_fee: order.maker_fee,
-            taker_fee: order.taker_fee,
-            hold_per_lot: order.hold_per_lot,
-            trigger_price: order.trigger_price,
-            waited_in: Some(slot),
-        }
+    /// What an order that waited becomes when its turn has come; it stands in `slot` until it is through.
+    pub(crate) fn triggered(self, slot: u32, remaining: Lots) -> Self {
+        Self { wanted: Wanted::Quantity(remaining), waited_in: Some(slot), ..self }
     }
 
     /// Whether it trades at `price`.
+    #[inline(always)]
     pub(crate) fn reaches(&self, price: Ticks) -> bool {
-        match self.side {
-            Side::Bid => price <= self.limit,
-            Side::Ask => price >= self.limit,
+        match self.request.side {
+            Side::Bid => price <= self.terms.limit,
+            Side::Ask => price >= self.terms.limit,
         }
     }
 
     /// What is shown of its rest.
+    #[inline(always)]
     pub(crate) fn shown(&self) -> Lots {
-        if self.display.is_zero() { self.remaining() } else { self.remaining().min(self.display) }
+        match self.request.display_quantity {
+            Lots::ZERO => self.remaining(),
+            display => self.remaining().min(display),
+        }
     }
 
     /// What is left in lots; nothing for a budget, which never rests.
+    #[inline(always)]
     pub(crate) const fn remaining(&self) -> Lots {
         match self.wanted {
             Wanted::Quantity(quantity) => quantity,
@@ -137,6 +94,7 @@ impl Taker {
     }
 
     /// Whether it wants nothing more.
+    #[inline(always)]
     pub(crate) const fn is_done(&self) -> bool {
         match self.wanted {
             Wanted::Quantity(quantity) => quantity.is_zero(),
@@ -145,6 +103,7 @@ impl Taker {
     }
 
     /// Takes off what a fill gave.
+    #[inline(always)]
     pub(crate) fn fill(&mut self, quantity: Lots, notional: Atoms) {
         match &mut self.wanted {
             Wanted::Quantity(left) => *left -= quantity,
@@ -153,8 +112,9 @@ impl Taker {
     }
 
     /// What becomes of what is left, or `None` when it rests.
+    #[inline(always)]
     pub(crate) fn end_of_rest(&self, stop: Stop) -> Option<CancelReason> {
-        match (stop, self.time_in_force) {
+        match (stop, self.request.time_in_force) {
             (Stop::SelfTrade, _) => Some(CancelReason::SelfTrade),
             (Stop::MaxFills, _) => Some(CancelReason::MaxFills),
             (_, time_in_force) if time_in_force.rests() => None,

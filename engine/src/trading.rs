@@ -6,6 +6,7 @@
 use crate::accounts::KeyStatus;
 use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
+use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{Duplicate, Event, KeyEnd, Rejected};
 use crate::ids::{AccountId, ClientId, KeyId, MarketId, OrderId, Sequence};
@@ -20,38 +21,40 @@ const MAX_AHEAD_NS: u64 = 1_000_000_000;
 
 /// Who asks, and with what right: the same for one operation and for a frame of them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asking {
+pub(crate) struct Asking<'a> {
     pub(crate) account: AccountId,
     pub(crate) key: KeyId,
     pub(crate) grade: EvidenceGrade,
-    pub(crate) replay_guard: ReplayGuard,
+    pub(crate) replay_guard: &'a ReplayGuard,
     pub(crate) valid_until: Timestamp,
-    pub(crate) purpose: Purpose,
+    /// What is asked; `None` for a frame.
+    pub(crate) operation: Option<&'a Operation>,
 }
 
-/// What a request is for, as far as it matters to who may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Anything that a session may do too.
-    Trading,
-    /// Something that needs the key's own word.
-    OwnWord,
-    /// The key's first word.
-    Activation,
-}
+impl<'a> Asking<'a> {
+    const fn of(signed: &'a SignedCommand) -> Self {
+        let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = signed;
+        let (account, key, grade, valid_until) = (*account, *key, *grade, *valid_until);
+        Self { account, key, grade, replay_guard, valid_until, operation: Some(operation) }
+    }
 
-impl Asking {
-    fn of(signed: &SignedCommand) -> Self {
-        let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = *signed;
-        let purpose = match operation {
-            Operation::ActivateKey => Purpose::Activation,
-            Operation::Logon
-            | Operation::SetSelfTradeGroup { .. }
-            | Operation::InviteToSelfTradeGroup { .. }
-            | Operation::NarrowKey { .. } => Purpose::OwnWord,
-            _ => Purpose::Trading,
-        };
-        Self { account, key, grade, replay_guard, valid_until, purpose }
+    /// Whether it is the key's first word.
+    const fn activates(&self) -> bool {
+        matches!(self.operation, Some(Operation::ActivateKey))
+    }
+
+    /// Whether it needs the key's own word, and not a session's.
+    const fn needs_signature(&self) -> bool {
+        matches!(
+            self.operation,
+            Some(
+                Operation::ActivateKey
+                    | Operation::Logon
+                    | Operation::SetSelfTradeGroup { .. }
+                    | Operation::InviteToSelfTradeGroup { .. }
+                    | Operation::NarrowKey { .. }
+            )
+        )
     }
 }
 
@@ -75,22 +78,23 @@ impl Shard {
         &mut self,
         moment: Moment,
         signed: &SignedCommand,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let asking = Asking::of(signed);
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
-        let Err(reject) = self.operate(moment, signed, events) else { return Ok(()) };
+        let Err(reject) = self.operate(moment, &asking, &signed.operation, events) else { return Ok(()) };
         self.refuse(&asking, digest, (reject, names(&signed.operation)), events);
         Ok(())
     }
 
     /// Whether the request may be looked at, in the order of the codes; uses up its digest or nonce. `None` for one that
     /// was used before, which is answered here.
+    #[inline(always)]
     pub(crate) fn let_in(
         &mut self,
         moment: Moment,
-        asking: &Asking,
-        events: &mut Vec<Event>,
+        asking: &Asking<'_>,
+        events: &mut Emitter<'_>,
     ) -> Result<Option<Admitted>, RejectCode> {
         self.check_key(moment.now, asking)?;
         match self.admit(moment, asking)? {
@@ -105,10 +109,10 @@ impl Shard {
     /// Says that a request was refused which has used up its digest or nonce.
     pub(crate) fn refuse(
         &mut self,
-        asking: &Asking,
+        asking: &Asking<'_>,
         digest: Option<u32>,
         (reject, (market, client_id)): (Reject, (Option<MarketId>, ClientId)),
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) {
         if let Some(digest) = digest {
             self.digests.note_reject(digest, reject.code);
@@ -124,7 +128,8 @@ impl Shard {
     }
 
     /// Whether the key may speak for the account at all.
-    fn check_key(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
+    #[inline(always)]
+    fn check_key(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
         // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
         let over = key.expires_at != Timestamp::ZERO && key.expires_at <= now;
@@ -132,15 +137,16 @@ impl Shard {
             KeyStatus::Revoked => return Err(RejectCode::KeyRevoked),
             KeyStatus::Expired => return Err(RejectCode::KeyExpired),
             KeyStatus::Pending | KeyStatus::Live if over => return Err(RejectCode::KeyExpired),
-            KeyStatus::Pending if signed.purpose != Purpose::Activation => return Err(RejectCode::KeyPending),
+            KeyStatus::Pending if !signed.activates() => return Err(RejectCode::KeyPending),
             KeyStatus::Pending | KeyStatus::Live => {}
         }
         if key.account == signed.account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
     }
 
     /// Uses up the request's digest or nonce, unless it was used before.
-    fn admit(&mut self, moment: Moment, signed: &Asking) -> Result<Admission, RejectCode> {
-        match signed.replay_guard {
+    #[inline(always)]
+    fn admit(&mut self, moment: Moment, signed: &Asking<'_>) -> Result<Admission, RejectCode> {
+        match *signed.replay_guard {
             ReplayGuard::Session { signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
                 Ok(Admission::Fresh { digest: None })
@@ -154,6 +160,7 @@ impl Shard {
         }
     }
 
+    #[inline(always)]
     fn admit_nonce(&mut self, key: KeyId, nonce: u64) -> Result<Admission, RejectCode> {
         let nonces = &mut self.accounts.key_mut(key).nonces;
         match nonces.check(nonce)? {
@@ -165,6 +172,7 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn admit_digest(
         &mut self,
         moment: Moment,
@@ -187,54 +195,85 @@ impl Shard {
     }
 
     /// Carries out a request that is new and comes from a key that may ask.
-    fn operate(&mut self, moment: Moment, signed: &SignedCommand, events: &mut Vec<Event>) -> Result<(), Reject> {
-        self.check_policy(moment.now, &Asking::of(signed))?;
-        if matches!(signed.operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_))
-        {
-            self.check_not_blocked(signed.account)?;
-        }
-        if let Some(needed) = scope_of(&signed.operation) {
-            self.check_scope(signed.key, &needed)?;
-        }
-        match &signed.operation {
-            Operation::PlaceOrder(order) => self.place_order(moment, signed.account, order, events),
-            Operation::CancelOrder(cancel) => self.cancel_order(signed.account, cancel, events),
-            Operation::ReplaceOrder(replace) => self.replace_order(moment, signed.account, replace, events),
-            Operation::AmendOrder(amend) => self.amend_order(signed.account, amend, events),
-            Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, signed.account, cancel, events),
-            Operation::Logon => {
-                events.push(Event::LoggedOn { account: signed.account, key: signed.key });
-                Ok(())
+    #[inline(always)]
+    fn operate(
+        &mut self,
+        moment: Moment,
+        asking: &Asking<'_>,
+        operation: &Operation,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
+        self.check_policy(moment.now, asking)?;
+        let Asking { account, key, .. } = *asking;
+        match operation {
+            Operation::PlaceOrder(order) => {
+                self.check_not_blocked(account)?;
+                self.check_scope(key, &KeyScope { operations: KeyScope::PLACE, market: Some(order.market) })?;
+                self.place_order(moment, account, order, events)
             }
-            Operation::ActivateKey => self.activate_key(signed.key, events),
-            Operation::RevokeKey => {
-                let cause: KeyEnd = self.accounts.revoke(signed.key);
-                events.push(Event::KeyEnded { key: signed.key, cause });
-                Ok(())
+            Operation::CancelOrder(cancel) => {
+                self.check_scope(key, &KeyScope { operations: KeyScope::CANCEL, market: Some(cancel.market) })?;
+                self.cancel_order(account, cancel, events)
             }
-            Operation::CancelAllAfter { timeout_ms } => {
-                self.cancel_all_after(moment.now, signed.account, *timeout_ms, events);
-                Ok(())
-            }
-            Operation::SetDisconnectMode { mode } => {
-                self.set_disconnect_mode(signed.account, *mode, events);
-                Ok(())
-            }
-            Operation::NarrowKey { key, scope } => self.narrow_key(signed.account, *key, *scope, events),
-            Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(signed.account, *group, events),
-            Operation::InviteToSelfTradeGroup { invited } => self.invite(signed.account, *invited, events),
+            other => self.operate_otherwise(moment, asking, other, events),
         }
     }
 
-    pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking) -> Result<(), RejectCode> {
+    /// Carries out what is asked for less often than orders and cancels.
+    #[inline(never)]
+    fn operate_otherwise(
+        &mut self,
+        moment: Moment,
+        asking: &Asking<'_>,
+        operation: &Operation,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
+        let Asking { account, key, .. } = *asking;
+        if matches!(operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_)) {
+            self.check_not_blocked(account)?;
+        }
+        if let Some(needed) = scope_of(operation) {
+            self.check_scope(key, &needed)?;
+        }
+        match operation {
+            Operation::PlaceOrder(order) => self.place_order(moment, account, order, events),
+            Operation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),
+            Operation::ReplaceOrder(replace) => self.replace_order(moment, account, replace, events),
+            Operation::AmendOrder(amend) => self.amend_order(account, amend, events),
+            Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, account, cancel, events),
+            Operation::Logon => {
+                events.push(Event::LoggedOn { account, key });
+                Ok(())
+            }
+            Operation::ActivateKey => self.activate_key(key, events),
+            Operation::RevokeKey => {
+                let cause: KeyEnd = self.accounts.revoke(key);
+                events.push(Event::KeyEnded { key, cause });
+                Ok(())
+            }
+            Operation::CancelAllAfter { timeout_ms } => {
+                self.cancel_all_after(moment.now, account, *timeout_ms, events);
+                Ok(())
+            }
+            Operation::SetDisconnectMode { mode } => {
+                self.set_disconnect_mode(account, *mode, events);
+                Ok(())
+            }
+            Operation::NarrowKey { key, scope } => self.narrow_key(account, *key, *scope, events),
+            Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(account, *group, events),
+            Operation::InviteToSelfTradeGroup { invited } => self.invite(account, *invited, events),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
         let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
-        let unsigned = in_session || signed.grade == EvidenceGrade::Delegated;
-        let needs_signature = signed.purpose != Purpose::Trading;
-        let wrong_grade = in_session && signed.grade != EvidenceGrade::Delegated;
-        if weak || wrong_grade || (needs_signature && unsigned) {
+        let delegated = signed.grade == EvidenceGrade::Delegated;
+        let wrong_grade = in_session && !delegated;
+        if weak || wrong_grade || (delegated && signed.needs_signature()) {
             return Err(RejectCode::EvidenceTooWeak);
         }
         if signed.valid_until != Timestamp::ZERO && signed.valid_until <= now {
@@ -244,9 +283,12 @@ impl Shard {
     }
 
     /// Whether the key may do what needs this scope.
+    #[inline(always)]
     pub(crate) fn check_scope(&self, key: KeyId, needed: &KeyScope) -> Result<(), RejectCode> {
-        let has = self.accounts.key(key).map_or(KeyScope::EVERYTHING, |key| key.scope);
-        if has.covers(needed) { Ok(()) } else { Err(RejectCode::OutOfScope) }
+        match self.accounts.key(key) {
+            Some(known) if !known.scope.covers(needed) => Err(RejectCode::OutOfScope),
+            _ => Ok(()),
+        }
     }
 
     /// Gives a key of the account less to do.
@@ -255,7 +297,7 @@ impl Shard {
         account: AccountId,
         key: KeyId,
         scope: KeyScope,
-        events: &mut Vec<Event>,
+        events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let own = self.accounts.key(key).filter(|known| known.account == account && known.scope.covers(&scope));
         own.ok_or(RejectCode::OutOfScope)?;
@@ -264,7 +306,7 @@ impl Shard {
         Ok(())
     }
 
-    fn activate_key(&mut self, key: KeyId, events: &mut Vec<Event>) -> Result<(), Reject> {
+    fn activate_key(&mut self, key: KeyId, events: &mut Emitter<'_>) -> Result<(), Reject> {
         let status = &mut self.accounts.key_mut(key).status;
         if *status == KeyStatus::Live {
             return Err(RejectCode::KeyAlreadyLive.into());

@@ -9,9 +9,10 @@
 
 use crate::agenda::AgendaItem;
 use crate::command::{OrderType, Side};
+use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::Event;
-use crate::ids::{AccountId, MarketId};
+use crate::ids::MarketId;
 use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::matching::resting;
 use crate::order::Order;
@@ -124,19 +125,28 @@ impl Triggers {
 
 impl Shard {
     /// Takes in an order that waits, and holds what it can cost.
-    pub(crate) fn wait(&mut self, taker: &Taker) {
-        let market = &mut self.markets[usize::from(taker.market.0)];
+    pub(crate) fn wait(&mut self, taker: &Taker<'_>) {
+        let market = &mut self.markets[usize::from(taker.request.market.0)];
         let order = resting(taker);
-        let asset = market.spec.held_asset(taker.side);
+        let asset = market.spec.held_asset(taker.request.side);
         self.balances.hold(taker.account, asset, order.held());
-        market.insert_waiting(&order);
+        market.insert_waiting(&order, taker.terms.client_hash);
         if order.expires_at != Timestamp::ZERO {
-            self.note_deadline(taker.market);
+            self.note_deadline(taker.request.market);
         }
     }
 
     /// Lets the orders trade that the last trades have triggered, and those that their trades trigger.
-    pub(crate) fn run_triggers(&mut self, market: MarketId, events: &mut Vec<Event>) {
+    #[inline(always)]
+    pub(crate) fn run_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
+        // Set by trades alone, and only while somebody waits for one.
+        if self.markets[usize::from(market.0)].triggers.reached.is_some() {
+            self.run_reached_triggers(market, events);
+        }
+    }
+
+    #[cold]
+    fn run_reached_triggers(&mut self, market: MarketId, events: &mut Emitter<'_>) {
         while let Some(slot) = self.markets[usize::from(market.0)].triggers.next() {
             if self.work < LEAST_WORK {
                 self.agenda.push_front(AgendaItem::Triggers(market));
@@ -149,7 +159,7 @@ impl Shard {
     }
 
     /// One order's turn: what it held is free to pay with, and it trades like one that has just come in.
-    fn trigger(&mut self, market: MarketId, slot: u32, events: &mut Vec<Event>) {
+    fn trigger(&mut self, market: MarketId, slot: u32, events: &mut Emitter<'_>) {
         let entry = &mut self.markets[usize::from(market.0)];
         entry.triggers.remove(slot);
         let order = entry.book.order(slot);
@@ -162,9 +172,9 @@ impl Shard {
             order: order.id,
             last_price: entry.last_price,
         });
-        let mut taker = Taker::triggered(market, slot, &order);
-        taker.self_trade_group =
-            self.accounts.account(order.account).map_or(AccountId(0), |known| known.self_trade_group);
+        let group = self.accounts.self_trade_group(order.account);
+        let (request, terms) = (order.request(market), order.terms());
+        let mut taker = Taker::new(order.id, (order.account, group), &request, &terms).triggered(slot, order.remaining);
         self.execute(&mut taker, events);
     }
 }

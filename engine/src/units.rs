@@ -113,6 +113,7 @@ impl FeeRate {
 
     /// The fee on `notional` in quote atoms, signed: positive is paid by the trader, negative is received.
     /// Both directions round in the venue's favour by less than one atom.
+    #[inline(always)]
     pub fn fee_on(self, notional: Atoms) -> i64 {
         let product = u128::from(notional.0) * u128::from(self.0.unsigned_abs());
         let atoms = match u64::try_from(product) {

@@ -5,95 +5,112 @@
 
 use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Reject, Shard};
-use crate::ids::{AccountId, MarketId, OrderId};
+use crate::ids::{AccountId, MarketId};
 use crate::market::Market;
 use crate::market_spec::MarketSpec;
 use crate::order::Order;
 use crate::reject::RejectCode;
-use crate::taker::{Taker, Wanted};
 use crate::triggers::Direction;
-use crate::units::{Atoms, Lots, Ticks, Timestamp};
+use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// Open orders that one account may have in one market.
 pub const MAX_OPEN_ORDERS: u32 = 4_096;
 
 impl Shard {
     /// The market, if there is one.
+    #[inline(always)]
     pub(crate) fn market(&self, market: MarketId) -> Result<&Market, RejectCode> {
         self.markets.get(usize::from(market.0)).ok_or(RejectCode::MarketUnknown)
     }
 
-    /// Checks everything that can stand against an order and makes the taker that it becomes.
-    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Taker, Reject> {
+    /// Checks everything that can stand against an order and tells the terms that it is taken on.
+    #[inline(always)]
+    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Terms, Reject> {
         let NewOrder { now, account, request, .. } = *new;
         let market = self.market(request.market)?;
-        if !crate::market::allows(market.state, &crate::command::Operation::PlaceOrder(*request)) {
+        if !crate::market::takes_orders(market.state, request.order_type) {
             return Err(RejectCode::MarketClosed.into());
         }
         if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
             return Err(RejectCode::ExpiryPassed.into());
         }
-        let slid;
-        let new = match request.order_type {
-            OrderType::LimitMakerSlide => {
-                slid = PlaceOrder { price: new.slid_price(market), ..*request };
-                &NewOrder { request: &slid, ..*new }
-            }
-            _ => new,
-        };
-        let request = new.request;
+        let new = &NewOrder { price: new.slid_price(market), ..*new };
         check_band(market, new)?;
-        check_combination(request)?;
-        check_ranges(market, request)?;
-        check_client_id(market, new)?;
+        check_combination(new)?;
+        check_ranges(market, new)?;
+        let client_hash = market.book.client_hash(account, &request.client_id);
+        check_client_id(market, new, client_hash)?;
         check_room(market, new)?;
         let limit = limit_price(market, new)?;
         if request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
-        let taker = self.taker(new, &market.spec, limit);
-        let asset = market.spec.held_asset(request.side);
-        let freed = new.instead_of.filter(|old| old.side == request.side).map_or(Atoms::ZERO, Order::held);
-        if self.balances.balance(account, asset).available + freed < need(market, &taker) {
+        let spec = &market.spec;
+        let (maker_fee, taker_fee) = (spec.maker_fee, spec.taker_fee);
+        let hold_per_lot = match request.side {
+            Side::Bid => spec.bid_hold_per_lot(limit, maker_fee.max(taker_fee)),
+            Side::Ask => Atoms(spec.base_atoms_per_lot),
+        };
+        let freed = match new.instead_of {
+            Some(old) if old.side == request.side => old.held(),
+            _ => Atoms::ZERO,
+        };
+        let available = self.balances.balance(account, spec.held_asset(request.side)).available;
+        if available + freed < need(spec, request, hold_per_lot) {
             return Err(RejectCode::InsufficientBalance.into());
         }
         check_trigger(market, new)?;
-        Ok(taker)
+        Ok(Terms { limit, hold_per_lot, maker_fee, taker_fee, client_hash })
     }
+}
 
-    /// The taker that a checked order becomes.
-    fn taker(&self, new: &NewOrder<'_>, spec: &MarketSpec, limit: Ticks) -> Taker {
-        let mut taker = Taker::new(new.id, new.account, new.request, limit);
-        taker.self_trade_group =
-            self.accounts.account(new.account).map_or(AccountId(0), |known| known.self_trade_group);
-        taker.maker_fee = spec.maker_fee;
-        taker.taker_fee = spec.taker_fee;
-        taker.hold_per_lot = match taker.side {
-            Side::Bid => spec.bid_hold_per_lot(limit, spec.maker_fee.max(spec.taker_fee)),
-            Side::Ask => Atoms(spec.base_atoms_per_lot),
-        };
-        taker
-    }
+/// What was found out about an order on the way to its acceptance, which decides what becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The price that bounds it.
+    pub(crate) limit: Ticks,
+    /// What each lot that rests holds back.
+    pub(crate) hold_per_lot: Atoms,
+    pub(crate) maker_fee: FeeRate,
+    pub(crate) taker_fee: FeeRate,
+    /// Where its client id stands in the book's table, and will.
+    pub(crate) client_hash: u32,
 }
 
 /// An order that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder<'a> {
-    pub(crate) now: Timestamp,
-    pub(crate) id: OrderId,
-    pub(crate) account: AccountId,
-    pub(crate) request: &'a PlaceOrder,
+    now: Timestamp,
+    account: AccountId,
+    request: &'a PlaceOrder,
+    /// Its price, which is the request's but for an order that slides.
+    price: Ticks,
     /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
-    pub(crate) instead_of: Option<&'a Order>,
+    instead_of: Option<&'a Order>,
 }
 
-impl NewOrder<'_> {
+impl<'a> NewOrder<'a> {
+    pub(crate) const fn new(now: Timestamp, account: AccountId, request: &'a PlaceOrder) -> Self {
+        Self { now, account, request, price: request.price, instead_of: None }
+    }
+
+    /// The same, with an order that goes for it.
+    pub(crate) const fn instead_of(self, old: &'a Order) -> Self {
+        Self { instead_of: Some(old), ..self }
+    }
+
     /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
+    #[inline(always)]
     fn slid_price(&self, market: &Market) -> Ticks {
-        let price = self.request.price;
-        if self.request.order_type != OrderType::LimitMakerSlide {
-            return price;
+        match self.request.order_type {
+            OrderType::LimitMakerSlide => self.price_that_slid(market),
+            _ => self.price,
         }
+    }
+
+    #[cold]
+    fn price_that_slid(&self, market: &Market) -> Ticks {
+        let price = self.price;
         match (self.best_opposite(market), self.request.side) {
             (Some(best), Side::Bid) if price >= best => Ticks(best.0 - 1),
             (Some(best), Side::Ask) if price <= best && !price.is_zero() => Ticks(best.0 + 1),
@@ -113,9 +130,17 @@ impl NewOrder<'_> {
 
 /// Whether the order's price, if it names one, is within the band around what the market says: for an order that waits
 /// around its trigger price, else around the last price, before the first trade around the best opposite price.
+#[inline(always)]
 fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
-    if market.price_band == 0 || request.price.is_zero() {
+    match market.price_band {
+        0 => Ok(()),
+        band => check_within_band(market, new, band),
+    }
+}
+
+fn check_within_band(market: &Market, new: &NewOrder<'_>, band: u32) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = *new;
+    if price.is_zero() {
         return Ok(());
     }
     let middle = match (request.trigger_price, market.last_price) {
@@ -124,17 +149,19 @@ fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
         (trigger_price, _) => Some(trigger_price),
     };
     let Some(middle) = middle else { return Ok(()) };
-    let reach = MarketSpec::band_around(middle, market.price_band);
+    let reach = MarketSpec::band_around(middle, band);
     let highest = Ticks(middle.0.saturating_add(reach.0));
-    let within = (middle - reach..=highest).contains(&request.price);
+    let within = (middle - reach..=highest).contains(&price);
     if within { Ok(()) } else { Err(RejectCode::PriceOutsideBand) }
 }
 
 /// Which fields go together with which type.
-fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
+#[inline(always)]
+fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = *new;
     let has_quantity = !request.quantity.is_zero();
     let has_budget = !request.quote_budget.is_zero();
-    let has_price = !request.price.is_zero();
+    let has_price = !price.is_zero();
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
         OrderType::LimitMaker | OrderType::LimitMakerSlide => {
@@ -164,9 +191,10 @@ fn check_combination(request: &PlaceOrder) -> Result<(), RejectCode> {
 }
 
 /// Price, quantity and notional within the market's bounds.
-fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode> {
-    let spec = &market.spec;
-    if request.price > spec.max_price || request.trigger_price > spec.max_price {
+#[inline(always)]
+fn check_ranges(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let (NewOrder { request, price, .. }, spec) = (*new, &market.spec);
+    if price > spec.max_price || request.trigger_price > spec.max_price {
         return Err(RejectCode::PriceOutOfRange);
     }
     let by_budget = request.quantity.is_zero();
@@ -178,19 +206,30 @@ fn check_ranges(market: &Market, request: &PlaceOrder) -> Result<(), RejectCode>
     if !shown.is_zero() && (shown < spec.min_quantity || shown > request.quantity || too_many_parts()) {
         return Err(RejectCode::QuantityOutOfRange);
     }
-    let notional = match (by_budget, request.price) {
+    let notional = match (by_budget, price) {
+        // What the market's bounds allow bounds a budget too; of an order they are the bounds.
+        (true, _) if request.quote_budget > spec.notional(spec.max_price, spec.max_quantity) => {
+            return Err(RejectCode::NotionalTooSmall);
+        }
         (true, _) => request.quote_budget,
         (false, Ticks::ZERO) => return Ok(()),
         (false, price) => spec.notional(price, request.quantity),
     };
-    let most = spec.notional(spec.max_price, spec.max_quantity);
-    if notional < spec.min_notional || notional > most { Err(RejectCode::NotionalTooSmall) } else { Ok(()) }
+    if notional < spec.min_notional { Err(RejectCode::NotionalTooSmall) } else { Ok(()) }
 }
 
 /// A live order with the same client id is in the way; whether it is the same order decides the code.
-fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
-    let request = new.request;
-    let Some(slot) = market.book.find_client_id(new.account, &request.client_id) else { return Ok(()) };
+#[inline(always)]
+fn check_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+    match market.book.may_have_client_id(hash) {
+        false => Ok(()),
+        true => check_known_client_id(market, new, hash),
+    }
+}
+
+fn check_known_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+    let NewOrder { request, price, .. } = *new;
+    let Some(slot) = market.book.find_hashed_client_id(new.account, &request.client_id, hash) else { return Ok(()) };
     let live = market.book.order(slot);
     if new.instead_of.is_some_and(|old| old.id == live.id) {
         return Ok(());
@@ -199,7 +238,7 @@ fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
         order.side == request.side
             && order.order_type == request.order_type
             && order.time_in_force == request.time_in_force
-            && (order.price == request.price || request.price.is_zero())
+            && (order.price == price || price.is_zero())
             && order.trigger_price == request.trigger_price
             && order.quantity == request.quantity
             && order.display == request.display_quantity
@@ -210,8 +249,9 @@ fn check_client_id(market: &Market, new: &NewOrder<'_>) -> Result<(), Reject> {
 }
 
 /// Room for what may rest.
+#[inline(always)]
 fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
+    let NewOrder { request, price, .. } = *new;
     let waits = request.order_type.waits();
     if !request.time_in_force.rests() && !waits {
         return Ok(());
@@ -224,7 +264,7 @@ fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
         return Err(RejectCode::BookFull);
     }
     let frees_level = new.instead_of.is_some_and(|old| old.side == request.side && market.book.is_alone(old));
-    if !waits && !frees_level && market.book.lacks_level_for(request.side, request.price) {
+    if !waits && !frees_level && market.book.lacks_level_for(request.side, price) {
         return Err(RejectCode::LevelsFull);
     }
     Ok(())
@@ -232,15 +272,22 @@ fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
 
 /// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
 /// or the trigger price, ± the band.
+#[inline(always)]
 fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
-    let request = new.request;
+    match new.request.order_type {
+        OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => bounded_price(market, new),
+        _ => Ok(new.price),
+    }
+}
+
+fn bounded_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
+    let NewOrder { request, price, .. } = *new;
     let middle = match request.order_type {
         OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
-        OrderType::StopLoss | OrderType::TakeProfit => request.trigger_price,
-        _ => return Ok(request.price),
+        _ => request.trigger_price,
     };
-    if !request.price.is_zero() {
-        return Ok(request.price);
+    if !price.is_zero() {
+        return Ok(price);
     }
     let band = MarketSpec::band_around(middle, market.spec.market_order_band).0;
     Ok(match request.side {
@@ -250,11 +297,16 @@ fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode>
 }
 
 /// Whether an order that waits has something to wait for, and room.
+#[inline(always)]
 fn check_trigger(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let request = new.request;
-    if !request.order_type.waits() {
-        return Ok(());
+    match new.request.order_type.waits() {
+        true => check_waiting(market, new),
+        false => Ok(()),
     }
+}
+
+fn check_waiting(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let request = new.request;
     let direction = Direction::of(request.order_type, request.side);
     if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
         return Err(RejectCode::WouldTrigger);
@@ -272,19 +324,22 @@ fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
 }
 
 /// What has to be available: the most that the order can cost.
-fn need(market: &Market, taker: &Taker) -> Atoms {
-    match (taker.wanted, taker.side) {
-        (Wanted::Quantity(quantity), _) => hold(taker.hold_per_lot, quantity),
-        (Wanted::QuoteBudget(budget), Side::Bid) => {
-            let fee = u64::try_from(market.spec.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
+#[inline(always)]
+fn need(spec: &MarketSpec, request: &PlaceOrder, hold_per_lot: Atoms) -> Atoms {
+    match (request.quantity, request.side) {
+        (Lots::ZERO, Side::Bid) => {
+            let budget = request.quote_budget;
+            let fee = u64::try_from(spec.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
             budget + Atoms(fee)
         }
         // Whatever base there is is sold until the budget is reached; none at all is not enough.
-        (Wanted::QuoteBudget(_), Side::Ask) => Atoms(market.spec.base_atoms_per_lot),
+        (Lots::ZERO, Side::Ask) => Atoms(spec.base_atoms_per_lot),
+        (quantity, _) => hold(hold_per_lot, quantity),
     }
 }
 
 /// What `quantity` holds back. Below 2^60 by the market's bounds.
+#[inline(always)]
 pub(crate) fn hold(hold_per_lot: Atoms, quantity: Lots) -> Atoms {
     Atoms(hold_per_lot.0 * quantity.0)
 }

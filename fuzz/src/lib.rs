@@ -11,17 +11,24 @@ use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, Reason, Symbol};
 use lakh_engine::market_spec::{AssetSpec, MarketSpec};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use lakh_gateway::auth::canonical;
-use lakh_gateway::auth::evidence::{Evidence, MAX_EVIDENCE, command_from_evidence};
+use lakh_gateway::auth::evidence::{Evidence, EvidenceError, MAX_EVIDENCE, command_from_evidence};
 use lakh_gateway::auth::rest_text::RestText;
+use lakh_gateway::binary_client::{Incoming, Message, PublicBook};
+use lakh_gateway::byte_outbox::{Notice, Taken};
 use lakh_gateway::decimal;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::request::{Fields, Method};
+use lakh_gateway::session::binary::{BinaryActions, BinarySession, stamp};
 use lakh_gateway::session::{
-    Action, HttpRequest, Session, SessionContext, SessionOptions, Standing, public_read, signed_request,
+    Action, HttpRequest, NativeWork, Session, SessionContext, SessionOptions, Standing, Work, public_read,
+    signed_request,
 };
 use lakh_gateway::stream;
 use lakh_gateway::wire::json::envelope::{self, Params};
+use lakh_gateway::wire::sbe::request::OrderRequest;
+use lakh_gateway::wire::sbe::session::Logon;
+use lakh_gateway::wire::sbe::{next_frame, padded, put};
 
 /// The time at which everything is fuzzed: the corpus is stamped with it.
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
@@ -98,6 +105,100 @@ pub fn evidence(data: &[u8]) {
     let _ = command_from_evidence(&evidence, &context().directory);
 }
 
+/// Bytes of a client of the binary face: a session behind its logon takes them as they come. Nothing is read outside of a
+/// frame, what is sent back is whole frames, and what is handed on for its signature leads to the same command again from
+/// its evidence alone, but for the signature itself.
+pub fn binary(data: &[u8]) {
+    let context = Arc::new(context());
+    let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
+    let mut fresh = BinarySession::new(Arc::clone(&context), Arc::clone(&address), NOW);
+    let mut actions = BinaryActions::default();
+    let taken = fresh.handle_bytes(data, NOW, &mut actions);
+    assert!(taken <= data.len());
+    whole_frames(&mut actions.frames);
+    let mut open = open_session(&context, address);
+    let mut actions = BinaryActions::default();
+    let taken = open.handle_bytes(data, NOW, &mut actions);
+    assert!(taken <= data.len());
+    open.handle_timeout(Timestamp(NOW.0 + 3_000_000_000), &mut actions);
+    for submission in &actions.submissions {
+        if let Work::Native(native) = &submission.work {
+            evidence_leads_back(native, &context.directory);
+        }
+    }
+    whole_frames(&mut actions.frames);
+    messages_read(data);
+}
+
+/// A session whose logon the verifier and the engine have taken.
+fn open_session(context: &Arc<SessionContext>, address: Arc<TokenBucket>) -> BinarySession {
+    let mut session = BinarySession::new(Arc::clone(context), address, NOW);
+    let mut bytes = Vec::new();
+    put(&mut bytes, &logon());
+    let mut actions = BinaryActions::default();
+    session.handle_bytes(&bytes, NOW, &mut actions);
+    assert_eq!(actions.submissions.len(), 1, "a good logon is looked at");
+    for _ in 0..2 {
+        let mut notices = vec![Notice::Answered { request: 1, outcome: Ok(()) }];
+        let taken = Taken { answered: 1, end: None };
+        session.handle_news(taken, &mut notices, NOW, &mut BinaryActions::default());
+    }
+    assert!(session.takes_messages());
+    session
+}
+
+fn logon() -> Logon {
+    let mut target = [0; 32];
+    target.copy_from_slice(&b"07".repeat(16));
+    Logon {
+        sequence_number: 1.into(),
+        sending_time: NOW.0.into(),
+        sender_comp_id: padded(b"fuzz"),
+        target_comp_id: target,
+        public_key: KEY,
+        heartbeat_interval: 1_000.into(),
+        resume_from_sequence: u64::MAX.into(),
+        role: 0,
+        disconnect_mode: 0,
+        signature: [0; 64],
+    }
+}
+
+fn evidence_leads_back(native: &NativeWork, directory: &Directory) {
+    let evidence = Evidence::decode(&native.evidence).expect("what was written can be read");
+    let encoded = evidence.encode().expect("what was written keeps the bounds");
+    assert_eq!(encoded, native.evidence);
+    // Nobody here can sign; everything in front of that has to hold.
+    assert!(matches!(command_from_evidence(&evidence, directory), Err(EvidenceError::SignatureRefused) | Ok(_)));
+    if let Evidence::Native { template, signed } = evidence {
+        let request = OrderRequest::from_signed_body(template, signed.body).expect("what was taken can be read again");
+        assert_eq!(request.command(KeyId(1)), native.command);
+    }
+}
+
+fn whole_frames(frames: &mut [u8]) {
+    stamp(frames, 1, NOW);
+    let mut rest = &*frames;
+    while !rest.is_empty() {
+        let frame = next_frame(rest).expect("what is sent is frames").expect("whole ones");
+        rest = &rest[frame.bytes.len()..];
+    }
+}
+
+/// The client reads anything without a panic.
+fn messages_read(data: &[u8]) {
+    let mut incoming = Incoming::new();
+    incoming.feed(data);
+    let mut book = PublicBook::default();
+    while let Ok(Some(message)) = incoming.next() {
+        let _ = book.apply(&message);
+    }
+    if let Ok(Some(frame)) = next_frame(data) {
+        assert!(frame.bytes.len() <= data.len());
+        let _ = Message::read(&frame);
+    }
+}
+
 /// Names of streams, numbers and times.
 pub fn names(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -120,7 +221,12 @@ pub fn names(data: &[u8]) {
 }
 
 fn context() -> SessionContext {
-    SessionContext { directory: directory(), options: SessionOptions::default(), started_at: Timestamp(0) }
+    SessionContext {
+        directory: directory(),
+        options: SessionOptions::default(),
+        presence: Arc::default(),
+        started_at: Timestamp(0),
+    }
 }
 
 /// One market and one key.

@@ -58,7 +58,8 @@ fn frames() -> Vec<String> {
 /// Frames to submissions: scan, check, canonical text, command.
 fn decode(frames: &[String]) {
     let options = SessionOptions { in_flight: 256, ..SessionOptions::default() };
-    let context = SessionContext { directory: directory(Mode::Run), options, started_at: Timestamp(0) };
+    let context =
+        SessionContext { directory: directory(Mode::Run), options, presence: Arc::default(), started_at: Timestamp(0) };
     let rate = Rate { per_second: 1_000_000_000, burst: 1_000_000_000 };
     let address = Arc::new(TokenBucket::new(rate));
     let context = Arc::new(SessionContext { options: SessionOptions { requests: rate, ..context.options }, ..context });

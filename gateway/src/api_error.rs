@@ -38,6 +38,15 @@ impl ApiError {
             Code::KeyUnknown | Code::KeyRevoked | Code::KeyExpired | Code::KeyPending | Code::KeyOfOtherAccount => {
                 (-2015, "Invalid API-key, IP, or permissions for action.")
             }
+            Code::OutOfScope => (-2015, "The key may not do this."),
+            Code::AccountBlocked => (-2010, "This account may not place or cancel orders."),
+            Code::ExpiryPassed => (-2010, "goodTillDate of this order has passed."),
+            Code::PriceOutsideBand => (-1013, "Filter failure: PERCENT_PRICE"),
+            Code::WouldTrigger => (-2010, "Order would trigger immediately."),
+            Code::TriggersFull => (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"),
+            Code::RestrictionNotMet => (-2011, "Order was not canceled due to cancel restrictions."),
+            Code::GroupNotConsented => (-2010, "The self-trade group has not agreed to this account."),
+            Code::KeyAlreadyLive => (-2010, "The key is live already."),
             Code::EvidenceTooWeak => (-2015, "The account asks for a signature on each request."),
             Code::Duplicate => (-2010, "Duplicate order sent."),
             Code::MarketUnknown => (-1121, "Invalid symbol."),

@@ -27,6 +27,8 @@ counters! {
     connections_refused,
     /// Sessions that ended because their clients read too slowly.
     slow_consumers_dropped,
+    /// Accounts whose orders went with their last session.
+    sessions_ended,
     /// Connections that ended because of their bad signatures.
     bad_signature_disconnects,
     /// Signatures that hold.
@@ -41,6 +43,10 @@ counters! {
     orders_over_budget,
     /// Requests that found no room in the ring.
     requests_shed,
+    /// Pages of reports that clients were told again.
+    report_pages,
+    /// Reports that the report log did not take: what is before them cannot be asked for any more.
+    reports_dropped,
 }
 
 /// A number that only rises.

@@ -3,16 +3,17 @@
 //! The publisher applies the events; sessions and verifiers look things up. Changes are rare, look-ups are not, so one
 //! reader-writer lock is enough; the matching thread never touches it. Bounded by the engine's own tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use lakh_engine::command::{MarketState, Mode};
+use lakh_engine::command::{DisconnectMode, MarketState, Mode, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId};
 use lakh_engine::market_spec::{AssetSpec, MarketSpec};
 use lakh_engine::units::{Lots, Ticks, Timestamp};
 use parking_lot::RwLock;
 
+use crate::auth::native::SigningDomain;
 use crate::decimal::{self, DecimalError};
 
 /// Markets, assets and keys.
@@ -20,6 +21,7 @@ use crate::decimal::{self, DecimalError};
 pub struct Directory {
     venue_tag: [u8; 16],
     mode: Mode,
+    domain: SigningDomain,
     state: RwLock<State>,
 }
 
@@ -30,6 +32,8 @@ struct State {
     by_symbol: HashMap<String, MarketId>,
     keys: HashMap<[u8; 32], KeyEntry>,
     public_keys: HashMap<KeyId, [u8; 32]>,
+    /// Accounts whose orders go with their last session.
+    cancel_on_disconnect: HashSet<AccountId>,
 }
 
 /// A market with all that is needed to read and write its numbers.
@@ -43,6 +47,8 @@ pub struct MarketEntry {
     pub quote: AssetSpec,
     /// Its state.
     pub state: MarketState,
+    /// How far an order's price may be from the market's, in millionths; 0 for any price.
+    pub price_band: u32,
     /// Decimals of a price.
     pub price_decimals: u8,
     /// Decimals of a quantity.
@@ -74,9 +80,20 @@ pub enum KeyStatus {
 }
 
 impl Directory {
-    /// An empty directory of the venue with this tag.
+    /// An empty directory of the venue with this tag, which has no settlement contract.
     pub fn new(venue_tag: [u8; 16], mode: Mode) -> Self {
-        Self { venue_tag, mode, state: RwLock::default() }
+        Self::bound(venue_tag, mode, SettlementBinding::NONE)
+    }
+
+    /// An empty directory of the venue with this tag, whose money is in this contract.
+    pub fn bound(venue_tag: [u8; 16], mode: Mode, settlement: SettlementBinding) -> Self {
+        let domain = SigningDomain::new(settlement, venue_tag);
+        Self { venue_tag, mode, domain, state: RwLock::default() }
+    }
+
+    /// What the signatures of the binary face are bound to.
+    pub const fn signing_domain(&self) -> &SigningDomain {
+        &self.domain
     }
 
     /// The venue's tag, which stands in front of each api key.
@@ -103,6 +120,9 @@ impl Directory {
                     entry.spec.taker_fee = *taker_fee;
                 });
             }
+            Event::PriceBandChanged { market, band } => {
+                self.state.write().change_market(*market, |entry| entry.price_band = *band);
+            }
             Event::KeyRegistered { key, account, public_key, expires_at } => {
                 let entry =
                     KeyEntry { key: *key, account: *account, expires_at: *expires_at, status: KeyStatus::Pending };
@@ -112,6 +132,13 @@ impl Directory {
             }
             Event::KeyActivated { key } => self.state.write().change_key(*key, KeyStatus::Live),
             Event::KeyEnded { key, .. } => self.state.write().change_key(*key, KeyStatus::Ended),
+            Event::DisconnectModeChanged { account, mode } => {
+                let accounts = &mut self.state.write().cancel_on_disconnect;
+                match mode {
+                    DisconnectMode::CancelAll => accounts.insert(*account),
+                    DisconnectMode::Keep => accounts.remove(account),
+                };
+            }
             _ => {}
         }
     }
@@ -148,6 +175,11 @@ impl Directory {
         self.state.read().keys.get(public_key).copied()
     }
 
+    /// Whether the account's orders are to go when its last session ends.
+    pub fn cancels_on_disconnect(&self, account: AccountId) -> bool {
+        self.state.read().cancel_on_disconnect.contains(&account)
+    }
+
     /// The bytes of the key with this number.
     pub fn public_key(&self, key: KeyId) -> Option<[u8; 32]> {
         self.state.read().public_keys.get(&key).copied()
@@ -165,6 +197,7 @@ impl State {
             base,
             quote,
             state: MarketState::PreOpen,
+            price_band: 0,
             price_decimals: 8 - trailing_zeroes(spec.tick_size_e8, 8),
             quantity_decimals: base.decimals - trailing_zeroes(spec.base_atoms_per_lot, base.decimals),
         };

@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use lakh_engine::MAX_OPEN_ORDERS;
+use lakh_engine::command::PlaceOrder;
 use lakh_engine::units::{Lots, Ticks};
 
 use crate::directory::{Directory, MarketEntry};
@@ -12,9 +14,10 @@ use crate::wire_encode::json::JsonWriter;
 use crate::wire_encode::names;
 
 /// What orders a market takes.
-const ORDER_TYPES: [&str; 3] = ["LIMIT", "LIMIT_MAKER", "MARKET"];
+const ORDER_TYPES: [&str; 7] =
+    ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"];
 /// What an order may say of its own group.
-const SELF_TRADE_MODES: [&str; 3] = ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER"];
+const SELF_TRADE_MODES: [&str; 5] = ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"];
 
 /// Encodes the answer with an empty `rateLimits`; see [`exchange_info_with_limits`].
 pub fn exchange_info(directory: &Directory, symbols: Option<&[&str]>, now_ms: u64) -> Vec<u8> {
@@ -62,8 +65,11 @@ fn write_market(json: &mut JsonWriter<'_>, market: &MarketEntry) {
     json.key("quoteAssetPrecision").number(u64::from(quote.decimals));
     json.key("baseCommissionPrecision").number(u64::from(base.decimals));
     json.key("quoteCommissionPrecision").number(u64::from(quote.decimals));
+    if market.price_band > 0 {
+        json.key("priceBand").decimal(u128::from(market.price_band), 6);
+    }
     write_texts(json.key("orderTypes"), &ORDER_TYPES);
-    json.key("icebergAllowed").no().key("ocoAllowed").no().key("otoAllowed").no().key("opoAllowed").no();
+    json.key("icebergAllowed").yes().key("ocoAllowed").no().key("otoAllowed").no().key("opoAllowed").no();
     json.key("quoteOrderQtyMarketAllowed").yes().key("allowTrailingStop").no();
     json.key("cancelReplaceAllowed").yes().key("amendAllowed").yes().key("pegInstructionsAllowed").no();
     json.key("isSpotTradingAllowed").yes().key("isMarginTradingAllowed").no();
@@ -90,6 +96,9 @@ fn write_filters(json: &mut JsonWriter<'_>, market: &MarketEntry) {
     json.key("applyMaxToMarket").no().key("avgPriceMins").number(0).end_object();
     json.begin_object().key("filterType").text("MIN_NOTIONAL").key("minNotional").amount(quote, spec.min_notional);
     json.key("applyToMarket").yes().key("avgPriceMins").number(0).end_object();
+    json.begin_object().key("filterType").text("ICEBERG_PARTS").key("limit").number(PlaceOrder::MAX_PARTS).end_object();
+    json.begin_object().key("filterType").text("MAX_NUM_ORDERS");
+    json.key("maxNumOrders").number(u64::from(MAX_OPEN_ORDERS)).end_object();
     json.end_array();
 }
 
@@ -154,7 +163,8 @@ mod tests {
                 r#"{"timezone":"UTC","serverTime":17,"rateLimits":[],"exchangeFilters":[],"symbols":[{"symbol":"ETHUSDT","#,
                 r#""status":"TRADING","marketState":"OPEN","baseAsset":"ETH","baseAssetPrecision":8,"quoteAsset":"USDT","#,
                 r#""quotePrecision":6,"quoteAssetPrecision":6,"baseCommissionPrecision":8,"quoteCommissionPrecision":6,"#,
-                r#""orderTypes":["LIMIT","LIMIT_MAKER","MARKET"],"icebergAllowed":false,"ocoAllowed":false,"#,
+                r#""orderTypes":["LIMIT","LIMIT_MAKER","MARKET","STOP_LOSS","STOP_LOSS_LIMIT","TAKE_PROFIT","TAKE_PROFIT_LIMIT"],"#,
+                r#""icebergAllowed":true,"ocoAllowed":false,"#,
                 r#""otoAllowed":false,"opoAllowed":false,"quoteOrderQtyMarketAllowed":true,"allowTrailingStop":false,"#,
                 r#""cancelReplaceAllowed":true,"amendAllowed":true,"pegInstructionsAllowed":false,"#,
                 r#""isSpotTradingAllowed":true,"isMarginTradingAllowed":false,"filters":["#,
@@ -162,9 +172,10 @@ mod tests {
                 r#"{"filterType":"LOT_SIZE","minQty":"0.0002","maxQty":"100.0000","stepSize":"0.0001"},"#,
                 r#"{"filterType":"NOTIONAL","minNotional":"0.500000","applyMinToMarket":true,"#,
                 r#""maxNotional":"10000000.000000","applyMaxToMarket":false,"avgPriceMins":0},"#,
-                r#"{"filterType":"MIN_NOTIONAL","minNotional":"0.500000","applyToMarket":true,"avgPriceMins":0}],"#,
+                r#"{"filterType":"MIN_NOTIONAL","minNotional":"0.500000","applyToMarket":true,"avgPriceMins":0},"#,
+                r#"{"filterType":"ICEBERG_PARTS","limit":100},{"filterType":"MAX_NUM_ORDERS","maxNumOrders":4096}],"#,
                 r#""permissions":["SPOT"],"permissionSets":[["SPOT"]],"defaultSelfTradePreventionMode":"EXPIRE_MAKER","#,
-                r#""allowedSelfTradePreventionModes":["NONE","EXPIRE_TAKER","EXPIRE_MAKER"]}]}"#,
+                r#""allowedSelfTradePreventionModes":["NONE","EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH","DECREMENT"]}]}"#,
             )
         );
     }

@@ -17,10 +17,16 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
+pub use crate::reports::follower::FromPosition;
 pub use crate::stream::{Stream, StreamKind};
 
 use crate::api_error::ApiError;
+use crate::byte_outbox::{ByteOutbox, Notice, Wake};
 use crate::market_data::candles::CandleInterval;
+use crate::reports::log::ReportPage;
+use crate::wire::sbe::encode::business_reject;
+use crate::wire::sbe::enums::{Channel, Code, StartMode};
+use crate::wire::sbe::session::LogonAccepted;
 
 /// Into the sequencer.
 #[derive(Debug)]
@@ -168,6 +174,8 @@ pub enum Read {
     },
     /// Best bid and ask.
     BookTicker(Markets),
+    /// The price of the last trade.
+    LastPrice(Markets),
     /// What traded within a day.
     DayStatistics(Markets),
     /// Tells of every private event of the account from here on.
@@ -176,6 +184,28 @@ pub enum Read {
         account: AccountId,
         /// The number that the client knows the subscription by.
         subscription: u32,
+    },
+    /// The same, and first every private event behind one that the client has seen.
+    ResumeAccount {
+        /// Whose.
+        account: AccountId,
+        /// The number that the client knows the subscription by.
+        subscription: u32,
+        /// The count of the last event that the client has seen; 0 for none.
+        from: u64,
+        /// Whether it has seen the position behind it.
+        position: FromPosition,
+    },
+    /// The next part of that.
+    ReportPage {
+        /// Whose.
+        account: AccountId,
+        /// The number that the client knows the subscription by.
+        subscription: u32,
+        /// Behind this count.
+        from: u64,
+        /// Up to this count.
+        through: u64,
     },
     /// Ends that.
     UnsubscribeAccount {
@@ -193,6 +223,56 @@ pub enum Read {
     UnsubscribeStreams {
         /// Which.
         streams: Vec<Stream>,
+    },
+    /// Opens a session of the binary face: its reports from here on, those that were missed in front of them.
+    OpenReports {
+        /// Whose.
+        account: AccountId,
+        /// The last report that the client has; `None` for those from now on only.
+        resume_from: Option<u64>,
+        /// What the client is told first, unless it was told already; the publisher says up to where the account has
+        /// come.
+        accepted: Option<Box<LogonAccepted>>,
+    },
+    /// Something of the binary face about market data.
+    Feed(FeedRead),
+}
+
+/// What a session of the binary face asks of market data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedRead {
+    /// What is traded: one market, or all.
+    Markets(Option<MarketId>),
+    /// Tells a channel's changes from here on.
+    Subscribe {
+        /// Of which market.
+        market: MarketId,
+        /// Which.
+        channel: Channel,
+        /// Where it starts.
+        start: StartMode,
+        /// For [`StartMode::AfterSequence`]: the last change that the client has.
+        feed_sequence: u64,
+        /// For [`Channel::Levels`]: least time between two messages of one price, in milliseconds; 0 for every change.
+        conflation_ms: u32,
+    },
+    /// Ends that.
+    Unsubscribe {
+        /// Of which market.
+        market: MarketId,
+        /// Which.
+        channel: Channel,
+    },
+    /// Tells changes again.
+    GapFill {
+        /// Of which market.
+        market: MarketId,
+        /// Of which channel.
+        channel: Channel,
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
     },
 }
 
@@ -239,8 +319,30 @@ pub enum ToSession {
         /// The JSON value of `result`, or why there is none.
         outcome: Result<Bytes, ApiError>,
     },
-    /// A whole message to pass on: a private report or a public stream's message.
+    /// A whole message of a public stream to pass on.
     Message(Bytes),
+    /// A private report for the subscription with this number, as a whole message.
+    Report {
+        /// Which.
+        subscription: u32,
+        /// The message.
+        message: Bytes,
+    },
+    /// Private reports that the session wants to be told again.
+    Page(Box<PageAnswer>),
+}
+
+/// The answer to a [`Read::ResumeAccount`] or [`Read::ReportPage`].
+#[derive(Clone, Debug)]
+pub struct PageAnswer {
+    /// The session's number of the request.
+    pub request: u32,
+    /// The subscription that it is for.
+    pub subscription: u32,
+    /// The account's last count when the resume was asked for: events behind it come by themselves.
+    pub through: u64,
+    /// The reports, or why there are none.
+    pub page: Result<ReportPage, ApiError>,
 }
 
 /// What the answer to a command has to hold; the publisher encodes it.
@@ -264,8 +366,16 @@ pub enum AnswerShape {
     OrderAmended,
     /// `openOrders.cancelAll`: an array of the cancelled orders, once the agenda is through.
     OrdersCanceled,
+    /// `openOrders.cancelAllAfter`: when the orders go.
+    TimerSet,
+    /// That it was done, and where in the journal.
+    Done,
     /// An empty object: the session itself builds what its client sees.
     Empty,
+    /// Of the binary face: what the reports do not say, if there is anything.
+    Binary,
+    /// Of the binary face, for the session itself.
+    BinarySession,
 }
 
 /// Who waits for an outcome.
@@ -282,17 +392,66 @@ pub struct RequestHandle {
 impl RequestHandle {
     /// Sends the outcome to the session that waits for it.
     pub fn answer(&self, outcome: Result<Bytes, ApiError>) {
+        if let Some(outbox) = self.session.bytes() {
+            return self.answer_binary(outbox, outcome.map(|_| ()).map_err(|error| code_of(&error).number()));
+        }
         self.session.deliver(ToSession::Answer { request: self.request, outcome });
+    }
+
+    /// Sends the outcome to a session of the binary face and wakes it where it has to see it.
+    fn answer_binary(&self, outbox: &Arc<ByteOutbox>, outcome: Result<(), u16>) {
+        if self.binary_outcome(outbox, outcome) == Wake::Due {
+            outbox.wake();
+        }
+    }
+
+    /// Sends the outcome to a session of the binary face. An error is a number of [`Code`] or one of the engine; a
+    /// success says nothing there, since the request's reports do.
+    pub(crate) fn binary_outcome(&self, outbox: &ByteOutbox, outcome: Result<(), u16>) -> Wake {
+        if self.shape == AnswerShape::BinarySession {
+            return outbox.notify(Notice::Answered { request: self.request, outcome });
+        }
+        let Err(code) = outcome else { return outbox.answer(&[]) };
+        let mut frame = Vec::new();
+        business_reject(self.request, code, &mut frame);
+        let wake = outbox.answer(&frame);
+        if code == Code::BadSignature.number() && outbox.notify(Notice::BadSignature) == Wake::Due {
+            return Wake::Due;
+        }
+        wake
+    }
+}
+
+/// The binary face's number for a refusal that the gateway's shared parts make.
+const fn code_of(error: &ApiError) -> Code {
+    match (error.code, error.status) {
+        (-1022, _) => Code::BadSignature,
+        (-1008 | -1003, _) => Code::Overloaded,
+        (-1015, _) => Code::OrderBudget,
+        (-1001, _) => Code::JournalStopped,
+        (-1100, _) => Code::BadLength,
+        (-2010, _) => Code::NonceUsed,
+        (-1121, _) => Code::UnknownMarket,
+        _ => Code::Internal,
     }
 }
 
 /// The publisher's end of a session's outbox.
 #[derive(Clone, Debug)]
-pub struct SessionHandle(Arc<Outbox>);
+pub struct SessionHandle(Outbox);
 
 /// A session's bounded outbox.
+#[derive(Clone, Debug)]
+enum Outbox {
+    /// Of a session that takes its messages one by one.
+    Messages(Arc<MessageOutbox>),
+    /// Of a session of the binary face.
+    Bytes(Arc<ByteOutbox>),
+}
+
+/// An outbox of messages.
 #[derive(Debug)]
-struct Outbox {
+struct MessageOutbox {
     sender: tokio::sync::mpsc::Sender<ToSession>,
     overflowed: AtomicBool,
 }
@@ -310,18 +469,43 @@ impl SessionHandle {
     /// A session's handle and the receiving end, with room for `capacity` messages.
     pub fn new(capacity: usize) -> (Self, tokio::sync::mpsc::Receiver<ToSession>) {
         let (sender, receiver) = tokio::sync::mpsc::channel(capacity);
-        (Self(Arc::new(Outbox { sender, overflowed: AtomicBool::new(false) })), receiver)
+        let outbox = MessageOutbox { sender, overflowed: AtomicBool::new(false) };
+        (Self(Outbox::Messages(Arc::new(outbox))), receiver)
+    }
+
+    /// The handle of a session of the binary face, which owns the outbox.
+    pub const fn of_bytes(outbox: Arc<ByteOutbox>) -> Self {
+        Self(Outbox::Bytes(outbox))
+    }
+
+    /// The outbox of a session of the binary face; `None` for another session.
+    pub const fn bytes(&self) -> Option<&Arc<ByteOutbox>> {
+        match &self.0 {
+            Outbox::Bytes(outbox) => Some(outbox),
+            Outbox::Messages(_) => None,
+        }
     }
 
     /// Puts a message into the outbox. Never waits: an outbox without room ends the session.
     pub fn deliver(&self, message: ToSession) -> Delivery {
-        if self.overflowed() {
+        let outbox = match (&self.0, message) {
+            (Outbox::Messages(outbox), message) => (outbox, message),
+            (Outbox::Bytes(outbox), ToSession::Page(page)) => {
+                if outbox.notify(Notice::Page(page)) == Wake::Due {
+                    outbox.wake();
+                }
+                return Delivery::Delivered;
+            }
+            (Outbox::Bytes(_), _) => unreachable!("what a session of the binary face gets else are answers and frames"),
+        };
+        let (outbox, message) = outbox;
+        if outbox.overflowed.load(Ordering::Acquire) {
             return Delivery::Ended;
         }
-        match self.0.sender.try_send(message) {
+        match outbox.sender.try_send(message) {
             Ok(()) => Delivery::Delivered,
             Err(_) => {
-                self.0.overflowed.store(true, Ordering::Release);
+                outbox.overflowed.store(true, Ordering::Release);
                 Delivery::Ended
             }
         }
@@ -329,17 +513,27 @@ impl SessionHandle {
 
     /// True once a message did not fit: what the client would see from here on has a gap, so the session must end.
     pub fn overflowed(&self) -> bool {
-        self.0.overflowed.load(Ordering::Acquire)
+        match &self.0 {
+            Outbox::Messages(outbox) => outbox.overflowed.load(Ordering::Acquire),
+            Outbox::Bytes(outbox) => outbox.has_ended(),
+        }
     }
 
     /// True once nothing can reach the session any more: it is gone, or a message did not fit.
     pub fn has_ended(&self) -> bool {
-        self.overflowed() || self.0.sender.is_closed()
+        match &self.0 {
+            Outbox::Messages(outbox) => self.overflowed() || outbox.sender.is_closed(),
+            Outbox::Bytes(outbox) => outbox.has_ended(),
+        }
     }
 
     /// True for two handles of one session.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        match (&self.0, &other.0) {
+            (Outbox::Messages(left), Outbox::Messages(right)) => Arc::ptr_eq(left, right),
+            (Outbox::Bytes(left), Outbox::Bytes(right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        }
     }
 }
 

@@ -64,6 +64,15 @@ pub enum BudgetProgress {
     Spent,
 }
 
+/// Why an order became smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// Its owner asked.
+    Amended,
+    /// It met its own group, and both became smaller.
+    Prevented,
+}
+
 /// One order as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRecord {
@@ -85,8 +94,12 @@ pub struct OrderRecord {
     pub self_trade_mode: SelfTradeMode,
     /// Limit price; for a market order the bound that applied.
     pub price: Ticks,
-    /// Whole quantity, after amendments; 0 for an order by quote budget.
+    /// The last price for which the order waits, or waited; 0 where it never did.
+    pub trigger_price: Ticks,
+    /// Whole quantity, after amendments; 0 for an order by quote budget. What its own group kept from trading is in it.
     pub quantity: Lots,
+    /// How much of it the book shows at a time; 0 for all.
+    pub display_quantity: Lots,
     /// Quote budget; 0 where there is a quantity.
     pub quote_budget: Atoms,
     /// What has traded.
@@ -103,9 +116,18 @@ pub struct OrderRecord {
     pub accepted_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When it came to the book: when it was accepted, or triggered; 0 while it waits for its trigger price.
+    pub working_at: Timestamp,
+    /// When it ends by itself; 0 for never.
+    pub expires_at: Timestamp,
 }
 
 impl OrderRecord {
+    /// True where it is the book's business: live, and not waiting for its trigger price.
+    pub const fn is_working(&self) -> bool {
+        self.status.is_live() && !self.working_at.is_zero()
+    }
+
     /// The client's id, or `auto-<order id>` where none was given.
     pub fn shown_client_id(&self) -> ClientId {
         if self.client_id.is_empty() { auto_client_id(self.order) } else { self.client_id }
@@ -144,8 +166,9 @@ pub struct OrderState {
     /// Boxed, so that a table that grows moves pointers and not records: growing must not hold the publisher up.
     records: HashMap<OrderId, Box<OrderRecord>>,
     by_client_id: HashMap<(AccountId, MarketId, ClientId), OrderId>,
-    /// An account that had an order once keeps its (empty) set: most have another one soon.
-    resting: HashMap<AccountId, BTreeSet<(MarketId, OrderId)>>,
+    /// On the book, or waiting for a trigger price. An account that had an order once keeps its (empty) set: most have
+    /// another one soon.
+    open: HashMap<AccountId, BTreeSet<(MarketId, OrderId)>>,
     /// By the number of the end, so that the oldest is first.
     ended: BTreeMap<u64, OrderId>,
     ended_by_account: HashMap<AccountId, VecDeque<u64>>,
@@ -161,7 +184,7 @@ impl OrderState {
             options,
             records: HashMap::new(),
             by_client_id: HashMap::new(),
-            resting: HashMap::new(),
+            open: HashMap::new(),
             ended: BTreeMap::new(),
             ended_by_account: HashMap::new(),
             just_ended: Vec::new(),
@@ -193,11 +216,11 @@ impl OrderState {
         self.record(order).filter(|record| record.account == account)
     }
 
-    /// The account's resting orders, by market and then by id: in one market, or in all.
+    /// The account's orders that rest or wait, by market and then by id: in one market, or in all.
     pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> impl Iterator<Item = &OrderRecord> {
         let first = (market.unwrap_or(MarketId(0)), OrderId(0));
         let last = (market.unwrap_or(MarketId(u16::MAX)), OrderId(u64::MAX));
-        let orders = self.resting.get(&account).into_iter().flat_map(move |orders| orders.range(first..=last));
+        let orders = self.open.get(&account).into_iter().flat_map(move |orders| orders.range(first..=last));
         orders.filter_map(|(_, order)| self.record(*order))
     }
 
@@ -228,7 +251,9 @@ impl OrderState {
             time_in_force: event.time_in_force,
             self_trade_mode: event.self_trade_mode,
             price: event.price,
+            trigger_price: event.trigger_price,
             quantity: event.quantity,
+            display_quantity: event.display_quantity,
             quote_budget: event.quote_budget,
             executed: Lots::ZERO,
             cumulative_quote: Atoms::ZERO,
@@ -237,7 +262,12 @@ impl OrderState {
             cancel_reason: None,
             accepted_at: timestamp,
             updated_at: timestamp,
+            working_at: if event.order_type.waits() { Timestamp::ZERO } else { timestamp },
+            expires_at: event.expires_at,
         };
+        if event.order_type.waits() {
+            self.open.entry(event.account).or_default().insert((event.market, event.order));
+        }
         if !event.client_id.is_empty() {
             self.by_client_id.insert((event.account, event.market, event.client_id), event.order);
         }
@@ -246,7 +276,7 @@ impl OrderState {
 
     /// What is left of an order is on the book.
     pub fn rest(&mut self, event: &OrderRested) {
-        self.resting.entry(event.account).or_default().insert((event.market, event.order));
+        self.open.entry(event.account).or_default().insert((event.market, event.order));
     }
 
     /// The resting order of a trade traded for `quote` atoms. `None` for an order that was never accepted.
@@ -283,16 +313,27 @@ impl OrderState {
             _ => OrderStatus::Expired,
         };
         if event.reason == CancelReason::SelfTrade {
-            record.prevented = event.remaining;
+            record.prevented += event.remaining;
         }
         self.end(event.order);
         self.record(event.order)
     }
 
-    /// An order became smaller.
-    pub fn reduce(&mut self, event: &OrderReduced, timestamp: Timestamp) -> Option<&OrderRecord> {
+    /// An order became smaller: its owner wanted it, or its own group kept a part of it from trading.
+    pub fn reduce(&mut self, event: &OrderReduced, cause: Reduction, timestamp: Timestamp) -> Option<&OrderRecord> {
         let record = self.records.get_mut(&event.order)?;
-        record.quantity = event.quantity;
+        if cause == Reduction::Prevented {
+            record.prevented += event.reduced_by;
+        }
+        record.quantity = event.quantity + record.prevented;
+        record.updated_at = timestamp;
+        Some(record)
+    }
+
+    /// The price for which an order waited has come.
+    pub fn trigger(&mut self, order: OrderId, timestamp: Timestamp) -> Option<&OrderRecord> {
+        let record = self.records.get_mut(&order)?;
+        record.working_at = timestamp;
         record.updated_at = timestamp;
         Some(record)
     }
@@ -301,7 +342,7 @@ impl OrderState {
     /// reaches for no other lot ends without an event of its own.
     pub fn end_unless_resting(&mut self, order: OrderId) {
         let Some(record) = self.records.get_mut(&order) else { return };
-        let rests = self.resting.get(&record.account).is_some_and(|orders| orders.contains(&(record.market, order)));
+        let rests = self.open.get(&record.account).is_some_and(|orders| orders.contains(&(record.market, order)));
         if record.status.is_live() && !rests {
             record.status = if record.executed.is_zero() { OrderStatus::Expired } else { OrderStatus::Filled };
             self.end(order);
@@ -347,7 +388,7 @@ impl OrderState {
 
     fn end(&mut self, order: OrderId) {
         let Some(record) = self.records.get(&order) else { return };
-        if let Some(orders) = self.resting.get_mut(&record.account) {
+        if let Some(orders) = self.open.get_mut(&record.account) {
             orders.remove(&(record.market, order));
         }
         self.just_ended.push(order);

@@ -19,10 +19,12 @@ use rtrb::Producer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::binary;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Signal};
 use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket};
+use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
 use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
@@ -53,6 +55,10 @@ pub struct GatewayOptions {
     pub verifier: VerifierOptions,
     /// Digests of signed questions remembered in about a minute.
     pub read_digests: usize,
+    /// Where the binary face listens, if at all; port 0 for any.
+    pub binary_listen: Option<SocketAddr>,
+    /// Bytes that wait for one client of the binary face before it is dropped as too slow.
+    pub binary_outbox_bytes: usize,
     /// Tells the time.
     pub clock: fn() -> Timestamp,
 }
@@ -70,6 +76,8 @@ impl GatewayOptions {
             session: SessionOptions::default(),
             verifier: VerifierOptions::default(),
             read_digests: 262_144,
+            binary_listen: None,
+            binary_outbox_bytes: 16 << 20,
             clock: system_time,
         }
     }
@@ -84,6 +92,8 @@ pub struct Wiring {
     pub sequencer_signal: Arc<Signal>,
     /// Markets and keys.
     pub directory: Arc<Directory>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 /// Why a gateway does not start.
@@ -113,9 +123,10 @@ pub enum GatewayError {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
+    binary_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    accepting: tokio::task::JoinHandle<()>,
+    accepting: Vec<tokio::task::JoinHandle<()>>,
     verifiers: Vec<JoinHandle<()>>,
 }
 
@@ -193,6 +204,10 @@ impl Peer {
         self.proven.store(true, Ordering::Relaxed);
     }
 
+    pub(crate) fn binary_outbox_bytes(&self) -> usize {
+        self.shared.options.binary_outbox_bytes
+    }
+
     pub(crate) fn outbox_capacity(&self) -> usize {
         self.shared.options.outbox.max(1)
     }
@@ -204,15 +219,19 @@ impl Gateway {
     /// # Errors
     /// See [`GatewayError`].
     pub async fn start(options: GatewayOptions, wiring: Wiring) -> Result<Self, GatewayError> {
-        let listen_error = |source| GatewayError::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
-        let counters = Arc::new(Counters::default());
+        let (listener, address) = bind(options.listen).await?;
+        let binary = match options.binary_listen {
+            Some(listen) => Some(bind(listen).await?),
+            None => None,
+        };
+        let counters = wiring.counters;
         let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &counters)?;
         let (stop, stopped) = watch::channel(false);
         // What sessions tell of it is what the verifiers keep.
         let session = SessionOptions { orders_per_key: options.verifier.orders_per_key, ..options.session };
-        let sessions = SessionContext { directory: wiring.directory, options: session, started_at: (options.clock)() };
+        let presence = Arc::new(Presence::default());
+        let directory = wiring.directory;
+        let sessions = SessionContext { directory, options: session, presence, started_at: (options.clock)() };
         let shared = Arc::new(Shared {
             options,
             sessions: Arc::new(sessions),
@@ -222,8 +241,18 @@ impl Gateway {
             counters,
             stop: stopped,
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), queues));
-        Ok(Self { address, shared, stop, accepting, verifiers })
+        let binary_address = binary.as_ref().map(|(_, address)| *address);
+        let faces = [(Face::Http, Some(listener)), (Face::Binary, binary.map(|(listener, _)| listener))];
+        let accepting = faces.into_iter().filter_map(|(face, listener)| {
+            Some(tokio::spawn(accept((face, listener?), Arc::clone(&shared), queues.clone())))
+        });
+        let accepting = accepting.collect();
+        Ok(Self { address, binary_address, shared, stop, accepting, verifiers })
+    }
+
+    /// Where the binary face listens, if it does.
+    pub const fn binary_address(&self) -> Option<SocketAddr> {
+        self.binary_address
     }
 
     /// Where it listens.
@@ -246,7 +275,9 @@ impl Gateway {
     pub async fn shutdown(self) {
         let Self { shared, stop, accepting, verifiers, .. } = self;
         let _ = stop.send(true);
-        let _ = accepting.await;
+        for task in accepting {
+            let _ = task.await;
+        }
         let all = u32::try_from(shared.options.connections).unwrap_or(u32::MAX);
         let drained = tokio::time::timeout(STOP_TIMEOUT, shared.connections.acquire_many(all)).await;
         if drained.is_err() {
@@ -289,8 +320,24 @@ fn start_verifiers(
     Ok((queues, threads))
 }
 
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Face {
+    /// HTTP and WebSocket.
+    Http,
+    /// SBE messages in SOFH frames.
+    Binary,
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let failed = |source| GatewayError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
 /// Takes connections until the stop. Who is over a limit is disconnected without a word: words cost.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
+async fn accept((face, listener): (Face, TcpListener), shared: Arc<Shared>, queues: Vec<VerifierQueue>) {
     let mut stop = shared.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -312,7 +359,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, queues: Vec<Verifier
         let verifier = queues[next].clone();
         let (bad_signatures, proven) = (AtomicU32::new(0), AtomicBool::new(false));
         let peer = Peer { shared: Arc::clone(&shared), verifier, address, bad_signatures, proven, _counted: counted };
-        tokio::spawn(serve(stream, Arc::new(peer)));
+        match face {
+            Face::Http => tokio::spawn(serve(stream, Arc::new(peer))),
+            Face::Binary => tokio::spawn(serve_binary(stream, Arc::new(peer))),
+        };
+    }
+}
+
+/// Serves the binary face on a connection until it ends.
+async fn serve_binary(stream: TcpStream, peer: Arc<Peer>) {
+    // Without it a report would wait for the acknowledgement of the one before.
+    if stream.set_nodelay(true).is_ok() {
+        binary::serve(stream, peer).await;
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lakh_engine::command::{Command, Operation};
+use lakh_engine::command::{Command, FrameOperation, Operation};
 use lakh_engine::ids::KeyId;
 use lakh_engine::units::Timestamp;
 use parking_lot::Mutex;
@@ -78,6 +78,12 @@ pub struct Job {
 pub struct VerifierQueue(SyncSender<Job>);
 
 impl VerifierQueue {
+    /// A queue with room for `capacity` jobs, and where they come out: the thread's end, or that of a simulation.
+    pub fn with_capacity(capacity: usize) -> (Self, Receiver<Job>) {
+        let (sender, receiver) = sync_channel(capacity);
+        (Self(sender), receiver)
+    }
+
     /// Puts a job into the queue without waiting.
     ///
     /// # Errors
@@ -193,9 +199,9 @@ impl Verifier {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn spawn(self) -> std::io::Result<(VerifierQueue, JoinHandle<()>)> {
-        let (sender, receiver) = sync_channel(self.options.queue);
-        let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run(&receiver))?;
-        Ok((VerifierQueue(sender), thread))
+        let (queue, jobs) = VerifierQueue::with_capacity(self.options.queue);
+        let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run(&jobs))?;
+        Ok((queue, thread))
     }
 
     fn run(mut self, queue: &Receiver<Job>) {
@@ -230,10 +236,10 @@ impl Verifier {
         let keys: Vec<Option<Arc<VerifyingKey>>> = jobs.iter().map(|job| self.key_of(&job.submission.work)).collect();
         let mut batched = Vec::with_capacity(jobs.len());
         for (job, key) in jobs.iter().zip(&keys) {
-            if let (Work::Signed(signed), Some(key)) = (&job.submission.work, key.as_deref())
-                && may_be_batched(job.submission.standing, signed)
+            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work), key.as_deref())
+                && signed.may_be_batched(job.submission.standing)
             {
-                batched.push(SignedMessage { key, message: &signed.text, signature: &signed.signature });
+                batched.push(SignedMessage { key, message: signed.message, signature: signed.signature });
             }
         }
         let mut verdicts = Vec::with_capacity(batched.len());
@@ -248,19 +254,19 @@ impl Verifier {
         };
         let mut verdicts = verdicts.into_iter();
         let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
-            let Work::Signed(signed) = &job.submission.work else { return Finding::Unsigned };
+            let Some(signed) = Signed::of(&job.submission.work) else { return Finding::Unsigned };
             let Some(key) = key.as_deref() else { return Finding::Refused };
-            let raw = if may_be_batched(job.submission.standing, signed) {
+            let raw = if signed.may_be_batched(job.submission.standing) {
                 verdicts.next().expect("one verdict for each message of the batch")
             } else if may_verify(job.submission.standing) == Charge::Refused {
                 return Finding::Shed;
             } else {
-                key.verify(&signed.text, &signed.signature)
+                key.verify(signed.message, signed.signature)
             };
             if raw == Verdict::Accepted {
                 return Finding::Holds(None);
             }
-            let accepted = |text: &Vec<u8>| key.verify(text, &signed.signature) == Verdict::Accepted;
+            let accepted = |text: &Vec<u8>| key.verify(text, signed.signature) == Verdict::Accepted;
             let other = signed.other_texts.iter().position(accepted);
             other.map_or(Finding::Refused, |index| Finding::Holds(Some(index)))
         };
@@ -269,15 +275,15 @@ impl Verifier {
 
     /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
-        let Work::Signed(signed) = work else { return None };
-        if let Some(key) = self.keys.get(&signed.public_key) {
+        let signed = Signed::of(work)?;
+        if let Some(key) = self.keys.get(signed.public_key) {
             return key.clone();
         }
         if self.keys.len() >= self.options.cached_keys {
             self.keys.clear();
         }
-        let key = VerifyingKey::from_bytes(&signed.public_key).ok().map(Arc::new);
-        self.keys.insert(signed.public_key, key.clone());
+        let key = VerifyingKey::from_bytes(signed.public_key).ok().map(Arc::new);
+        self.keys.insert(*signed.public_key, key.clone());
         key
     }
 
@@ -285,6 +291,7 @@ impl Verifier {
     fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
+            (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
             (Work::Delegated { command, evidence }, _) => {
                 self.charge(&command, now)?;
                 Ok(Checked::Command(command, evidence))
@@ -293,11 +300,16 @@ impl Verifier {
                 self.wiring.counters.signatures_accepted.count();
                 self.signed_input(signed, other, now)
             }
-            (Work::Signed(_), Finding::Shed) => {
+            (Work::Native(native), Finding::Holds(_)) => {
+                self.wiring.counters.signatures_accepted.count();
+                self.charge(&native.command, now)?;
+                Ok(Checked::Command(native.command, native.evidence))
+            }
+            (Work::Signed(_) | Work::Native(_), Finding::Shed) => {
                 self.wiring.counters.untrusted_shed.count();
                 Err(refusal::overloaded())
             }
-            (Work::Signed(_), _) => {
+            (Work::Signed(_) | Work::Native(_), _) => {
                 self.wiring.counters.signatures_refused.count();
                 Err(refusal::signature())
             }
@@ -333,11 +345,15 @@ impl Verifier {
 
     /// Charges the key for a new order. A cancel is never refused here: it only ever lowers the load that follows.
     fn charge(&mut self, command: &Command, now: Timestamp) -> Result<(), ApiError> {
-        let Command::Signed(signed) = command else { return Ok(()) };
-        if !matches!(signed.operation, Operation::PlaceOrder(_)) {
-            return Ok(());
-        }
-        match self.order_budget(signed.key).charge(1, now) {
+        let (key, orders) = match command {
+            Command::Signed(signed) if matches!(signed.operation, Operation::PlaceOrder(_)) => (signed.key, 1),
+            Command::Frame(frame) => {
+                let places = |one: &&FrameOperation| matches!(one, FrameOperation::PlaceOrder(_));
+                (frame.key, frame.operations.iter().filter(places).count() as u64)
+            }
+            _ => return Ok(()),
+        };
+        match self.order_budget(key).charge(orders, now) {
             Charge::Paid => Ok(()),
             Charge::Refused => {
                 self.wiring.counters.orders_over_budget.count();
@@ -366,7 +382,9 @@ impl Verifier {
     /// Puts it into the ring; true when it is in.
     fn hand_on(&mut self, asked: Checked, handle: RequestHandle) -> bool {
         let ring = &mut self.wiring.to_sequencer;
-        let is_cancel = matches!(&asked, Checked::Command(command, _) if command.is_cancel());
+        // The end of a session only takes orders off, too, and nobody asks for it a second time.
+        let is_cancel = matches!(&asked, Checked::Command(command, _)
+            if command.is_cancel() || matches!(command, Command::SessionEnded { .. }));
         let kept_free = if is_cancel { 0 } else { ring.buffer().capacity() / 4 };
         // The cached number is a lower bound that costs no look at the other thread's cache line.
         if ring.cached_slots() <= kept_free && ring.slots() <= kept_free {
@@ -386,10 +404,39 @@ impl Verifier {
     }
 }
 
-/// True for a signature that will most likely hold over the raw text: one that does not makes the whole batch fail. Who
-/// signs another spelling does so always, and would slow down everybody each time.
-fn may_be_batched(standing: Standing, signed: &SignedWork) -> bool {
-    standing == Standing::Good && signed.other_texts.is_empty()
+/// What the signature of some work is about, whichever face it came through.
+struct Signed<'a> {
+    public_key: &'a [u8; 32],
+    signature: &'a [u8; 64],
+    message: &'a [u8],
+    other_texts: &'a [Vec<u8>],
+}
+
+impl<'a> Signed<'a> {
+    /// `None` for work that needs no signature.
+    fn of(work: &'a Work) -> Option<Self> {
+        match work {
+            Work::Signed(signed) => Some(Self {
+                public_key: &signed.public_key,
+                signature: &signed.signature,
+                message: &signed.text,
+                other_texts: &signed.other_texts,
+            }),
+            Work::Native(native) => Some(Self {
+                public_key: &native.public_key,
+                signature: &native.signature,
+                message: native.signed.as_slice(),
+                other_texts: &[],
+            }),
+            Work::Delegated { .. } | Work::Read(_) | Work::SessionEnded(_) => None,
+        }
+    }
+
+    /// True for a signature that will most likely hold over the raw text: one that does not makes the whole batch fail.
+    /// Who signs another spelling does so always, and would slow down everybody each time.
+    fn may_be_batched(&self, standing: Standing) -> bool {
+        standing == Standing::Good && self.other_texts.is_empty()
+    }
 }
 
 /// A request whose signature, if it needed one, holds.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -19,8 +20,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, error::CapacityError};
 
 use crate::counters::Counters;
-use crate::hand_over::{SessionHandle, ToSession};
-use crate::session::{Action, CloseReason, NOBODY, Session};
+use crate::hand_over::{AnswerShape, SessionHandle, ToSession};
+use crate::request::refusal::OVERLOADED;
+use crate::session::{Action, CloseReason, NOBODY, Session, Standing, Submission, Work};
 use crate::verifier::{Job, VerifierQueue};
 use crate::wire::json::envelope::MAX_FRAME;
 
@@ -32,6 +34,45 @@ const TICK: Duration = Duration::from_secs(1);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight are waited for before a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long is waited before the end of an account's sessions is told again.
+const DEPARTURE_PAUSE: Duration = Duration::from_millis(20);
+/// How often it is told at most: for a minute.
+const DEPARTURE_TRIES: u32 = 3_000;
+
+/// Whether the end of an account's sessions was taken on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Taken,
+    TryAgain,
+}
+
+/// Has the orders of an account taken off whose last session is over, of whichever face.
+pub(crate) async fn has_ended(account: AccountId, verifier: &VerifierQueue, counters: &Counters) {
+    counters.sessions_ended.count();
+    let mut tries = 0;
+    while tell_ended(account, verifier).await == Told::TryAgain {
+        tries += 1;
+        if tries == DEPARTURE_TRIES {
+            tracing::error!("nobody takes the end of account {account}'s sessions; its orders stay");
+            break;
+        }
+        tokio::time::sleep(DEPARTURE_PAUSE).await;
+    }
+}
+
+async fn tell_ended(account: AccountId, verifier: &VerifierQueue) -> Told {
+    let (session, mut outbox) = SessionHandle::new(1);
+    let (shape, standing) = (AnswerShape::Empty, Standing::Good);
+    let submission = Submission { request: 0, shape, work: Work::SessionEnded(account), standing };
+    if verifier.submit(Job { submission, session }).is_err() {
+        return Told::TryAgain;
+    }
+    match outbox.recv().await {
+        Some(ToSession::Answer { outcome: Err(error), .. }) if error.code == OVERLOADED => Told::TryAgain,
+        _ => Told::Taken,
+    }
+}
 
 /// What a connection needs besides its socket.
 pub(crate) struct Connection {
@@ -67,7 +108,17 @@ impl Connection {
             ControlFlow::Continue(()) => self.exchange(&mut socket).await,
             ControlFlow::Break(end) => end,
         };
+        // First of all: a network that is dead may take its time over the rest.
+        self.depart().await;
         let _ = timeout(WRITE_TIMEOUT, socket.close(end)).await;
+    }
+
+    /// Has the orders of those accounts taken off whose last session this was, and asks again until that was taken on: a
+    /// venue that is too busy to hear it is the very one whose orders must not stay.
+    async fn depart(&mut self) {
+        for account in self.session.end() {
+            has_ended(account, &self.verifier, &self.counters).await;
+        }
     }
 
     async fn exchange<S>(&mut self, socket: &mut WebSocketStream<S>) -> End
@@ -236,6 +287,7 @@ fn close_frame(code: CloseCode, reason: &'static str) -> End {
 fn close_frame_for(reason: CloseReason) -> End {
     match reason {
         CloseReason::Idle => close_frame(CloseCode::Policy, "nothing heard"),
+        CloseReason::ResumeTooSlow => close_frame(CloseCode::Policy, "reads too slowly"),
         CloseReason::BadSignatures => close_frame(CloseCode::Policy, "too many bad signatures"),
     }
 }

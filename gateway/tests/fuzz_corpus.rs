@@ -56,6 +56,11 @@ fn mutated(bytes: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 #[test]
+fn binary() {
+    run("binary", targets::binary);
+}
+
+#[test]
 fn frames() {
     run("frame", targets::frame);
 }

@@ -58,6 +58,7 @@ async fn the_third_bad_signature_over_http_ends_the_connection() {
     assert!(venue.end().await.is_empty(), "nothing of it went on");
 }
 
+/// Trap 7: one client still asks for listen keys before anything else, and gives a request one second.
 #[tokio::test]
 async fn bodies_are_bounded_and_listen_keys_tell_nothing() {
     let venue = Venue::start(|_| {}).await;
@@ -72,7 +73,9 @@ async fn bodies_are_bounded_and_listen_keys_tell_nothing() {
     assert!(ask("POST", "/api/v3/order", &long).await.contains("\"code\":-1100"));
     assert!(ask("POST", "/api/v3/order", "symbol=%zz").await.contains("\"code\":-1100"));
     assert!(ask("PUT", "/api/v3/order", "").await.contains("\"code\":-1020"), "no such verb");
+    let asked = std::time::Instant::now();
     let key = ask("POST", "/api/v3/userDataStream", "").await;
+    assert!(asked.elapsed() < std::time::Duration::from_secs(1), "the client would have given up");
     assert!(key.contains("\"listenKey\":"), "{key}");
     for verb in ["PUT", "DELETE"] {
         assert!(ask(verb, "/api/v3/userDataStream", "listenKey=x").await.ends_with("{}"));

@@ -27,6 +27,7 @@ fn ask(bench: &mut Bench, method: Method, query: &str, body: &str) -> i32 {
     bench.http(HttpRequest { method, api_key: Some(&api_key), query, body })
 }
 
+/// Trap 6: parameters stand in the query, in a form body or in both, and the signature anywhere among them.
 #[test]
 fn parameters_come_in_query_form_or_both() {
     let mut bench = Bench::new();
@@ -52,6 +53,7 @@ fn parameters_come_in_query_form_or_both() {
     }
 }
 
+/// Trap 6, too: form encoding makes a space of the `+` in base64.
 #[test]
 fn a_space_in_a_signature_was_a_plus() {
     let mut bench = Bench::new();

@@ -139,12 +139,19 @@ fn types_of_values_do_not_matter() {
 #[test]
 fn mistakes_have_their_numbers() {
     let mut bench = Bench::new();
-    let cases: [(&[(&str, &str)], i64); 33] = [
+    let cases: &[(&[(&str, &str)], i64)] = &[
         (&[("symbol", "")], -1102),
         (&[("symbol", "ETHUSDT")], -1121),
         (&[("side", "")], -1102),
         (&[("side", "HOLD")], -1117),
-        (&[("type", "STOP_LOSS")], -1116),
+        (&[("type", "OCO")], -1116),
+        (&[("type", "STOP_LOSS")], -1106),
+        (&[("type", "STOP_LOSS"), ("timeInForce", ""), ("price", "")], -1102),
+        (&[("type", "STOP_LOSS_LIMIT")], -1102),
+        (&[("type", "STOP_LOSS_LIMIT"), ("stopPrice", "1.001")], -1013),
+        (&[("type", "STOP_LOSS_LIMIT"), ("stopPrice", "0")], -1013),
+        (&[("type", "STOP_LOSS_LIMIT"), ("stopPrice", "1"), ("icebergQty", "0.001")], -1106),
+        (&[("type", "TAKE_PROFIT_LIMIT"), ("stopPrice", "1"), ("timeInForce", "")], -1102),
         (&[("timeInForce", "GTX")], -1115),
         (&[("timeInForce", "")], -1102),
         (&[("price", "")], -1102),
@@ -157,14 +164,23 @@ fn mistakes_have_their_numbers() {
         (&[("quantity", "0.000000001")], -1111),
         (&[("quantity", "0")], -1013),
         (&[("stopPrice", "1")], -1106),
-        (&[("icebergQty", "1")], -1106),
-        (&[("goodTillDate", "1")], -1106),
+        (&[("icebergQty", "0.02")], -1013),
+        (&[("icebergQty", "0.00001")], -1013),
+        (&[("icebergQty", "0")], -1013),
+        (&[("icebergQty", "0.001"), ("timeInForce", "IOC")], -1106),
+        (&[("goodTillDate", "0")], -1130),
+        (&[("goodTillDate", "soon")], -1100),
+        (&[("goodTillDate", "2000000000000"), ("timeInForce", "FOK")], -1106),
+        (&[("timeInForce", "GTD")], -1102),
+        (&[("trailingDelta", "1")], -1106),
+        (&[("postOnlySlide", "true")], -1106),
+        (&[("worstPrice", "1")], -1106),
         (&[("quoteOrderQty", "1")], -1106),
         (&[("type", "LIMIT_MAKER")], -1106),
         (&[("type", "MARKET"), ("timeInForce", ""), ("price", ""), ("quoteOrderQty", "5")], -1128),
         (&[("type", "MARKET"), ("timeInForce", ""), ("price", ""), ("quantity", "")], -1102),
         (&[("type", "MARKET"), ("timeInForce", "")], -1106),
-        (&[("selfTradePreventionMode", "DECREMENT")], -1013),
+        (&[("selfTradePreventionMode", "TRANSFER")], -1013),
         (&[("newOrderRespType", "MAX")], -1130),
         (&[("newClientOrderId", "auto-5")], -1130),
         (&[("recvWindow", "60001")], -1131),
@@ -174,7 +190,7 @@ fn mistakes_have_their_numbers() {
         (&[("validUntil", "0")], -1130),
         (&[("x", &*"y".repeat(2_048))], -1100),
     ];
-    for (changes, code) in cases {
+    for &(changes, code) in cases {
         assert_eq!(bench.code(&frame("order.place", &limit_with(changes))), code, "{changes:?}");
     }
     let target = ("orderId", "64");
@@ -216,8 +232,66 @@ fn orders_of_each_kind_are_understood() {
     let (order, shape, valid_until) = place(&mut bench, &changes);
     assert_eq!((order.time_in_force, shape), (TimeInForce::FillOrKill, AnswerShape::OrderResult));
     assert_eq!(valid_until, Timestamp(2_000_000_000_000_000_000));
-    let (order, ..) = place(&mut bench, &[("selfTradePreventionMode", "NONE")]);
-    assert_eq!(order.self_trade_mode, SelfTradeMode::None);
+    for (name, mode) in [
+        ("NONE", SelfTradeMode::None),
+        ("EXPIRE_TAKER", SelfTradeMode::ExpireTaker),
+        ("EXPIRE_MAKER", SelfTradeMode::ExpireMaker),
+        ("EXPIRE_BOTH", SelfTradeMode::ExpireBoth),
+        ("DECREMENT", SelfTradeMode::Decrement),
+    ] {
+        let (order, ..) = place(&mut bench, &[("selfTradePreventionMode", name)]);
+        assert_eq!(order.self_trade_mode, mode);
+    }
+}
+
+#[test]
+fn orders_that_wait_hide_or_end_are_understood() {
+    let mut bench = Bench::new();
+    let place = |bench: &mut Bench, changes: &[(&str, &str)]| {
+        assert_eq!(bench.code(&frame("order.place", &limit_with(changes))), 0, "{changes:?}");
+        let (command, evidence, handle) = bench.pop_command();
+        bench.audit(command, &evidence);
+        let Operation::PlaceOrder(order) = command.operation else { panic!("an order") };
+        (order, handle.shape)
+    };
+    for (name, with_limit, order_type) in [
+        ("STOP_LOSS", false, OrderType::StopLoss),
+        ("STOP_LOSS_LIMIT", true, OrderType::StopLossLimit),
+        ("TAKE_PROFIT", false, OrderType::TakeProfit),
+        ("TAKE_PROFIT_LIMIT", true, OrderType::TakeProfitLimit),
+    ] {
+        let mut changes = vec![("type", name), ("stopPrice", "71000")];
+        if !with_limit {
+            changes.extend([("timeInForce", ""), ("price", "")]);
+        }
+        let (order, shape) = place(&mut bench, &changes);
+        assert_eq!((order.order_type, order.trigger_price), (order_type, Ticks(7_100_000)), "{name}");
+        assert_eq!((order.quantity, shape), (Lots(1_000), AnswerShape::OrderAck));
+        let (price, time_in_force) = match with_limit {
+            true => (Ticks(7_000_010), TimeInForce::GoodTillCancel),
+            false => (Ticks(0), TimeInForce::ImmediateOrCancel),
+        };
+        assert_eq!((order.price, order.time_in_force), (price, time_in_force));
+    }
+    let worst =
+        [("type", "STOP_LOSS"), ("timeInForce", ""), ("price", ""), ("stopPrice", "71000"), ("worstPrice", "69000")];
+    assert_eq!(place(&mut bench, &worst).0.price, Ticks(6_900_000));
+    let (order, _) = place(&mut bench, &[("icebergQty", "0.0001")]);
+    assert_eq!((order.display_quantity, order.quantity), (Lots(10), Lots(1_000)));
+    for time_in_force in ["GTC", "GTD"] {
+        let (order, _) = place(
+            &mut bench,
+            &[("timeInForce", time_in_force), ("goodTillDate", "2000000000000"), ("icebergQty", "0.001")],
+        );
+        assert_eq!(order.time_in_force, TimeInForce::GoodTillDate);
+        assert_eq!((order.expires_at, order.display_quantity), (Timestamp(2_000_000_000_000_000_000), Lots(100)));
+    }
+    let maker = [("type", "LIMIT_MAKER"), ("timeInForce", ""), ("goodTillDate", "2000000000000000")];
+    let (order, _) = place(&mut bench, &[maker[0], maker[1], maker[2], ("postOnlySlide", "true")]);
+    assert_eq!((order.order_type, order.time_in_force), (OrderType::LimitMakerSlide, TimeInForce::GoodTillDate));
+    assert_eq!(order.expires_at, Timestamp(2_000_000_000_000_000_000), "microseconds, too");
+    let (order, _) = place(&mut bench, &[maker[0], maker[1], ("postOnlySlide", "False")]);
+    assert_eq!(order.order_type, OrderType::LimitMaker);
 }
 
 #[test]

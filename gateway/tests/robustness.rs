@@ -11,6 +11,7 @@ use common::venue::{Venue, http};
 use common::{api_key_of, directory, json, now, signing_key};
 use lakh_engine::command::Mode;
 use lakh_gateway::client::{Client, ClientError, Response, params, sign_params};
+use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::Signal;
 use lakh_gateway::limits::Rate;
 use lakh_gateway::server::{Gateway, GatewayError, GatewayOptions, Wiring};
@@ -134,6 +135,8 @@ async fn streams_open_and_are_controlled() {
     let address = venue.gateway.address();
     for path in ["/ws", "/ws/0", "/stream?streams=", "/stream"] {
         let mut client = Client::connect_path(address, path).await.unwrap();
+        // Some libraries send pongs that nobody asked for.
+        client.send_message(Message::Pong(bytes::Bytes::from_static(b"unasked"))).await.unwrap();
         for (frame, expected) in [
             (r#"{"id":"l","method":"LIST_SUBSCRIPTIONS"}"#, r#"{"result":[],"id":"l"}"#),
             (r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":2}"#, r#"{"result":null,"id":2}"#),
@@ -253,6 +256,7 @@ async fn a_gateway_says_why_it_does_not_start() {
         to_sequencer: rings,
         sequencer_signal: Arc::new(Signal::new()),
         directory: directory(Mode::Run),
+        counters: Arc::new(Counters::default()),
     };
     let taken = GatewayOptions::new(venue.gateway.address());
     let error = Gateway::start(taken, wiring(vec![RingBuffer::new(8).0])).await.unwrap_err();

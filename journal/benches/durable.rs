@@ -1,17 +1,19 @@
-//! What durability costs, each bar beside the bare writes of the same run. Run with `cargo bench -p lakh-journal`.
+//! What durability costs, each bar beside the bare writes of the same minute. Run with `cargo bench -p lakh-journal`.
 //!
-//! Bare writes: O_DIRECT|O_DSYNC into written blocks, 4 to 64 KiB. Acknowledgement: open loop, 256-byte records at a
-//! fixed rate at the level `sync`, from the instant at which each was due to the instant at which the waiter knows
-//! that it is durable. Bytes to disk come from the kernel's count for this process; what zeroing the segments wrote is
-//! counted apart. Verify and open: a journal of `LAKH_BENCH_RECORDS` records of 128 bytes (3 million by default), from
-//! the page cache. Directory: `LAKH_BENCH_DIRECTORY` or a temporary one.
+//! Bare writes: O_DIRECT|O_DSYNC into written blocks, 4 KiB to 1 MiB. Acknowledgement: open loop, 256-byte records at a
+//! fixed rate at the level `sync`, from the instant at which each was due to the instant at which the waiter knows that
+//! it is durable; right before and behind it bare writes of 4 KiB, whose median is the yardstick. Each rate is run
+//! `LAKH_BENCH_ROUNDS` times (3) for `LAKH_BENCH_SECONDS` (5), and the run with the median ratio is what counts. Bytes to
+//! disk come from the kernel's count for this process; what zeroing the segments wrote is counted apart. Verify, open and
+//! read: a journal of `LAKH_BENCH_RECORDS` records of 128 bytes (3 million by default), from the page cache. Directory:
+//! `LAKH_BENCH_DIRECTORY` or a temporary one.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lakh_journal::storage::{Access, RealStorage, Storage, StorageFile};
+use lakh_journal::storage::{Access, RealFile, RealStorage, Storage, StorageFile};
 use lakh_journal::verify::{Activity, overview, verify};
-use lakh_journal::{AppendError, Durability, JournalOptions, JournalWriter, RecordHeader, open};
+use lakh_journal::{AppendError, Durability, JournalOptions, JournalReader, JournalWriter, RecordHeader, open};
 
 const LONG: Duration = Duration::from_secs(300);
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -46,39 +48,88 @@ fn page_faults() -> u64 {
     fields.split_whitespace().nth(7).and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
-fn bare_writes(directory: &Path) -> f64 {
-    let path = directory.join("bare");
-    let buffer = vec![0x11; 65_536 + 4_096];
-    let start = buffer.as_ptr().align_offset(4_096);
-    let file = RealStorage.create(&path).expect("the file can be created");
-    for index in 0..256 {
-        file.write_at(&buffer[..65_536], index * 65_536).expect("there is room");
-    }
-    file.sync().expect("the disk works");
-    let file = RealStorage.open(&path, Access::Direct).expect("the file exists");
-    let mut smallest = 0.0;
-    for kib in [4, 8, 16, 32, 64] {
-        let bytes = kib * 1_024;
-        let mut times: Vec<f64> = (0..1_000)
-            .map(|index| {
-                let begin = Instant::now();
-                let offset = (index as u64 % 256) * 65_536;
-                file.write_durable(&buffer[start..start + bytes], offset).expect("the disk works");
-                begin.elapsed().as_secs_f64() * 1e6
-            })
-            .collect();
-        let (p50, p99) = percentiles(&mut times);
-        println!("bare durable write of {kib:>2} KiB: {p50:.0} us p50, {p99:.0} us p99");
-        if kib == 4 {
-            smallest = p50;
+/// Largest bare write.
+const BARE_BYTES: usize = 1 << 20;
+
+/// A written file, and a page-aligned buffer.
+struct Bare {
+    file: RealFile,
+    buffer: Vec<u8>,
+}
+
+impl Bare {
+    fn create(directory: &Path) -> Self {
+        let path = directory.join("bare");
+        let buffer = vec![0x11; BARE_BYTES + 4_096];
+        let file = RealStorage.create(&path).expect("the file can be created");
+        for index in 0..16 {
+            file.write_at(&buffer[..BARE_BYTES], index * BARE_BYTES as u64).expect("there is room");
         }
+        file.sync().expect("the disk works");
+        let file = RealStorage.open(&path, Access::Direct).expect("the file exists");
+        std::fs::remove_file(path).expect("the file exists");
+        Self { file, buffer }
     }
-    std::fs::remove_file(path).expect("the file exists");
-    smallest
+
+    /// Microseconds of `count` durable writes of `bytes`, median and 99th percentile.
+    fn writes_us(&self, bytes: usize, count: u64) -> (f64, f64) {
+        let start = self.buffer.as_ptr().align_offset(4_096);
+        let write = |index| {
+            let begin = Instant::now();
+            let offset = (index % 16) * BARE_BYTES as u64;
+            self.file.write_durable(&self.buffer[start..start + bytes], offset).expect("the disk works");
+            begin.elapsed().as_secs_f64() * 1e6
+        };
+        percentiles(&mut (0..count).map(write).collect::<Vec<_>>())
+    }
+}
+
+/// What one open-loop run came to.
+struct Acknowledged {
+    durable_per_second: f64,
+    p50_us: f64,
+    p99_us: f64,
+    bare_us: f64,
+    written_ratio: f64,
+    zeroed_ratio: f64,
+    page_faults: u64,
+    refused: u64,
+}
+
+/// Several runs, each between bare writes; prints all of them, the one with the median ratio last.
+fn acknowledgements(base: &Path, bare: &Bare, rate: u64, (seconds, rounds): (u64, u64)) {
+    let mut runs: Vec<Acknowledged> = (0..rounds)
+        .map(|_| {
+            let directory = base.join(format!("rate-{rate}"));
+            let before = bare.writes_us(4_096, 300).0;
+            let run = acknowledged(&directory, rate, seconds);
+            let bare_us = (before + bare.writes_us(4_096, 300).0) / 2.0;
+            std::fs::remove_dir_all(directory).expect("it is ours");
+            Acknowledged { bare_us, ..run }
+        })
+        .collect();
+    runs.sort_by(|left, right| (left.p50_us / left.bare_us).total_cmp(&(right.p50_us / right.bare_us)));
+    let ratios: Vec<String> = runs.iter().map(|run| format!("{:.1}", run.p50_us / run.bare_us)).collect();
+    let run = &runs[runs.len() / 2];
+    println!(
+        "sync, {rate} records/s offered, {:.0} durable: acknowledgement {:.0} us p50, {:.0} us p99; bare 4 KiB write \
+         {:.0} us p50, ratio {:.1} (runs: {}); {:.2} x payload to disk, zeroing {:.2} x beside; {} page faults, ring full \
+         {} times",
+        run.durable_per_second,
+        run.p50_us,
+        run.p99_us,
+        run.bare_us,
+        run.p50_us / run.bare_us,
+        ratios.join(", "),
+        run.written_ratio,
+        run.zeroed_ratio,
+        run.page_faults,
+        run.refused,
+    );
 }
 
 /// Open loop at `rate` records a second for `seconds`.
-fn acknowledged(directory: &Path, rate: u64, seconds: u64, bare_us: f64) {
+fn acknowledged(directory: &Path, rate: u64, seconds: u64) -> Acknowledged {
     let mut writer = writer(directory, Durability::Sync);
     let watch = writer.watch();
     let total = rate * seconds;
@@ -123,16 +174,17 @@ fn acknowledged(directory: &Path, rate: u64, seconds: u64, bare_us: f64) {
     // Each rotation began the zeroing of one further segment; the first two were made before.
     let zeroed = segments.saturating_sub(1) * SEGMENT_BYTES;
     let payload = (total * 256) as f64;
-    let (p50, p99) = percentiles(&mut times);
-    println!(
-        "sync, {rate} records/s offered, {:.0} durable: acknowledgement {p50:.0} us p50, {p99:.0} us p99, {:.1} x a \
-         bare 4 KiB write; {:.2} x payload to disk, zeroing {:.2} x beside; {faults} page faults, ring full {refused} \
-         times",
-        total as f64 / spent,
-        p50 / bare_us,
-        written.saturating_sub(zeroed) as f64 / payload,
-        zeroed as f64 / payload,
-    );
+    let (p50_us, p99_us) = percentiles(&mut times);
+    Acknowledged {
+        durable_per_second: total as f64 / spent,
+        p50_us,
+        p99_us,
+        bare_us: 0.0,
+        written_ratio: written.saturating_sub(zeroed) as f64 / payload,
+        zeroed_ratio: zeroed as f64 / payload,
+        page_faults: faults,
+        refused,
+    }
 }
 
 fn verified_and_opened(directory: &Path, records: u64) {
@@ -167,19 +219,34 @@ fn verified_and_opened(directory: &Path, records: u64) {
     let reopened = writer(directory, Durability::Async);
     println!("open of {records} records of 128 B: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     reopened.close().expect("the journal did not stop");
+    for (what, behind) in [("from the first", 0), ("behind a snapshot of 99 % of them", records / 100 * 99)] {
+        let start = Instant::now();
+        let mut reader = JournalReader::open_behind(directory, behind).expect("the journal is sound");
+        while reader.next().expect("the journal is sound").is_some() {}
+        println!(
+            "reading {records} records of 128 B {what}: {:.0} ms, one processor",
+            start.elapsed().as_secs_f64() * 1e3
+        );
+    }
 }
 
 fn main() {
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let given = std::env::var_os("LAKH_BENCH_DIRECTORY").map(std::path::PathBuf::from);
     let base = given.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(base).expect("the bench directory is usable");
     let number =
         |name: &str, otherwise| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
-    let bare_us = bare_writes(base);
-    for rate in [10_000, 100_000, 1_000_000] {
-        let directory = base.join(format!("rate-{rate}"));
-        acknowledged(&directory, rate, number("LAKH_BENCH_SECONDS", 5), bare_us);
-        std::fs::remove_dir_all(directory).expect("it is ours");
+    let bare = Bare::create(base);
+    for kib in [4, 16, 64, 256, 1_024] {
+        let (p50, p99) = bare.writes_us(kib * 1_024, 500);
+        println!("bare durable write of {kib:>4} KiB: {p50:.0} us p50, {p99:.0} us p99");
     }
-    verified_and_opened(&base.join("large"), number("LAKH_BENCH_RECORDS", 3_000_000));
+    let size = (number("LAKH_BENCH_SECONDS", 5), number("LAKH_BENCH_ROUNDS", 3));
+    for rate in [1_000, 10_000, 100_000, 1_000_000] {
+        acknowledgements(base, &bare, rate, size);
+    }
+    let large = base.join("large");
+    verified_and_opened(&large, number("LAKH_BENCH_RECORDS", 3_000_000));
+    std::fs::remove_dir_all(large).expect("it is ours");
 }

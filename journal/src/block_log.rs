@@ -1,16 +1,28 @@
-//! The chain of blocks on disk, as the durability thread extends it: write, head, seal, rotate, sync behind.
+//! The chain of blocks on disk, as the durability worker extends it: stage, write, prove, seal, rotate, sync behind.
 //!
-//! Invariants: a block is written once; its head is written only after the block is on stable storage; a segment gets
-//! its name only after its headers are on stable storage and the segment before it is sealed; after the first error
-//! the value is dropped without another write or sync (its owner sees to that).
+//! Blocks are staged one behind the other and written in one go, as many as there are and [`GROUP_BYTES`] hold: a disk
+//! takes 64 KiB and 1 MiB in about the same time, so a backlog that one block a write could not work off is gone at once.
+//!
+//! A block that fails later was either torn by a crash, or was whole and has been damaged since. What tells the two
+//! apart is the *proof* that it was written: something else on stable storage, begun after its write had completed. The
+//! next block is such a proof (its header names the newest block that was on stable storage when it was sealed), and
+//! so is a head. While records wait, the next block is the cheaper one: it has to be written anyway, so blocks cost one
+//! write and not two. When nothing waits, and at least every [`WRITES_A_HEAD`] writes, a head is written. The first block
+//! of each segment gets its head at once, so that a segment that is lost as a whole is missed. Blocks of one write do not
+//! prove each other: they were in flight together, and their headers say so.
+//!
+//! Invariants: a block is written once; a proof is begun only after its block is on stable storage; at the level `sync`
+//! nothing is announced before its proof is on stable storage, too; a segment gets its name only after its headers are
+//! on stable storage and the segment before it is sealed; after the first error the value is dropped without another
+//! write or sync (its owner sees to that).
 //!
 //! Rotation, and what a crash between its steps leaves: 1 footer of the old segment (crash: sealed last segment, the
 //! next opening starts a new one) · 2 header into the spare (crash: a spare with a stale header, overwritten when it
 //! is used) · 3 rename · 4 sync of the directory (crash before it: as after 2).
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::block::{BLOCK_HEADER_BYTES, BlockFlags, BlockHeader, ChainTail};
 use crate::bytes::{AlignedBuffer, PAGE};
@@ -20,12 +32,17 @@ use crate::segment::{FOOTER_BYTES, SEGMENT_HEADERS_BYTES, SegmentHeader, Segment
 use crate::segment_maker::SegmentMaker;
 use crate::storage::{Access, Storage, StorageFile, whole};
 use crate::watch::{Shared, StateNote};
-use crate::{Durability, JournalError, JournalOptions};
+use crate::{Durability, JournalError, JournalOptions, Labour};
 
 /// At the level `async`: the longest time, and the most bytes, between a write and its sync. A tenth of a second
 /// bounds what power loss takes; 16 MiB bound how long one sync stalls acknowledgements.
-pub(crate) const SYNC_BEHIND: Duration = Duration::from_millis(100);
+const SYNC_BEHIND_NS: u64 = 100_000_000;
 const SYNC_BEHIND_BYTES: u64 = 16 << 20;
+/// Writes of which at least one is followed by a head although others wait: what a disk that loses a whole run of the
+/// newest blocks could take unnoticed is less than that. One small write more in sixteen.
+const WRITES_A_HEAD: u32 = 16;
+/// Bytes of one write at most: what a call to the storage may move.
+const GROUP_BYTES: usize = 1 << 20;
 
 /// The segment that takes blocks.
 pub(crate) struct ActiveSegment<F> {
@@ -46,9 +63,14 @@ pub(crate) struct BlockContent {
     pub(crate) note: Option<StateNote>,
 }
 
+/// A random number that no earlier segment or ring has.
+pub(crate) fn random_nonce<S: Storage>(storage: &S) -> Result<u64, JournalError> {
+    storage.random().map_err(JournalError::io("read random bytes for", "a nonce".as_ref()))
+}
+
 /// What has been written but not yet synced at the level `async`.
 struct Unsynced {
-    since: Instant,
+    since_ns: u64,
     bytes: u64,
     newest: BlockHeader,
 }
@@ -72,27 +94,28 @@ pub(crate) struct BlockLog<S: Storage> {
     active: Option<ActiveSegment<S::File>>,
     next_segment: u64,
     heads: HeadFile<S::File>,
+    /// Blocks that are staged and not yet written.
     buffer: AlignedBuffer,
+    staged: Range<usize>,
+    /// The last of them, and where in the segment the first of them goes.
+    newest_staged: Option<BlockHeader>,
+    staged_at: u64,
     block_bytes_max: usize,
+    /// Last sequence on stable storage.
     committed_sequence: u64,
+    /// Newest block on stable storage.
     durable_block: u64,
+    /// At the level `sync`: the newest block, on stable storage and without a proof.
+    unproven: Option<BlockHeader>,
+    /// Newest block that has a proof; at the level `async` the newest one that is written.
+    acknowledged_block: u64,
+    /// Writes since the last head.
+    writes_without_head: u32,
+    /// At the level `async`.
     unsynced: Option<Unsynced>,
-    maker: SegmentMaker,
+    maker: SegmentMaker<S>,
     // Last: the directory is unlocked when nothing touches it any more, the maker's thread included.
     _lock: S::Lock,
-}
-
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A random number that no earlier segment has.
-pub(crate) fn random_nonce() -> Result<u64, JournalError> {
-    let mut bytes = [0; 8];
-    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    filled.map_err(|error| JournalError::io("read random bytes for", "a nonce".as_ref())(error.into()))?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 impl<S: Storage> BlockLog<S> {
@@ -102,20 +125,27 @@ impl<S: Storage> BlockLog<S> {
         options: &JournalOptions,
         start: LogStart<S>,
         shared: Arc<Shared>,
+        labour: Labour,
     ) -> Result<Self, JournalError> {
-        let maker = SegmentMaker::start(storage.clone(), options, start.next_segment, shared)?;
+        let maker = SegmentMaker::start(storage.clone(), options, start.next_segment, shared, labour)?;
         let block_bytes_max = options.block_bytes_max();
         Ok(Self {
             storage,
             options: options.clone(),
             committed_sequence: start.chain.sequence,
             durable_block: start.chain.block,
+            unproven: None,
+            acknowledged_block: start.chain.block,
+            writes_without_head: 0,
             term: start.chain.term,
             chain: start.chain,
             active: start.active,
             next_segment: start.next_segment,
             heads: start.heads,
-            buffer: AlignedBuffer::new(block_bytes_max),
+            buffer: AlignedBuffer::new(GROUP_BYTES),
+            staged: 0..0,
+            newest_staged: None,
+            staged_at: 0,
             block_bytes_max,
             unsynced: None,
             maker,
@@ -123,9 +153,15 @@ impl<S: Storage> BlockLog<S> {
         })
     }
 
-    /// Where the records of the next block are to be put.
+    /// Whether one more block of the largest size can be staged.
+    pub(crate) fn has_room(&self) -> bool {
+        self.staged.end + self.block_bytes_max <= GROUP_BYTES
+    }
+
+    /// Where the records of the next block are to be put. There is room for it.
     pub(crate) fn payload_buffer(&mut self) -> &mut [u8] {
-        &mut self.buffer.as_mut_slice()[BLOCK_HEADER_BYTES..self.block_bytes_max]
+        let start = self.staged.end;
+        &mut self.buffer.as_mut_slice()[start + BLOCK_HEADER_BYTES..start + self.block_bytes_max]
     }
 
     /// The chain behind the last block.
@@ -133,9 +169,20 @@ impl<S: Storage> BlockLog<S> {
         &self.chain
     }
 
-    /// When the sync behind is due; `None` if everything is synced.
-    pub(crate) fn sync_due(&self) -> Option<Instant> {
-        self.unsynced.as_ref().map(|unsynced| unsynced.since + SYNC_BEHIND)
+    /// Number of the newest block whose records may be acknowledged at the configured level.
+    pub(crate) fn acknowledged_block(&self) -> u64 {
+        self.acknowledged_block
+    }
+
+    /// Nanoseconds until the sync behind is due; `None` if everything is synced.
+    pub(crate) fn sync_due_in_ns(&self) -> Option<u64> {
+        let due_ns = self.unsynced.as_ref()?.since_ns + SYNC_BEHIND_NS;
+        Some(due_ns.saturating_sub(self.storage.elapsed_ns()))
+    }
+
+    /// Makes the next segment ahead, where nobody else does; whether there was anything to do.
+    pub(crate) fn make_spare(&mut self) -> Result<bool, JournalError> {
+        self.maker.make_ahead()
     }
 
     /// Begins a new term with an empty block that is on stable storage, at every level, before any input is taken.
@@ -148,30 +195,32 @@ impl<S: Storage> BlockLog<S> {
             flags: BlockFlags::EPOCH | flags,
             note: None,
         };
-        self.write(&content)?;
-        self.sync_behind()
+        self.stage(&content)?;
+        self.write_staged()?;
+        self.settle()
     }
 
-    /// Seals and writes the block whose records stand in the payload buffer. On return it is durable at the
-    /// configured level.
-    pub(crate) fn write(&mut self, content: &BlockContent) -> Result<(BlockHeader, Place), JournalError> {
+    /// Seals the block whose records stand in the payload buffer behind those that are staged. Where the segment has no
+    /// room for it, they are written and the next segment begins.
+    pub(crate) fn stage(&mut self, content: &BlockContent) -> Result<(BlockHeader, Place), JournalError> {
         let block_bytes = (BLOCK_HEADER_BYTES + content.payload_bytes).next_multiple_of(PAGE) as u64;
         let fits = |active: &ActiveSegment<S::File>| active.offset + block_bytes <= active.header.blocks_end();
         if !self.active.as_ref().is_some_and(fits) {
+            self.write_blocks()?;
             self.rotate()?;
         }
         let mut header = self.next_header(content);
-        let size = header.seal(self.buffer.as_mut_slice(), content.payload_bytes);
-        let bytes = &self.buffer.as_slice()[..size];
+        let place_in_buffer = self.staged.end;
+        let size = header.seal(&mut self.buffer.as_mut_slice()[place_in_buffer..], content.payload_bytes);
         let active = self.active.as_mut().expect("rotation has made a segment");
-        let written = match self.options.durability {
-            Durability::Sync => active.file.write_durable(bytes, active.offset),
-            Durability::Async => active.file.write_at(bytes, active.offset),
-        };
-        written.and_then(|count| whole(count, size)).map_err(JournalError::io("write", &active.path))?;
         let place = Place { segment: active.header.index, offset: active.offset };
+        if self.staged.is_empty() {
+            self.staged_at = place.offset;
+        }
         active.tally.add(&header, active.offset);
         active.offset += size as u64;
+        self.staged.end += size;
+        self.newest_staged = Some(header);
         self.chain = ChainTail {
             block: header.number,
             hash: header.hash,
@@ -179,11 +228,43 @@ impl<S: Storage> BlockLog<S> {
             timestamp_ns: content.last_timestamp_ns,
             term: header.term,
         };
-        match self.options.durability {
-            Durability::Sync => self.committed(&header)?,
-            Durability::Async => self.note_unsynced(header),
-        }
         Ok((header, place))
+    }
+
+    /// Writes what is staged. On return it is on stable storage at the level `sync`; what may be acknowledged,
+    /// [`Self::acknowledged_block`] tells.
+    pub(crate) fn write_staged(&mut self) -> Result<(), JournalError> {
+        self.write_blocks()?;
+        self.staged = 0..0;
+        Ok(())
+    }
+
+    fn write_blocks(&mut self) -> Result<(), JournalError> {
+        let Some(newest) = self.newest_staged.take() else { return Ok(()) };
+        let bytes = &self.buffer.as_slice()[self.staged.clone()];
+        let active = self.active.as_ref().expect("staged blocks have a segment");
+        let written = match self.options.durability {
+            Durability::Sync => active.file.write_durable(bytes, self.staged_at),
+            Durability::Async => active.file.write_at(bytes, self.staged_at),
+        };
+        written.and_then(|count| whole(count, bytes.len())).map_err(JournalError::io("write", &active.path))?;
+        let begins_segment = self.staged_at == SEGMENT_HEADERS_BYTES;
+        let byte_count = bytes.len() as u64;
+        self.staged.start = self.staged.end;
+        if self.options.durability == Durability::Async {
+            self.acknowledged_block = newest.number;
+            self.note_unsynced(newest, byte_count);
+            return Ok(());
+        }
+        // The headers just written name this block as the newest one on stable storage: that is the proof.
+        self.acknowledged_block = self.durable_block;
+        self.note_stable(&newest);
+        self.unproven = Some(newest);
+        self.writes_without_head += 1;
+        if begins_segment || self.writes_without_head >= WRITES_A_HEAD {
+            self.prove()?;
+        }
+        Ok(())
     }
 
     fn next_header(&self, content: &BlockContent) -> BlockHeader {
@@ -199,7 +280,7 @@ impl<S: Storage> BlockLog<S> {
             nonce: active.header.nonce,
             term: self.term,
             index: self.chain.block + 1,
-            sealed_at_ns: now_ns(),
+            sealed_at_ns: self.storage.wall_ns(),
             committed_sequence: self.committed_sequence,
             state_sequence: content.note.map_or(0, |note| note.sequence),
             state_hash: content.note.map_or([0; 32], |note| note.state_hash),
@@ -210,26 +291,44 @@ impl<S: Storage> BlockLog<S> {
         }
     }
 
-    /// The block of `header` is on stable storage: write its head.
-    fn committed(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
-        self.heads.write(header)?;
+    fn note_stable(&mut self, header: &BlockHeader) {
         self.committed_sequence = header.last_sequence();
         self.durable_block = header.number;
+    }
+
+    /// Writes the head of the newest block if it has no proof; whether it had none. Nothing to do at the level `async`.
+    pub(crate) fn prove(&mut self) -> Result<bool, JournalError> {
+        let Some(header) = self.unproven.take() else { return Ok(false) };
+        self.write_head(&header)?;
+        self.acknowledged_block = header.number;
+        Ok(true)
+    }
+
+    /// The block of `header` is on stable storage, and its head says so.
+    fn write_head(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
+        self.heads.write(header)?;
+        self.writes_without_head = 0;
         Ok(())
     }
 
-    fn note_unsynced(&mut self, header: BlockHeader) {
-        let unsynced =
-            self.unsynced.get_or_insert_with(|| Unsynced { since: Instant::now(), bytes: 0, newest: header });
-        unsynced.bytes += u64::from(header.block_bytes);
-        unsynced.newest = header;
+    fn note_unsynced(&mut self, newest: BlockHeader, bytes: u64) {
+        let since_ns = self.storage.elapsed_ns();
+        let unsynced = self.unsynced.get_or_insert(Unsynced { since_ns, bytes: 0, newest });
+        unsynced.bytes += bytes;
+        unsynced.newest = newest;
     }
 
     /// Syncs if the bounds of the level `async` ask for it. Called after the newest block has been announced, so that
     /// its own acknowledgement does not wait for the sync.
     pub(crate) fn sync_if_due(&mut self) -> Result<(), JournalError> {
-        let due = |unsynced: &Unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES || unsynced.since.elapsed() >= SYNC_BEHIND;
-        if self.unsynced.as_ref().is_some_and(due) { self.sync_behind() } else { Ok(()) }
+        let many = self.unsynced.as_ref().is_some_and(|unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES);
+        if many || self.sync_due_in_ns() == Some(0) { self.sync_behind() } else { Ok(()) }
+    }
+
+    /// Everything written is on stable storage and proven when this returns, at every level.
+    pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
+        self.prove()?;
+        self.sync_behind()
     }
 
     /// Syncs what has been written, and writes the newest block's head. Nothing to do at the level `sync`.
@@ -237,7 +336,9 @@ impl<S: Storage> BlockLog<S> {
         let Some(unsynced) = self.unsynced.take() else { return Ok(()) };
         let active = self.active.as_ref().expect("unsynced blocks are in the active segment");
         active.file.sync().map_err(JournalError::io("sync", &active.path))?;
-        self.committed(&unsynced.newest)
+        self.write_head(&unsynced.newest)?;
+        self.note_stable(&unsynced.newest);
+        Ok(())
     }
 
     /// Seals the active segment, if there is one, and starts the next.
@@ -248,12 +349,12 @@ impl<S: Storage> BlockLog<S> {
             exchange_id: self.options.exchange_id,
             shard: self.options.shard,
             node: self.options.node,
-            nonce: random_nonce()?,
+            nonce: random_nonce(&self.storage)?,
             index: self.next_segment,
             segment_bytes: self.options.segment_bytes,
             first_block: self.chain.block + 1,
             first_sequence: self.chain.sequence + 1,
-            created_at_ns: now_ns(),
+            created_at_ns: self.storage.wall_ns(),
             previous_timestamp_ns: self.chain.timestamp_ns,
             previous_hash: self.chain.hash,
             schema_hash: self.options.schema_hash,

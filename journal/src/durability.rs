@@ -1,27 +1,53 @@
-//! The thread "journal": takes published records from the ring, writes them as blocks, announces them as durable.
+//! The durability worker: takes published records from the ring, writes them as blocks, announces them as durable.
 //!
-//! Adaptive group commit without a timer: when a write ends, whatever has been published since is sealed, at most one
-//! block. The thread sleeps when there is nothing to do and never spins. Any error, a panic included, stops the
-//! journal for good: the reason is kept, waiters are woken, and nothing is written or synced afterwards.
+//! Adaptive group commit without a timer: when a write ends, whatever has been published since is sealed and written in
+//! one go, as blocks of at most 64 KiB, at most 1 MiB together. A block is announced when it may be acknowledged, which at the level `sync` is one write later than its own
+//! (see [`crate::block_log`]). [`DurabilityWorker::turn`] is one write at most; [`DurabilityWorker::run`] is the thread
+//! "journal" around it, which sleeps when there is nothing to do and never spins, and [`crate::JournalStepper`] is a
+//! hand that turns it. Any error, a panic included, stops the journal for good: the reason is kept, waiters are woken,
+//! and nothing is written or synced afterwards.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::JournalError;
+use crate::block::BlockHeader;
 use crate::block_log::{BlockContent, BlockLog};
-use crate::ring::{Ring, STATE_STOPPED};
+use crate::ring::{Batch, Place, Ring, STATE_STOPPED};
+use crate::seqlock;
 use crate::storage::Storage;
 use crate::watch::{Shared, StateNote};
 
-/// The thread's state; [`DurabilityThread::run`] is the thread.
-pub(crate) struct DurabilityThread<S: Storage> {
+/// See the module.
+pub(crate) struct DurabilityWorker<S: Storage> {
     log: BlockLog<S>,
     ring: Arc<Ring>,
     shared: Arc<Shared>,
     position: u64,
     notes_taken: u64,
     note: Option<StateNote>,
+    /// Blocks that may not be announced yet: those of the last write and of this one.
+    waiting: VecDeque<Written>,
+}
+
+/// A block that is written.
+struct Written {
+    header: BlockHeader,
+    batch: Batch,
+    place: Place,
+}
+
+/// What a turn did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Wrote or synced something.
+    Worked,
+    /// There was nothing to do.
+    Idle,
+    /// The writer has closed, and everything it published is on stable storage.
+    Finished,
 }
 
 /// Stops the journal when the thread unwinds.
@@ -39,45 +65,77 @@ impl Drop for StopOnPanic {
     }
 }
 
-impl<S: Storage> DurabilityThread<S> {
+impl<S: Storage> DurabilityWorker<S> {
     pub(crate) fn new(log: BlockLog<S>, ring: Arc<Ring>, shared: Arc<Shared>) -> Self {
-        Self { log, ring, shared, position: 0, notes_taken: 0, note: None }
+        Self { log, ring, shared, position: 0, notes_taken: 0, note: None, waiting: VecDeque::new() }
     }
 
     /// Runs until the writer closes or an error stops the journal.
     pub(crate) fn run(mut self) {
         let guard = StopOnPanic { shared: Arc::clone(&self.shared), ring: Arc::clone(&self.ring) };
-        if let Err(error) = self.work() {
-            self.ring.set_state(STATE_STOPPED);
-            self.shared.stop(&error.to_string());
+        loop {
+            match self.turn() {
+                Ok(Turn::Worked) => {}
+                Ok(Turn::Idle) => self.sleep(),
+                Ok(Turn::Finished) => break,
+                Err(error) => {
+                    self.stop(&error);
+                    break;
+                }
+            }
         }
         drop(guard);
     }
 
-    fn work(&mut self) -> Result<(), JournalError> {
-        loop {
-            // Read before looking for work: what was published before the closing is then seen.
-            let closing = self.shared.closing.load(Ordering::SeqCst);
-            if self.pump()? {
-                self.log.sync_if_due()?;
-                continue;
-            }
-            if closing {
-                return self.log.sync_behind();
-            }
-            match self.log.sync_due() {
-                Some(due) if due <= Instant::now() => self.log.sync_behind()?,
-                due => self.sleep(due),
-            }
-        }
+    /// Stops the journal for good; the worker is not turned again.
+    pub(crate) fn stop(&self, error: &JournalError) {
+        self.ring.set_state(STATE_STOPPED);
+        self.shared.stop(&error.to_string());
     }
 
-    /// Writes one block of what is published; `false` if there was nothing.
+    /// One write of blocks, one head or one sync, whatever comes next.
+    pub(crate) fn turn(&mut self) -> Result<Turn, JournalError> {
+        // Read before looking for work: what was published before the closing is then seen.
+        let closing = self.shared.closing.load(Ordering::SeqCst);
+        if self.pump()? {
+            self.log.sync_if_due()?;
+            return Ok(Turn::Worked);
+        }
+        if self.log.prove()? {
+            self.announce();
+            return Ok(Turn::Worked);
+        }
+        if closing {
+            self.log.settle()?;
+            return Ok(Turn::Finished);
+        }
+        if self.log.sync_due_in_ns() == Some(0) {
+            self.log.sync_behind()?;
+            return Ok(Turn::Worked);
+        }
+        Ok(Turn::Idle)
+    }
+
+    /// Makes the next segment ahead, where no thread does; whether there was anything to do.
+    pub(crate) fn make_spare(&mut self) -> Result<bool, JournalError> {
+        self.log.make_spare()
+    }
+
+    /// Writes what is published, as much as one write takes; `false` if there was nothing.
     fn pump(&mut self) -> Result<bool, JournalError> {
         let published = self.ring.published();
         if published == self.position {
             return Ok(false);
         }
+        while self.position < published && self.log.has_room() {
+            self.stage_block(published)?;
+        }
+        self.log.write_staged()?;
+        self.announce();
+        Ok(true)
+    }
+
+    fn stage_block(&mut self, published: u64) -> Result<(), JournalError> {
         let batch = self.ring.take(self.position, published, self.log.payload_buffer());
         assert!(batch.count > 0, "a record of the largest size fits into a block");
         assert_eq!(batch.first_sequence, self.log.chain().sequence + 1, "the writer is gapless");
@@ -89,11 +147,25 @@ impl<S: Storage> DurabilityThread<S> {
             flags: 0,
             note: self.take_note(last_sequence),
         };
-        let (header, place) = self.log.write(&content)?;
+        let (header, place) = self.log.stage(&content)?;
         self.position = batch.end;
-        self.ring.complete(&header, &batch, place);
-        self.shared.advance(last_sequence);
-        Ok(true)
+        self.waiting.push_back(Written { header, batch, place });
+        Ok(())
+    }
+
+    /// Announces the blocks that may be acknowledged.
+    fn announce(&mut self) {
+        let acknowledged = self.log.acknowledged_block();
+        let mut last_sequence = None;
+        while let Some(Written { header, batch, place }) =
+            self.waiting.pop_front_if(|waiting| waiting.header.number <= acknowledged)
+        {
+            self.ring.complete(&header, &batch, place);
+            last_sequence = Some(header.last_sequence());
+        }
+        if let Some(sequence) = last_sequence {
+            self.shared.advance(sequence);
+        }
     }
 
     /// The newest note about a sequence that the block contains or that lies before it.
@@ -104,15 +176,15 @@ impl<S: Storage> DurabilityThread<S> {
         self.note.take_if(|note| note.sequence <= last_sequence)
     }
 
-    fn sleep(&self, until: Option<Instant>) {
-        self.shared.idle.store(true, Ordering::SeqCst);
+    fn sleep(&self) {
         // Published or closing since the last look? Then the writer may not have seen `idle`, and would not wake us.
-        if self.ring.published() == self.position && !self.shared.closing.load(Ordering::SeqCst) {
-            match until {
-                Some(until) => std::thread::park_timeout(until.saturating_duration_since(Instant::now())),
+        let nothing_to_do = || self.ring.published() == self.position && !self.shared.closing.load(Ordering::SeqCst);
+        if seqlock::may_sleep(&self.shared.idle, nothing_to_do) {
+            match self.log.sync_due_in_ns() {
+                Some(due_in_ns) => std::thread::park_timeout(Duration::from_nanos(due_in_ns)),
                 None => std::thread::park(),
             }
         }
-        self.shared.idle.store(false, Ordering::SeqCst);
+        self.shared.idle.store(false, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,8 @@
 //! subset of the dirty sectors, and any prefix of the directory changes that were not synced. A failed sync drops any
 //! subset of the dirty sectors and forgets that they were dirty, as kernels do.
 //!
-//! Every call that changes something has an index, counted from 0. For tests and simulations; nothing here touches
+//! Every call that changes something has an index, counted from 0. Time is virtual: it stands still unless
+//! [`SimulatedDisk::advance`] moves it, and chance comes from the seed. For tests and simulations; nothing here touches
 //! the operating system except [`SimulatedDisk::export`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::storage::{Access, Storage, StorageFile};
 
 const SECTOR: usize = 512;
+/// The increment of splitmix64.
+const STRIDE: u64 = 0x9E37_79B9_7F4A_7C15;
+/// When a disk's time begins: in 2023, so that nothing stands before the epoch.
+const BEGIN_NS: u64 = 1_700_000_000_000_000_000;
 
 /// What a call does instead of its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +34,13 @@ pub enum Fault {
     /// A write takes about half of its bytes and says so; other calls fail with EIO.
     ShortWrite,
     /// Power is cut within the call: any subset of a write's sectors is taken, and every later call fails until
-    /// [`SimulatedDisk::power_cycle`].
+    /// [`SimulatedDisk::power_cycle`] or [`SimulatedDisk::restart_process`].
     PowerCut,
+}
+
+impl Fault {
+    /// What an operating system reports and a process lives to see.
+    pub const ERRORS: [Self; 4] = [Self::InputOutput, Self::NoSpace, Self::Interrupted, Self::ShortWrite];
 }
 
 /// A call that changes something, as recorded.
@@ -65,6 +75,9 @@ struct State {
     stalled: bool,
     power: bool,
     seed: u64,
+    /// How many random numbers were drawn: a stream of its own, so that they never repeat on one disk.
+    drawn: u64,
+    time_ns: u64,
 }
 
 /// The disk. Clones are the same disk.
@@ -111,13 +124,10 @@ impl Content {
 }
 
 impl State {
-    /// One bit from the seed (splitmix64).
+    /// One bit from the seed.
     fn coin(&mut self) -> bool {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.seed;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) & 1 == 1
+        self.seed = self.seed.wrapping_add(STRIDE);
+        mixed(self.seed) & 1 == 1
     }
 
     /// Records a call; the fault it is to meet, if any.
@@ -167,6 +177,14 @@ impl State {
     }
 }
 
+/// The output function of splitmix64.
+fn mixed(state: u64) -> u64 {
+    let mut mixed = state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
 fn error_of(fault: Fault) -> io::Error {
     let errno = match fault {
         Fault::InputOutput | Fault::ShortWrite => rustix::io::Errno::IO,
@@ -184,7 +202,7 @@ fn place(offset: u64) -> io::Result<usize> {
 impl SimulatedDisk {
     /// An empty disk; `seed` decides what faults keep.
     pub fn new(seed: u64) -> Self {
-        let state = State { power: true, seed, history: vec![Names::new()], ..State::default() };
+        let state = State { power: true, seed, time_ns: BEGIN_NS, history: vec![Names::new()], ..State::default() };
         Self { state: Arc::new(Mutex::new(state)), resumed: Arc::default() }
     }
 
@@ -226,6 +244,20 @@ impl SimulatedDisk {
         self.state().power = false;
     }
 
+    /// Lets time pass.
+    pub fn advance(&self, time_ns: u64) {
+        self.state().time_ns += time_ns;
+    }
+
+    /// What another process finds after this one has died and the machine has not: everything that was written, synced
+    /// or not. No fault is planned, nothing is locked.
+    pub fn restart_process(&self) {
+        let mut state = self.state();
+        state.locked.clear();
+        state.plan = None;
+        state.power = true;
+    }
+
     /// What the disk has after a power cut, with the power on again, no fault planned and nothing locked.
     pub fn power_cycle(&self) {
         let mut state = self.state();
@@ -260,6 +292,8 @@ impl SimulatedDisk {
             history: vec![state.names.clone()],
             power: true,
             seed,
+            drawn: state.drawn,
+            time_ns: state.time_ns,
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(copy)), resumed: Arc::default() }
@@ -430,6 +464,20 @@ impl Storage for SimulatedDisk {
         state.plain_call("sync_directory", directory)?;
         state.history = vec![state.names.clone()];
         Ok(())
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        self.state().time_ns
+    }
+
+    fn wall_ns(&self) -> u64 {
+        self.state().time_ns
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        let mut state = self.state();
+        state.drawn += 1;
+        Ok(mixed(state.seed ^ mixed(state.drawn)))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It tells a torn tail from rot. A damaged last block without a head was in flight and never acknowledged; with a
 //! head it had been written, so it was damaged afterwards and recovery refuses. Writes to it are never in parallel
-//! with the block's own write, and at the level `sync` acknowledgements wait for both.
+//! with the block's own write. At the level `sync` an acknowledgement waits for the head, or for the next block, which
+//! proves the same; which of the two is written is decided in [`crate::block_log`].
 //!
 //! The file is 65 pages. Page 0: magic `LKHHEAD\0`, u16 major, u16 minor, u32 CRC at 12 (as in a segment header),
 //! exchange id at 16, u16 shard at 32. Page 1 + number % 64:

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! sequencer ── append, publish ──▶ ring (shared memory) ──▶ thread "journal": block = one group commit, one write
-//!                                    │                        ├─ active segment, then heads ─▶ DurabilityWatch
+//!                                    │                        ├─ block, then next block or head ─▶ DurabilityWatch
 //!                                    └─ Follower (any process) └─ rotation ◀── thread "journal-segments": the next one
 //! segments ──▶ JournalReader, verify, recovery at the next open
 //! ```
@@ -14,12 +14,16 @@
 //! no failed write or sync is tried again; nothing in the ring is evidence for recovery; no reader holds the writer
 //! up; no journal is silently shorter than what was acknowledged.
 //!
-//! Bounds: record 16 KiB, block 64 KiB, ring and segment as configured, one spare segment. The byte layouts stand in
-//! the modules and, as the authority, in `docs/journal_format.md`.
+//! Bounds: record 16 KiB, block 64 KiB, write 1 MiB, ring and segment as configured, one spare segment. The byte
+//! layouts stand in the modules and, as the authority, in `docs/journal_format.md`.
 
 #![deny(unsafe_code)]
 
 mod announcement;
+mod atomics {
+    //! The atomics of `seqlock.rs`, which loom replaces by its own.
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+}
 mod block;
 mod block_log;
 mod bytes;
@@ -38,6 +42,7 @@ mod ring;
 mod scan;
 mod segment;
 mod segment_maker;
+mod seqlock;
 pub mod snapshot;
 mod source;
 pub mod storage;
@@ -54,4 +59,5 @@ pub use record::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Recor
 pub use recovery::{RecoveryOutcome, RecoveryReport};
 pub use segment::FORMAT_MAJOR;
 pub use watch::DurabilityWatch;
-pub use writer::{JournalWriter, open, open_with};
+pub(crate) use writer::Labour;
+pub use writer::{JournalStepper, JournalWriter, Step, open, open_stepped, open_with};

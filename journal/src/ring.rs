@@ -22,16 +22,17 @@
 //! A record never wraps around the end: the rest is skipped, with a length of `u32::MAX` as the mark. A block never
 //! spans that mark, so its records are contiguous in the ring as on disk.
 //!
-//! The protocol is a seqlock over the whole ring. Writer: store `claimed`, release fence, store the words, store
-//! `published` with release. Reader: load `published` (or a slot), copy the words, acquire fence, load `claimed`; if
-//! `claimed − start > size`, what was copied may have been overwritten, and the reader goes to the segments. Counters
-//! that different threads write stand on different cache lines.
+//! The protocol is a seqlock over the whole ring ([`crate::seqlock`]). The writer claims by `claimed`, stores the words,
+//! publishes by `published`. A reader loads a slot, copies the words and looks at the claim: if `claimed − start > size`,
+//! what was copied may have been overwritten, and the reader goes to the segments. A slot is claimed by the number 0.
+//! Counters that different threads write stand on different cache lines.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use crate::mapped::SharedWords;
 use crate::record::padded;
+use crate::seqlock;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"LKRING0\0");
 const MAGIC_AT: usize = 0;
@@ -125,7 +126,7 @@ impl Ring {
     /// Takes memory that another process prepared; `None` if it is not the ring with this nonce.
     pub(crate) fn attach(memory: SharedWords, nonce: u64) -> Option<Self> {
         let words = memory.words();
-        if words.len() < DATA_AT || load_acquire(&words[MAGIC_AT]) != MAGIC {
+        if words.len() < DATA_AT || seqlock::load(&words[MAGIC_AT]) != MAGIC {
             return None;
         }
         let capacity = words[CAPACITY_AT].load(Ordering::Relaxed);
@@ -160,23 +161,23 @@ impl Ring {
     /// caller has made sure that the space is free. The record's first word is stored last.
     pub(crate) fn store(&self, position: u64, skip: u64, record: &[u8]) {
         let start = position + skip;
-        self.word(CLAIMED_AT).store(start + record.len() as u64, Ordering::Relaxed);
-        fence(Ordering::Release);
-        if skip > 0 {
-            self.data(position, 8)[0].store(u64::from(SKIP), Ordering::Relaxed);
-        }
-        let words = self.data(start, record.len());
-        let (bytes, _) = record.as_chunks::<8>();
-        for (word, bytes) in words[1..].iter().zip(&bytes[1..]) {
-            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-        }
-        words[0].store(u64::from_le_bytes(bytes[0]), Ordering::Release);
+        seqlock::overwrite(self.word(CLAIMED_AT), start + record.len() as u64, || {
+            if skip > 0 {
+                self.data(position, 8)[0].store(u64::from(SKIP), Ordering::Relaxed);
+            }
+            let words = self.data(start, record.len());
+            let (bytes, _) = record.as_chunks::<8>();
+            for (word, bytes) in words[1..].iter().zip(&bytes[1..]) {
+                word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+            }
+            words[0].store(u64::from_le_bytes(bytes[0]), Ordering::Release);
+        });
     }
 
-    /// Makes everything before `position` visible. Sequentially consistent, because the writer then looks whether the
-    /// durability thread sleeps, and that thread looks here after it said so: one of them must see the other.
-    pub(crate) fn publish(&self, position: u64) {
-        self.word(PUBLISHED_AT).store(position, Ordering::SeqCst);
+    /// Makes everything before `position` visible; whether the durability worker, which says by `idle` that it sleeps,
+    /// has to be woken.
+    pub(crate) fn publish(&self, position: u64, idle: &AtomicBool) -> bool {
+        seqlock::publish_work(self.word(PUBLISHED_AT), position, idle)
     }
 
     /// Position up to which space is free again.
@@ -193,7 +194,7 @@ impl Ring {
 
     /// Position up to which records are complete.
     pub(crate) fn published(&self) -> u64 {
-        self.word(PUBLISHED_AT).load(Ordering::SeqCst)
+        self.word(PUBLISHED_AT).load(Ordering::Acquire)
     }
 
     /// Copies the records from `position` on that fit into `out`, up to `published`.
@@ -234,18 +235,18 @@ impl Ring {
     /// Announces a durable block and frees its space.
     pub(crate) fn complete(&self, header: &BlockHeader, batch: &Batch, place: Place) {
         let slot = self.slot(header.number);
-        slot[0].store(0, Ordering::Relaxed);
-        fence(Ordering::Release);
-        slot[1].store(batch.start, Ordering::Relaxed);
-        slot[2].store(batch.end - batch.start, Ordering::Relaxed);
-        slot[3].store(place.segment, Ordering::Relaxed);
-        slot[4].store(place.offset, Ordering::Relaxed);
-        let mut bytes = [0; BLOCK_HEADER_BYTES];
-        header.encode(&mut bytes);
-        for (word, bytes) in slot[SLOT_HEADER_AT..].iter().zip(bytes.as_chunks::<8>().0) {
-            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-        }
-        slot[0].store(header.number, Ordering::Release);
+        seqlock::overwrite(&slot[0], 0, || {
+            slot[1].store(batch.start, Ordering::Relaxed);
+            slot[2].store(batch.end - batch.start, Ordering::Relaxed);
+            slot[3].store(place.segment, Ordering::Relaxed);
+            slot[4].store(place.offset, Ordering::Relaxed);
+            let mut bytes = [0; BLOCK_HEADER_BYTES];
+            header.encode(&mut bytes);
+            for (word, bytes) in slot[SLOT_HEADER_AT..].iter().zip(bytes.as_chunks::<8>().0) {
+                word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+            }
+        });
+        seqlock::publish(&slot[0], header.number);
         self.word(DURABLE_SEQUENCE_AT).store(header.last_sequence(), Ordering::Release);
         self.word(DURABLE_BLOCK_AT).store(header.number, Ordering::Release);
         self.word(RELEASED_AT).store(batch.end, Ordering::Release);
@@ -266,12 +267,12 @@ impl Ring {
 
     /// How the writer stands: one of [`STATE_LIVE`], [`STATE_CLOSED`], [`STATE_STOPPED`].
     pub(crate) fn state(&self) -> u64 {
-        load_acquire(self.word(STATE_AT))
+        seqlock::load(self.word(STATE_AT))
     }
 
     /// Number of the newest durable block.
     pub(crate) fn durable_block(&self) -> u64 {
-        load_acquire(self.word(DURABLE_BLOCK_AT))
+        seqlock::load(self.word(DURABLE_BLOCK_AT))
     }
 
     /// Looks for durable block `number` and copies its records into `out` behind room for a header.
@@ -280,18 +281,17 @@ impl Ring {
             return Look::NotYet;
         }
         let slot = self.slot(number);
-        if load_acquire(&slot[0]) != number {
+        if seqlock::load(&slot[0]) != number {
             return Look::Lapped;
         }
-        let start = slot[1].load(Ordering::Relaxed);
-        let bytes = slot[2].load(Ordering::Relaxed);
-        let place = Place { segment: slot[3].load(Ordering::Relaxed), offset: slot[4].load(Ordering::Relaxed) };
         let mut encoded = [0; BLOCK_HEADER_BYTES];
-        copy_words(&slot[SLOT_HEADER_AT..], &mut encoded);
-        fence(Ordering::Acquire);
-        if slot[0].load(Ordering::Relaxed) != number {
-            return Look::Lapped;
-        }
+        let copy = || {
+            copy_words(&slot[SLOT_HEADER_AT..], &mut encoded);
+            let [start, bytes, segment, offset] = [1, 2, 3, 4].map(|at| slot[at].load(Ordering::Relaxed));
+            (start, bytes, Place { segment, offset })
+        };
+        let copied = seqlock::copied(&slot[0], copy, |now| now == number);
+        let Some((start, bytes, place)) = copied else { return Look::Lapped };
         // From here on the slot's words belong together; a header that does not decode means foreign memory.
         let Ok(header) = BlockHeader::decode(&encoded) else { return Look::Lapped };
         if bytes != u64::from(header.payload_bytes) || bytes > self.until_end(start) {
@@ -300,18 +300,14 @@ impl Ring {
         out.clear();
         out.resize(header.block_bytes as usize, 0);
         out[..BLOCK_HEADER_BYTES].copy_from_slice(&encoded);
-        let end = BLOCK_HEADER_BYTES + header.payload_bytes as usize;
-        copy_words(self.data(start, header.payload_bytes as usize), &mut out[BLOCK_HEADER_BYTES..end]);
-        fence(Ordering::Acquire);
-        let claimed = self.word(CLAIMED_AT).load(Ordering::Relaxed);
-        if claimed.saturating_sub(start) > self.capacity { Look::Lapped } else { Look::Found(header, place) }
+        let records = &mut out[BLOCK_HEADER_BYTES..BLOCK_HEADER_BYTES + header.payload_bytes as usize];
+        let copy = || copy_words(self.data(start, records.len()), records);
+        let intact = |claimed: u64| claimed.saturating_sub(start) <= self.capacity;
+        match seqlock::copied(self.word(CLAIMED_AT), copy, intact) {
+            Some(()) => Look::Found(header, place),
+            None => Look::Lapped,
+        }
     }
-}
-
-fn load_acquire(word: &AtomicU64) -> u64 {
-    let value = word.load(Ordering::Relaxed);
-    fence(Ordering::Acquire);
-    value
 }
 
 fn copy_words(words: &[AtomicU64], out: &mut [u8]) {
@@ -348,7 +344,7 @@ mod tests {
         let ring = ring();
         ring.set_state(STATE_STOPPED);
         ring.set_durable(8, 9);
-        ring.publish(24);
+        assert!(!ring.publish(24, &AtomicBool::new(false)));
         let words = ring.memory.words();
         let found: Vec<u64> = [0, 1, 2, 3, 5, 32, 64, 65].iter().map(|at| words[*at].load(Ordering::Relaxed)).collect();
         assert_eq!(found, [MAGIC, 77, CAPACITY as u64, 1, STATE_STOPPED, 24, 8, 9]);

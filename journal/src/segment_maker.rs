@@ -1,4 +1,4 @@
-//! Makes the next segment ahead, on its own thread, so that rotation finds it ready.
+//! Makes the next segment ahead, on its own thread or when told to, so that rotation finds it ready.
 //!
 //! A spare is allocated, zeroed (at the level `sync`, half of the time), synced, and renamed to `{shard}-{index:016}.lkn`; rotation
 //! writes the header and gives it its final name. The index in the name keeps the maker, which is one ahead, off the file
@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::bytes::AlignedBuffer;
 use crate::segment::file_name;
 use crate::storage::{Access, Storage, StorageFile, whole};
 use crate::watch::Shared;
-use crate::{Durability, JournalError, JournalOptions};
+use crate::{Durability, JournalError, JournalOptions, Labour};
 
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -33,15 +33,30 @@ struct Hurry {
     ending: AtomicBool,
 }
 
-/// The maker's end as rotation sees it.
-pub(crate) struct SegmentMaker {
+/// Whoever makes spares, as rotation sees it.
+pub(crate) enum SegmentMaker<S> {
+    /// The thread "journal-segments".
+    Thread(MakerThread),
+    /// Rotation itself, unless somebody has told it to work ahead.
+    Steps {
+        /// Makes them.
+        maker: Maker<S>,
+        /// Index of the next one to make.
+        next: u64,
+        /// One that is ready.
+        ready: Option<PathBuf>,
+    },
+}
+
+/// The thread's end as rotation sees it.
+pub(crate) struct MakerThread {
     // Declared before the thread: dropping it first frees a maker that waits to hand over.
     spares: Option<Receiver<Result<PathBuf, JournalError>>>,
     hurry: Arc<Hurry>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Maker<S> {
+pub(crate) struct Maker<S> {
     storage: S,
     directory: PathBuf,
     shard: u16,
@@ -51,13 +66,14 @@ struct Maker<S> {
     shared: Arc<Shared>,
 }
 
-impl SegmentMaker {
-    /// Starts the thread "journal-segments".
-    pub(crate) fn start<S: Storage>(
+impl<S: Storage> SegmentMaker<S> {
+    /// Begins with the spare for segment `next_segment`.
+    pub(crate) fn start(
         storage: S,
         options: &JournalOptions,
         next_segment: u64,
         shared: Arc<Shared>,
+        labour: Labour,
     ) -> Result<Self, JournalError> {
         let hurry = Arc::new(Hurry::default());
         let maker = Maker {
@@ -69,6 +85,43 @@ impl SegmentMaker {
             hurry: Arc::clone(&hurry),
             shared,
         };
+        match labour {
+            Labour::Threads => MakerThread::start(maker, next_segment, hurry).map(Self::Thread),
+            Labour::Steps => {
+                // Nobody else writes meanwhile, so there is nobody to be polite to.
+                hurry.wanted.store(true, Ordering::Release);
+                Ok(Self::Steps { maker, next: next_segment, ready: None })
+            }
+        }
+    }
+
+    /// Takes the spare; waits for it if rotation is faster than zeroing.
+    pub(crate) fn take(&mut self, directory: &Path) -> Result<PathBuf, JournalError> {
+        match self {
+            Self::Thread(thread) => thread.take(directory),
+            Self::Steps { maker, next, ready } => {
+                let spare = ready.take().map_or_else(|| maker.make(*next), Ok)?;
+                *next += 1;
+                Ok(spare)
+            }
+        }
+    }
+
+    /// Makes the next spare now, where no thread does; whether there was anything to do.
+    pub(crate) fn make_ahead(&mut self) -> Result<bool, JournalError> {
+        match self {
+            Self::Steps { maker, next, ready: ready @ None } => {
+                *ready = Some(maker.make(*next)?);
+                Ok(true)
+            }
+            Self::Steps { .. } | Self::Thread(_) => Ok(false),
+        }
+    }
+}
+
+impl MakerThread {
+    fn start<S: Storage>(maker: Maker<S>, next_segment: u64, hurry: Arc<Hurry>) -> Result<Self, JournalError> {
+        let directory = maker.directory.clone();
         // Capacity 0: the maker hands over one spare and begins the next only when that one is taken.
         let (sender, spares) = sync_channel(0);
         let thread = std::thread::Builder::new()
@@ -82,12 +135,11 @@ impl SegmentMaker {
                     }
                 }
             })
-            .map_err(JournalError::io("start a thread for", &options.directory))?;
+            .map_err(JournalError::io("start a thread for", &directory))?;
         Ok(Self { spares: Some(spares), hurry, thread: Some(thread) })
     }
 
-    /// Takes the spare; waits for it if rotation is faster than zeroing.
-    pub(crate) fn take(&self, directory: &Path) -> Result<PathBuf, JournalError> {
+    fn take(&self, directory: &Path) -> Result<PathBuf, JournalError> {
         self.hurry.wanted.store(true, Ordering::Release);
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
@@ -101,7 +153,7 @@ impl SegmentMaker {
     }
 }
 
-impl Drop for SegmentMaker {
+impl Drop for MakerThread {
     fn drop(&mut self) {
         self.hurry.ending.store(true, Ordering::Release);
         drop(self.spares.take());
@@ -153,13 +205,13 @@ impl<S: Storage> Maker<S> {
         while offset < self.segment_bytes && !self.must_end() {
             let rest = usize::try_from(self.segment_bytes - offset).unwrap_or(CHUNK_BYTES);
             let count = rest.min(CHUNK_BYTES);
-            let started = Instant::now();
+            let started_ns = self.storage.elapsed_ns();
             let written = file.write_durable(&zeros.as_slice()[..count], offset);
             let written = written.and_then(|written| whole(written, count));
             written.map_err(JournalError::io("zero", path))?;
             offset += count as u64;
             if !self.hurry.wanted.load(Ordering::Acquire) && !self.must_end() {
-                std::thread::park_timeout(started.elapsed());
+                std::thread::park_timeout(Duration::from_nanos(self.storage.elapsed_ns().saturating_sub(started_ns)));
             }
         }
         Ok(())

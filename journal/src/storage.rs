@@ -1,7 +1,8 @@
-//! The files under a journal: what it asks of an operating system, and the real implementation.
+//! What a journal asks of an operating system, files, clocks and chance, and the real implementation.
 //!
 //! Everything that recovery relies on goes through [`Storage`], so that tests can fail, tear or lose each single call
-//! (the second implementation is [`crate::faults::SimulatedDisk`]). Errors are never retried here or above: after a
+//! (the second implementation is [`crate::faults::SimulatedDisk`]). Clocks and chance are part of it because a run of
+//! a simulation is repeated from its seed only if nothing else decides. Errors are never retried here or above: after a
 //! failed sync the kernel may have dropped the dirty pages, and a later sync would answer success.
 //!
 //! Bounds: a call moves at most 1 MiB. The journal writes whole pages only, from page-aligned buffers.
@@ -10,6 +11,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 
@@ -64,6 +67,12 @@ pub trait Storage: Clone + Send + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+    /// Nanoseconds of a clock that only runs forwards, from any begin: how long something took, when something is due.
+    fn elapsed_ns(&self) -> u64;
+    /// Nanoseconds since the Unix epoch, by a clock that may be set back; informative.
+    fn wall_ns(&self) -> u64;
+    /// A number that no earlier call has given, but for chance.
+    fn random(&self) -> io::Result<u64>;
 }
 
 /// Turns a short write into an error: the journal never continues one.
@@ -200,6 +209,22 @@ impl Storage for RealStorage {
         // An empty path is the working directory, as `Path::parent` of a bare name gives it.
         let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory.to_path_buf() };
         File::open(directory)?.sync_all()
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        u64::try_from(BEGIN.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn wall_ns(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        Ok(u64::from_le_bytes(bytes))
     }
 }
 

@@ -3,10 +3,12 @@
 //! Invariants: `durable_sequence` only grows; once stopped, it never grows again; the first reason stays. The counter
 //! is a plain atomic, so the hot path neither locks nor calls the system; the mutex guards only who is to be woken.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
+
+use crate::seqlock;
 
 /// State hash and event digest of the engine at one sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,31 +32,30 @@ impl NoteSlot {
     /// Stores a note. One thread only.
     pub(crate) fn store(&self, note: &StateNote) {
         let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version + 1, Ordering::Relaxed);
-        fence(Ordering::Release);
-        self.words[0].store(note.sequence, Ordering::Relaxed);
-        let hashes = note.state_hash.as_chunks::<8>().0.iter().chain(note.event_digest.as_chunks::<8>().0);
-        for (word, bytes) in self.words[1..].iter().zip(hashes) {
-            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-        }
-        self.version.store(version + 2, Ordering::Release);
+        seqlock::overwrite(&self.version, version + 1, || {
+            self.words[0].store(note.sequence, Ordering::Relaxed);
+            let hashes = note.state_hash.as_chunks::<8>().0.iter().chain(note.event_digest.as_chunks::<8>().0);
+            for (word, bytes) in self.words[1..].iter().zip(hashes) {
+                word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+            }
+        });
+        seqlock::publish(&self.version, version + 2);
     }
 
     /// The newest note if it is newer than version `taken`, which is then moved up.
     pub(crate) fn load_newer(&self, taken: &mut u64) -> Option<StateNote> {
-        let version = self.version.load(Ordering::Acquire);
+        let version = seqlock::load(&self.version);
         if version == *taken || version % 2 == 1 {
             return None;
         }
-        let sequence = self.words[0].load(Ordering::Relaxed);
-        let mut hashes = [0; 64];
-        for (bytes, word) in hashes.as_chunks_mut::<8>().0.iter_mut().zip(&self.words[1..]) {
-            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
-        }
-        fence(Ordering::Acquire);
-        if self.version.load(Ordering::Relaxed) != version {
-            return None;
-        }
+        let copy = || {
+            let mut hashes = [0; 64];
+            for (bytes, word) in hashes.as_chunks_mut::<8>().0.iter_mut().zip(&self.words[1..]) {
+                *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+            }
+            (self.words[0].load(Ordering::Relaxed), hashes)
+        };
+        let (sequence, hashes) = seqlock::copied(&self.version, copy, |now| now == version)?;
         *taken = version;
         let (state, digest) = hashes.split_at(32);
         let (mut state_hash, mut event_digest) = ([0; 32], [0; 32]);

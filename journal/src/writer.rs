@@ -1,16 +1,20 @@
 //! Opening a journal, and the writer: the sequencer's end of the ring.
 //!
+//! What is not the writer's work is done by threads of the journal's own, or, for simulations, by a [`JournalStepper`]
+//! that somebody turns by hand: the same worker, so that what a simulation proves holds for the threads.
+//!
 //! Invariants: one writer a directory (lock); sequences are gapless; `append` allocates nothing, locks nothing and
 //! calls the system for nothing; a record is either wholly in the ring or not at all; what was not acknowledged
 //! before a stop never is. Bounds: the ring; when it is full `append` says so and never waits.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use crate::announcement::RingFile;
 use crate::block_log::{BlockLog, random_nonce};
-use crate::durability::DurabilityThread;
+use crate::durability::{DurabilityWorker, Turn};
 use crate::mapped::SharedWords;
 use crate::record::{self, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, padded};
 use crate::recovery::{RecoveryReport, recover};
@@ -27,7 +31,8 @@ use crate::{AppendError, DurabilityWatch, JournalError, JournalOptions, RecordHe
 /// A locked directory, options out of range, another exchange's files, an unknown format, damage to acknowledged
 /// data, or the operating system's refusal.
 pub fn open(options: JournalOptions) -> Result<(JournalWriter, RecoveryReport), JournalError> {
-    start(RealStorage, options, RingHome::Shared)
+    let (writer, worker, report) = prepare(RealStorage, options, RingHome::Shared, Labour::Threads)?;
+    Ok((writer.with_thread(worker)?, report))
 }
 
 /// As [`open`] on another storage, with a private ring that no tailer can attach to. For simulation.
@@ -38,7 +43,76 @@ pub fn open_with<S: Storage>(
     storage: S,
     options: JournalOptions,
 ) -> Result<(JournalWriter, RecoveryReport), JournalError> {
-    start(storage, options, RingHome::Private)
+    let (writer, worker, report) = prepare(storage, options, RingHome::Private, Labour::Threads)?;
+    Ok((writer.with_thread(worker)?, report))
+}
+
+/// As [`open_with`] and without any thread: nothing is written unless the stepper is turned.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_stepped<S: Storage>(
+    storage: S,
+    options: JournalOptions,
+) -> Result<(JournalWriter, JournalStepper<S>, RecoveryReport), JournalError> {
+    let (writer, worker, report) = prepare(storage, options, RingHome::Private, Labour::Steps)?;
+    Ok((writer, JournalStepper { worker: Some(worker) }, report))
+}
+
+/// What a step of a [`JournalStepper`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Wrote a block or a head, or synced.
+    Worked,
+    /// There was nothing to do.
+    Idle,
+    /// The writer has closed and everything is on stable storage, or an error has stopped the journal: there is nothing
+    /// to do any more.
+    Ended,
+}
+
+/// The journal's own work, step by step. Dropping it in the middle is what a killed process leaves.
+pub struct JournalStepper<S: Storage> {
+    worker: Option<DurabilityWorker<S>>,
+}
+
+impl<S: Storage> std::fmt::Debug for JournalStepper<S> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("JournalStepper").field("ended", &self.worker.is_none()).finish()
+    }
+}
+
+impl<S: Storage> JournalStepper<S> {
+    /// Does what the thread "journal" would do next, at most one write and what a new segment needs.
+    pub fn step(&mut self) -> Step {
+        self.turn(DurabilityWorker::turn)
+    }
+
+    /// Does what the thread "journal-segments" would do next: makes a segment ahead. Without it a rotation makes its own.
+    pub fn make_segment(&mut self) -> Step {
+        self.turn(|worker| worker.make_spare().map(|made| if made { Turn::Worked } else { Turn::Idle }))
+    }
+
+    fn turn(&mut self, turn: impl FnOnce(&mut DurabilityWorker<S>) -> Result<Turn, JournalError>) -> Step {
+        let Some(worker) = &mut self.worker else { return Step::Ended };
+        match turn(worker) {
+            Ok(Turn::Worked) => return Step::Worked,
+            Ok(Turn::Idle) => return Step::Idle,
+            Ok(Turn::Finished) => {}
+            Err(error) => worker.stop(&error),
+        }
+        self.worker = None;
+        Step::Ended
+    }
+}
+
+/// Who does what is not the writer's work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Labour {
+    /// Threads of the journal's own.
+    Threads,
+    /// Whoever holds the [`JournalStepper`].
+    Steps,
 }
 
 /// Where the ring lives.
@@ -48,11 +122,12 @@ enum RingHome {
     Private,
 }
 
-fn start<S: Storage>(
+fn prepare<S: Storage>(
     storage: S,
     options: JournalOptions,
     home: RingHome,
-) -> Result<(JournalWriter, RecoveryReport), JournalError> {
+    labour: Labour,
+) -> Result<(JournalWriter, DurabilityWorker<S>, RecoveryReport), JournalError> {
     options.validate()?;
     let directory = &options.directory;
     storage.create_directory(directory).map_err(JournalError::io("create", directory))?;
@@ -63,9 +138,10 @@ fn start<S: Storage>(
     let recovered = recover(&storage, &options, lock)?;
     let report = recovered.report;
     let shared = Arc::new(Shared::default());
-    let mut log = BlockLog::start(storage, &options, recovered.start, Arc::clone(&shared))?;
+    let nonce = random_nonce(&storage)?;
+    let mut log = BlockLog::start(storage, &options, recovered.start, Arc::clone(&shared), labour)?;
     log.write_epoch(recovered.epoch_flags)?;
-    let (nonce, chain) = (random_nonce()?, *log.chain());
+    let chain = *log.chain();
     let (ring, file, announcement) = match home {
         RingHome::Private => {
             let memory = SharedWords::heap(words_for(options.ring_bytes));
@@ -82,11 +158,7 @@ fn start<S: Storage>(
         file.announce(announcement)?;
     }
     let ring = Arc::new(ring);
-    let worker = DurabilityThread::new(log, Arc::clone(&ring), Arc::clone(&shared));
-    let thread = std::thread::Builder::new()
-        .name("journal".to_owned())
-        .spawn(move || worker.run())
-        .map_err(JournalError::io("start a thread for", directory))?;
+    let worker = DurabilityWorker::new(log, Arc::clone(&ring), Arc::clone(&shared));
     let writer = JournalWriter {
         position: 0,
         published: 0,
@@ -96,10 +168,11 @@ fn start<S: Storage>(
         pending_note: None,
         ring,
         shared,
-        thread: Some(thread),
+        directory: options.directory,
+        thread: None,
         _file: file,
     };
-    Ok((writer, report))
+    Ok((writer, worker, report))
 }
 
 /// The sequencer's end of the journal. Dropping it does what [`JournalWriter::close`] does, without the answer.
@@ -113,6 +186,8 @@ pub struct JournalWriter {
     pending_note: Option<StateNote>,
     ring: Arc<Ring>,
     shared: Arc<Shared>,
+    directory: PathBuf,
+    /// `None` where a stepper does its work, and once it is joined.
     thread: Option<JoinHandle<()>>,
     _file: Option<RingFile>,
 }
@@ -128,6 +203,12 @@ impl std::fmt::Debug for JournalWriter {
 }
 
 impl JournalWriter {
+    fn with_thread<S: Storage>(mut self, worker: DurabilityWorker<S>) -> Result<Self, JournalError> {
+        let spawned = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.run());
+        self.thread = Some(spawned.map_err(JournalError::io("start a thread for", &self.directory))?);
+        Ok(self)
+    }
+
     /// Copies a record into the ring; [`Self::publish`] makes it visible.
     ///
     /// # Errors
@@ -174,8 +255,7 @@ impl JournalWriter {
             return;
         }
         self.published = self.position;
-        self.ring.publish(self.position);
-        if self.shared.idle.load(Ordering::SeqCst) {
+        if self.ring.publish(self.position, &self.shared.idle) {
             self.wake();
         }
     }
@@ -207,7 +287,8 @@ impl JournalWriter {
         DurabilityWatch::new(Arc::clone(&self.shared))
     }
 
-    /// Publishes what is appended, waits until it is on stable storage at every level, and ends the threads.
+    /// Publishes what is appended, waits until it is on stable storage at every level, and ends the threads. Where a
+    /// stepper does the work it does not wait: [`Step::Ended`] tells when all is done.
     ///
     /// # Errors
     /// [`JournalError::Stopped`] if the journal had stopped before or stops while draining.
@@ -229,12 +310,16 @@ impl JournalWriter {
     }
 
     fn shut_down(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return;
+        }
         self.publish();
         self.shared.closing.store(true, Ordering::SeqCst);
-        thread.thread().unpark();
-        if thread.join().is_err() {
-            self.shared.stop("the durability thread panicked; its message is on standard error");
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                self.shared.stop("the durability thread panicked; its message is on standard error");
+            }
         }
         if self.shared.stopped().is_none() {
             self.ring.set_state(STATE_CLOSED);

@@ -59,6 +59,11 @@ impl Trader {
         &self.api_key
     }
 
+    /// The key itself.
+    pub const fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
+    }
+
     /// The public key's bytes, as a venue's configuration names them.
     pub fn public_key(&self) -> [u8; 32] {
         self.signing_key.verifying_key().to_bytes()

@@ -80,7 +80,7 @@ impl VenueOptions {
         let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
+             segment_bytes = {}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
              outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
@@ -166,6 +166,11 @@ impl ScratchVenue {
     /// The venue's WebSocket API.
     pub fn websocket(&self) -> &str {
         self.ready["websocket"].as_str().unwrap_or_default()
+    }
+
+    /// The venue's binary port.
+    pub fn binary(&self) -> &str {
+        self.ready["binary"].as_str().unwrap_or_default().trim_start_matches("tcp://")
     }
 
     /// What the venue said when its doors opened.

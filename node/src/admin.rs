@@ -4,9 +4,12 @@
 //! journaled decision can always be held against its signature. Values are bounded and checked before use.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lakh_engine::command::{AdminAction, AdminAuthority, AdminCommand, EvidenceGrade, MarketState, RegisterKey};
-use lakh_engine::ids::{AccountId, KeyId, Reason};
-use lakh_engine::units::{FeeRate, Timestamp};
+use lakh_engine::command::{
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, EvidenceGrade, MarketState, RegisterKey, RestartMode,
+};
+use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, Reason, Symbol};
+use lakh_engine::market_spec::{AssetSpec, MarketSpec, tick_lot_value};
+use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use lakh_gateway::directory::Directory;
 
 use crate::keys::{hex, unhex};
@@ -63,7 +66,108 @@ fn parse_action(parameters: &Parameters<'_>, directory: &Directory) -> Result<Ad
             account: AccountId(parameters.number("account")?),
             minimum_grade: grade(parameters.text("evidence")?)?,
         },
+        "price-band" => AdminAction::SetPriceBand { market: market()?, band: parameters.number("band")? },
+        "restart-mode" => {
+            AdminAction::SetRestartMode { market: market()?, mode: restart_mode(parameters.text("mode")?)? }
+        }
+        "block-account" => AdminAction::BlockAccount {
+            account: AccountId(parameters.number("account")?),
+            block: block(parameters.text("block")?)?,
+        },
+        "list-asset" => AdminAction::ListAsset(asset(parameters, directory)?),
+        "list-market" => AdminAction::ListMarket(market_spec(parameters, directory)?),
         other => bail!("there is no action {other}"),
+    })
+}
+
+/// A new asset; its number is the next one.
+fn asset(parameters: &Parameters<'_>, directory: &Directory) -> Result<AssetSpec> {
+    let asset = u16::try_from(directory.assets().len()).context("there are as many assets as there may be")?;
+    Ok(AssetSpec {
+        asset: AssetId(asset),
+        symbol: symbol(parameters)?,
+        decimals: parameters.number("decimals")?,
+        chain_units_per_atom: parameters.number("chainUnitsPerAtom")?,
+    })
+}
+
+/// A new market in whole ticks, lots and atoms; its number is the next one. Whether it can be is the engine's to say.
+fn market_spec(parameters: &Parameters<'_>, directory: &Directory) -> Result<MarketSpec> {
+    let market = u16::try_from(directory.markets().len()).context("there are as many markets as there may be")?;
+    let assets = directory.assets();
+    let named = |name: &str| -> Result<AssetSpec> {
+        let symbol = parameters.text(name)?;
+        let asset = assets.iter().find(|asset| asset.symbol.as_str() == symbol);
+        asset.copied().with_context(|| format!("there is no asset {symbol}"))
+    };
+    let (base, quote) = (named("base")?, named("quote")?);
+    let (tick_size_e8, base_atoms_per_lot) = (parameters.number("tickSizeE8")?, parameters.number("lotAtoms")?);
+    let quote_atoms_per_tick_lot = tick_lot_value(tick_size_e8, base_atoms_per_lot, &base, &quote);
+    Ok(MarketSpec {
+        market: MarketId(market),
+        symbol: symbol(parameters)?,
+        base: base.asset,
+        quote: quote.asset,
+        tick_size_e8,
+        base_atoms_per_lot,
+        quote_atoms_per_tick_lot: quote_atoms_per_tick_lot.context("a lot at one tick is no whole number of atoms")?,
+        max_price: Ticks(parameters.number("maxPriceTicks")?),
+        min_quantity: Lots(parameters.number("minQuantityLots")?),
+        max_quantity: Lots(parameters.number("maxQuantityLots")?),
+        min_notional: Atoms(parameters.number("minNotionalAtoms")?),
+        market_order_band: parameters.number("marketOrderBand")?,
+        maker_fee: FeeRate(parameters.number("makerFee")?),
+        taker_fee: FeeRate(parameters.number("takerFee")?),
+        max_orders: parameters.number("maxOrders")?,
+        max_levels: parameters.number("maxLevels")?,
+    })
+}
+
+/// The parameters that [`market_spec`] reads, for the one who signs.
+pub(crate) fn market_parameters(spec: &MarketSpec, assets: &[AssetSpec]) -> Vec<(String, String)> {
+    let symbol = |asset: AssetId| assets[usize::from(asset.0)].symbol.to_string();
+    [
+        ("action", "list-market".to_owned()),
+        ("symbol", spec.symbol.to_string()),
+        ("base", symbol(spec.base)),
+        ("quote", symbol(spec.quote)),
+        ("tickSizeE8", spec.tick_size_e8.to_string()),
+        ("lotAtoms", spec.base_atoms_per_lot.to_string()),
+        ("maxPriceTicks", spec.max_price.0.to_string()),
+        ("minQuantityLots", spec.min_quantity.0.to_string()),
+        ("maxQuantityLots", spec.max_quantity.0.to_string()),
+        ("minNotionalAtoms", spec.min_notional.0.to_string()),
+        ("marketOrderBand", spec.market_order_band.to_string()),
+        ("makerFee", spec.maker_fee.0.to_string()),
+        ("takerFee", spec.taker_fee.0.to_string()),
+        ("maxOrders", spec.max_orders.to_string()),
+        ("maxLevels", spec.max_levels.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// Names become parts of signed texts, stream names and addresses: capital letters and digits only.
+fn symbol(parameters: &Parameters<'_>) -> Result<Symbol> {
+    let text = parameters.text("symbol")?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let symbol = Symbol::new(text).filter(|_| plain && !text.is_empty());
+    symbol.with_context(|| format!("{text:?} is not 1 to 16 capital letters and digits"))
+}
+
+fn restart_mode(name: &str) -> Result<RestartMode> {
+    Ok(match name {
+        "stay" => RestartMode::Stay,
+        "guarded" => RestartMode::Guarded,
+        other => bail!("there is no restart mode {other}"),
+    })
+}
+
+fn block(name: &str) -> Result<AccountBlock> {
+    Ok(match name {
+        "none" => AccountBlock::None,
+        "blocked" => AccountBlock::Blocked,
+        other => bail!("an account is blocked or none, not {other}"),
     })
 }
 
@@ -117,8 +221,88 @@ impl<'a> Parameters<'a> {
 #[cfg(test)]
 mod tests {
     use lakh_engine::command::Mode;
+    use lakh_engine::event::Event;
 
     use super::*;
+
+    /// BTC, USDT and what may be traded of them.
+    fn directory() -> (Directory, MarketSpec) {
+        let directory = Directory::new([7; 16], Mode::Dev);
+        for (number, symbol) in [(0, "BTC"), (1, "USDT")] {
+            let (asset, symbol) = (AssetId(number), Symbol::new(symbol).unwrap());
+            directory.apply(&Event::AssetListed(AssetSpec { asset, symbol, decimals: 8, chain_units_per_atom: 1 }));
+        }
+        let spec = MarketSpec {
+            market: MarketId(0),
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            base: AssetId(0),
+            quote: AssetId(1),
+            tick_size_e8: 1_000_000,
+            base_atoms_per_lot: 1_000,
+            quote_atoms_per_tick_lot: 10,
+            max_price: Ticks(100_000_000),
+            min_quantity: Lots(1),
+            max_quantity: Lots(10_000_000),
+            min_notional: Atoms(50),
+            market_order_band: 50_000,
+            maker_fee: FeeRate(-10),
+            taker_fee: FeeRate(100),
+            max_orders: 1_000,
+            max_levels: 2_000,
+        };
+        (directory, spec)
+    }
+
+    fn parse_action(action: &str, directory: &Directory) -> Result<AdminAction> {
+        let pair = |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let parameters: Vec<(String, String)> = format!("action={action}").split('&').filter_map(pair).collect();
+        parse(&text([7; 16], 0, 1, &parameters, "why"), directory).map(|command| command.action)
+    }
+
+    #[test]
+    fn every_action_is_read() {
+        let (directory, spec) = directory();
+        directory.apply(&Event::MarketListed(spec));
+        let (market, account) = (MarketId(0), AccountId(9));
+        let symbol = Symbol::new("ETH").unwrap();
+        let eth = AssetSpec { asset: AssetId(2), symbol, decimals: 6, chain_units_per_atom: 10 };
+        let (maker_fee, taker_fee) = (FeeRate(-5), FeeRate(7));
+        let halt = AdminAction::SetMarketState { market, state: MarketState::Halt };
+        let guarded = AdminAction::SetRestartMode { market, mode: RestartMode::Guarded };
+        let block = |block| AdminAction::BlockAccount { account, block };
+        let native = AdminAction::SetAccountPolicy { account, minimum_grade: EvidenceGrade::Native };
+        let cases = [
+            ("market-state&market=BTCUSDT&state=halt", halt),
+            ("fees&market=BTCUSDT&maker=-5&taker=7", AdminAction::SetFees { market, maker_fee, taker_fee }),
+            ("price-band&market=BTCUSDT&band=100000", AdminAction::SetPriceBand { market, band: 100_000 }),
+            ("restart-mode&market=BTCUSDT&mode=guarded", guarded),
+            ("block-account&account=9&block=blocked", block(AccountBlock::Blocked)),
+            ("block-account&account=9&block=none", block(AccountBlock::None)),
+            ("list-asset&symbol=ETH&decimals=6&chainUnitsPerAtom=10", AdminAction::ListAsset(eth)),
+            ("account-policy&account=9&evidence=native", native),
+        ];
+        for (text, action) in cases {
+            assert_eq!(parse_action(text, &directory).unwrap(), action, "{text}");
+        }
+        for (text, why) in [
+            ("price-band&market=NONE&band=1", "no market NONE"),
+            ("restart-mode&market=BTCUSDT&mode=fast", "no restart mode"),
+            ("block-account&account=9&block=maybe", "blocked or none"),
+            ("list-asset&symbol=eth&decimals=6&chainUnitsPerAtom=1", "capital letters"),
+            ("list-market&symbol=X&base=BTC&quote=EUR", "no asset EUR"),
+        ] {
+            let error = parse_action(text, &directory).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_read_as_it_was_written() {
+        let (directory, spec) = directory();
+        let listing = market_parameters(&spec, &directory.assets());
+        let command = parse(&text([7; 16], 0, 1, &listing, "why"), &directory).unwrap();
+        assert_eq!(command.action, AdminAction::ListMarket(spec), "the number is the next one");
+    }
 
     #[test]
     fn reads_what_it_writes_and_refuses_the_rest() {

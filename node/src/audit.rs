@@ -137,7 +137,8 @@ fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
         if let Command::Genesis(genesis) = step.command
             && venue.is_none()
         {
-            venue = Some((*genesis, Directory::new(genesis.venue_tag, genesis.mode)));
+            let directory = Directory::bound(genesis.venue_tag, genesis.mode, genesis.settlement);
+            venue = Some((*genesis, directory));
         }
         let Some((genesis, directory)) = &venue else { bail!("the journal does not begin with a genesis") };
         if let Err(error) = check(step, genesis, directory, &mut report) {

@@ -1,4 +1,4 @@
-//! `lakh ctl` and the Unix socket that it speaks to: what operators decide, signed, journaled, with a reason.
+//! The Unix socket of the operators: what they decide, signed, journaled, with a reason.
 //!
 //! One JSON line asks, one JSON line answers. A decision carries its signed text; the node checks the signature against
 //! the role's key from the genesis, and the journal keeps it as evidence. The socket is the owner's alone (0600).
@@ -7,7 +7,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use lakh_journal::DurabilityWatch;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{hex, read_key, unhex};
+use crate::keys::{hex, unhex};
 use crate::settlement::SettlementStatus;
 use crate::{admin, audit};
 
@@ -51,6 +51,9 @@ pub(crate) struct Status {
     /// Last used nonce of each role.
     pub(crate) role_nonces: Vec<u64>,
     pub(crate) markets: Vec<(String, String)>,
+    /// Symbol, decimals and chain units in one atom of each asset, by number.
+    #[serde(default)]
+    pub(crate) assets: Vec<(String, u8, u64)>,
     /// How settlement stands; nothing where there is no contract.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settlement: Option<SettlementStatus>,
@@ -122,6 +125,12 @@ impl ControlServer {
                 .iter()
                 .map(|entry| (entry.spec.symbol.to_string(), format!("{:?}", entry.state)))
                 .collect(),
+            assets: self
+                .directory
+                .assets()
+                .iter()
+                .map(|asset| (asset.symbol.to_string(), asset.decimals, asset.chain_units_per_atom))
+                .collect(),
             settlement: self.settlement.as_ref().map(|status| status.lock().clone()),
         }
     }
@@ -162,124 +171,6 @@ impl ControlServer {
     }
 }
 
-/// Decides something as an operator, over the node's control socket.
-#[derive(Debug, clap::Args)]
-pub(crate) struct CtlArguments {
-    /// The node's control socket.
-    #[arg(long, value_name = "PATH")]
-    socket: PathBuf,
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Action {
-    /// Says how the node is.
-    Status,
-    /// Opens, halts or restricts a market.
-    MarketState {
-        #[command(flatten)]
-        signer: SignerArguments,
-        /// The market's symbol.
-        market: String,
-        /// `post-only`, `open`, `cancel-only` or `halt`.
-        state: String,
-    },
-    /// Changes a market's fees, in millionths, for orders accepted from then on.
-    Fees {
-        #[command(flatten)]
-        signer: SignerArguments,
-        /// The market's symbol.
-        market: String,
-        /// Fee of the resting side; negative is a rebate.
-        #[arg(allow_hyphen_values = true)]
-        maker: i32,
-        /// Fee of the incoming side.
-        taker: i32,
-    },
-    /// Registers a trading key; it is pending until the key signs for itself.
-    RegisterKey {
-        #[command(flatten)]
-        signer: SignerArguments,
-        /// The account's number.
-        account: u32,
-        /// The Ed25519 public key, 64 hexadecimal digits.
-        public_key: String,
-        /// The account's last key epoch + 1.
-        epoch: u32,
-        /// When the key ends, in milliseconds since 1970; 0 for never.
-        #[arg(long, default_value_t = 0)]
-        expires: u64,
-        /// Requests that the key may have outstanding at once.
-        #[arg(long, default_value_t = 4_096)]
-        digests: u32,
-    },
-    /// Ends a trading key for ever.
-    RevokeKey {
-        #[command(flatten)]
-        signer: SignerArguments,
-        /// The key's number.
-        key: u32,
-    },
-    /// Sets what evidence an account's requests need.
-    AccountPolicy {
-        #[command(flatten)]
-        signer: SignerArguments,
-        /// The account's number.
-        account: u32,
-        /// `delegated`, `header-keyed`, `signed` or `native`.
-        evidence: String,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-struct SignerArguments {
-    /// The role's secret key, as `lakh keygen` writes it.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The role's number.
-    #[arg(long, default_value_t = 0)]
-    role: u8,
-    /// Why, for the journal.
-    #[arg(long)]
-    reason: String,
-}
-
-/// `lakh ctl`.
-pub(crate) fn run(arguments: &CtlArguments) -> Result<()> {
-    let pair = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
-    let (signer, parameters) = match &arguments.action {
-        Action::Status => {
-            println!("{}", serde_json::to_string_pretty(&status(&arguments.socket)?)?);
-            return Ok(());
-        }
-        Action::MarketState { signer, market, state } => {
-            (signer, vec![pair("action", &"market-state"), pair("market", market), pair("state", state)])
-        }
-        Action::Fees { signer, market, maker, taker } => {
-            (signer, vec![pair("action", &"fees"), pair("market", market), pair("maker", maker), pair("taker", taker)])
-        }
-        Action::RegisterKey { signer, account, public_key, epoch, expires, digests } => (
-            signer,
-            vec![
-                pair("action", &"register-key"),
-                pair("account", account),
-                pair("publicKey", public_key),
-                pair("epoch", epoch),
-                pair("expires", expires),
-                pair("digests", digests),
-            ],
-        ),
-        Action::RevokeKey { signer, key } => (signer, vec![pair("action", &"revoke-key"), pair("key", key)]),
-        Action::AccountPolicy { signer, account, evidence } => {
-            (signer, vec![pair("action", &"account-policy"), pair("account", account), pair("evidence", evidence)])
-        }
-    };
-    let role = RoleKey { role: signer.role, key: read_key(&signer.key)? };
-    println!("done: {}", decide(&arguments.socket, &role, &parameters, &signer.reason)?);
-    Ok(())
-}
-
 /// Who decides.
 pub(crate) struct RoleKey {
     pub(crate) role: u8,
@@ -300,7 +191,8 @@ pub(crate) fn decide(socket: &Path, role: &RoleKey, parameters: &[(String, Strin
     }
 }
 
-fn status(socket: &Path) -> Result<Status> {
+/// How the node on this socket is.
+pub(crate) fn status(socket: &Path) -> Result<Status> {
     let Answer::Status(status) = ask(socket, &Request::Status)? else { bail!("the node gave no status") };
     Ok(status)
 }

@@ -47,6 +47,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
     config.operators.control_socket = config.journal.directory.join("ctl.sock");
     if let Some(listen) = arguments.listen {
         config.gateway.listen = listen;
+        config.gateway.binary_listen = SocketAddr::new(listen.ip(), 0);
         config.operators.listen.set_port(0);
     }
     demo_traders::add_accounts(&mut config);

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
+use lakh_loadtest::client::Trader;
 use lakh_loadtest::flow::adapter;
 use lakh_loadtest::flow::check::{CheckOptions, check_direct};
 use lakh_loadtest::flow::conformance::{HashOptions, hash_workload};
 use lakh_loadtest::flow::judge::FlowReport;
 use lakh_loadtest::flow::through::{ThroughOptions, check_through};
+use lakh_loadtest::flow::through_binary::{BinaryOptions, check_through_binary};
 use lakh_loadtest::market_text::MarketText;
-use lakh_loadtest::scratch_venue::VenueOptions;
+use lakh_loadtest::scratch_venue::{self, ScratchVenue, VenueOptions};
 
 use crate::run::runtime;
 use crate::{audit, replay};
@@ -51,10 +53,10 @@ pub(crate) struct CheckArguments {
     /// Write each fill as a line `taker-client-id maker-client-id side quantity price` (lots, ticks).
     #[arg(long, value_name = "FILE")]
     fills: Option<PathBuf>,
-    /// Durability of the venue that `--through gateway` starts: `sync` or `async`.
+    /// Durability of the venue that `--through gateway` and `binary` start: `sync` or `async`.
     #[arg(long, default_value = "async")]
     durability: String,
-    /// Keep the venue of `--through gateway` here; its journal is in `journal`.
+    /// Keep the venue of `--through gateway` and `binary` here; its journal is in `journal`.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print JSON.
@@ -68,6 +70,8 @@ enum Through {
     Engine,
     /// As signed orders over a WebSocket into a venue of its own, which is then replayed and audited.
     Gateway,
+    /// As signed messages through the binary port of such a venue.
+    Binary,
 }
 
 /// `lakh flow`.
@@ -93,7 +97,7 @@ fn hash(arguments: &HashArguments) -> Result<()> {
 fn check(arguments: &CheckArguments) -> Result<()> {
     let report = match arguments.through {
         Through::Engine => check_direct(&arguments.file, &CheckOptions { fills: arguments.fills.clone() })?,
-        Through::Gateway => through_gateway(arguments)?,
+        Through::Gateway | Through::Binary => through_venue(arguments)?,
     };
     print(&report, arguments.json)?;
     if !report.passed() {
@@ -113,7 +117,7 @@ fn print(report: &FlowReport, json: bool) -> Result<()> {
 
 /// Sends the flow through a venue's socket, then holds its journal against the engine: same fills, same state, and a
 /// signature behind every command.
-fn through_gateway(arguments: &CheckArguments) -> Result<FlowReport> {
+fn through_venue(arguments: &CheckArguments) -> Result<FlowReport> {
     let scratch = tempfile::Builder::new().prefix("lakh-flow-").tempdir()?;
     let directory = arguments.data.as_deref().unwrap_or_else(|| scratch.path());
     std::fs::create_dir_all(directory)?;
@@ -122,10 +126,7 @@ fn through_gateway(arguments: &CheckArguments) -> Result<FlowReport> {
     options.durability.clone_from(&arguments.durability);
     let traders = options.traders();
     let venue = options.start()?;
-    let mut through = ThroughOptions::new(MarketText::cents_and_units("UNITCASH"));
-    through.fills.clone_from(&arguments.fills);
-    let url = venue.websocket().to_owned();
-    let report = runtime()?.block_on(check_through(&url, &traders[0], &arguments.file, &through))?;
+    let report = send(arguments, &venue, &traders[0])?;
     let closed = venue.stop()?;
 
     let direct = scratch.path().join("direct.fills");
@@ -143,6 +144,19 @@ fn through_gateway(arguments: &CheckArguments) -> Result<FlowReport> {
     }
     ensure!(audited.finding_count == 0, "the audit has {} finding(s)", audited.finding_count);
     Ok(report)
+}
+
+/// Sends the flow the way that was asked for.
+fn send(arguments: &CheckArguments, venue: &ScratchVenue, trader: &Trader) -> Result<FlowReport> {
+    if arguments.through == Through::Binary {
+        let address = venue.binary().parse().context("the venue named no binary port")?;
+        let options = BinaryOptions { address, venue_tag: scratch_venue::VENUE_TAG, window: 64 };
+        let (key, fills) = (trader.signing_key(), arguments.fills.as_deref());
+        return Ok(runtime()?.block_on(check_through_binary(&options, key, &arguments.file, fills))?);
+    }
+    let mut through = ThroughOptions::new(MarketText::cents_and_units("UNITCASH"));
+    through.fills.clone_from(&arguments.fills);
+    Ok(runtime()?.block_on(check_through(venue.websocket(), trader, &arguments.file, &through))?)
 }
 
 fn same_bytes(left: &Path, right: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ mod admin;
 mod audit;
 mod claims;
 mod control;
+mod ctl;
 mod demo_traders;
 mod dev;
 mod dev_accounts;
@@ -24,6 +25,8 @@ mod replay;
 mod run;
 mod sequencer;
 mod settlement;
+#[cfg(test)]
+mod simulation;
 
 use std::process::ExitCode;
 
@@ -63,7 +66,7 @@ enum Command {
     /// Makes a key.
     Keygen(keys::KeygenArguments),
     /// Decides something as an operator.
-    Ctl(control::CtlArguments),
+    Ctl(ctl::CtlArguments),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +95,6 @@ fn run_command(command: Command) -> Result<()> {
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Keygen(arguments) => keys::keygen(&arguments),
-        Command::Ctl(arguments) => control::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
     }
 }

@@ -16,19 +16,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lakh_config::{Config, GenesisSeed};
+use lakh_config::{Config, GenesisSeed, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_engine::codec;
-use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, Genesis, SettlementBinding};
+use lakh_engine::command::{AdminAction, AdminCommand, Command, Epoch, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{Reason, Sequence};
+use lakh_engine::units::Timestamp;
+use lakh_gateway::account_trades::AccountTradesOptions;
 use lakh_gateway::auth::signature::VerifyingKey;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Output, Signal};
 use lakh_gateway::limits::Rate;
-use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
+use lakh_gateway::order_state::OrderStateOptions;
+use lakh_gateway::publisher::{self, BinaryOptions, Publisher, PublisherOptions};
+use lakh_gateway::reports::follower::{FollowerOptions, ReportFollower};
+use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
-use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter};
+use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::control::ControlServer;
 use crate::health;
@@ -39,6 +45,8 @@ use crate::settlement::{self, SettlementPlan, SettlementThread};
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
+/// Reports that a client is told at once of what it missed.
+const PAGE_REPORTS: usize = 500;
 /// How long a start waits for its own records to become durable.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -57,6 +65,8 @@ pub(crate) struct Node {
     publisher: JoinHandle<Publisher>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
+    /// Ends with the publisher.
+    reports: JoinHandle<()>,
 }
 
 /// What is left when the exchange has stopped.
@@ -71,7 +81,7 @@ impl Node {
     /// Recovers the journal that the configuration names, or begins a new one, and opens the doors.
     /// Without a `plan` nothing is settled.
     pub(crate) async fn start(config: &Config, plan: Option<SettlementPlan>) -> Result<Self> {
-        let started = Boot::start(config)?;
+        let (started, Reports { follower: reports, counters }) = Boot::start(config)?;
         let Boot { engine, writer, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
@@ -88,7 +98,7 @@ impl Node {
         inputs.push(settlement_input);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
-        let sequencer = Sequencer::new(engine, writer, inputs, output);
+        let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let sequencer_signal = Arc::clone(&sequencer.signal);
         let publisher_signal = Arc::clone(&sequencer.publisher_signal);
         let stop_sequencer = Arc::new(AtomicBool::new(false));
@@ -116,8 +126,12 @@ impl Node {
             settlement: settlement_status.clone(),
         };
         server.start(&config.operators.control_socket)?;
-        let wiring =
-            Wiring { to_sequencer, sequencer_signal: Arc::clone(&sequencer_signal), directory: Arc::clone(&directory) };
+        let wiring = Wiring {
+            to_sequencer,
+            sequencer_signal: Arc::clone(&sequencer_signal),
+            directory: Arc::clone(&directory),
+            counters,
+        };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
         let health = health::start(config.operators.listen, watch.clone(), settlement_status).await?;
         Ok(Self {
@@ -133,12 +147,18 @@ impl Node {
             publisher,
             publisher_signal,
             stop_publisher,
+            reports,
         })
     }
 
     /// Where traders connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// Where market makers connect.
+    pub(crate) fn binary_address(&self) -> SocketAddr {
+        self.gateway.binary_address().expect("the gateway was asked to listen there")
     }
 
     /// Why the exchange cannot go on, if so.
@@ -179,6 +199,10 @@ impl Node {
         if self.publisher.join().is_err() {
             bail!("the publisher panicked");
         }
+        // The publisher is gone, so its end of the queue is: what it had handed over is written, and that was all.
+        if self.reports.join().is_err() {
+            bail!("the thread that keeps reports panicked");
+        }
         if let Some(failure) = stopped.failure {
             bail!("the journal has stopped: {failure}");
         }
@@ -210,6 +234,8 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     let mut options = GatewayOptions::new(gateway.listen);
     options.connections = gateway.max_connections as usize;
     options.outbox = gateway.outbox_messages as usize;
+    options.binary_listen = Some(gateway.binary_listen);
+    options.binary_outbox_bytes = gateway.binary_outbox_bytes as usize;
     options.address.requests = rate(gateway.requests_per_second_per_address, gateway.request_burst_per_address);
     options.session.requests = options.address.requests;
     options.session.in_flight = gateway.in_flight_per_connection as usize;
@@ -218,23 +244,73 @@ fn gateway_options(config: &Config) -> GatewayOptions {
     options
 }
 
+/// The publisher's bounds. What names orders in public follows from the exchange, so that a restart gives the same names.
+fn publisher_options(history: &HistoryConfig, exchange_id: [u8; 16]) -> PublisherOptions {
+    let mut binary = BinaryOptions::default();
+    binary.feeds.name_key[..16].copy_from_slice(&exchange_id);
+    PublisherOptions {
+        binary,
+        orders: OrderStateOptions {
+            ended_orders_max: history.ended_orders as usize,
+            ended_orders_per_account_max: history.ended_orders_per_account as usize,
+        },
+        account_trades: AccountTradesOptions {
+            trades_max: history.trades as usize,
+            trades_per_account_max: history.trades_per_account as usize,
+        },
+        ..PublisherOptions::default()
+    }
+}
+
+fn follower_options(history: &HistoryConfig) -> FollowerOptions {
+    let per_second = history.report_pages_per_second;
+    FollowerOptions {
+        page_reports: PAGE_REPORTS,
+        // A client that was away for long catches up at once, and then no faster than others.
+        pages_per_account: rate(per_second, per_second.saturating_mul(50)),
+        archive: history.archive.clone(),
+        clock: sequencer::now,
+    }
+}
+
+/// Opens the log of private reports, cut off where the journal ends.
+fn open_reports(config: &Config, exchange_id: [u8; 16], journal_end: Sequence) -> Result<ReportLog> {
+    let history = &config.history;
+    let directory = history.directory.clone().unwrap_or_else(|| config.journal.directory.join("reports"));
+    let options = ReportLogOptions {
+        directory: directory.clone(),
+        exchange_id,
+        segment_bytes: history.report_segment_bytes,
+        retention_bytes: history.report_bytes,
+    };
+    ReportLog::open(options, journal_end)
+        .with_context(|| format!("the reports in {} cannot be opened", directory.display()))
+}
+
 fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second: u64::from(per_second), burst: u64::from(burst) }
 }
 
+/// Who keeps the private reports, and what is counted of it.
+struct Reports {
+    follower: JoinHandle<()>,
+    counters: Arc<Counters>,
+}
+
 /// A start: the journal is open, the engine and the read models are up to its end.
-struct Boot {
-    engine: Engine,
-    writer: JournalWriter,
-    publisher: Publisher,
-    directory: Arc<Directory>,
+pub(crate) struct Boot {
+    pub(crate) engine: Engine,
+    pub(crate) writer: JournalWriter,
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: Arc<Directory>,
     recovery: String,
+    clock: fn() -> Timestamp,
     events: Vec<Event>,
     payload: Vec<u8>,
 }
 
 impl Boot {
-    fn start(config: &Config) -> Result<Self> {
+    fn start(config: &Config) -> Result<(Self, Reports)> {
         let path = &config.journal.directory;
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
         let known_id = existing_exchange_id(path)?;
@@ -245,9 +321,30 @@ impl Boot {
             Some(id) => id,
             None => random()?,
         };
-        let (writer, report) = lakh_journal::open(journal_options(config, exchange_id)?)?;
-        let directory = Arc::new(Directory::new(config.exchange.venue_tag, config.exchange.mode));
-        let mut publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
+        let opened = lakh_journal::open(journal_options(config, exchange_id)?)?;
+        let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
+        let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
+        let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
+        let counters = Arc::new(Counters::default());
+        let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
+        let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
+        let publisher = Publisher::new(publisher_options(&config.history, exchange_id), Arc::clone(&directory));
+        let publisher = publisher.with_report_log(sink);
+        let mut boot = Self::take_up(config, seed, opened, (publisher, directory), sequencer::now)?;
+        boot.settle()?;
+        Ok((boot, Reports { follower, counters }))
+    }
+
+    /// A start on a journal that is open, up to the records that have to be durable before the doors open. The records
+    /// are read from where the configuration says that the journal is.
+    pub(crate) fn take_up(
+        config: &Config,
+        seed: GenesisSeed,
+        (writer, report): (JournalWriter, RecoveryReport),
+        (mut publisher, directory): (Publisher, Arc<Directory>),
+        clock: fn() -> Timestamp,
+    ) -> Result<Self> {
+        let path = &config.journal.directory;
         let engine = history::replay(path, |_, step| {
             publisher.restore(step.sequence, step.timestamp, step.events);
             Ok(())
@@ -264,16 +361,17 @@ impl Boot {
             publisher,
             directory,
             recovery: format!("{:?}", report.outcome),
+            clock,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::new(),
         };
-        boot.finish_genesis(config, exchange_id)?;
+        boot.finish_genesis(config, seed)?;
         boot.begin_epoch()?;
         Ok(boot)
     }
 
     /// Journals the genesis, or what is missing of it when a first start was interrupted.
-    fn finish_genesis(&mut self, config: &Config, exchange_id: [u8; 16]) -> Result<()> {
+    fn finish_genesis(&mut self, config: &Config, seed: GenesisSeed) -> Result<()> {
         if let Some(genesis) = self.engine.genesis() {
             ensure!(
                 genesis.mode == config.exchange.mode,
@@ -289,11 +387,9 @@ impl Boot {
         if self.engine.epoch() > 0 {
             return Ok(());
         }
-        let hash_seed = match self.engine.genesis() {
-            Some(Genesis { hash_seed, .. }) => *hash_seed,
-            None => u64::from_le_bytes(random()?),
-        };
-        let commands = config.genesis_commands(GenesisSeed { exchange_id, hash_seed })?;
+        // What an interrupted first start has journaled stays as it is.
+        let known = self.engine.genesis().map(|genesis| genesis.hash_seed);
+        let commands = config.genesis_commands(GenesisSeed { hash_seed: known.unwrap_or(seed.hash_seed), ..seed })?;
         check_public_keys(&commands)?;
         for command in commands.iter().skip(usize::try_from(self.engine.sequence().0)?) {
             self.record(command)?;
@@ -304,7 +400,7 @@ impl Boot {
         Ok(())
     }
 
-    /// Journals that the node has started, and waits until that is durable.
+    /// Journals that the node has started.
     fn begin_epoch(&mut self) -> Result<()> {
         // A crash may have come between a command and the last of what it began, which goes before everything else.
         self.finish_agenda()?;
@@ -316,7 +412,8 @@ impl Boot {
         }
         self.finish_agenda()?;
         self.writer.note_state(self.engine.sequence().0, self.engine.state_hash(), self.engine.event_digest());
-        self.settle()
+        self.writer.publish();
+        Ok(())
     }
 
     /// Works off whatever stands on the agenda.
@@ -330,7 +427,7 @@ impl Boot {
     /// Journals and applies one command, before any thread runs.
     fn record(&mut self, command: &Command) -> Result<()> {
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        let timestamp = sequencer::now().max(self.engine.now());
+        let timestamp = (self.clock)().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &[], &mut self.payload);
         let header = sequencer::record_header(sequence, timestamp, command);
@@ -373,7 +470,7 @@ fn check_public_keys(commands: &[Command]) -> Result<()> {
     Ok(())
 }
 
-fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
+pub(crate) fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<JournalOptions> {
     let journal = &config.journal;
     let mut options = JournalOptions::new(journal.directory.clone(), exchange_id);
     options.shard = config.exchange.shard;
@@ -428,7 +525,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::dev();
         config.journal.directory = directory.path().to_owned();
-        let mut first = Boot::start(&config).unwrap();
+        let (mut first, _) = Boot::start(&config).unwrap();
         let orders = u64::from(MAX_TOUCHED_ORDERS) + 10;
         for nonce in 1..=orders {
             let order = PlaceOrder::limit(MarketId(0), Side::Bid, Ticks(100_000), Lots(100));
@@ -441,7 +538,7 @@ mod tests {
         first.settle().unwrap();
         drop(first);
 
-        let second = Boot::start(&config).unwrap();
+        let (second, _) = Boot::start(&config).unwrap();
         assert_eq!((second.engine.epoch(), second.engine.agenda_pending()), (2, false));
         assert_eq!(second.engine.book(MarketId(0)).unwrap().order_count(), 0);
     }

@@ -32,6 +32,7 @@ pub(crate) struct Ready {
     pub(crate) websocket: String,
     pub(crate) streams: String,
     pub(crate) rest: String,
+    pub(crate) binary: String,
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
@@ -82,6 +83,7 @@ pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
         websocket: format!("ws://{address}/ws-api/v3"),
         streams: format!("ws://{address}/stream"),
         rest: format!("http://{address}/api/v3"),
+        binary: format!("tcp://{}", node.binary_address()),
         health: format!("http://{}/health", node.health),
         venue_tag: hex(&node.directory.venue_tag()),
         journal: config.journal.directory.clone(),
@@ -99,6 +101,7 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
     println!("websocket   {}", ready.websocket);
     println!("streams     {}", ready.streams);
     println!("rest        {}", ready.rest);
+    println!("binary      {}", ready.binary);
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
     println!("journal     {} ({}, {} records)", ready.journal.display(), ready.recovery, ready.sequence);

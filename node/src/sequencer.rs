@@ -42,6 +42,8 @@ pub(crate) struct Sequencer {
     pub(crate) events: Vec<Event>,
     pub(crate) payload: Vec<u8>,
     pub(crate) digest_noted_at: u64,
+    /// Tells the time.
+    pub(crate) clock: fn() -> Timestamp,
 }
 
 /// What is left when the sequencer has stopped.
@@ -54,7 +56,7 @@ pub(crate) struct Stopped {
 
 /// What a round found to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Round {
+pub(crate) enum Round {
     Idle,
     Worked,
 }
@@ -66,6 +68,7 @@ impl Sequencer {
         writer: JournalWriter,
         inputs: Vec<rtrb::Consumer<Input>>,
         output: rtrb::Producer<Output>,
+        clock: fn() -> Timestamp,
     ) -> Self {
         Self {
             engine,
@@ -77,6 +80,7 @@ impl Sequencer {
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             payload: Vec::with_capacity(16 * 1_024),
             digest_noted_at: 0,
+            clock,
         }
     }
 
@@ -99,7 +103,7 @@ impl Sequencer {
     }
 
     /// Takes what stands in the rings, each in turn, and hands it over to the journal in one go.
-    fn round(&mut self) -> Round {
+    pub(crate) fn round(&mut self) -> Round {
         let first = self.engine.sequence();
         let mut round = Round::Idle;
         self.pass_time();
@@ -136,7 +140,7 @@ impl Sequencer {
 
     /// Lets time pass where the engine waits for it, and works off what is on the agenda.
     fn pass_time(&mut self) {
-        let due = self.engine.next_deadline().is_some_and(|deadline| deadline <= now());
+        let due = self.engine.next_deadline().is_some_and(|deadline| deadline <= (self.clock)());
         if self.has_room() && due {
             // A journal without room refuses it; it is still due then, and comes in a later round.
             let _ = self.submit(&Command::AdvanceTime, Bytes::new(), None);
@@ -162,7 +166,7 @@ impl Sequencer {
         handle: Option<RequestHandle>,
     ) -> Result<(), (ApiError, Option<RequestHandle>, Bytes)> {
         let sequence = Sequence(self.engine.sequence().0 + 1);
-        let timestamp = now().max(self.engine.now());
+        let timestamp = (self.clock)().max(self.engine.now());
         self.payload.clear();
         codec::encode_payload(command, &evidence, &mut self.payload);
         if let Err(error) = self.writer.append(record_header(sequence, timestamp, command), &self.payload) {
@@ -203,7 +207,7 @@ impl Sequencer {
             let until_deadline = self
                 .engine
                 .next_deadline()
-                .map_or(LONGEST_SLEEP, |deadline| Duration::from_nanos(deadline.0.saturating_sub(now().0)));
+                .map_or(LONGEST_SLEEP, |deadline| Duration::from_nanos(deadline.0.saturating_sub((self.clock)().0)));
             std::thread::park_timeout(until_deadline.min(LONGEST_SLEEP));
         }
         self.signal.awake();

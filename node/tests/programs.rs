@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lakh_loadtest::client::{Trader, Value, connect, now_us, signed_request};
-use lakh_loadtest::scratch_venue::{VENUE_TAG, VenueOptions};
+use lakh_loadtest::scratch_venue::{ScratchVenue, VENUE_TAG, VenueOptions};
 use serde_json::Value as Json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
@@ -84,6 +84,87 @@ fn operators_decide_with_a_signature_that_the_audit_finds() {
     let journal = options.journal();
     let audited: Json = serde_json::from_str(&succeeded(&["audit", "--json", journal.to_str().unwrap()])).unwrap();
     assert_eq!((audited["operator"].as_u64(), audited["finding_count"].as_u64()), (Some(1), Some(0)), "{audited}");
+}
+
+/// Every decision that there is, what it does, and the restart sequence; the audit finds each one signed.
+#[test]
+fn every_decision_is_taken_and_audited() {
+    let scratch = tempfile::tempdir().unwrap();
+    let key = scratch.path().join("operator.pem");
+    let key = key.to_str().unwrap();
+    let made: Json = serde_json::from_str(&succeeded(&["keygen", "--json", "--out", key])).unwrap();
+    let mut options = VenueOptions::new(Path::new(PROGRAM), scratch.path());
+    options.operator_key = Some(made["public_key"].as_str().unwrap().to_owned());
+    let config = scratch.path().join("roomy.toml");
+    let roomy = options.configuration().replace("assets = 2", "assets = 8").replace("markets = 1", "markets = 8");
+    std::fs::write(&config, roomy).unwrap();
+    let listing = scratch.path().join("market.toml");
+    let text = "symbol = \"EURCASH\"\nbase = \"EUR\"\nquote = \"CASH\"\ntick_size = \"0.01\"\nlot_size = \"1\"\n\
+                max_price = \"1000\"\nmax_quantity = \"1000\"\nmaker_fee = \"0\"\ntaker_fee = \"0.001\"\n";
+    std::fs::write(&listing, text).unwrap();
+    let socket = options.control_socket();
+    let socket = socket.to_str().unwrap();
+    let decide = |action: &[&str]| {
+        let (name, rest) = action.split_first().unwrap();
+        let mut arguments = vec!["ctl", "--socket", socket, name, "--key", key, "--reason", "drill"];
+        arguments.extend_from_slice(rest);
+        succeeded(&arguments)
+    };
+    let states = || {
+        let status: Json = serde_json::from_str(&succeeded(&["ctl", "--socket", socket, "status"])).unwrap();
+        let markets = status["markets"].as_array().unwrap().iter();
+        markets.map(|market| market[1].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let trader = options.traders().remove(0);
+    let venue = ScratchVenue::launch(&options.program, &config).unwrap();
+    let code = |price: &str| order_code(venue.websocket(), &trader, ("BUY", price));
+    assert_eq!(order_code(venue.websocket(), &trader, ("SELL", "101.00")), None);
+    assert_eq!(code("100.00"), None);
+    decide(&["price-band", "UNITCASH", "100000"]);
+    assert_eq!(code("50.00"), Some(-1013), "before the first trade the band is around the best price");
+    decide(&["price-band", "UNITCASH", "0"]);
+    decide(&["fees", "UNITCASH", "-5", "10"]);
+    decide(&["restart-mode", "UNITCASH", "guarded"]);
+    decide(&["account-policy", "1", "header-keyed"]);
+    decide(&["block-account", "1"]);
+    assert_eq!(code("100.00"), Some(-2010), "blocked");
+    decide(&["unblock-account", "1"]);
+    assert_eq!(code("100.00"), None);
+    decide(&["list-asset", "EUR", "2"]);
+    decide(&["list-market", listing.to_str().unwrap()]);
+    assert_eq!(states(), "Open PreOpen");
+    decide(&["all-markets", "halt"]);
+    assert_eq!((states(), code("100.00")), ("Halt Halt".to_owned(), Some(-2010)));
+    decide(&["all-markets", "open"]);
+    venue.stop().unwrap();
+
+    // The restart sequence: cancels only where orders rest, then post-only, then everything.
+    let venue = ScratchVenue::launch(&options.program, &config).unwrap();
+    let code = |price: &str| order_code(venue.websocket(), &trader, ("BUY", price));
+    assert_eq!((states(), code("100.00")), ("CancelOnly Open".to_owned(), Some(-2010)));
+    decide(&["market-state", "UNITCASH", "post-only"]);
+    assert_eq!(code("100.00"), None, "it rests");
+    decide(&["market-state", "UNITCASH", "open"]);
+    assert_eq!(states(), "Open Open");
+    venue.stop().unwrap();
+    let audited: Json =
+        serde_json::from_str(&succeeded(&["audit", "--json", options.journal().to_str().unwrap()])).unwrap();
+    assert_eq!((audited["operator"].as_u64(), audited["finding_count"].as_u64()), (Some(15), Some(0)), "{audited}");
+}
+
+/// Places an order that rests and gives the number of the error, if there is one.
+fn order_code(url: &str, trader: &Trader, (side, price): (&str, &str)) -> Option<i64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut outgoing, mut incoming) = connect(url).await.unwrap();
+        let text = |name, value| (name, Value::Text(value));
+        let mut params = vec![text("symbol", "UNITCASH"), text("side", side), text("type", "LIMIT_MAKER")];
+        params.extend([text("price", price), text("quantity", "1"), ("timestamp", Value::Number(now_us()))]);
+        outgoing.feed(signed_request(1, "order.place", trader, &params).into()).await.unwrap();
+        outgoing.flush().await.unwrap();
+        let answer: Json = serde_json::from_str(&incoming.next().await.unwrap()).unwrap();
+        answer["error"]["code"].as_i64()
+    })
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::command::{run, run_with, works};
+use crate::command::{output, run, run_with, works};
 use crate::tidy;
 
 /// How a step ended that did not fail.
@@ -39,6 +39,9 @@ const STEPS: &[Step] = &[
     Step { name: "contracts", check: contracts },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
+    Step { name: "binary interop", check: binary_interop },
+    Step { name: "memory", check: memory },
+    Step { name: "interpreter", check: interpreter },
     Step { name: "own order flow", check: own_flow },
     Step { name: "recorded order flow", check: recorded_flow },
     Step { name: "public tester", check: public_tester },
@@ -53,6 +56,11 @@ const RECORDED_FLOW: &str = "../shared/data/flow";
 
 /// The public tester of matching engines, from the Python package registry.
 const PUBLIC_TESTER: &str = "tracebook-conformance==0.6.0";
+
+/// A decoder of SBE messages, from the same registry.
+const PYTHON_DECODER: &str = "sbe==0.4.3";
+/// Tests of the mapped module and of what stands directly on it.
+const MAPPED_TESTS: [&str; 4] = ["mapped::", "ring::", "announcement::", "watch::"];
 
 /// Where the tester is installed, and where it leaves what it found.
 const PYTHON_FOLDER: &str = ".venv";
@@ -136,6 +144,42 @@ fn documentation_tests(root: &Path) -> anyhow::Result<Outcome> {
     run(root, &["cargo", "test", "--locked", "--workspace", "--doc"]).map(|()| Outcome::Passed)
 }
 
+/// The one module with unsafe code, and all that works on its memory, under valgrind's memcheck.
+fn memory(root: &Path) -> anyhow::Result<Outcome> {
+    if !works(root, &["valgrind", "--version"]) {
+        // As a Debian package where this machine may install one.
+        let installed = works(root, &["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "valgrind"]);
+        if !installed || !works(root, &["valgrind", "--version"]) {
+            return Ok(Outcome::Skipped("there is no valgrind, and it cannot be installed".to_owned()));
+        }
+    }
+    let build = ["cargo", "test", "--locked", "--package", "lakh-journal", "--lib", "--no-run"];
+    let messages = output(root, &[&build[..], &["--message-format=json"]].concat())?;
+    let binary = test_binary(&messages).context("cargo names no test binary of lakh-journal")?;
+    // A test leaks on purpose: its writer dies without cleaning up.
+    let valgrind = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=no"];
+    run(root, &[&valgrind[..], &[&binary, "--test-threads=1"], &MAPPED_TESTS].concat())?;
+    Ok(Outcome::Passed)
+}
+
+/// The executable that cargo's messages name.
+fn test_binary(messages: &str) -> Option<String> {
+    let executable = |line: &str| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    messages.lines().filter_map(executable).next_back()
+}
+
+/// The same tests in the interpreter that knows the language's rules, on memory from the heap.
+fn interpreter(root: &Path) -> anyhow::Result<Outcome> {
+    if !works(root, &["cargo", "+nightly", "miri", "--version"]) {
+        return Ok(Outcome::Skipped("no toolchain here has miri".to_owned()));
+    }
+    let words = ["cargo", "+nightly", "miri", "test", "--package", "lakh-journal", "--lib", "ring::", "watch::"];
+    run_with(root, &words, &[("MIRIFLAGS", "-Zmiri-disable-isolation")]).map(|()| Outcome::Passed)
+}
+
 /// The contracts: their tests, that each check removed breaks one of them, and that what is committed is what they build.
 /// It comes before the other tests, some of which run on the anvil that it installs.
 fn contracts(root: &Path) -> anyhow::Result<Outcome> {
@@ -175,7 +219,22 @@ fn recorded_flow(root: &Path) -> anyhow::Result<Outcome> {
 fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
     let check = ["cargo", "run", "--locked", "--quiet", "--release", "--", "flow", "check", file];
     run(root, &check)?;
-    run(root, &[&check[..], &["--through", "gateway"]].concat())
+    run(root, &[&check[..], &["--through", "gateway"]].concat())?;
+    run(root, &[&check[..], &["--through", "binary"]].concat())
+}
+
+/// Has two decoders that others' generators make of the binary schema read the golden frames: every field has to come out
+/// as the gateway says it is.
+fn binary_interop(root: &Path) -> anyhow::Result<Outcome> {
+    run(root, &["cargo", "test", "--locked", "--quiet", "--manifest-path", "gateway/interop/Cargo.toml"])?;
+    if !works(root, &["python3", "--version"]) {
+        return Ok(Outcome::Skipped("only sbe_gen was asked, since there is no python3".to_owned()));
+    }
+    run(root, &["python3", "-m", "venv", PYTHON_FOLDER])?;
+    let python = format!("{PYTHON_FOLDER}/bin/python");
+    run(root, &[&python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_DECODER])?;
+    run(root, &[&python, "gateway/interop/decode_golden.py"])?;
+    Ok(Outcome::Passed)
 }
 
 /// Has the differential tester [`PUBLIC_TESTER`] drive the engine beside its own reference: its fixed cases and traces of
@@ -228,6 +287,14 @@ mod tests {
         let (summary, result) = run_steps(Path::new("."), &steps);
         assert!(result.is_ok());
         assert!(summary.lines().last().unwrap().starts_with("all "), "{summary}");
+    }
+
+    #[test]
+    fn the_test_binary_is_the_last_one_that_is_named() {
+        let messages =
+            "{\"executable\":null}\n{\"executable\":\"/t/a-1\"}\n{\"executable\":\"/t/b-2\",\"fresh\":true}\n";
+        assert_eq!(test_binary(messages).as_deref(), Some("/t/b-2"));
+        assert_eq!(test_binary("{\"executable\":null}"), None);
     }
 
     #[test]

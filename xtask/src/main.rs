@@ -7,6 +7,7 @@
 
 mod ci;
 mod command;
+mod soak;
 mod tidy;
 
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+
+use crate::soak::JournalSoak;
 
 /// Checks and chores of the repository.
 #[derive(Parser)]
@@ -35,6 +38,34 @@ enum Task {
     /// Who depends on whom, file heads and lengths, unsafe code, addresses of registries and paths of a machine,
     /// leftovers, and the documents that name files and dependencies.
     Tidy,
+    /// Run one seed of the whole-system simulation and print what happened in it.
+    ///
+    /// Gateway session, verifier, sequencer, engine, journal and publisher on one thread, with virtual time, crashes and
+    /// faults. The same seed is the same run.
+    Sim {
+        /// Which run.
+        #[arg(long)]
+        seed: u64,
+    },
+    /// Run what has a small size in continuous integration in a large one; goes on where it was.
+    #[command(subcommand)]
+    Soak(Soak),
+}
+
+#[derive(Subcommand)]
+enum Soak {
+    /// Kills of real processes, power cuts and whole-system seeds of the journal.
+    Journal {
+        /// `kill -9` of real processes under load, at each level of durability.
+        #[arg(long, default_value_t = 1_000)]
+        kills: u64,
+        /// Seeds of power cuts and kills on the simulated disk.
+        #[arg(long, default_value_t = 100_000)]
+        disk_seeds: u64,
+        /// Seeds of the whole-system simulation.
+        #[arg(long, default_value_t = 2_000)]
+        system_seeds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -42,6 +73,10 @@ fn main() -> ExitCode {
     let done = repository_root().and_then(|root| match task {
         Task::Ci => ci::run_all(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Sim { seed } => soak::simulate(&root, seed),
+        Task::Soak(Soak::Journal { kills, disk_seeds, system_seeds }) => {
+            soak::journal(&root, JournalSoak { kills, disk_seeds, system_seeds })
+        }
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

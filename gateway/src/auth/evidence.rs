@@ -2,7 +2,7 @@
 //!
 //! | offset | size | type | meaning |
 //! |---|---|---|---|
-//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator, 4 signed over HTTP |
+//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator, 4 signed over HTTP; 5, 6 below |
 //! | 1 | 1 | u8 | length m of the method's name, at most 64 |
 //! | 2 | m | ASCII | the method's name, without version |
 //! | 2 + m | 2 | u16 | length t of the text, at most 2,048; little-endian |
@@ -13,28 +13,49 @@
 //!
 //! Kind 0 is the one byte alone, or nothing at all. The kind comes first so that a reader can skip what it does not
 //! know, and fixed sizes last so that the text's place is known from six bytes.
+//!
+//! The binary face's (kind 5: a message, kind 6: a logon) has no method's name: a message's number says it, which is 0
+//! for a logon.
+//!
+//! | offset | size | type | meaning |
+//! |---|---|---|---|
+//! | 0 | 1 | u8 | kind: 5, 6 |
+//! | 1 | 2 | u16 | the message's template id, little-endian; 0 for kind 6 |
+//! | 3 | 2 | u16 | length b of the body, little-endian; for kind 6 of the text |
+//! | 5 | b | bytes | what [`super::native`] says is signed: the body behind the template id, or the logon's text |
+//! | 5 + b | 32 | bytes | the public key |
+//! | 37 + b | 64 | bytes | the signature, R ‖ s |
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use lakh_engine::command::{Command, EvidenceGrade, ReplayGuard};
+use lakh_engine::units::Timestamp;
 
 use super::canonical::{self, MAX_TEXT};
+use super::native::{LOGON_WINDOW_MS, LogonText, MAX_LOGON_TEXT, tag_text};
 use super::rest_text::RestText;
 use super::signature::{Verdict, verify_bytes};
 use super::{parse_api_key, payload_digest};
 use crate::api_error::ApiError;
-use crate::directory::Directory;
+use crate::directory::{Directory, KeyEntry};
 use crate::request::{self, Fields, Intent, Method};
+use crate::wire::sbe::MAX_FRAME_BYTES;
+use crate::wire::sbe::enums::Code;
+use crate::wire::sbe::request::OrderRequest;
 
 /// Longest name of a method, in bytes.
 pub const MAX_METHOD: usize = 64;
+/// Longest body of a message of the binary face, in bytes: shorter than its frame.
+const MAX_BODY: usize = MAX_FRAME_BYTES - 64;
 /// Longest evidence, in bytes.
-pub const MAX_EVIDENCE: usize = 4 + MAX_METHOD + MAX_TEXT + 32 + 64 + 2;
+pub const MAX_EVIDENCE: usize = 5 + MAX_BODY + 32 + 64;
 
 const NONE: u8 = 0;
 const WEBSOCKET_SIGNED: u8 = 1;
 const SESSION_DELEGATED: u8 = 2;
 const ADMIN: u8 = 3;
 const HTTP_SIGNED: u8 = 4;
+const NATIVE: u8 = 5;
+const BINARY_LOGON: u8 = 6;
 
 /// Evidence, borrowed from a journal record or from what is about to become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +82,26 @@ pub enum Evidence<'a> {
         /// How much of the text was the query.
         query_length: u16,
     },
+    /// A message of the binary face, signed by its digest.
+    Native {
+        /// Which message.
+        template: u16,
+        /// What is signed of it.
+        signed: SignedBody<'a>,
+    },
+    /// A logon of the binary face.
+    BinaryLogon(SignedBody<'a>),
+}
+
+/// Bytes of the binary face and the signature over them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedBody<'a> {
+    /// What is signed, or the digest of which is.
+    pub body: &'a [u8],
+    /// By whom.
+    pub public_key: &'a [u8; 32],
+    /// R ‖ s.
+    pub signature: &'a [u8; 64],
 }
 
 /// A text and the signature over it.
@@ -104,6 +145,12 @@ pub enum EvidenceError {
     /// The text asks for nothing that the API knows.
     #[error("the text is no request: {} {}", .0.code, .0.message)]
     NotARequest(ApiError),
+    /// The bytes are no message that the binary face takes.
+    #[error("the bytes are no request: {}", .0.name())]
+    NotAMessage(Code),
+    /// The logon names another venue.
+    #[error("the logon is none of this venue's")]
+    OtherVenue,
 }
 
 impl Evidence<'_> {
@@ -121,6 +168,11 @@ impl Evidence<'_> {
             Self::HttpSigned { signed, .. } => {
                 (HTTP_SIGNED, signed.method, signed.text, signed.public_key, signed.signature.as_slice())
             }
+            Self::Native { .. } | Self::BinaryLogon(_) => {
+                let mut out = BytesMut::new();
+                self.append_binary(&mut out)?;
+                return Some(out.freeze());
+            }
         };
         if method.len() > MAX_METHOD || text.len() > MAX_TEXT {
             return None;
@@ -137,6 +189,29 @@ impl Evidence<'_> {
         }
         Some(Bytes::from(out))
     }
+
+    /// Appends evidence of the binary face, so that that of many messages can share one allocation. `None` for other
+    /// evidence, and where the body is longer than its bound.
+    pub fn append_binary(&self, out: &mut BytesMut) -> Option<()> {
+        let (kind, template, signed) = match self {
+            Self::Native { template, signed } => (NATIVE, *template, signed),
+            Self::BinaryLogon(signed) => (BINARY_LOGON, 0, signed),
+            _ => return None,
+        };
+        let limit = if kind == NATIVE { MAX_BODY } else { MAX_LOGON_TEXT };
+        if signed.body.len() > limit {
+            return None;
+        }
+        let length = u16::try_from(signed.body.len()).ok()?;
+        out.reserve(5 + signed.body.len() + 96);
+        out.extend_from_slice(&[kind]);
+        out.extend_from_slice(&template.to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(signed.body);
+        out.extend_from_slice(signed.public_key);
+        out.extend_from_slice(signed.signature);
+        Some(())
+    }
 }
 
 impl<'a> Evidence<'a> {
@@ -150,6 +225,7 @@ impl<'a> Evidence<'a> {
         match kind {
             NONE if rest.is_empty() => return Ok(Self::None),
             NONE => return Err(wrong_length),
+            NATIVE | BINARY_LOGON => return decode_binary(kind, rest).ok_or(wrong_length),
             WEBSOCKET_SIGNED | SESSION_DELEGATED | ADMIN | HTTP_SIGNED => {}
             unknown => return Err(EvidenceError::UnknownKind(unknown)),
         }
@@ -179,6 +255,21 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// Reads evidence of the binary face behind its kind.
+fn decode_binary(kind: u8, rest: &[u8]) -> Option<Evidence<'_>> {
+    let (template, rest) = rest.split_first_chunk::<2>()?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let (body, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    let (public_key, rest) = rest.split_first_chunk::<32>()?;
+    let signature: &[u8; 64] = rest.try_into().ok()?;
+    let (template, signed) = (u16::from_le_bytes(*template), SignedBody { body, public_key, signature });
+    match kind {
+        NATIVE if body.len() <= MAX_BODY => Some(Evidence::Native { template, signed }),
+        BINARY_LOGON if template == 0 && body.len() <= MAX_LOGON_TEXT => Some(Evidence::BinaryLogon(signed)),
+        _ => None,
+    }
+}
+
 /// Method, text, key, and what is behind the key, of encoded evidence.
 type Fragments<'a> = (&'a [u8], &'a [u8], &'a [u8; 32], &'a [u8]);
 
@@ -201,6 +292,8 @@ fn split(rest: &[u8], tail_length: usize) -> Option<Fragments<'_>> {
 /// See [`EvidenceError`].
 pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
     let (method, text, public_key, grade) = match evidence {
+        Evidence::Native { template, signed } => return native_command(*template, signed, directory),
+        Evidence::BinaryLogon(signed) => return logon_command(signed, directory),
         Evidence::None | Evidence::Admin(_) => return Err(EvidenceError::NotATradersCommand),
         Evidence::WebSocketSigned(signed) | Evidence::HttpSigned { signed, .. } => {
             if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
@@ -242,6 +335,45 @@ pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> 
     let timing = fields.timing().map_err(EvidenceError::NotARequest)?;
     let guard = replay_guard(grade, timing, text);
     Ok(request::command(&key, grade, guard, (operation, valid_until)))
+}
+
+/// The command of a message of the binary face.
+fn native_command(template: u16, signed: &SignedBody<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
+    let SignedBody { body, public_key, signature } = signed;
+    let digest = directory.signing_domain().digest(template, body, &[]);
+    if verify_bytes(*public_key, &digest, *signature) == Verdict::Refused {
+        return Err(EvidenceError::SignatureRefused);
+    }
+    let key = directory.key(public_key).ok_or(EvidenceError::KeyUnknown)?;
+    let request = OrderRequest::from_signed_body(template, body).map_err(EvidenceError::NotAMessage)?;
+    if request.account != key.account {
+        return Err(EvidenceError::NotAMessage(Code::WrongAccount));
+    }
+    Ok(request.command(key.key))
+}
+
+/// The command of a logon of the binary face.
+fn logon_command(signed: &SignedBody<'_>, directory: &Directory) -> Result<Command, EvidenceError> {
+    let SignedBody { body: text, public_key, signature } = signed;
+    if verify_bytes(*public_key, text, *signature) == Verdict::Refused {
+        return Err(EvidenceError::SignatureRefused);
+    }
+    let key = directory.key(public_key).ok_or(EvidenceError::KeyUnknown)?;
+    let logon = LogonText::decode(text).ok_or(EvidenceError::BadText)?;
+    if logon.target != tag_text(directory.venue_tag()) {
+        return Err(EvidenceError::OtherVenue);
+    }
+    Ok(command_of_logon(&logon, text, &key))
+}
+
+/// What a logon asks of the engine. It is bound to the venue by the tag in it, which follows from chain and contract.
+pub(crate) fn command_of_logon(logon: &LogonText<'_>, text: &[u8], key: &KeyEntry) -> Command {
+    let guard = ReplayGuard::Digest {
+        digest: payload_digest(text),
+        signed_at: logon.sending_time,
+        receive_window_ms: LOGON_WINDOW_MS,
+    };
+    request::command(key, EvidenceGrade::Native, guard, (logon.operation(), Timestamp::ZERO))
 }
 
 /// What keeps a request of this grade from being used twice.

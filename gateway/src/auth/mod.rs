@@ -5,6 +5,7 @@
 
 pub mod canonical;
 pub mod evidence;
+pub mod native;
 pub mod rest_text;
 pub mod signature;
 
@@ -71,7 +72,8 @@ pub fn parse_signature(text: &str) -> Option<[u8; 64]> {
     if length == 64 { signature.first_chunk().copied() } else { None }
 }
 
-fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// Bytes in hexadecimal digits.
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if text.len() != N * 2 {
         return None;

@@ -12,7 +12,7 @@ use crate::request::{MAX_PARAMETERS, Method, Parameter, ValueKind};
 const SIGNATURE: &str = "signature";
 
 /// Parameters that a body may begin with where there is a query as well.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 36] = [
     "symbol",
     "side",
     "type",
@@ -34,7 +34,21 @@ const KNOWN: [&str; 22] = [
     "limit",
     "omitZeroBalances",
     "cancelOrderId",
+    "cancelOrigClientOrderId",
     "cancelReplaceMode",
+    "cancelRestrictions",
+    "stopPrice",
+    "icebergQty",
+    "goodTillDate",
+    "postOnlySlide",
+    "worstPrice",
+    "countdownTime",
+    "startTime",
+    "endTime",
+    "fromId",
+    "returnRateLimits",
+    "strategyId",
+    "strategyType",
 ];
 
 /// Why query and body are no signed request.
@@ -140,6 +154,7 @@ pub fn method_of(verb: &str, path: &str) -> Option<Method> {
         ("POST", "/api/v3/order/cancelReplace") => Some(Method::OrderCancelReplace),
         ("DELETE", "/api/v3/order") => Some(Method::OrderCancel),
         ("PUT", "/api/v3/order/amend/keepPriority") => Some(Method::OrderAmendKeepPriority),
+        ("POST", "/api/v3/openOrders/cancelAllAfter") => Some(Method::OpenOrdersCancelAllAfter),
         ("DELETE", "/api/v3/openOrders") => Some(Method::OpenOrdersCancelAll),
         _ => None,
     }

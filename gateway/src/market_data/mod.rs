@@ -9,6 +9,7 @@ pub mod book;
 pub mod candle_feed;
 pub mod candles;
 pub mod depth_diff;
+pub mod public_orders;
 pub mod tape;
 
 use lakh_engine::event::Event;

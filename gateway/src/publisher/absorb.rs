@@ -4,26 +4,22 @@
 //! out behind (the command's answer) needs the state behind the last event.
 
 use bytes::Bytes;
-use lakh_engine::event::{
-    CancelReason, Event, OrderAccepted, OrderCanceled, OrderReduced, Rejected, Trade, TradeParty,
-};
-use lakh_engine::ids::{AccountId, AssetId, MarketId};
+use lakh_engine::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderReduced, Trade};
 use lakh_engine::units::Atoms;
 
 use crate::account_state::Balance;
 use crate::account_trades::TradeRole;
 use crate::api_error::ApiError;
-use crate::directory::MarketEntry;
 use crate::hand_over::{RequestHandle, Stream, StreamKind};
 use crate::market_data::book::BookChange;
 use crate::market_data::tape::{Aggregation, Extended, PublicTrade};
-use crate::order_state::{BudgetProgress, OrderRecord};
+use crate::order_state::{BudgetProgress, Reduction};
+use crate::publisher::private::fill;
 use crate::publisher::{Publisher, entry, history};
-use crate::wire_encode::answers::{self, Stamp};
-use crate::wire_encode::json::Sign;
+use crate::reports::{Execution, Stamp};
+use crate::wire_encode::answers;
 use crate::wire_encode::market as encode;
 use crate::wire_encode::public;
-use crate::wire_encode::reports::{self, Execution, FundsMovement};
 
 /// Answers of mass cancels that are complete.
 pub(super) type FinishedMassCancels = Vec<(RequestHandle, Result<Bytes, ApiError>)>;
@@ -33,6 +29,8 @@ impl Publisher {
     pub(super) fn absorb_all(&mut self, stamp: Stamp, events: &[Event]) -> FinishedMassCancels {
         let mut finished = FinishedMassCancels::new();
         self.latest = stamp.timestamp;
+        // What makes an order smaller: while an order trades, its group; otherwise its owner.
+        let mut reduction = Reduction::Amended;
         for (index, event) in events.iter().enumerate() {
             self.absorb_listing(event);
             self.absorb_book(event, stamp);
@@ -41,8 +39,15 @@ impl Publisher {
                 Event::AgendaProgress { origin, finished: completion, .. } => {
                     finished.extend(self.mass_cancels.progress(*origin, *completion));
                 }
+                Event::OrderReduced(reduced) => self.absorb_reduced(reduced, reduction, stamp),
                 _ => self.absorb_order(event, stamp),
             }
+            match event {
+                Event::OrderAccepted(_) | Event::OrderTriggered { .. } => reduction = Reduction::Prevented,
+                Event::OperationDone { .. } => reduction = Reduction::Amended,
+                _ => {}
+            }
+            self.binary.absorb(event, stamp, &self.market_data);
         }
         for event in events {
             // Any other order that is through says so in an event.
@@ -53,7 +58,7 @@ impl Publisher {
             }
         }
         self.close_aggregate();
-        self.collect_positions(stamp);
+        self.tell_positions(stamp);
         self.collect_tickers();
         finished
     }
@@ -66,7 +71,10 @@ impl Publisher {
                 self.market_data.list(spec.market);
                 self.markets = self.directory.markets();
             }
-            Event::MarketStateChanged { .. } | Event::FeesChanged { .. } => self.markets = self.directory.markets(),
+            Event::AssetListed(_) => self.assets = self.directory.assets(),
+            Event::MarketStateChanged { .. } | Event::FeesChanged { .. } | Event::PriceBandChanged { .. } => {
+                self.markets = self.directory.markets();
+            }
             _ => {}
         }
     }
@@ -87,64 +95,41 @@ impl Publisher {
         match event {
             Event::OrderAccepted(accepted) => self.absorb_accepted(accepted, stamp),
             Event::OrderRested(rested) => self.orders.rest(rested),
+            Event::OrderTriggered { order, report_sequence, .. } => {
+                self.orders.trigger(*order, stamp.timestamp);
+                self.tell_execution(*order, Execution::Triggered, (*report_sequence, stamp));
+            }
             Event::OrderCanceled(canceled) => self.absorb_canceled(canceled, stamp),
-            Event::OrderReduced(reduced) => self.absorb_reduced(reduced, stamp),
             Event::BalanceChanged { account, asset, available, held } => {
                 let balance = Balance { available: *available, held: *held };
                 self.accounts.change(*account, *asset, balance, stamp.timestamp);
-                if self.subscriptions.has_account(*account) {
-                    self.outgoing.changed_balances.push((*account, *asset));
-                }
+                self.outgoing.changed_balances.push((*account, *asset));
             }
-            Event::Rejected(rejected) => self.report_rejected(rejected, stamp),
-            Event::CancelAllAccepted { account, market, report_sequence } => {
-                self.report_cancel_all(*account, *market, *report_sequence, stamp);
-            }
-            Event::DepositCredited { account, asset, amount, report_sequence } => {
-                let funds = Funds { asset: *asset, direction: Sign::Positive, amount: *amount };
-                self.report_funds(*account, &funds, *report_sequence, stamp);
-            }
-            Event::Withdrawn { account, asset, amount, report_sequence } => {
-                let funds = Funds { asset: *asset, direction: Sign::Negative, amount: *amount };
-                self.report_funds(*account, &funds, *report_sequence, stamp);
-            }
-            _ => {}
+            other => self.tell_of(other, stamp),
         }
     }
 
     fn absorb_accepted(&mut self, accepted: &OrderAccepted, stamp: Stamp) {
-        let order = self.orders.accept(accepted, stamp.timestamp);
-        if self.subscriptions.has_account(order.account) {
-            let market = entry(&self.markets, order.market);
-            let execution = Execution::New { report_sequence: accepted.report_sequence };
-            self.outgoing.report(order.account, |out| {
-                reports::execution_report(market, order, &execution, stamp, out);
-            });
-        }
+        self.orders.accept(accepted, stamp.timestamp);
+        self.tell_execution(accepted.order, Execution::New, (accepted.report_sequence, stamp));
     }
 
     /// A trade: the maker's report, then the taker's, then the public.
     fn absorb_trade(&mut self, trade: &Trade, budget: BudgetProgress, stamp: Stamp) {
-        let market = entry(&self.markets, trade.market);
-        let quote = market.spec.notional(trade.price, trade.quantity);
-        if let Some(maker) = self.orders.fill_maker(trade, quote, stamp.timestamp)
-            && self.subscriptions.has_account(maker.account)
-        {
-            let fill = PartyFill { trade, party: &trade.maker, quote };
-            self.outgoing.report(maker.account, |out| fill.write(market, maker, stamp, out));
-        }
-        if let Some(taker) = self.orders.fill_taker(trade, quote, budget, stamp.timestamp)
-            && self.subscriptions.has_account(taker.account)
-        {
-            let fill = PartyFill { trade, party: &trade.taker, quote };
-            self.outgoing.report(taker.account, |out| fill.write(market, taker, stamp, out));
-        }
+        let quote = entry(&self.markets, trade.market).spec.notional(trade.price, trade.quantity);
+        self.orders.fill_maker(trade, quote, stamp.timestamp);
+        let place = (trade.maker.report_sequence, stamp);
+        self.tell_execution(trade.maker.order, fill(trade, TradeRole::Maker, quote), place);
+        self.orders.fill_taker(trade, quote, budget, stamp.timestamp);
+        let place = (trade.taker.report_sequence, stamp);
+        self.tell_execution(trade.taker.order, fill(trade, TradeRole::Taker, quote), place);
         self.account_trades
             .record(trade.maker.account, history::own_trade(trade, TradeRole::Maker, quote, stamp.timestamp));
         self.account_trades
             .record(trade.taker.account, history::own_trade(trade, TradeRole::Taker, quote, stamp.timestamp));
         let stream = Stream { market: trade.market, kind: StreamKind::Trade };
         if self.subscriptions.has_stream(stream) {
+            let market = entry(&self.markets, trade.market);
             self.outgoing.public(stream, |out| public::trade(market, trade, stamp.timestamp, out));
         }
         self.absorb_public_trade(trade, quote, stamp);
@@ -187,66 +172,17 @@ impl Publisher {
             answers::order_canceled(market, order, stamp, element);
             self.mass_cancels.end_element();
         }
-        if self.subscriptions.has_account(order.account) {
-            self.outgoing.report(order.account, |out| {
-                reports::execution_report(market, order, &Execution::Canceled(canceled), stamp, out);
-            });
-        }
+        let execution = Execution::Canceled { reason: canceled.reason, remaining: canceled.remaining };
+        self.tell_execution(canceled.order, execution, (canceled.report_sequence, stamp));
     }
 
-    fn absorb_reduced(&mut self, reduced: &OrderReduced, stamp: Stamp) {
-        let Some(order) = self.orders.reduce(reduced, stamp.timestamp) else { return };
-        if self.subscriptions.has_account(order.account) {
-            let market = entry(&self.markets, order.market);
-            self.outgoing.report(order.account, |out| {
-                reports::execution_report(market, order, &Execution::Reduced(reduced), stamp, out);
-            });
-        }
-    }
-
-    fn report_rejected(&mut self, rejected: &Rejected, stamp: Stamp) {
-        // Without a private count the account is not known: whoever stands there did not ask.
-        if rejected.report_sequence != 0 && self.subscriptions.has_account(rejected.account) {
-            let market = rejected.market.and_then(|market| self.markets.get(usize::from(market.0)));
-            self.outgoing.report(rejected.account, |out| {
-                reports::request_rejected(market.map(AsRef::as_ref), rejected, stamp, out);
-            });
-        }
-    }
-
-    fn report_cancel_all(&mut self, account: AccountId, market: Option<MarketId>, report_sequence: u64, stamp: Stamp) {
-        if self.subscriptions.has_account(account) {
-            let market = market.map(|market| entry(&self.markets, market));
-            self.outgoing.report(account, |out| {
-                reports::cancel_all_accepted(market, report_sequence, stamp, out);
-            });
-        }
-    }
-
-    fn report_funds(&mut self, account: AccountId, funds: &Funds, report_sequence: u64, stamp: Stamp) {
-        if self.subscriptions.has_account(account)
-            && let Some(asset) = self.directory.asset(funds.asset)
-        {
-            let Funds { direction, amount, .. } = *funds;
-            let movement = FundsMovement { asset: &asset, direction, amount, report_sequence };
-            self.outgoing.report(account, |out| reports::balance_update(&movement, stamp, out));
-        }
-    }
-
-    /// One position report for each account that listens and whose balances changed, behind its other reports.
-    fn collect_positions(&mut self, stamp: Stamp) {
-        let mut changed = std::mem::take(&mut self.outgoing.changed_balances);
-        changed.sort_unstable();
-        changed.dedup();
-        for of_account in changed.chunk_by(|left, right| left.0 == right.0) {
-            let account = of_account[0].0;
-            let balances = of_account.iter().filter_map(|(account, asset)| {
-                Some((self.directory.asset(*asset)?, self.accounts.balance(*account, *asset)))
-            });
-            self.outgoing.report(account, |out| reports::account_position(balances, stamp, out));
-        }
-        changed.clear();
-        self.outgoing.changed_balances = changed;
+    fn absorb_reduced(&mut self, reduced: &OrderReduced, cause: Reduction, stamp: Stamp) {
+        self.orders.reduce(reduced, cause, stamp.timestamp);
+        let execution = match cause {
+            Reduction::Amended => Execution::Reduced { by: reduced.reduced_by },
+            Reduction::Prevented => Execution::Prevented { by: reduced.reduced_by },
+        };
+        self.tell_execution(reduced.order, execution, (reduced.report_sequence, stamp));
     }
 
     /// One message for each market whose best prices are others than before the command.
@@ -260,27 +196,6 @@ impl Publisher {
             }
         }
         self.outgoing.tops_before = tops;
-    }
-}
-
-/// Money of one asset that came or went.
-struct Funds {
-    asset: AssetId,
-    direction: Sign,
-    amount: Atoms,
-}
-
-/// One side of a trade, to be reported.
-struct PartyFill<'a> {
-    trade: &'a Trade,
-    party: &'a TradeParty,
-    quote: Atoms,
-}
-
-impl PartyFill<'_> {
-    fn write(&self, market: &MarketEntry, order: &OrderRecord, stamp: Stamp, out: &mut Vec<u8>) {
-        let execution = Execution::Trade { trade: self.trade, party: self.party, quote: self.quote };
-        reports::execution_report(market, order, &execution, stamp, out);
     }
 }
 

@@ -6,11 +6,14 @@ use lakh_engine::ids::{AccountId, MarketId, OrderId};
 use lakh_engine::reject::RejectCode;
 
 use crate::api_error::ApiError;
-use crate::hand_over::{AnswerShape, Read, RequestHandle, Stream, StreamWrapping};
+use crate::hand_over::{AnswerShape, FromPosition, Read, RequestHandle, Stream, StreamWrapping};
 use crate::order_state::OrderRecord;
 use crate::publisher::{Publisher, entry};
+use crate::reports::Stamp;
+use crate::reports::follower::PageRequest;
+use crate::request::refusal;
 use crate::wire_encode::account::{self, AccountFees, BalanceFilter};
-use crate::wire_encode::answers::{self, Stamp};
+use crate::wire_encode::answers;
 use crate::wire_encode::json::JsonWriter;
 use crate::wire_encode::public;
 
@@ -43,19 +46,56 @@ impl Publisher {
             AnswerShape::OrderCanceled => self.write_cancel_answer(stamp, events, &mut out),
             AnswerShape::OrderAmended => self.write_amend_answer(stamp, events, &mut out),
             AnswerShape::OrdersCanceled => None,
+            AnswerShape::TimerSet => {
+                let set = events.iter().find_map(|event| match event {
+                    Event::CancelAllTimerSet { at, .. } => Some(*at),
+                    _ => None,
+                });
+                set.map(|at| answers::timer_set(at, stamp, &mut out))
+            }
+            AnswerShape::Done => {
+                answers::known_command(stamp.sequence, &mut out);
+                Some(())
+            }
             AnswerShape::ReplacedAck | AnswerShape::ReplacedResult | AnswerShape::ReplacedFull => None,
+            AnswerShape::Binary | AnswerShape::BinarySession => None,
             AnswerShape::Empty => {
                 out.extend_from_slice(b"{}");
                 Some(())
             }
         };
         // A command that caused nothing of what its request asked for: the session asked for the wrong shape.
-        written.map(|()| Bytes::from(out)).ok_or_else(internal_error)
+        written.map(|()| Bytes::from(out)).ok_or_else(refusal::internal)
     }
 
     /// Answers a read.
     pub(super) fn answer_read(&mut self, read: &Read, handle: &RequestHandle) {
-        let outcome = match read {
+        if self.answer_binary_read(read, handle) {
+            return;
+        }
+        let page = |account, (from, through), position, subscription| PageRequest {
+            account,
+            from,
+            through,
+            position,
+            subscription,
+            handle: handle.clone(),
+        };
+        let outcome = match *read {
+            Read::ResumeAccount { account, subscription, from, position } => {
+                return self.resume(page(account, (from, from), position, subscription));
+            }
+            Read::ReportPage { account, subscription, from, through } => {
+                return self.next_reports(page(account, (from, through), FromPosition::Seen, subscription));
+            }
+            _ => self.outcome(read, handle),
+        };
+        handle.answer(outcome);
+    }
+
+    /// The answer to a read that is answered here and now.
+    fn outcome(&mut self, read: &Read, handle: &RequestHandle) -> Result<Bytes, ApiError> {
+        match read {
             Read::OrderStatus { account, market, target } => {
                 let order = self.orders.find(*account, *market, target);
                 order.map(|order| self.order_status(order)).ok_or_else(order_does_not_exist)
@@ -70,8 +110,7 @@ impl Publisher {
             Read::TradeFees { market } => Ok(self.trade_fees(*market)),
             Read::SubscribeAccount { .. } | Read::UnsubscribeAccount { .. } => self.answer_subscription(read, handle),
             public => self.answer_public_read(public, handle),
-        };
-        handle.answer(outcome);
+        }
     }
 
     fn answer_public_read(&mut self, read: &Read, handle: &RequestHandle) -> Result<Bytes, ApiError> {
@@ -80,6 +119,7 @@ impl Publisher {
             Read::Trades { market, limit } => self.trades(*market, *limit),
             Read::AggregateTrades { market, range } => self.aggregate_trades(*market, *range),
             Read::Candles { market, interval, range } => self.candles(*market, *interval, *range),
+            Read::LastPrice(markets) => self.last_price(markets),
             Read::BookTicker(markets) => self.book_ticker(markets),
             Read::DayStatistics(markets) => self.day_statistics(markets),
             Read::SubscribeStreams { streams, wrapping } => self.subscribe_streams(streams, *wrapping, handle),
@@ -87,7 +127,7 @@ impl Publisher {
                 self.subscriptions.unsubscribe_streams(streams, &handle.session);
                 Ok(Bytes::from_static(b"null"))
             }
-            _ => Err(internal_error()),
+            _ => Err(refusal::internal()),
         }
     }
 
@@ -101,7 +141,7 @@ impl Publisher {
                 self.subscriptions.unsubscribe_account(*subscription, &handle.session);
                 Ok(Bytes::from_static(b"{}"))
             }
-            _ => Err(internal_error()),
+            _ => Err(refusal::internal()),
         }
     }
 
@@ -206,7 +246,7 @@ impl Publisher {
             taker: self.markets.iter().map(|market| market.spec.taker_fee).max().unwrap_or_default(),
         };
         let balances = self.accounts.balances(account);
-        Bytes::from(account::account_status(account, &balances, &self.directory.assets(), filter, fees))
+        Bytes::from(account::account_status(account, &balances, &self.assets, filter, fees))
     }
 
     fn depth(&self, market: MarketId, limit: u16) -> Result<Bytes, ApiError> {
@@ -251,10 +291,6 @@ pub(super) const fn bad_symbol() -> ApiError {
     ApiError::bad_request(-1121, "Invalid symbol.")
 }
 
-fn too_many_subscriptions() -> ApiError {
+pub(super) fn too_many_subscriptions() -> ApiError {
     ApiError { status: 429, ..ApiError::bad_request(-1003, "Too many subscriptions; try again later.") }
-}
-
-pub(super) fn internal_error() -> ApiError {
-    ApiError { status: 500, ..ApiError::bad_request(-1000, "An unknown error occurred while processing the request.") }
 }

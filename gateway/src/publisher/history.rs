@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use lakh_engine::command::Side;
 use lakh_engine::ids::{AccountId, MarketId, OrderId};
-use lakh_engine::units::Timestamp;
+use lakh_engine::units::{Ticks, Timestamp};
 
 use crate::account_trades::{OwnTrade, TradeRole};
 use crate::api_error::ApiError;
@@ -87,6 +87,14 @@ impl Publisher {
 
     pub(super) fn book_ticker(&self, markets: &Markets) -> Result<Bytes, ApiError> {
         self.of_markets(markets, |entry, feed, json| encode::book_ticker(entry, feed.book(), json))
+    }
+
+    pub(super) fn last_price(&self, markets: &Markets) -> Result<Bytes, ApiError> {
+        self.of_markets(markets, |entry, feed, json| {
+            let last = feed.tape().trades().back().map_or(Ticks::ZERO, |trade| trade.price);
+            json.begin_object().key("symbol").text(entry.spec.symbol.as_str()).key("price").price(entry, last);
+            json.end_object();
+        })
     }
 
     pub(super) fn day_statistics(&self, markets: &Markets) -> Result<Bytes, ApiError> {

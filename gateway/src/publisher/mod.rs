@@ -12,10 +12,12 @@
 
 mod absorb;
 mod answers;
+mod binary;
 mod history;
 mod mass_cancels;
 mod outgoing;
 mod periodic;
+mod private;
 mod replaces;
 mod run;
 mod subscriptions;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 
 use lakh_engine::event::Event;
 use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::Timestamp;
 
 use crate::account_state::AccountState;
@@ -35,13 +38,16 @@ use crate::hand_over::{AnswerShape, Output, RequestHandle};
 use crate::market_data::tape::Aggregation;
 use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
+use crate::publisher::binary::Binary;
 use crate::publisher::mass_cancels::MassCancels;
 use crate::publisher::outgoing::Outgoing;
+use crate::publisher::private::PrivateReports;
 use crate::publisher::subscriptions::Subscriptions;
-use crate::wire_encode::answers::Stamp;
+use crate::reports::Stamp;
 use crate::wire_encode::public;
 
-pub use crate::publisher::run::{Control, run};
+pub use crate::publisher::binary::{BinaryOptions, FeedOptions, ReportOptions};
+pub use crate::publisher::run::{Control, Gate, run};
 
 /// Bounds and intervals of the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub struct PublisherOptions {
     pub flush_interval_ns: u64,
     /// Changed levels of one market after which a depth message leaves before its time.
     pub depth_levels_max: usize,
+    /// What the binary face remembers.
+    pub binary: BinaryOptions,
 }
 
 impl Default for PublisherOptions {
@@ -69,6 +77,7 @@ impl Default for PublisherOptions {
             subscriptions_max: 65_536,
             flush_interval_ns: 100_000_000,
             depth_levels_max: 10_000,
+            binary: BinaryOptions::default(),
         }
     }
 }
@@ -80,6 +89,9 @@ pub struct Publisher {
     directory: Arc<Directory>,
     /// The directory's markets, so that encoding takes no lock.
     markets: Vec<Arc<MarketEntry>>,
+    /// And its assets.
+    assets: Vec<AssetSpec>,
+    private: PrivateReports,
     orders: OrderState,
     account_trades: AccountTrades,
     accounts: AccountState,
@@ -87,6 +99,7 @@ pub struct Publisher {
     subscriptions: Subscriptions,
     mass_cancels: MassCancels,
     outgoing: Outgoing,
+    binary: Binary,
     /// Trades of this command that may have more to come with them, and their market.
     aggregation: Option<(MarketId, Aggregation)>,
     /// The command whose events still come.
@@ -117,8 +130,10 @@ impl Publisher {
         }
         Self {
             options,
+            assets: directory.assets(),
             directory,
             markets,
+            private: PrivateReports::default(),
             orders: OrderState::new(options.orders),
             account_trades: AccountTrades::new(options.account_trades),
             accounts: AccountState::new(),
@@ -126,6 +141,7 @@ impl Publisher {
             subscriptions: Subscriptions::new(options.subscriptions_max),
             mass_cancels: MassCancels::default(),
             outgoing: Outgoing::default(),
+            binary: Binary::new(options.binary),
             aggregation: None,
             open: None,
             events: Vec::new(),
@@ -139,6 +155,7 @@ impl Publisher {
         assert!(self.open.is_none(), "the past is taken in before the first output");
         self.absorb_all(Stamp { sequence, timestamp }, events);
         self.outgoing.clear();
+        self.binary.send_reports(None);
         self.orders.forget_oldest();
     }
 
@@ -209,13 +226,19 @@ impl Publisher {
         }
         let finished = self.absorb_all(open.stamp, events);
         match &open.handle {
-            Some(handle) if answered_later.is_none() => {
+            Some(handle) if answered_later.is_none() && handle.session.bytes().is_none() => {
                 handle.answer(self.command_outcome(handle.shape, open.stamp, events));
             }
             _ => {}
         }
         for (handle, outcome) in finished {
             handle.answer(outcome);
+        }
+        self.binary.send_reports(open.handle.as_ref());
+        if let Some(handle) = &open.handle
+            && let Some(outbox) = handle.session.bytes()
+        {
+            self.answer_binary(handle, outbox, events);
         }
         let markets = &self.markets;
         self.outgoing.send(&mut self.subscriptions, |stream, message, out| {

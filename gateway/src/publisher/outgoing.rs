@@ -17,7 +17,7 @@ pub(super) struct Outgoing {
     bytes: Vec<u8>,
     reports: Vec<(AccountId, Range<usize>)>,
     public: Vec<(Stream, Range<usize>)>,
-    /// Balances that changed, of accounts that somebody listens to.
+    /// Balances that changed.
     pub(super) changed_balances: Vec<(AccountId, AssetId)>,
     /// Markets whose book changed and whose best prices somebody listens to, with the best before.
     pub(super) tops_before: Vec<(MarketId, TopOfBook)>,

@@ -16,10 +16,11 @@ use crate::wire_encode::{market, public};
 impl Publisher {
     /// When [`Publisher::handle_timeout`] has something to do; `None` while there is nothing.
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        let mut due = None;
+        let mut due = self.binary.next_timeout();
         for feed in self.market_data.feeds() {
             if feed.has_news() {
-                return Some(Timestamp(self.flushed_at.0.saturating_add(self.options.flush_interval_ns)));
+                let flush = Timestamp(self.flushed_at.0.saturating_add(self.options.flush_interval_ns));
+                return due.into_iter().chain([flush]).min();
             }
             due = due.into_iter().chain(feed.next_candle_end()).min();
         }
@@ -28,6 +29,7 @@ impl Publisher {
 
     /// Sends what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.binary.handle_timeout(now, &self.market_data);
         if self.next_timeout().is_some_and(|due| due <= now) {
             self.flushed_at = now;
             for index in 0..self.markets.len() {

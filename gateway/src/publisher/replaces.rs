@@ -10,11 +10,10 @@ use lakh_engine::reject::RejectCode;
 use crate::api_error::ApiError;
 use crate::hand_over::AnswerShape;
 use crate::publisher::Publisher;
+use crate::reports::Stamp;
+use crate::request::refusal;
 use crate::wire::json::response::error_body;
-use crate::wire_encode::answers::Stamp;
 use crate::wire_encode::json::JsonWriter;
-
-use super::answers::internal_error;
 
 /// How one half went.
 #[derive(Clone, Copy)]
@@ -61,16 +60,18 @@ impl Publisher {
             }
             _ => None,
         });
-        let (cancel, order) = halves.ok_or_else(internal_error)??;
+        let (cancel, order) = halves.ok_or_else(refusal::internal)??;
         let (mut cancel_response, mut order_response) = (Vec::new(), Vec::new());
         match cancel {
-            Half::Done => self.write_cancel_answer(stamp, events, &mut cancel_response).ok_or_else(internal_error)?,
+            Half::Done => {
+                self.write_cancel_answer(stamp, events, &mut cancel_response).ok_or_else(refusal::internal)?
+            }
             half => write_failure(half, &mut cancel_response),
         }
         match order {
             Half::Done => {
                 let written = self.write_order_answer(order_shape, stamp, events, &mut order_response);
-                written.ok_or_else(internal_error)?;
+                written.ok_or_else(refusal::internal)?;
             }
             half => write_failure(half, &mut order_response),
         }
@@ -97,7 +98,7 @@ fn rejected_halves(rejected: &Rejected) -> Result<(Half, Half), ApiError> {
     use RejectCode as Code;
     match rejected.code {
         code @ (Code::OrderUnknown | Code::RestrictionNotMet) => Ok((Half::Failed(code), Half::NotAttempted)),
-        code if (code as u16) >= Code::BadCombination as u16 && (code as u16) < Code::NotAuthorised as u16 => {
+        code if (code as u16) >= Code::ExpiryPassed as u16 && (code as u16) < Code::NotAuthorised as u16 => {
             Ok((Half::NotAttempted, Half::Failed(code)))
         }
         code => Err(ApiError::from_reject(code)),

@@ -39,36 +39,48 @@ pub fn run(
     control: &Control,
 ) -> Publisher {
     control.signal.listen();
-    let mut gate = Gate { durable, known: 0 };
+    publisher.begin_live();
+    let mut gate = Gate::new(durable);
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         // Looked at before the ring: what the other end put there before it went is still taken.
         let abandoned = consumer.is_abandoned();
         while gate.take(&mut consumer, &mut publisher) == OUTPUTS_PER_CLOCK {
+            publisher.flush_binary();
             publisher.handle_timeout(now());
+            publisher.hand_over_reports(now());
         }
         publisher.handle_timeout(now());
+        publisher.hand_over_reports(now());
+        publisher.flush_binary();
         if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {
+            publisher.hand_over_reports(Timestamp(u64::MAX));
             return publisher;
         }
         control.signal.prepare();
         if !gate.is_open(&consumer) && control.stop.load(Ordering::Acquire) == stopping {
-            thread::park_timeout(sleep(publisher.next_timeout(), now()));
+            thread::park_timeout(sleep(publisher.next_wake(), now()));
         }
         control.signal.awake();
     }
 }
 
-/// Lets through what is durable.
-struct Gate<D> {
+/// Lets through what is durable. [`run`] is the thread around it; a simulation turns it by hand.
+#[derive(Debug)]
+pub struct Gate<D> {
     durable: D,
     /// The last answer of `durable`, which only rises.
     known: u64,
 }
 
 impl<D: Fn() -> u64> Gate<D> {
-    /// Hands over up to [`OUTPUTS_PER_CLOCK`] outputs and says how many.
-    fn take(&mut self, consumer: &mut Consumer<Output>, publisher: &mut Publisher) -> usize {
+    /// A gate that asks `durable` for the last journal sequence that may be shown.
+    pub const fn new(durable: D) -> Self {
+        Self { durable, known: 0 }
+    }
+
+    /// Hands over some hundreds of outputs at most and says how many.
+    pub fn take(&mut self, consumer: &mut Consumer<Output>, publisher: &mut Publisher) -> usize {
         for taken in 0..OUTPUTS_PER_CLOCK {
             if !self.is_open(consumer) {
                 return taken;

@@ -154,8 +154,9 @@ impl Subscriptions {
         entries.retain(|entry| {
             scratch.clear();
             reports::wrap_for_subscription(entry.subscription, event, scratch);
-            let message = ToSession::Message(Bytes::copy_from_slice(scratch));
-            entry.session.deliver(message) == Delivery::Delivered
+            let message = Bytes::copy_from_slice(scratch);
+            let report = ToSession::Report { subscription: entry.subscription, message };
+            entry.session.deliver(report) == Delivery::Delivered
         });
         self.count -= before - entries.len();
         if entries.is_empty() {

@@ -7,6 +7,7 @@ use lakh_engine::units::Timestamp;
 use super::{Method, Parameter, refusal};
 use crate::api_error::ApiError;
 use crate::directory::{Directory, MarketEntry};
+use crate::hand_over::FromPosition;
 
 use std::sync::Arc;
 
@@ -112,6 +113,15 @@ impl<'p> Fields<'p> {
             Timestamp::ZERO => Err(refusal::invalid_value("validUntil")),
             time => Ok(time),
         })
+    }
+
+    /// `fromSeq`, the count of the last private event that was seen, and whether the position behind it was, which
+    /// `positionSeq`, the count of the last position that was seen, says.
+    pub(crate) fn resume_from(self) -> Result<(u64, FromPosition), ApiError> {
+        let from = integer("fromSeq", self.required("fromSeq")?)?;
+        let seen = self.text("positionSeq").map(|text| integer("positionSeq", text)).transpose()?;
+        let position = if seen.is_some_and(|seen| seen >= from) { FromPosition::Seen } else { FromPosition::Wanted };
+        Ok((from, position))
     }
 
     /// The market that `symbol` names.

@@ -52,6 +52,7 @@ pub fn parse_public(method: Method, fields: Fields<'_>, directory: &Directory) -
             Ok(Read::Candles { market, interval, range: HistoryRange { first_id: None, ..range(fields, "fromId")? } })
         }
         Method::TickerBook => markets(fields, directory).map(Read::BookTicker),
+        Method::TickerPrice => markets(fields, directory).map(Read::LastPrice),
         Method::TickerDay => markets(fields, directory).map(Read::DayStatistics),
         _ => Err(refusal::unsupported_operation()),
     }

@@ -66,6 +66,8 @@ methods! {
     OrderStatus = "order.status", SignedOrSession;
     /// Takes all orders off.
     OpenOrdersCancelAll = "openOrders.cancelAll", SignedOrSession;
+    /// Takes all orders off in a while, unless it is asked again.
+    OpenOrdersCancelAllAfter = "openOrders.cancelAllAfter", SignedOrSession;
     /// All live orders.
     OpenOrdersStatus = "openOrders.status", SignedOrSession;
     /// The balances.
@@ -78,6 +80,10 @@ methods! {
     AccountRateLimitsOrders = "account.rateLimits.orders", SignedOrSession;
     /// The fees of markets.
     AccountTradeFees = "account.tradeFees", SignedOrSession;
+    /// Puts the account into a self-trade group.
+    AccountSelfTradeGroup = "account.selfTradeGroup", Signed;
+    /// Lets another account into this account's self-trade group.
+    AccountInviteToSelfTradeGroup = "account.inviteToSelfTradeGroup", Signed;
     /// Opens the session for unsigned requests.
     SessionLogon = "session.logon", Signed;
     /// Who is logged on.
@@ -88,12 +94,18 @@ methods! {
     UserDataStreamSubscribe = "userDataStream.subscribe", Session;
     /// Private events of who signs.
     UserDataStreamSubscribeSignature = "userDataStream.subscribe.signature", Signed;
+    /// Private events behind one that was seen, and then all that follow.
+    UserDataStreamResume = "userDataStream.resume", SignedOrSession;
     /// Ends private events.
     UserDataStreamUnsubscribe = "userDataStream.unsubscribe", Connection;
+    /// What becomes of the account's orders when it is not connected any more.
+    SessionCancelOnDisconnect = "session.cancelOnDisconnect", SignedOrSession;
     /// The subscriptions to private events.
     SessionSubscriptions = "session.subscriptions", Connection;
     /// A registered key says itself that it trades for an account.
     KeyActivate = "key.activate", Signed;
+    /// A key may do less from here on.
+    KeyNarrow = "key.narrow", Signed;
     /// A key ends itself for ever.
     KeyRevoke = "key.revoke", Signed;
     /// Whether anybody is there.
@@ -112,6 +124,8 @@ methods! {
     Klines = "klines", Public;
     /// The best prices.
     TickerBook = "ticker.book", Public;
+    /// The last prices.
+    TickerPrice = "ticker.price", Public;
     /// What traded within a day.
     TickerDay = "ticker.24hr", Public;
 }

@@ -10,8 +10,10 @@ mod history;
 mod key;
 mod method;
 mod order;
+mod protection;
 mod read;
 pub(crate) mod refusal;
+mod terms;
 
 use std::borrow::Cow;
 
@@ -92,6 +94,11 @@ impl Intent {
             Method::SessionLogon => Ok(Self::operation(Operation::Logon, Timestamp::ZERO, AnswerShape::Empty)),
             Method::KeyActivate => key::activate(fields, account),
             Method::KeyRevoke => key::revoke(fields),
+            Method::KeyNarrow => protection::narrow_key(fields, account, directory),
+            Method::OpenOrdersCancelAllAfter => protection::cancel_all_after(fields),
+            Method::SessionCancelOnDisconnect => protection::cancel_on_disconnect(fields),
+            Method::AccountSelfTradeGroup => protection::self_trade_group(fields),
+            Method::AccountInviteToSelfTradeGroup => protection::invite(fields),
             Method::OrderStatus => read::order_status(fields, account, directory).map(Self::Read),
             Method::OpenOrdersStatus => read::open_orders(fields, account, directory).map(Self::Read),
             Method::AccountStatus => read::account_status(fields, account).map(Self::Read),

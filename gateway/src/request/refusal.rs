@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::api_error::ApiError;
+use crate::wire_encode::json::JsonWriter;
 
 fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiError {
     ApiError { status, code, message: message.into(), data: None }
@@ -10,8 +13,11 @@ fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiEr
 
 /// -1003: more requests than the connection or the address may send.
 pub(crate) fn too_many_requests() -> ApiError {
-    error(429, -1003, "Too many requests; try again in a second.")
+    error(429, TOO_MANY_REQUESTS, "Too many requests; try again in a second.")
 }
+
+/// The number of [`too_many_requests`].
+pub(crate) const TOO_MANY_REQUESTS: i32 = -1003;
 
 /// -1007: nobody knows (yet) what became of the request.
 pub(crate) fn timeout() -> ApiError {
@@ -167,6 +173,25 @@ pub(crate) fn malformed(reason: &'static str) -> ApiError {
 /// -2010: the same text already answered a question, and may not change anything after that.
 pub(crate) fn used_by_a_read() -> ApiError {
     error(400, -2010, "Duplicate order sent.")
+}
+
+/// -2036: the subscription has ended before it could be answered.
+pub(crate) fn subscription_inactive() -> ApiError {
+    error(400, -2036, "User Data Stream subscription not active.")
+}
+
+/// -2101: reports from there on are not kept any more. `data` says from where on they are, and where the others are.
+pub(crate) fn resume_too_old(floor: u64, archive: &str) -> ApiError {
+    let mut data = Vec::with_capacity(64 + archive.len());
+    let mut json = JsonWriter::new(&mut data);
+    json.begin_object().key("floor").number(floor).key("archive").text(archive).end_object();
+    let error = error(410, -2101, "RESUME_TOO_OLD: reports behind 'fromSeq' are not kept any more.");
+    ApiError { data: Some(Bytes::from(data)), ..error }
+}
+
+/// -1000: the venue itself failed.
+pub(crate) fn internal() -> ApiError {
+    error(500, -1000, "An unknown error occurred while processing the request.")
 }
 
 /// -2014: no api key of this venue.

@@ -7,19 +7,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lakh_engine::command::EvidenceGrade;
+use lakh_engine::command::{DisconnectMode, EvidenceGrade, Operation};
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 
 use super::in_flight::InFlight;
-use super::{
-    Action, Asked, Channel, CloseReason, Liveness, NOBODY, SessionContext, SignedWork, Standing, Submission, Work,
-};
+use super::private_events::{Authority, Resuming, Subscription};
+use super::{Action, Asked, Channel, CloseReason, Liveness, SessionContext, SignedWork, Standing, Submission, Work};
 use crate::api_error::ApiError;
 use crate::auth::canonical::{self, CanonicalError};
 use crate::auth::evidence::{Evidence, replay_guard};
 use crate::auth::{parse_api_key, parse_signature};
 use crate::hand_over::{AnswerShape, Read, ToSession};
 use crate::limits::{Charge, TokenBucket};
+use crate::presence::Place;
 use crate::request::refusal::{self, BAD_SIGNATURE, OVERLOADED};
 use crate::request::{self, Access, Fields, Intent, Method, Parameter, Timing};
 use crate::wire::json::envelope::{self, EnvelopeErrorKind, Params};
@@ -28,15 +29,19 @@ use crate::wire::json::response::{self, SessionState};
 /// A session of the WebSocket API.
 #[derive(Debug)]
 pub struct ApiSession {
-    context: Arc<SessionContext>,
+    pub(super) context: Arc<SessionContext>,
     address: Arc<TokenBucket>,
     requests: TokenBucket,
     connected_at: Timestamp,
     liveness: Liveness,
     in_flight: InFlight<Waiting>,
-    authorized: Option<Authorized>,
-    subscriptions: Vec<Subscription>,
-    next_subscription: u32,
+    pub(super) authorized: Option<Authorized>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) next_subscription: u32,
+    /// The subscription that is told what its client missed.
+    pub(super) resuming: Option<Resuming>,
+    /// Places with accounts whose orders go with their last session.
+    pub(super) places: Vec<Place>,
     bad_signatures: u32,
     good_signatures: u32,
     phase: Phase,
@@ -44,26 +49,10 @@ pub struct ApiSession {
 
 /// Who has logged on.
 #[derive(Clone, Debug)]
-struct Authorized {
+pub(super) struct Authorized {
     api_key: String,
-    public_key: [u8; 32],
+    pub(super) public_key: [u8; 32],
     since: Timestamp,
-}
-
-/// A subscription to private events.
-#[derive(Clone, Copy, Debug)]
-struct Subscription {
-    number: u32,
-    authority: Authority,
-}
-
-/// On whose word private events are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Authority {
-    /// Whoever is logged on; ends with it.
-    Session,
-    /// A signature of its own.
-    Signature,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +81,19 @@ enum Proof {
 
 /// What becomes of an answer.
 #[derive(Debug)]
-enum Purpose {
+pub(super) enum Purpose {
     /// It is passed on.
     PassOn,
     /// The session is logged on.
     Logon(Authorized),
     /// Private events follow.
     Subscribe(Subscription),
+    /// What was missed of private events follows, and then the events themselves.
+    Resume(Subscription),
     /// Private events have ended.
     Unsubscribe,
+    /// What the end of the session means to its account has changed.
+    Disconnect(DisconnectMode, AccountId),
 }
 
 /// Whether a response tells what is left of the budget.
@@ -112,7 +105,7 @@ enum RateLimits {
 
 /// What a request leads to.
 #[expect(clippy::large_enum_variant, reason = "lives for one request: a box would allocate per order")]
-enum Next {
+pub(super) enum Next {
     /// An answer at once.
     Answer(Bytes),
     /// Work for the verifier.
@@ -142,6 +135,8 @@ impl ApiSession {
             authorized: None,
             subscriptions: Vec::new(),
             next_subscription: 0,
+            resuming: None,
+            places: Vec::new(),
             bad_signatures: 0,
             good_signatures: 0,
             phase: Phase::Open,
@@ -198,14 +193,33 @@ impl ApiSession {
     pub fn handle_answer(&mut self, message: ToSession, now: Timestamp, actions: &mut Vec<Action>) {
         let (request, outcome) = match message {
             ToSession::Message(message) => return actions.push(Action::Send(message)),
+            ToSession::Report { subscription, message } => return self.pass_on(subscription, message, actions),
+            ToSession::Page(answer) => return self.handle_page(*answer, now, actions),
             ToSession::Answer { request, outcome } => (request, outcome),
         };
+        self.conclude(request, outcome, now, actions);
+    }
+
+    /// A request has its outcome.
+    pub(super) fn conclude(
+        &mut self,
+        request: u32,
+        outcome: Result<Bytes, ApiError>,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(waiting) = self.in_flight.remove(request) else { return };
         let bad_signature = matches!(&outcome, Err(error) if error.code == BAD_SIGNATURE);
         if waiting.proof == Proof::Signature && was_accepted(&outcome) {
             self.good_signatures = self.good_signatures.saturating_add(1);
         }
-        let outcome = outcome.map(|result| self.settle(waiting.purpose, result, now));
+        let outcome = match outcome {
+            Ok(result) => Ok(self.settle(waiting.purpose, result, now)),
+            Err(error) => {
+                self.give_up(&waiting.purpose, actions);
+                Err(error)
+            }
+        };
         self.respond(&waiting.id, &outcome, waiting.rate_limits, (now, actions));
         if bad_signature {
             self.bad_signatures += 1;
@@ -217,7 +231,9 @@ impl ApiSession {
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.resume_again(actions);
         while let Some(waiting) = self.in_flight.pop_expired(now) {
+            self.give_up(&waiting.purpose, actions);
             self.respond(&waiting.id, &Err(refusal::timeout()), waiting.rate_limits, (now, actions));
         }
         self.liveness.handle_timeout(&self.context.options, now, actions);
@@ -291,8 +307,8 @@ impl ApiSession {
         if let (Some(signature), Some(api_key)) = (fields.text("signature"), fields.text("apiKey")) {
             return self.signed(asking, api_key, signature);
         }
-        let authorized = self.authorized.as_ref().filter(|_| asking.method.access() == Access::SignedOrSession);
-        match (authorized, fields.text("signature"), fields.text("apiKey")) {
+        let authorized = self.authorized.clone().filter(|_| asking.method.access() == Access::SignedOrSession);
+        match (&authorized, fields.text("signature"), fields.text("apiKey")) {
             (Some(authorized), None, None) => self.delegated(asking, authorized),
             (Some(authorized), None, Some(api_key)) if api_key == authorized.api_key => {
                 self.delegated(asking, authorized)
@@ -319,6 +335,10 @@ impl ApiSession {
                 let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
                 (Asked::Read(read), AnswerShape::Empty, Purpose::Subscribe(subscription))
             }
+            Method::UserDataStreamResume => {
+                let (read, purpose) = self.resume(fields, key.account, Authority::Signature)?;
+                (Asked::Read(read), AnswerShape::Empty, purpose)
+            }
             Method::AccountRateLimitsOrders => {
                 fields.check_method(method)?;
                 (Asked::Read(Read::OrderBudget { key: key.key }), AnswerShape::Empty, Purpose::PassOn)
@@ -326,10 +346,11 @@ impl ApiSession {
             _ => match Intent::build(method, fields, key.account, directory)? {
                 Intent::Read(read) => (Asked::Read(read), AnswerShape::Empty, Purpose::PassOn),
                 Intent::Operation { operation, valid_until, shape } => {
-                    let purpose = if method == Method::SessionLogon {
-                        Purpose::Logon(Authorized { api_key: api_key.to_owned(), public_key, since: now })
-                    } else {
-                        Purpose::PassOn
+                    let purpose = match operation {
+                        Operation::Logon => {
+                            Purpose::Logon(Authorized { api_key: api_key.to_owned(), public_key, since: now })
+                        }
+                        _ => self.purpose_of(&operation, key.account),
                     };
                     (Asked::Operation { operation, valid_until }, shape, purpose)
                 }
@@ -342,17 +363,22 @@ impl ApiSession {
         Ok(Next::Submit { work: Work::Signed(signed), shape, purpose })
     }
 
-    fn delegated(&self, asking: Asking<'_>, authorized: &Authorized) -> Result<Next, ApiError> {
+    fn delegated(&mut self, asking: Asking<'_>, authorized: &Authorized) -> Result<Next, ApiError> {
         let Asking { method, parameters, fields, now } = asking;
         let timing = checked_timing(fields, now)?;
         let key = self.context.live_key(&authorized.public_key, now)?;
-        let purpose = Purpose::PassOn;
+        if method == Method::UserDataStreamResume {
+            let (read, purpose) = self.resume(fields, key.account, Authority::Session)?;
+            return Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose });
+        }
         if method == Method::AccountRateLimitsOrders {
             let work = Work::Read(Read::OrderBudget { key: key.key });
-            return Ok(Next::Submit { work, shape: AnswerShape::Empty, purpose });
+            return Ok(Next::Submit { work, shape: AnswerShape::Empty, purpose: Purpose::PassOn });
         }
         match Intent::build(method, fields, key.account, &self.context.directory)? {
-            Intent::Read(read) => Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose }),
+            Intent::Read(read) => {
+                Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose: Purpose::PassOn })
+            }
             Intent::Operation { operation, valid_until, shape } => {
                 let (text, _) = canonical::texts(parameters).map_err(canonical_error)?;
                 let guard = replay_guard(EvidenceGrade::Delegated, timing, &text);
@@ -363,54 +389,9 @@ impl ApiSession {
                     public_key: &authorized.public_key,
                 };
                 let evidence = evidence.encode().expect("a canonical text and a method's name fit evidence");
+                let purpose = self.purpose_of(&operation, key.account);
                 Ok(Next::Submit { work: Work::Delegated { command, evidence }, shape, purpose })
             }
-        }
-    }
-
-    fn subscribe_session(&mut self, now: Timestamp) -> Result<Next, ApiError> {
-        let public_key = self.authorized.as_ref().ok_or_else(refusal::not_permitted)?.public_key;
-        let key = self.context.live_key(&public_key, now)?;
-        let subscription = self.new_subscription(Authority::Session)?;
-        let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
-        let purpose = Purpose::Subscribe(subscription);
-        Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose })
-    }
-
-    fn unsubscribe(&mut self, fields: Fields<'_>) -> Result<Next, ApiError> {
-        let number = match fields.text("subscriptionId") {
-            None => None,
-            Some(text) => {
-                let number = text.parse::<u32>().ok();
-                let known = number.filter(|number| self.subscriptions.iter().any(|one| one.number == *number));
-                Some(known.ok_or_else(|| refusal::invalid_value("subscriptionId"))?)
-            }
-        };
-        self.subscriptions.retain(|one| number.is_some_and(|number| one.number != number));
-        let read = Read::UnsubscribeAccount { subscription: number };
-        Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose: Purpose::Unsubscribe })
-    }
-
-    /// A number for one more subscription, which counts once the publisher has taken it on.
-    fn new_subscription(&mut self, authority: Authority) -> Result<Subscription, ApiError> {
-        if self.subscriptions.len() >= self.context.options.subscriptions {
-            return Err(refusal::too_many_in_flight());
-        }
-        let number = self.next_subscription;
-        self.next_subscription = self.next_subscription.wrapping_add(1);
-        Ok(Subscription { number, authority })
-    }
-
-    fn log_out(&mut self, actions: &mut Vec<Action>) {
-        self.authorized = None;
-        for subscription in self.subscriptions.extract_if(.., |one| one.authority == Authority::Session) {
-            let read = Read::UnsubscribeAccount { subscription: Some(subscription.number) };
-            actions.push(Action::Submit(Submission {
-                request: NOBODY,
-                shape: AnswerShape::Empty,
-                work: Work::Read(read),
-                standing: Standing::Good,
-            }));
         }
     }
 
@@ -426,7 +407,15 @@ impl ApiSession {
                 self.subscriptions.push(subscription);
                 response::number_object("subscriptionId", u64::from(subscription.number))
             }
+            Purpose::Resume(subscription) => {
+                self.subscriptions.push(subscription);
+                result
+            }
             Purpose::Unsubscribe => Bytes::from_static(b"{}"),
+            Purpose::Disconnect(mode, account) => {
+                self.settle_disconnect(mode, account);
+                result
+            }
         }
     }
 

@@ -5,14 +5,18 @@
 //! Bounds: requests without an answer, subscriptions and streams, each by [`SessionOptions`].
 
 mod api;
+pub mod binary;
+mod departure;
 mod in_flight;
 mod one_shot;
+mod private_events;
 mod streams;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use lakh_engine::command::{Command, EvidenceGrade, Operation};
+use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
 
 pub use self::api::ApiSession;
@@ -25,6 +29,7 @@ use crate::directory::{Directory, KeyEntry, KeyStatus};
 use crate::exchange_info::exchange_info_with_limits;
 use crate::hand_over::{AnswerShape, Read, StreamWrapping, ToSession};
 use crate::limits::{Rate, TokenBucket};
+use crate::presence::Presence;
 use crate::request::{Fields, Method, Timing, refusal};
 use crate::wire::json::response;
 
@@ -52,6 +57,8 @@ pub struct SessionOptions {
     pub streams: usize,
     /// Subscriptions to private events of one connection.
     pub subscriptions: usize,
+    /// Private events that are held back while a client is told what it missed.
+    pub held_reports: usize,
     /// Signatures that are not accepted before the connection ends.
     pub bad_signatures: u32,
 }
@@ -68,6 +75,7 @@ impl Default for SessionOptions {
             control_messages: Rate { per_second: 20, burst: 100 },
             streams: 1_024,
             subscriptions: 16,
+            held_reports: 8_192,
             bad_signatures: 3,
         }
     }
@@ -80,6 +88,8 @@ pub struct SessionContext {
     pub directory: Arc<Directory>,
     /// Bounds and times.
     pub options: SessionOptions,
+    /// Who has asked that orders go with the last session.
+    pub presence: Arc<Presence>,
     /// When the gateway started. What was signed before is not taken: nobody remembers which reads used it.
     pub started_at: Timestamp,
 }
@@ -138,6 +148,8 @@ pub enum CloseReason {
     Idle,
     /// Too many signatures were not accepted.
     BadSignatures,
+    /// More happened than could be held back while the client was told what it missed.
+    ResumeTooSlow,
 }
 
 /// Work for the verifier.
@@ -158,6 +170,8 @@ pub struct Submission {
 pub enum Work {
     /// Verify, then ask.
     Signed(SignedWork),
+    /// Verify what the binary face has made into a command, then ask.
+    Native(NativeWork),
     /// Ask on the word of the session.
     Delegated {
         /// What.
@@ -167,6 +181,42 @@ pub enum Work {
     },
     /// Ask a question that needs no signature, or whose session has given one.
     Read(Read),
+    /// The last session is over of an account that has asked for its orders to go then.
+    SessionEnded(AccountId),
+}
+
+/// A signed message of the binary face.
+#[derive(Debug)]
+pub struct NativeWork {
+    /// The key's bytes; it is registered and live.
+    pub public_key: [u8; 32],
+    /// R ‖ s.
+    pub signature: [u8; 64],
+    /// What is signed.
+    pub signed: SignedBytes,
+    /// What is asked, built from what is signed alone.
+    pub command: Command,
+    /// The evidence, as [`crate::auth::evidence`] encodes it.
+    pub evidence: Bytes,
+}
+
+/// What a signature of the binary face covers.
+#[derive(Debug)]
+pub enum SignedBytes {
+    /// A message's digest.
+    Digest([u8; 32]),
+    /// A logon's text.
+    Text(Vec<u8>),
+}
+
+impl SignedBytes {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Digest(digest) => digest,
+            Self::Text(text) => text,
+        }
+    }
 }
 
 /// A signed request.
@@ -302,6 +352,14 @@ impl Session {
         match self {
             Self::Api(session) => session.handle_shutdown(now, actions),
             Self::Streams(session) => session.handle_shutdown(now, actions),
+        }
+    }
+
+    /// The connection is over: the accounts whose orders have to go with it. To be called once, whatever ended it.
+    pub fn end(&mut self) -> Vec<AccountId> {
+        match self {
+            Self::Api(session) => session.end(),
+            Self::Streams(_) => Vec::new(),
         }
     }
 

@@ -114,6 +114,8 @@ impl StreamSession {
                     respond(&id, &outcome.map(|_| Bytes::from_static(b"null")), actions);
                 }
             }
+            // Nothing private is ever asked for here.
+            ToSession::Report { .. } | ToSession::Page(_) => {}
         }
     }
 

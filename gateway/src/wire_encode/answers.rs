@@ -3,25 +3,18 @@
 //! `seq` is the journal sequence of the command that the answer is about; with it and the journal anybody can check
 //! the answer.
 
+use lakh_engine::command::OrderType;
 use lakh_engine::event::Trade;
 use lakh_engine::ids::{OrderId, Sequence};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
+use lakh_engine::units::{Atoms, Timestamp};
 
 use crate::api_error::ApiError;
 use crate::directory::MarketEntry;
 use crate::order_state::OrderRecord;
+use crate::reports::Stamp;
 use crate::wire_encode::json::JsonWriter;
 use crate::wire_encode::names;
-
-/// Where in the journal the command of an answer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// The command's place.
-    pub sequence: Sequence,
-    /// The command's time.
-    pub timestamp: Timestamp,
-}
 
 /// `order.place`, `ACK`: that the order was accepted.
 pub fn order_ack(market: &MarketEntry, order: &OrderRecord, stamp: Stamp, out: &mut Vec<u8>) {
@@ -75,6 +68,7 @@ pub fn order_canceled(market: &MarketEntry, order: &OrderRecord, stamp: Stamp, o
     json.key("transactTime").number(stamp.timestamp.milliseconds());
     write_quantities(&mut json, market, order);
     write_terms(&mut json, order);
+    write_conditions(&mut json, market, order);
     json.key("selfTradePreventionMode").text(names::self_trade_mode(order.self_trade_mode));
     json.key("seq").number(stamp.sequence.0).end_object();
 }
@@ -90,11 +84,12 @@ pub fn order_amended(market: &MarketEntry, order: &OrderRecord, report_sequence:
     json.key("origClientOrderId").text(client_id.as_str()).key("clientOrderId").text(client_id.as_str());
     json.key("price").price(market, order.shown_price()).key("qty").quantity(market, order.quantity);
     json.key("executedQty").quantity(market, order.executed);
-    json.key("preventedQty").quantity(market, Lots::ZERO);
+    json.key("preventedQty").quantity(market, order.prevented);
     json.key("quoteOrderQty").amount(&market.quote, Atoms::ZERO);
     json.key("cumulativeQuoteQty").amount(&market.quote, order.cumulative_quote);
     write_terms(&mut json, order);
-    json.key("workingTime").number(order.accepted_at.milliseconds());
+    write_conditions(&mut json, market, order);
+    write_working_time(&mut json, order);
     json.key("selfTradePreventionMode").text(names::self_trade_mode(order.self_trade_mode)).end_object();
     json.key("seq").number(stamp.sequence.0).end_object();
 }
@@ -107,10 +102,12 @@ pub fn order_status(market: &MarketEntry, order: &OrderRecord, out: &mut Vec<u8>
     json.key("clientOrderId").text(order.shown_client_id().as_str());
     write_quantities(&mut json, market, order);
     write_terms(&mut json, order);
-    json.key("stopPrice").price(market, Ticks::ZERO).key("icebergQty").quantity(market, Lots::ZERO);
+    json.key("stopPrice").price(market, order.trigger_price).key("icebergQty").quantity(market, order.display_quantity);
+    write_extensions(&mut json, order);
     json.key("time").number(order.accepted_at.milliseconds());
     json.key("updateTime").number(order.updated_at.milliseconds());
-    json.key("isWorking").yes().key("workingTime").number(order.accepted_at.milliseconds());
+    json.key("isWorking").truth(!order.working_at.is_zero());
+    write_working_time(&mut json, order);
     json.key("selfTradePreventionMode").text(names::self_trade_mode(order.self_trade_mode));
     write_end(&mut json, market, order);
     json.key("seq").number(order.order.sequence().0).end_object();
@@ -122,7 +119,16 @@ pub fn known_order(order: OrderId, out: &mut Vec<u8>) {
     json.begin_object().key("orderId").number(order.0).key("seq").number(order.sequence().0).end_object();
 }
 
-/// `error.data` of a repeated request that was no order and was accepted: its place.
+/// `openOrders.cancelAllAfter`: when the orders go, 0 for never.
+pub fn timer_set(at: Timestamp, stamp: Stamp, out: &mut Vec<u8>) {
+    let countdown_ns = at.0.saturating_sub(stamp.timestamp.0);
+    let mut json = JsonWriter::new(out);
+    json.begin_object().key("countdownTime").number(countdown_ns / 1_000_000);
+    json.key("triggerTime").number(at.milliseconds()).key("seq").number(stamp.sequence.0).end_object();
+}
+
+/// The place of a command: the answer to one that says nothing else, and `error.data` of a repeated one that was
+/// accepted.
 pub fn known_command(original: Sequence, out: &mut Vec<u8>) {
     JsonWriter::new(out).begin_object().key("seq").number(original.0).end_object();
 }
@@ -146,7 +152,8 @@ fn write_ack_fields(json: &mut JsonWriter<'_>, market: &MarketEntry, order: &Ord
 fn write_result_fields(json: &mut JsonWriter<'_>, market: &MarketEntry, order: &OrderRecord) {
     write_quantities(json, market, order);
     write_terms(json, order);
-    json.key("workingTime").number(order.accepted_at.milliseconds());
+    write_conditions(json, market, order);
+    write_working_time(json, order);
     json.key("selfTradePreventionMode").text(names::self_trade_mode(order.self_trade_mode));
     write_end(json, market, order);
 }
@@ -164,6 +171,34 @@ fn write_terms(json: &mut JsonWriter<'_>, order: &OrderRecord) {
     json.key("timeInForce").text(names::time_in_force(order.time_in_force));
     json.key("type").text(names::order_type(order.order_type));
     json.key("side").text(names::side(order.side));
+}
+
+/// Fields that only an order has that waits for a price, hides a part, or asks for what only this venue offers.
+fn write_conditions(json: &mut JsonWriter<'_>, market: &MarketEntry, order: &OrderRecord) {
+    if !order.trigger_price.is_zero() {
+        json.key("stopPrice").price(market, order.trigger_price);
+    }
+    if !order.display_quantity.is_zero() {
+        json.key("icebergQty").quantity(market, order.display_quantity);
+    }
+    write_extensions(json, order);
+}
+
+fn write_extensions(json: &mut JsonWriter<'_>, order: &OrderRecord) {
+    if !order.expires_at.is_zero() {
+        json.key("goodTillDate").number(order.expires_at.milliseconds());
+    }
+    if order.order_type == OrderType::LimitMakerSlide {
+        json.key("postOnlySlide").yes();
+    }
+}
+
+/// When the order came to the book; -1 while it waits for its trigger price.
+fn write_working_time(json: &mut JsonWriter<'_>, order: &OrderRecord) {
+    match order.working_at.is_zero() {
+        true => json.key("workingTime").signed(-1),
+        false => json.key("workingTime").number(order.working_at.milliseconds()),
+    };
 }
 
 /// Fields that only an order has that ended by its terms or by its own group.

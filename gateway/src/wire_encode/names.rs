@@ -4,6 +4,7 @@ use lakh_engine::command::{MarketState, OrderType, SelfTradeMode, Side, TimeInFo
 use lakh_engine::event::CancelReason;
 
 use crate::order_state::OrderStatus;
+use crate::reports::Execution;
 
 /// `BUY` or `SELL`.
 pub const fn side(side: Side) -> &'static str {
@@ -56,6 +57,18 @@ pub const fn order_status(status: OrderStatus) -> &'static str {
         OrderStatus::Canceled => "CANCELED",
         OrderStatus::Expired => "EXPIRED",
         OrderStatus::ExpiredInMatch => "EXPIRED_IN_MATCH",
+    }
+}
+
+/// What happened to an order. One that was triggered is reported as new once more, now on the book.
+pub const fn execution_type(execution: &Execution) -> &'static str {
+    match execution {
+        Execution::New | Execution::Triggered => "NEW",
+        Execution::Trade(_) => "TRADE",
+        Execution::Canceled { reason: CancelReason::Requested | CancelReason::MassCancel, .. } => "CANCELED",
+        Execution::Canceled { reason: CancelReason::SelfTrade, .. } | Execution::Prevented { .. } => "TRADE_PREVENTION",
+        Execution::Canceled { .. } => "EXPIRED",
+        Execution::Reduced { .. } => "REPLACED",
     }
 }
 

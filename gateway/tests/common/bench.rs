@@ -49,7 +49,17 @@ impl Bench {
     pub(crate) fn with_verifier(mode: Mode, options: SessionOptions, ring: usize, verifier: VerifierOptions) -> Self {
         let directory = directory(mode);
         let started_at = Timestamp(now().0 - 30_000_000_000);
-        let context = SessionContext { directory: Arc::clone(&directory), options, started_at };
+        let context = SessionContext { directory, options, presence: Arc::default(), started_at };
+        Self::of(context, ring, verifier)
+    }
+
+    /// Another session of the same gateway.
+    pub(crate) fn with_context(context: SessionContext) -> Self {
+        Self::of(context, 1_024, VerifierOptions::default())
+    }
+
+    fn of(context: SessionContext, ring: usize, verifier: VerifierOptions) -> Self {
+        let directory = Arc::clone(&context.directory);
         let address = Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 }));
         let session = Session::api(Arc::new(context.clone()), address, now());
         let (to_sequencer, ring) = RingBuffer::new(ring);

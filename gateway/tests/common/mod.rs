@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod bench;
+pub(crate) mod exchange;
 pub(crate) mod venue;
 
 use std::sync::Arc;

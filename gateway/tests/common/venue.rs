@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use lakh_engine::command::Mode;
+use lakh_engine::command::{Command, Mode};
 use lakh_gateway::client::Client;
+use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::{Input, Signal, ToSession};
 use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
 use rtrb::{Consumer, RingBuffer};
@@ -33,7 +34,9 @@ impl Venue {
         let (thread_stop, thread_signal) = (Arc::clone(&stop), Arc::clone(&signal));
         let sequencer = std::thread::spawn(move || sequence(consumer, &thread_signal, &thread_stop));
         let directory = directory(Mode::Run);
-        let wiring = Wiring { to_sequencer: vec![producer], sequencer_signal: Arc::clone(&signal), directory };
+        let counters = Arc::new(Counters::default());
+        let wiring =
+            Wiring { to_sequencer: vec![producer], sequencer_signal: Arc::clone(&signal), directory, counters };
         let gateway = Gateway::start(options, wiring).await.unwrap();
         Self { gateway, stop, signal, sequencer }
     }
@@ -63,6 +66,9 @@ fn sequence(mut ring: Consumer<Input>, signal: &Signal, stop: &AtomicBool) -> Ve
         signal.awake();
         while let Ok(input) = ring.pop() {
             let (name, handle) = match input {
+                Input::Command { command: command @ Command::SessionEnded { .. }, handle, .. } => {
+                    (format!("{command:?}"), handle.unwrap())
+                }
                 Input::Command { handle, .. } => ("command".to_owned(), handle.unwrap()),
                 Input::Read { read, handle } => (format!("{read:?}"), handle),
             };

@@ -82,6 +82,11 @@ pub(crate) fn append_range(writer: &mut JournalWriter, from: u64, to: u64, batch
     }
 }
 
+/// A directory for an exported disk: in memory where there is such a place, since nothing in it has to last.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Reads everything and checks each record against its sequence; returns the last sequence.
 pub(crate) fn read_usual(directory: &Path) -> Result<u64, JournalError> {
     let mut reader = JournalReader::open(directory)?;

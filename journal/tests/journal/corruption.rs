@@ -23,12 +23,11 @@ fn segment() -> PathBuf {
 
 /// A closed journal: an epoch block, then one block for each record.
 fn closed_journal(records: u64) -> SimulatedDisk {
-    closed_journal_after(records, |_| {})
+    closed_journal_on(SimulatedDisk::new(1), records, |_| {})
 }
 
-/// The same, closed only once `wait` has returned.
-fn closed_journal_after(records: u64, wait: impl FnOnce(&SimulatedDisk)) -> SimulatedDisk {
-    let disk = SimulatedDisk::new(1);
+/// The same on a given disk, closed only once `wait` has returned.
+fn closed_journal_on(disk: SimulatedDisk, records: u64, wait: impl FnOnce(&SimulatedDisk)) -> SimulatedDisk {
     let (mut writer, _) = open_with(disk.clone(), options(directory())).unwrap();
     for sequence in 1..=records {
         append_range(&mut writer, sequence, sequence, 1);
@@ -125,7 +124,7 @@ fn every_flipped_bit_is_found_or_harmless() {
 #[test]
 fn rot_in_heads_or_spare_loses_nothing() {
     let spare = "0-0000000000000001.lkn";
-    let disk = closed_journal_after(3, |disk| wait_for_file(disk, &directory().join(spare)));
+    let disk = closed_journal_on(SimulatedDisk::new(1), 3, |disk| wait_for_file(disk, &directory().join(spare)));
     for (file, stride) in [("heads", 997), (spare, 9_973)] {
         let path = directory().join(file);
         let bits = disk.contents(&path).unwrap().len() * 8;
@@ -214,7 +213,8 @@ fn the_operator_may_cut_at_exactly_the_first_lost_sequence() {
 fn stale_foreign_and_misplaced_blocks_are_refused() {
     let disk = closed_journal(4);
     let bytes = disk.contents(&segment()).unwrap();
-    let other = closed_journal(4);
+    // Another disk draws other nonces.
+    let other = closed_journal_on(SimulatedDisk::new(2), 4, |_| {});
     let foreign = other.contents(&segment()).unwrap();
     let block = |bytes: &[u8], number: usize| bytes[FIRST_BLOCK + (number - 1) * PAGE..][..PAGE].to_vec();
     // Into the place of block 4: block 3 again, block 5 too early, the same block of another journal.

@@ -101,7 +101,6 @@ fn power_cut_at_every_call_loses_nothing_acknowledged() {
             let acknowledged = write_until_stopped(&disk, &options, 9);
             disk.power_cycle();
             let outcome = check_recovered(&disk, &options, acknowledged, &what);
-            assert!(!matches!(outcome, RecoveryOutcome::ReorderedWrites { .. }), "one write is in flight: {what}");
             torn += u32::from(matches!(outcome, RecoveryOutcome::TornTail { .. }));
         }
     }

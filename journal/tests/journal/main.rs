@@ -12,3 +12,4 @@ mod kill;
 mod properties;
 mod recovery_rows;
 mod round_trip;
+mod stepped;

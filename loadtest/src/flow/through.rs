@@ -6,7 +6,7 @@
 //! request has come, because by then all that belongs to it has: the venue answers in order. Bounds: the window, and
 //! two numbers for each order that rests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,8 +19,9 @@ use crate::client::{Incoming, Outgoing, Trader, Value, connect, now_us, plain_re
 use crate::error::LoadtestError;
 use crate::flow::check::open_fills;
 use crate::flow::fills::FillLine;
-use crate::flow::format::{Expectation, FlowCommand, FlowReader, NewOrderKind, Step};
+use crate::flow::format::{FlowCommand, FlowReader, NewOrderKind, Step};
 use crate::flow::judge::{BookDigest, Fill, FlowReport, Judge, Outcome, Verdict};
+use crate::flow::resting::RestingOrders;
 use crate::flow::user_stream::{ApiRefusal, Message, PairedTrade, TradePairs, parse_depth, parse_message};
 use crate::market_text::{MarketText, side_text};
 
@@ -73,22 +74,20 @@ pub async fn check_through(
     }
     let mut reader = FlowReader::open(path)?;
     let (outgoing, incoming) = connect(url).await?;
-    let fills = open_fills(options.fills.as_deref())?;
+    let ledger = Ledger::open(options.fills.as_deref())?;
     let mut run = Run {
-        requests: Requests { options, trader, next_id: 0, last_timestamp: 0, resting: HashMap::new() },
+        requests: Requests { options, trader, next_id: 0, last_timestamp: 0, resting: RestingOrders::default() },
         outgoing,
         incoming,
         pending: VecDeque::new(),
         in_flight: 0,
-        ledger: Ledger { judge: Judge::new(), pairs: TradePairs::default(), last_trade: 0, fills },
+        ledger,
     };
     run.call("userDataStream.subscribe.signature", Vec::new()).await?;
     run.flow(&mut reader).await?;
     let digest = run.digest().await?;
     run.outgoing.close().await;
-    let at_fills = |source| LoadtestError::Io { path: options.fills.clone().unwrap_or_default(), source };
-    run.ledger.fills.flush().map_err(at_fills)?;
-    Ok(run.ledger.judge.finish(digest))
+    run.ledger.finish(digest)
 }
 
 /// A step whose outcome is not complete.
@@ -150,7 +149,7 @@ impl Run<'_> {
 
     async fn send_step(&mut self, step: Step) -> Result<(), LoadtestError> {
         let (id, text) = self.requests.command(&step.command);
-        self.requests.expect(&step);
+        self.requests.resting.expect(&step);
         self.outgoing.feed(text).await?;
         self.in_flight += 1;
         let mut depth = DepthWanted::No;
@@ -221,7 +220,7 @@ impl Run<'_> {
                 self.ledger.judge.bad(0, message);
             }
         }
-        self.ledger.trade(trade, self.requests.options)
+        self.ledger.trade(trade)
     }
 
     /// Judges every step at the front that is complete, now that request `answered` is answered.
@@ -300,22 +299,34 @@ fn verdict(outcome: &Result<Json, ApiRefusal>) -> Verdict {
 }
 
 /// What has been found so far.
-struct Ledger {
-    judge: Judge,
-    pairs: TradePairs,
+pub(crate) struct Ledger {
+    pub(crate) judge: Judge,
+    pub(crate) pairs: TradePairs,
     last_trade: u64,
     fills: Box<dyn Write + Send>,
+    path: PathBuf,
 }
 
 impl Ledger {
+    /// Nothing found yet; fills are written to `path`, or nowhere.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, LoadtestError> {
+        let (fills, path) = (open_fills(path)?, path.map(Path::to_owned).unwrap_or_default());
+        Ok(Self { judge: Judge::new(), pairs: TradePairs::default(), last_trade: 0, fills, path })
+    }
+
+    /// The report, once everything was judged; the fills are written.
+    pub(crate) fn finish(mut self, digest: BookDigest) -> Result<FlowReport, LoadtestError> {
+        self.fills.flush().map_err(|source| LoadtestError::Io { path: self.path.clone(), source })?;
+        Ok(self.judge.finish(digest))
+    }
+
     /// Writes the trade's line, and checks that trades are numbered without gaps.
-    fn trade(&mut self, trade: &PairedTrade, options: &ThroughOptions) -> Result<(), LoadtestError> {
+    pub(crate) fn trade(&mut self, trade: &PairedTrade) -> Result<(), LoadtestError> {
         if self.last_trade != 0 && trade.trade != self.last_trade + 1 {
             self.judge.bad(0, format!("trade {} directly after trade {}", trade.trade, self.last_trade));
         }
         self.last_trade = trade.trade;
-        writeln!(self.fills, "{}", trade.fill)
-            .map_err(|source| LoadtestError::Io { path: options.fills.clone().unwrap_or_default(), source })
+        writeln!(self.fills, "{}", trade.fill).map_err(|source| LoadtestError::Io { path: self.path.clone(), source })
     }
 }
 
@@ -325,17 +336,7 @@ struct Requests<'a> {
     trader: &'a Trader,
     next_id: u64,
     last_timestamp: u64,
-    /// Orders that rest, by what the flow records: requests are sent before the answers to earlier ones are known.
-    resting: HashMap<u64, Recorded>,
-}
-
-/// A resting order as the flow records it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Recorded {
-    /// What it was placed with, less what it was reduced by: an amendment names the new whole.
-    quantity: Lots,
-    /// What is left of it: a reduction by all of it is a cancel.
-    remaining: Lots,
+    resting: RestingOrders,
 }
 
 impl Requests<'_> {
@@ -364,8 +365,8 @@ impl Requests<'_> {
                 params.extend(time_in_force.map(|name| ("timeInForce", Value::Text(name))));
                 self.signed("order.place", params)
             }
-            FlowCommand::Reduce { order, quantity } if quantity != self.recorded(order).remaining => {
-                let whole = Lots(self.recorded(order).quantity.raw().saturating_sub(quantity.raw()));
+            FlowCommand::Reduce { order, quantity } if quantity != self.resting.recorded(order).remaining => {
+                let whole = Lots(self.resting.recorded(order).quantity.raw().saturating_sub(quantity.raw()));
                 let (client_id, new_quantity) = (order.to_string(), market.quantity(whole));
                 let params = vec![
                     symbol,
@@ -377,51 +378,6 @@ impl Requests<'_> {
             FlowCommand::Reduce { order, .. } | FlowCommand::Cancel { order } => {
                 let client_id = order.to_string();
                 self.signed("order.cancel", vec![symbol, ("origClientOrderId", Value::Text(&client_id))])
-            }
-        }
-    }
-
-    fn recorded(&self, order: u64) -> Recorded {
-        self.resting.get(&order).copied().unwrap_or_default()
-    }
-
-    /// Takes in what the flow records of a command that was just sent.
-    fn expect(&mut self, step: &Step) {
-        let mut traded = Lots::ZERO;
-        for (_, expectation) in &step.expectations {
-            match expectation {
-                Expectation::Fill { maker, quantity, .. } => {
-                    traded = traded.checked_add(*quantity).unwrap_or(traded);
-                    self.shrink(*maker, *quantity);
-                }
-                Expectation::Reject => return,
-                Expectation::BestBidOffer { .. } | Expectation::Depth { .. } => {}
-            }
-        }
-        match step.command {
-            FlowCommand::New { kind: NewOrderKind::ImmediateOrCancel, .. } => {}
-            FlowCommand::New { order, quantity, .. } => {
-                self.resting.insert(order, Recorded { quantity, remaining: quantity });
-                self.shrink(order, traded);
-            }
-            FlowCommand::Reduce { order, quantity } => {
-                if let Some(recorded) = self.resting.get_mut(&order) {
-                    recorded.quantity = Lots(recorded.quantity.raw().saturating_sub(quantity.raw()));
-                }
-                self.shrink(order, quantity);
-            }
-            FlowCommand::Cancel { order } => {
-                self.resting.remove(&order);
-            }
-        }
-    }
-
-    /// `quantity` of a resting order is gone; with nothing left it rests no more.
-    fn shrink(&mut self, order: u64, quantity: Lots) {
-        if let Some(recorded) = self.resting.get_mut(&order) {
-            recorded.remaining = Lots(recorded.remaining.raw().saturating_sub(quantity.raw()));
-            if recorded.remaining.is_zero() {
-                self.resting.remove(&order);
             }
         }
     }

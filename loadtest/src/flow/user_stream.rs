@@ -45,12 +45,12 @@ pub(crate) enum Liquidity {
 /// One side of a trade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TradeReport {
-    trade: u64,
-    liquidity: Liquidity,
-    client_id: u64,
-    side: Side,
-    price: Ticks,
-    quantity: Lots,
+    pub(crate) trade: u64,
+    pub(crate) liquidity: Liquidity,
+    pub(crate) client_id: u64,
+    pub(crate) side: Side,
+    pub(crate) price: Ticks,
+    pub(crate) quantity: Lots,
 }
 
 /// A trade of which both sides were reported.

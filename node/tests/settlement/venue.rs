@@ -137,6 +137,7 @@ ring_bytes = 1048576
 
 [gateway]
 listen = "127.0.0.1:0"
+binary_listen = "127.0.0.1:0"
 
 [operators]
 listen = "127.0.0.1:0"

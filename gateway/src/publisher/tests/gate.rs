@@ -79,7 +79,7 @@ fn next(client: &mut Client) -> ToSession {
 fn next_request(client: &mut Client) -> u32 {
     match next(client) {
         ToSession::Answer { request, .. } => request,
-        ToSession::Message(message) => panic!("no answer: {message:?}"),
+        other => panic!("no answer: {other:?}"),
     }
 }
 

@@ -6,6 +6,7 @@ mod private;
 mod public;
 mod reads;
 mod replaces;
+mod terms;
 
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ impl Client {
         let mut lines = Vec::new();
         while let Ok(message) = self.receiver.try_recv() {
             lines.push(match message {
-                ToSession::Message(bytes) => text(&bytes),
+                ToSession::Message(bytes) | ToSession::Report { message: bytes, .. } => text(&bytes),
+                ToSession::Page(answer) => format!("#{} page {:?}", answer.request, answer.page),
                 ToSession::Answer { request, outcome: Ok(bytes) } => format!("#{request} ok {}", text(&bytes)),
                 ToSession::Answer { request, outcome: Err(error) } => {
                     let data = error.data.as_ref().map(text).unwrap_or_default();

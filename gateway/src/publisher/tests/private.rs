@@ -28,14 +28,14 @@ fn an_order_that_fills_is_answered_and_reported_to_both_sides() {
             r#"#9 ok {"symbol":"BTCUSDT","orderId":192,"orderListId":-1,"clientOrderId":"js:ws/1","transactTime":1700000000003,"price":"70001.00","origQty":"0.01500","executedQty":"0.01000","origQuoteOrderQty":"0.00000000","cummulativeQuoteQty":"700.00100000","status":"PARTIALLY_FILLED","timeInForce":"GTC","type":"LIMIT","side":"BUY","workingTime":1700000000003,"selfTradePreventionMode":"EXPIRE_MAKER","fills":[{"price":"70000.10","qty":"0.01000","commission":"0.35000050","commissionAsset":"USDT","tradeId":1}],"seq":3}"#,
             r#"{"subscriptionId":0,"event":{"e":"executionReport","E":1700000000003,"s":"BTCUSDT","c":"js:ws/1","S":"BUY","o":"LIMIT","f":"GTC","q":"0.01500","p":"70001.00","P":"0.00","F":"0.00000","g":-1,"C":"","x":"NEW","X":"NEW","r":"NONE","i":192,"l":"0.00000","z":"0.00000","L":"0.00","n":"0","N":null,"T":1700000000003,"t":-1,"I":2,"w":true,"m":false,"M":false,"O":1700000000003,"Z":"0.00000000","Y":"0.00000000","Q":"0.00000000","W":1700000000003,"V":"EXPIRE_MAKER","seq":3,"reportSeq":2}}"#,
             r#"{"subscriptionId":0,"event":{"e":"executionReport","E":1700000000003,"s":"BTCUSDT","c":"js:ws/1","S":"BUY","o":"LIMIT","f":"GTC","q":"0.01500","p":"70001.00","P":"0.00","F":"0.00000","g":-1,"C":"","x":"TRADE","X":"PARTIALLY_FILLED","r":"NONE","i":192,"l":"0.01000","z":"0.01000","L":"70000.10","n":"0.35000050","N":"USDT","T":1700000000003,"t":1,"I":4,"w":true,"m":false,"M":false,"O":1700000000003,"Z":"700.00100000","Y":"700.00100000","Q":"0.00000000","W":1700000000003,"V":"EXPIRE_MAKER","seq":3,"reportSeq":4}}"#,
-            r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1700000000003,"u":1700000000003,"B":[{"a":"BTC","f":"0.01000000","l":"0.00000000"},{"a":"USDT","f":"0.00000005","l":"0.00000006"}],"seq":3}}"#,
+            r#"{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1700000000003,"u":1700000000003,"B":[{"a":"BTC","f":"0.01000000","l":"0.00000000"},{"a":"USDT","f":"0.00000005","l":"0.00000006"}],"seq":3,"reportSeq":4}}"#,
         ]
     );
     assert_eq!(
         alice.received(),
         [
             r#"{"subscriptionId":4,"event":{"e":"executionReport","E":1700000000003,"s":"BTCUSDT","c":"m-1","S":"SELL","o":"LIMIT","f":"GTC","q":"0.01000","p":"70000.10","P":"0.00","F":"0.00000","g":-1,"C":"","x":"TRADE","X":"FILLED","r":"NONE","i":128,"l":"0.01000","z":"0.01000","L":"70000.10","n":"-0.07000010","N":"USDT","T":1700000000003,"t":1,"I":3,"w":false,"m":true,"M":false,"O":1700000000002,"Z":"700.00100000","Y":"700.00100000","Q":"0.00000000","W":1700000000002,"V":"EXPIRE_MAKER","seq":3,"reportSeq":3}}"#,
-            r#"{"subscriptionId":4,"event":{"e":"outboundAccountPosition","E":1700000000003,"u":1700000000003,"B":[{"a":"USDT","f":"0.00002000","l":"0.00000000"}],"seq":3}}"#,
+            r#"{"subscriptionId":4,"event":{"e":"outboundAccountPosition","E":1700000000003,"u":1700000000003,"B":[{"a":"USDT","f":"0.00002000","l":"0.00000000"}],"seq":3,"reportSeq":3}}"#,
         ]
     );
 }
@@ -258,7 +258,7 @@ fn deposits_and_withdrawals_are_reported() {
         bob.received(),
         [
             r#"{"subscriptionId":1,"event":{"e":"balanceUpdate","E":1700000000002,"a":"USDT","d":"1.50000000","T":1700000000002,"seq":2,"reportSeq":1}}"#,
-            r#"{"subscriptionId":1,"event":{"e":"outboundAccountPosition","E":1700000000002,"u":1700000000002,"B":[{"a":"USDT","f":"1.50000000","l":"0.00000000"}],"seq":2}}"#,
+            r#"{"subscriptionId":1,"event":{"e":"outboundAccountPosition","E":1700000000002,"u":1700000000002,"B":[{"a":"USDT","f":"1.50000000","l":"0.00000000"}],"seq":2,"reportSeq":1}}"#,
             r#"{"subscriptionId":1,"event":{"e":"balanceUpdate","E":1700000000003,"a":"USDT","d":"-1.50000000","T":1700000000003,"seq":3,"reportSeq":2}}"#,
         ]
     );
@@ -325,7 +325,7 @@ fn balance(account: AccountId, asset: AssetId, available: u64, held: u64) -> Eve
 }
 
 /// The named members of an answer or a report, as plain text.
-fn fields(line: &str, names: &[&str]) -> String {
+pub(super) fn fields(line: &str, names: &[&str]) -> String {
     let json = &line[line.find('{').expect("an object")..];
     let value: serde_json::Value = serde_json::from_str(json).unwrap();
     let object = if value["event"].is_object() { &value["event"] } else { &value };

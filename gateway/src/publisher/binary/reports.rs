@@ -1,0 +1,224 @@
+//! Accounts' reports as frames: told to the sessions that listen, and kept for those that will.
+//!
+//! Reports are kept as they were written, in chunks, so that a resume is a copy. What is kept of an account is bounded,
+//! and of all accounts together: then the chunk that was begun first goes, whosever it is.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+
+use lakh_engine::ids::AccountId;
+
+use crate::byte_outbox::Wakes;
+use crate::hand_over::{Delivery, RequestHandle, SessionHandle};
+use crate::reports::AccountReport;
+use crate::wire::sbe::enums::Code;
+use crate::wire::sbe::session::LogonAccepted;
+use crate::wire::sbe::{HEADER_BYTES, encode, put};
+
+/// Bytes of a chunk before the next one is begun.
+const CHUNK_BYTES: usize = 64 * 1_024;
+/// Where a report's account sequence stands in its frame.
+const ACCOUNT_SEQUENCE_AT: usize = HEADER_BYTES + 24;
+
+/// Bounds of what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// Bytes of all accounts' reports.
+    pub bytes_max: usize,
+    /// Bytes of one account's; below what a session's outbox takes.
+    pub bytes_per_account_max: usize,
+    /// Sessions that listen, of all accounts together.
+    pub sessions_max: usize,
+}
+
+impl Default for ReportOptions {
+    /// 256 MiB, 4 MiB for an account (some 20,000 reports), and 65,536 sessions.
+    fn default() -> Self {
+        Self { bytes_max: 256 << 20, bytes_per_account_max: 4 << 20, sessions_max: 65_536 }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Reports {
+    options: ReportOptions,
+    accounts: HashMap<AccountId, Account>,
+    /// Whose chunks there are, the first begun first.
+    owners: VecDeque<AccountId>,
+    bytes: usize,
+    sessions: usize,
+    frames: Vec<u8>,
+    pending: Vec<Pending>,
+}
+
+/// One account's reports and who listens.
+#[derive(Debug, Default)]
+struct Account {
+    sessions: Vec<SessionHandle>,
+    chunks: VecDeque<Chunk>,
+    last: u64,
+}
+
+/// Reports one behind the other.
+#[derive(Debug)]
+struct Chunk {
+    first: u64,
+    frames: Vec<u8>,
+}
+
+/// A report that is not sent yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    account: AccountId,
+    sequence: u64,
+    frame: Range<usize>,
+}
+
+impl Reports {
+    pub(super) fn new(options: ReportOptions) -> Self {
+        Self {
+            options,
+            accounts: HashMap::new(),
+            owners: VecDeque::new(),
+            bytes: 0,
+            sessions: 0,
+            frames: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Writes a report.
+    pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
+        let start = self.frames.len();
+        encode::report(report, &mut self.frames);
+        let (account, sequence) = (report.account, report.report_sequence);
+        self.pending.push(Pending { account, sequence, frame: start..self.frames.len() });
+    }
+
+    /// Keeps and sends what was written since the last time. The session that asked for it is told which request of its
+    /// own it was.
+    pub(super) fn send(&mut self, asked: Option<&RequestHandle>, wakes: &mut Wakes) {
+        for index in 0..self.pending.len() {
+            let Pending { account, sequence, frame } = self.pending[index].clone();
+            self.keep(account, sequence, frame.clone());
+            let frame = &self.frames[frame];
+            let of_account = self.accounts.entry(account).or_default();
+            let before = of_account.sessions.len();
+            of_account.sessions.retain(|session| {
+                let Some(outbox) = session.bytes() else { return false };
+                let request = asked.filter(|handle| handle.session.is(session)).map(|handle| handle.request);
+                let (delivery, wake) = outbox.append(frame, request);
+                wakes.note(outbox, wake);
+                delivery == Delivery::Delivered
+            });
+            self.sessions -= before - of_account.sessions.len();
+        }
+        self.pending.clear();
+        self.frames.clear();
+    }
+
+    /// Adds a report to what is kept.
+    fn keep(&mut self, account: AccountId, sequence: u64, frame: Range<usize>) {
+        let kept = self.accounts.entry(account).or_default();
+        if sequence != kept.last + 1 {
+            // What was in front is not here, so a resume from there would have a hole.
+            self.bytes -= kept.chunks.drain(..).map(|chunk| chunk.frames.len()).sum::<usize>();
+            self.owners.retain(|owner| *owner != account);
+        }
+        kept.last = sequence;
+        if kept.chunks.back().is_none_or(|chunk| chunk.frames.len() + frame.len() > CHUNK_BYTES) {
+            kept.chunks.push_back(Chunk { first: sequence, frames: Vec::new() });
+            self.owners.push_back(account);
+        }
+        self.bytes += frame.len();
+        let chunk = kept.chunks.back_mut().expect("there is one now");
+        chunk.frames.extend_from_slice(&self.frames[frame]);
+        if kept.chunks.len() > self.options.bytes_per_account_max.div_ceil(CHUNK_BYTES).max(1) {
+            self.bytes -= kept.chunks.pop_front().map_or(0, |chunk| chunk.frames.len());
+            let at = self.owners.iter().position(|owner| *owner == account).expect("each chunk has its owner there");
+            self.owners.remove(at);
+        }
+        while self.bytes > self.options.bytes_max {
+            let Some(oldest) = self.owners.pop_front() else { break };
+            let chunk = self.accounts.get_mut(&oldest).and_then(|kept| kept.chunks.pop_front());
+            self.bytes -= chunk.map_or(0, |chunk| chunk.frames.len());
+        }
+    }
+
+    /// The account's last report.
+    pub(super) fn last(&self, account: AccountId) -> u64 {
+        self.accounts.get(&account).map_or(0, |kept| kept.last)
+    }
+
+    /// The session is told of the account's reports: first that its logon is accepted, unless it knows that, then what
+    /// it has missed.
+    ///
+    /// # Errors
+    /// [`Code::ResumeTooOld`], [`Code::ResumeAhead`], [`Code::TooManySubscriptions`]; nothing is sent then.
+    pub(super) fn open(
+        &mut self,
+        account: AccountId,
+        resume_from: Option<u64>,
+        accepted: Option<&LogonAccepted>,
+        session: &SessionHandle,
+    ) -> Result<(), Code> {
+        if self.sessions >= self.options.sessions_max {
+            self.sweep();
+        }
+        if self.sessions >= self.options.sessions_max {
+            return Err(Code::TooManySubscriptions);
+        }
+        let Some(outbox) = session.bytes() else { return Err(Code::Internal) };
+        let kept = self.accounts.entry(account).or_default();
+        let from = resume_from.unwrap_or(kept.last);
+        let floor = kept.chunks.front().map_or(kept.last + 1, |chunk| chunk.first);
+        if from > kept.last {
+            return Err(Code::ResumeAhead);
+        }
+        if from + 1 < floor {
+            return Err(Code::ResumeTooOld);
+        }
+        let mut frames = Vec::new();
+        if let Some(accepted) = accepted {
+            let (last_account_sequence, resumed_from) = (kept.last.into(), from.into());
+            put(&mut frames, &LogonAccepted { last_account_sequence, resumed_from, ..*accepted });
+        }
+        for chunk in &kept.chunks {
+            missed_of(chunk, from, &mut frames);
+        }
+        // Whoever asked is woken with the answer.
+        let _ = outbox.append(&frames, None);
+        kept.sessions.push(session.clone());
+        self.sessions += 1;
+        Ok(())
+    }
+
+    /// Forgets sessions that have ended without a report to find that out.
+    fn sweep(&mut self) {
+        for account in self.accounts.values_mut() {
+            account.sessions.retain(|session| !session.has_ended());
+        }
+        self.sessions = self.accounts.values().map(|account| account.sessions.len()).sum();
+    }
+}
+
+/// Appends a chunk's reports behind number `from`.
+fn missed_of(chunk: &Chunk, from: u64, out: &mut Vec<u8>) {
+    if chunk.first > from {
+        return out.extend_from_slice(&chunk.frames);
+    }
+    let mut rest = chunk.frames.as_slice();
+    while let Some((length, sequence)) = frame_at(rest) {
+        if sequence > from {
+            return out.extend_from_slice(rest);
+        }
+        rest = &rest[length..];
+    }
+}
+
+/// Length and account sequence of the report at the front.
+fn frame_at(frames: &[u8]) -> Option<(usize, u64)> {
+    let length = u32::from_le_bytes(*frames.first_chunk()?);
+    let sequence = frames.get(ACCOUNT_SEQUENCE_AT..)?.first_chunk()?;
+    Some((usize::try_from(length).ok()?, u64::from_le_bytes(*sequence)))
+}

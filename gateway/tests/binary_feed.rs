@@ -1,0 +1,400 @@
+//! The feed of the binary face: a book by order that follows the engine's to the last order, price levels, trades, gaps
+//! that are filled, and a client that is cut off a hundred times in the middle of everything.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic, its helpers included")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::exchange::{Exchange, MARKET, key, logon};
+use common::{Random, now};
+use lakh_engine::Engine;
+use lakh_engine::command::{AmendOrder, CancelOrder, OrderReference, PlaceOrder, Side, TimeInForce};
+use lakh_engine::ids::OrderId;
+use lakh_engine::units::{Lots, Ticks};
+use lakh_gateway::binary_client::{BinaryClient, BinaryClientError, Incoming, Message, PublicBook, Requests};
+use lakh_gateway::wire::sbe::enums::{Channel, Code, ExecutionType, SessionRole, WireEnum};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Nothing that is waited for here takes long; a test that hangs says so.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn next(client: &mut BinaryClient) -> Message {
+    tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers").unwrap()
+}
+
+/// A random stream of orders that trade, hide, shrink and go.
+struct Flow {
+    random: Random,
+    live: Vec<OrderId>,
+}
+
+impl Flow {
+    fn new(seed: u64) -> Self {
+        Self { random: Random(seed), live: Vec::new() }
+    }
+
+    /// Writes one request.
+    fn request(&mut self, requests: &mut Requests) {
+        let choice = self.random.below(10);
+        if choice < 7 || self.live.is_empty() {
+            let side = if self.random.below(2) == 0 { Side::Bid } else { Side::Ask };
+            let middle = 10_000 + self.random.below(9) as u64;
+            let price = if side == Side::Bid { middle - 4 } else { middle };
+            let quantity = 1 + self.random.below(40) as u64;
+            let display_quantity = if self.random.below(4) == 0 { Lots(quantity.div_ceil(3)) } else { Lots::ZERO };
+            let time_in_force = match self.random.below(5) {
+                0 => TimeInForce::ImmediateOrCancel,
+                _ => TimeInForce::GoodTillCancel,
+            };
+            let display_quantity = if time_in_force.rests() { display_quantity } else { Lots::ZERO };
+            let order = PlaceOrder::limit(MARKET, side, Ticks(price), Lots(quantity));
+            requests.place(&PlaceOrder { time_in_force, display_quantity, ..order }, now());
+            return;
+        }
+        let target = OrderReference::OrderId(self.live.swap_remove(self.random.below(self.live.len())));
+        if choice == 7 {
+            requests.amend(&AmendOrder { market: MARKET, target, new_quantity: Lots(1) }, now());
+        } else {
+            requests.cancel(&CancelOrder { market: MARKET, target }, now());
+        }
+    }
+
+    /// Remembers what can be changed later.
+    fn observe(&mut self, message: &Message) {
+        if let Message::ExecutionReport(report) = message
+            && report.execution_type == ExecutionType::New.wire()
+        {
+            self.live.push(OrderId(report.order_id.get()));
+        }
+    }
+}
+
+/// The engine's book as (side, price, shown): bids, then asks, best price first, then first come first.
+fn engine_orders(engine: &Engine) -> Vec<(u8, u64, u64)> {
+    let book = engine.book(MARKET).unwrap();
+    let mut orders = Vec::new();
+    for side in [Side::Bid, Side::Ask] {
+        orders.extend(book.orders(side).map(|order| (side.wire(), order.price.0, order.remaining.0)));
+    }
+    orders
+}
+
+fn shown(book: &PublicBook) -> Vec<(u8, u64, u64)> {
+    book.sorted().into_iter().map(|(_, side, price, quantity)| (side, price, quantity)).collect()
+}
+
+#[tokio::test]
+async fn the_books_of_all_channels_are_the_engines() {
+    let seed = 0xfeed_0001;
+    println!("seed {seed:#x}");
+    let exchange = Exchange::start().await;
+    let mut maker = exchange.client(1).await;
+    let mut options = logon();
+    (options.role, options.sender) = (SessionRole::MarketData, "watcher".to_owned());
+    let (mut watcher, _) = exchange.client_with(2, &options).await;
+    let mut flow = Flow::new(seed);
+    // Something is there before the snapshot.
+    for _ in 0..200 {
+        flow.request(maker.requests());
+    }
+    maker.flush().await.unwrap();
+    maker.requests().test_request(1, now());
+    for channel in [Channel::Orders, Channel::Levels, Channel::Trades] {
+        watcher.requests().subscribe(MARKET, channel, None, now());
+    }
+    watcher.flush().await.unwrap();
+    let mut book = PublicBook::default();
+    let mut levels: BTreeMap<(u8, u64), u64> = BTreeMap::new();
+    let mut traded = BTreeMap::new();
+    let mut executed = BTreeMap::new();
+    let mut last_trade = 0;
+    for round in 0..40 {
+        while let Ok(Ok(message)) = tokio::time::timeout(Duration::from_millis(5), maker.next()).await {
+            flow.observe(&message);
+        }
+        for _ in 0..50 {
+            flow.request(maker.requests());
+        }
+        maker.flush().await.unwrap();
+        if round == 39 {
+            maker.requests().markets(None, now());
+            maker.flush().await.unwrap();
+            while !matches!(next(&mut maker).await, Message::MarketDefinition(_)) {}
+            watcher.requests().markets(None, now());
+            watcher.flush().await.unwrap();
+        }
+    }
+    let mut level_sequence = 0;
+    loop {
+        let message = next(&mut watcher).await;
+        book.apply(&message).unwrap();
+        match &message {
+            Message::SnapshotLevels(_, entries) => {
+                levels.extend(entries.iter().map(|entry| ((entry.side, entry.price.get()), entry.quantity.get())));
+            }
+            Message::SnapshotEnd(end) if end.channel == Channel::Levels.wire() => {
+                level_sequence = end.feed_sequence.get();
+            }
+            Message::LevelChanged(level) => {
+                assert_eq!(level.previous_feed_sequence.get(), level_sequence, "no change is missing");
+                level_sequence = level.feed_sequence.get();
+                levels.insert((level.side, level.price.get()), level.quantity.get());
+            }
+            Message::TradeReported(trade) => {
+                assert!(last_trade == 0 || trade.trade_id.get() == last_trade + 1, "trades have no gap");
+                last_trade = trade.trade_id.get();
+                traded.insert(last_trade, (trade.price.get(), trade.quantity.get()));
+            }
+            Message::OrderExecuted(one) => {
+                executed.insert(one.trade_id.get(), (one.price.get(), one.quantity.get()));
+            }
+            Message::MarketDefinition(_) => break,
+            _ => {}
+        }
+    }
+    levels.retain(|_, quantity| *quantity > 0);
+    drop((maker, watcher));
+    let (engine, _) = exchange.end().await;
+    assert_eq!(shown(&book), engine_orders(&engine));
+    let mut by_level: BTreeMap<(u8, u64), u64> = BTreeMap::new();
+    engine_orders(&engine)
+        .iter()
+        .for_each(|(side, price, shown)| *by_level.entry((*side, *price)).or_insert(0) += shown);
+    assert_eq!(levels, by_level);
+    assert!(traded.len() > 100, "{}", traded.len());
+    assert_eq!(traded, executed);
+}
+
+#[tokio::test]
+async fn gaps_are_filled_by_range_and_what_is_gone_is_said_to_be() {
+    let exchange = Exchange::with(|_| {}, |options| options.binary.feeds.changes_max = 50).await;
+    let mut client = exchange.client(1).await;
+    for price in 1..=100 {
+        client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(price), Lots(1)), now());
+    }
+    client.requests().gap_fill(MARKET, Channel::Orders, (60, 70), now());
+    client.requests().gap_fill(MARKET, Channel::Orders, (1, 70), now());
+    client.requests().gap_fill(MARKET, Channel::Orders, (90, 1_000), now());
+    client.requests().gap_fill(MARKET, Channel::Orders, (7, 6), now());
+    client.requests().subscribe(MARKET, Channel::Orders, Some(90), now());
+    client.flush().await.unwrap();
+    let mut changes = Vec::new();
+    let mut answers = Vec::new();
+    while answers.len() < 5 || changes.len() < 22 {
+        match next(&mut client).await {
+            Message::OrderAdded(added) => changes.push(added.feed_sequence.get()),
+            Message::MarketDataAnswer(answer) => answers.push(answer.code.get()),
+            _ => {}
+        }
+    }
+    // The market's opening was change 1, so order n is change n + 1.
+    assert_eq!(changes, (60..=70).chain(91..=101).collect::<Vec<_>>());
+    assert_eq!(answers, [0, Code::GapTooOld.number(), Code::BadRange.number(), Code::BadRange.number(), 0]);
+    drop(client);
+    exchange.end().await;
+}
+
+#[tokio::test]
+async fn conflation_tells_a_price_once_and_only_who_asked() {
+    let exchange = Exchange::start().await;
+    let mut client = exchange.client(1).await;
+    client.requests().subscribe_conflated(MARKET, 300, now());
+    client.flush().await.unwrap();
+    while !matches!(next(&mut client).await, Message::SnapshotEnd(_)) {}
+    for _ in 0..200 {
+        client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(10), Lots(1)), now());
+    }
+    client.flush().await.unwrap();
+    let (mut told, mut quantity) = (0, 0);
+    while quantity < 200 {
+        if let Message::LevelChanged(level) = next(&mut client).await {
+            (told, quantity) = (told + 1, level.quantity.get());
+        }
+    }
+    assert!(told <= 10, "200 changes of one price were told {told} times");
+    drop(client);
+    exchange.end().await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_dropped_with_a_reason_and_nobody_else() {
+    let exchange = Exchange::with(|options| options.binary_outbox_bytes = 256 * 1_024, |_| {}).await;
+    let mut client = exchange.client(1).await;
+    let mut options = logon();
+    (options.role, options.sender) = (SessionRole::MarketData, "sleeper".to_owned());
+    let (mut sleeper, _) = exchange.client_with(2, &options).await;
+    sleeper.requests().subscribe(MARKET, Channel::Orders, None, now());
+    sleeper.flush().await.unwrap();
+    // More than the sockets' buffers and the outbox hold, while the sleeper sleeps.
+    let counters = exchange.gateway.counters();
+    let mut sent = 0_u64;
+    while counters.slow_consumers_dropped.value() == 0 {
+        for _ in 0..200 {
+            client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(1 + sent % 1_000), Lots(1)), now());
+            sent += 1;
+        }
+        client.flush().await.unwrap();
+        for _ in 0..200 {
+            assert!(!matches!(next(&mut client).await, Message::BusinessReject(_)));
+        }
+        assert!(sent < 400_000, "a sleeper is dropped at some point");
+    }
+    let end = loop {
+        match tokio::time::timeout(PATIENCE, sleeper.next()).await.unwrap() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(end, BinaryClientError::Ended { code } if code == Code::SlowReader.number()), "{end:?}");
+    drop((client, sleeper));
+    exchange.end().await;
+}
+
+/// What a client that keeps losing its link has seen.
+#[derive(Default)]
+struct Seen {
+    /// The last report.
+    report: u64,
+    reports: u64,
+    book: PublicBook,
+}
+
+/// One connection that is cut off after so many bytes, wherever that is in a message.
+struct Cut {
+    stream: TcpStream,
+    incoming: Incoming,
+    requests: Requests,
+    left: usize,
+}
+
+impl Cut {
+    /// Logs on behind what was seen and asks for the feed behind it.
+    async fn connect(exchange: &Exchange, (seen, number): (&Seen, u32), left: usize, nonce: u64) -> Self {
+        let mut options = logon();
+        options.resume_from = Some(seen.report);
+        options.sender = format!("cut-{number}");
+        options.first_nonce = nonce + 1;
+        let mut requests = Requests::new(key(1));
+        requests.log_on(&options, now());
+        let mut stream = TcpStream::connect(exchange.address()).await.unwrap();
+        stream.write_all(requests.bytes()).await.unwrap();
+        requests.clear();
+        Self { stream, incoming: Incoming::new(), requests, left }
+    }
+
+    /// The next message, or nothing once the bytes are used up.
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.incoming.next().unwrap() {
+                return Some(message);
+            }
+            if self.left == 0 {
+                return None;
+            }
+            let mut buffer = [0; 4_096];
+            let most = self.left.min(buffer.len());
+            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer[..most])).await.unwrap().unwrap();
+            assert!(read > 0, "the venue does not end it");
+            self.left -= read;
+            self.incoming.feed(&buffer[..read]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_cuts_lose_nothing_and_repeat_nothing() {
+    let seed = 0x00c0_ffee;
+    println!("seed {seed:#x}");
+    let exchange = Exchange::start().await;
+    let mut random = Random(seed);
+    let (mut flow, mut seen, mut nonce) = (Flow::new(seed + 1), Seen::default(), 0);
+    let mut noise_flow = Flow::new(seed + 2);
+    let mut noise = exchange.client(2).await;
+    let mut cuts = 0;
+    let mut number = 0;
+    while cuts < 100 {
+        // Load from the other side, whatever becomes of this one.
+        for _ in 0..20 {
+            noise_flow.request(noise.requests());
+        }
+        noise.flush().await.unwrap();
+        while let Ok(Some(message)) = noise.ready() {
+            noise_flow.observe(&message);
+        }
+        if let Ok(Ok(message)) = tokio::time::timeout(Duration::from_millis(1), noise.next()).await {
+            noise_flow.observe(&message);
+        }
+        let left = 200 + random.below(12_000);
+        number += 1;
+        let mut cut = Cut::connect(&exchange, (&seen, number), left, nonce).await;
+        loop {
+            let Some(message) = cut.next().await else { break };
+            flow.observe(&message);
+            match &message {
+                Message::LogonAccepted(accepted) => {
+                    cut.requests.logged_on(accepted);
+                    assert_eq!(accepted.resumed_from.get(), seen.report);
+                    let after = Some(seen.book.feed_sequence()).filter(|sequence| *sequence > 0);
+                    cut.requests.subscribe(MARKET, Channel::Orders, after, now());
+                    for _ in 0..60 {
+                        flow.request(&mut cut.requests);
+                    }
+                    nonce = cut.requests.last_nonce();
+                    // It may be cut off in the middle of what it sends, too.
+                    let bytes = cut.requests.bytes();
+                    let sent = if random.below(3) == 0 { random.below(bytes.len()) } else { bytes.len() };
+                    cut.stream.write_all(&bytes[..sent]).await.unwrap();
+                    if sent < bytes.len() {
+                        cut.left = cut.left.min(sent);
+                    }
+                }
+                Message::Logout(logout) => panic!("{logout:?}"),
+                Message::Reject(reject) => panic!("{reject:?}"),
+                message => {
+                    if let Some((sequence, _)) = message.report() {
+                        assert_eq!(sequence.get(), seen.report + 1, "each report once, in its place");
+                        seen.report = sequence.get();
+                        seen.reports += 1;
+                    }
+                    // A snapshot that is cut off is asked for once more; changes follow on each other exactly.
+                    seen.book.apply(message).unwrap();
+                }
+            }
+        }
+        if seen.book.is_incomplete() {
+            seen.book = PublicBook::default();
+        }
+        cuts += 1;
+    }
+    // A last time, without a cut, until the venue has nothing more to say.
+    let mut last = Cut::connect(&exchange, (&seen, number + 1), usize::MAX, nonce).await;
+    loop {
+        let message = last.next().await.unwrap();
+        match &message {
+            Message::LogonAccepted(accepted) => {
+                last.requests.logged_on(accepted);
+                let after = Some(seen.book.feed_sequence()).filter(|sequence| *sequence > 0);
+                last.requests.subscribe(MARKET, Channel::Orders, after, now());
+                last.requests.markets(None, now());
+                last.stream.write_all(last.requests.bytes()).await.unwrap();
+            }
+            Message::MarketDefinition(_) => break,
+            _ => {}
+        }
+        if let Some((sequence, _)) = message.report() {
+            assert_eq!(sequence.get(), seen.report + 1);
+            seen.report = sequence.get();
+            seen.reports += 1;
+        }
+        seen.book.apply(&message).unwrap();
+    }
+    drop((noise, last));
+    let (engine, log) = exchange.end().await;
+    assert_eq!(shown(&seen.book), engine_orders(&engine));
+    assert_eq!(seen.reports, seen.report);
+    assert!(seen.reports > 1_000 && log.len() > 2_000, "{} reports of {} commands", seen.reports, log.len());
+    println!("{} reports and {} changes over 100 cuts", seen.reports, seen.book.feed_sequence());
+}

@@ -1,0 +1,269 @@
+//! A whole exchange in this process without a journal: gateway on loopback sockets, an engine behind its rings, the
+//! publisher. Whatever was asked is kept with its evidence, for audits, and the engine comes back at the end.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use lakh_engine::Engine;
+use lakh_engine::command::{
+    AdminAction, AdminAuthority, AdminCommand, Capacities, Command, Deposit, Epoch, EvidenceGrade, Genesis,
+    MarketState, Mode, RegisterKey, SettlementBinding,
+};
+use lakh_engine::event::Event;
+use lakh_engine::ids::{AccountId, AssetId, MarketId, Reason, Sequence, Symbol};
+use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use lakh_gateway::binary_client::{BinaryClient, LogonOptions};
+use lakh_gateway::directory::Directory;
+use lakh_gateway::hand_over::{Input, Output, Signal};
+use lakh_gateway::publisher::{self, Control, Publisher, PublisherOptions};
+use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
+use lakh_gateway::wire::sbe::session::LogonAccepted;
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::now;
+
+pub(crate) const BINDING: SettlementBinding = SettlementBinding { chain_id: 31_337, contract: [0x42; 20] };
+pub(crate) const MARKET: MarketId = MarketId(0);
+/// Accounts 1 and 2 trade with one key each; account 3's key may only read.
+pub(crate) const ACCOUNTS: u32 = 3;
+
+/// The key of an account.
+pub(crate) fn key(account: u32) -> SigningKey {
+    SigningKey::from_bytes(&[u8::try_from(account).unwrap(); 32])
+}
+
+/// A logon at this exchange.
+pub(crate) fn logon() -> LogonOptions {
+    LogonOptions::new(BINDING.venue_tag())
+}
+
+/// See the module.
+pub(crate) struct Exchange {
+    pub(crate) gateway: Gateway,
+    pub(crate) directory: Arc<Directory>,
+    stop: Arc<AtomicBool>,
+    signal: Arc<Signal>,
+    publisher_signal: Arc<Signal>,
+    sequencer: JoinHandle<(Engine, Vec<(Command, Bytes)>)>,
+    publisher: JoinHandle<Publisher>,
+}
+
+impl Exchange {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}, |_| {}).await
+    }
+
+    pub(crate) async fn with(
+        change_gateway: impl FnOnce(&mut GatewayOptions),
+        change_publisher: impl FnOnce(&mut PublisherOptions),
+    ) -> Self {
+        let directory = Arc::new(Directory::bound(BINDING.venue_tag(), Mode::Dev, BINDING));
+        let mut publisher_options = PublisherOptions::default();
+        change_publisher(&mut publisher_options);
+        let mut publisher = Publisher::new(publisher_options, Arc::clone(&directory));
+        let engine = opened(&mut publisher);
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut options = GatewayOptions::new(loopback);
+        options.binary_listen = Some(loopback);
+        options.session.in_flight = 1_024;
+        change_gateway(&mut options);
+        let (to_sequencer, inputs) = RingBuffer::new(8_192);
+        let (output, outputs) = RingBuffer::new(1 << 15);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (signal, publisher_signal) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
+        let control = Control { signal: Arc::clone(&publisher_signal), stop: Arc::new(AtomicBool::new(false)) };
+        let publisher = std::thread::spawn(move || publisher::run(publisher, outputs, || u64::MAX, now, &control));
+        let sequencer = Sequencer {
+            engine,
+            inputs,
+            output,
+            stop: Arc::clone(&stop),
+            signal: Arc::clone(&signal),
+            publisher_signal: Arc::clone(&publisher_signal),
+            log: Vec::new(),
+        };
+        let sequencer = std::thread::spawn(move || sequencer.run());
+        let wiring = Wiring {
+            to_sequencer: vec![to_sequencer],
+            sequencer_signal: Arc::clone(&signal),
+            directory: Arc::clone(&directory),
+            counters: Arc::default(),
+        };
+        let gateway = Gateway::start(options, wiring).await.unwrap();
+        Self { gateway, directory, stop, signal, publisher_signal, sequencer, publisher }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.binary_address().unwrap()
+    }
+
+    pub(crate) async fn client(&self, account: u32) -> BinaryClient {
+        self.client_with(account, &logon()).await.0
+    }
+
+    pub(crate) async fn client_with(&self, account: u32, options: &LogonOptions) -> (BinaryClient, LogonAccepted) {
+        BinaryClient::connect(self.address(), &key(account), options).await.unwrap()
+    }
+
+    /// Ends everything: the engine as it was left, and all that was asked of it.
+    pub(crate) async fn end(self) -> (Engine, Vec<(Command, Bytes)>) {
+        self.gateway.shutdown().await;
+        self.stop.store(true, Ordering::Release);
+        self.signal.notify();
+        let (engine, log) = self.sequencer.join().unwrap();
+        self.publisher_signal.notify();
+        self.publisher.join().unwrap();
+        (engine, log)
+    }
+}
+
+struct Sequencer {
+    engine: Engine,
+    inputs: Consumer<Input>,
+    output: Producer<Output>,
+    stop: Arc<AtomicBool>,
+    signal: Arc<Signal>,
+    publisher_signal: Arc<Signal>,
+    log: Vec<(Command, Bytes)>,
+}
+
+impl Sequencer {
+    fn run(mut self) -> (Engine, Vec<(Command, Bytes)>) {
+        self.signal.listen();
+        let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
+        loop {
+            self.signal.prepare();
+            if self.inputs.is_empty() && !self.stop.load(Ordering::Acquire) {
+                std::thread::park_timeout(std::time::Duration::from_millis(50));
+            }
+            self.signal.awake();
+            while let Ok(input) = self.inputs.pop() {
+                match input {
+                    Input::Read { read, handle } => self.emit(Output::Read { read, handle }),
+                    Input::Command { command, evidence, handle } => {
+                        self.log.push((command.clone(), evidence.clone()));
+                        self.apply(&command, handle, &mut events);
+                        while self.engine.agenda_pending() {
+                            self.apply(&Command::Continue, None, &mut events);
+                        }
+                    }
+                }
+            }
+            self.publisher_signal.notify();
+            if self.stop.load(Ordering::Acquire) && self.inputs.is_empty() {
+                return (self.engine, self.log);
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        command: &Command,
+        handle: Option<lakh_gateway::hand_over::RequestHandle>,
+        events: &mut Vec<Event>,
+    ) {
+        let sequence = Sequence(self.engine.sequence().0 + 1);
+        let timestamp = now().max(self.engine.now());
+        self.engine.apply(sequence, timestamp, command, events);
+        let event_count = u32::try_from(events.len()).unwrap();
+        self.emit(Output::Applied { sequence, timestamp, event_count, handle, spent: Bytes::new() });
+        for event in events {
+            self.emit(Output::Event(*event));
+        }
+    }
+
+    fn emit(&mut self, mut output: Output) {
+        while let Err(rtrb::PushError::Full(back)) = self.output.push(output) {
+            output = back;
+            self.publisher_signal.notify();
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// An engine with one open market and funded accounts; the publisher has seen how it came to that.
+fn opened(publisher: &mut Publisher) -> Engine {
+    let mut engine = Engine::new();
+    let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
+    for command in commands() {
+        let (sequence, timestamp) = (Sequence(engine.sequence().0 + 1), now().max(engine.now()));
+        engine.apply(sequence, timestamp, &command, &mut events);
+        assert!(!matches!(events.first(), Some(Event::Rejected(_))), "{command:?} {events:?}");
+        publisher.restore(sequence, timestamp, &events);
+    }
+    engine
+}
+
+fn commands() -> Vec<Command> {
+    let admin = |action| {
+        let reason = Reason::new("test").unwrap();
+        Command::Admin(AdminCommand { authority: AdminAuthority::Genesis, action, reason })
+    };
+    let asset = |number, symbol| {
+        let symbol = Symbol::new(symbol).unwrap();
+        AdminAction::ListAsset(AssetSpec { asset: AssetId(number), symbol, decimals: 8, chain_units_per_atom: 1 })
+    };
+    let market = MarketSpec {
+        market: MARKET,
+        symbol: Symbol::new("BTCUSDT").unwrap(),
+        base: AssetId(0),
+        quote: AssetId(1),
+        tick_size_e8: 1_000_000,
+        base_atoms_per_lot: 1_000,
+        quote_atoms_per_tick_lot: 10,
+        max_price: Ticks(100_000_000),
+        min_quantity: Lots(1),
+        max_quantity: Lots(10_000_000),
+        min_notional: Atoms(1),
+        market_order_band: 50_000,
+        maker_fee: FeeRate(0),
+        taker_fee: FeeRate(100),
+        max_orders: 262_144,
+        max_levels: 65_536,
+    };
+    let mut commands = vec![
+        Command::Genesis(Genesis {
+            exchange_id: [7; 16],
+            venue_tag: BINDING.venue_tag(),
+            mode: Mode::Dev,
+            hash_seed: 0x5eed,
+            capacities: Capacities {
+                accounts: 8,
+                assets: 4,
+                markets: 3,
+                keys: 12,
+                digests: 65_536,
+                agenda: 64,
+                digests_per_key: 2,
+            },
+            role_keys: [[0; 32]; Genesis::ROLES],
+            settlement: BINDING,
+        }),
+        admin(asset(0, "BTC")),
+        admin(asset(1, "USDT")),
+        admin(AdminAction::ListMarket(market)),
+    ];
+    for account in (1..=ACCOUNTS).map(AccountId) {
+        for asset in [AssetId(0), AssetId(1)] {
+            let (owner, amount) = ([u8::try_from(account.0).unwrap(); 20], Atoms(1 << 50));
+            commands.push(Command::Deposit(Deposit { account, owner, asset, amount }));
+        }
+        commands.push(admin(AdminAction::RegisterKey(RegisterKey {
+            account,
+            public_key: key(account.0).verifying_key().to_bytes(),
+            epoch: 1,
+            expires_at: Timestamp::ZERO,
+            digest_capacity: 4_096,
+        })));
+        let minimum_grade = EvidenceGrade::Native;
+        commands.push(admin(AdminAction::SetAccountPolicy { account, minimum_grade }));
+    }
+    commands.push(admin(AdminAction::SetMarketState { market: MARKET, state: MarketState::Open }));
+    commands.push(Command::Epoch(Epoch { epoch: 1, software: Reason::EMPTY }));
+    commands
+}
