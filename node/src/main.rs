@@ -21,6 +21,7 @@ mod keys;
 mod load;
 mod pipeline;
 mod progress;
+mod receipt;
 mod replay;
 mod run;
 mod sequencer;
@@ -58,6 +59,9 @@ enum Command {
     Claims(claims::ClaimsArguments),
     /// Leaves a venue whose operator is gone, by chain data alone.
     Escape(escape::EscapeArguments),
+    /// Checks a receipt of the venue's, offline.
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
     /// Checks the engine against recorded order flow.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -92,6 +96,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Journal(command) => journal_tool::run(&command),
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Escape(arguments) => escape::run(&arguments),
+        Command::Receipt(command) => receipt::run(&command),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Keygen(arguments) => keys::keygen(&arguments),

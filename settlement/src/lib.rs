@@ -12,6 +12,7 @@
 //! | [`withdrawals`] | what a batch pays out |
 //! | [`batch`] | all of a batch in one, and the journal's Merkle root |
 //! | [`typed_data`] | what is signed |
+//! | [`receipt`] | promises that a record stands at its place |
 //! | [`contract`] | calls, answers and events of the contracts |
 //!
 //! | module | what it does |
@@ -44,6 +45,7 @@ mod keccak;
 mod log_ranges;
 pub mod poster;
 pub mod rebuild;
+pub mod receipt;
 pub mod service;
 pub mod sum_tree;
 #[cfg(test)]

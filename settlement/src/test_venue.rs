@@ -45,8 +45,10 @@ pub(crate) fn keys() -> PosterKeys {
 }
 
 /// A trader's key on the chain.
-pub(crate) fn user(number: u8) -> TransactionSigner {
-    TransactionSigner::from_secret(&[10 + number; 32]).unwrap()
+pub(crate) fn user(number: u16) -> TransactionSigner {
+    let mut secret = [10; 32];
+    secret[30..].copy_from_slice(&number.to_be_bytes());
+    TransactionSigner::from_secret(&secret).unwrap()
 }
 
 /// An embedded chain with the contracts and two tokens.
@@ -64,7 +66,7 @@ impl TestChain {
     }
 
     /// With so many owners of accounts who have ether.
-    pub(crate) fn with_owners(owners: u8) -> Self {
+    pub(crate) fn with_owners(owners: u16) -> Self {
         let clock = Arc::new(AtomicU64::new(START_SECONDS));
         let ether = 1_000_000_000_000_000_000_000;
         let mut accounts = vec![(operator().address(), ether)];
@@ -105,7 +107,7 @@ impl TestChain {
     }
 
     /// Mints, approves and deposits atoms.
-    pub(crate) fn deposit(&self, number: u8, asset: u16, atoms: u64) {
+    pub(crate) fn deposit(&self, number: u16, asset: u16, atoms: u64) {
         let (signer, units) = (user(number), u128::from(atoms) * u128::from(SCALE));
         let token = self.tokens[usize::from(asset)];
         self.send(&signer, token, contract::mint(signer.address(), units));
@@ -113,7 +115,7 @@ impl TestChain {
         self.send(&signer, self.venue.contract, contract::deposit(AssetId(asset), units));
     }
 
-    pub(crate) fn token_balance(&self, number: u8, asset: u16) -> u128 {
+    pub(crate) fn token_balance(&self, number: u16, asset: u16) -> u128 {
         let owner = user(number).address();
         answer::large_number(&self.ask(self.tokens[usize::from(asset)], contract::balance_of(owner))).unwrap()
     }
@@ -255,11 +257,11 @@ impl TestVenue {
             mode: Mode::Dev,
             hash_seed: 1,
             capacities: Capacities {
-                accounts: 64,
+                accounts: 1_024,
                 assets: 4,
                 markets: 2,
-                keys: 64,
-                digests: 256,
+                keys: 1_024,
+                digests: 4_096,
                 agenda: 4,
                 digests_per_key: 2,
             },

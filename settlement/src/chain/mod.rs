@@ -12,7 +12,7 @@
 //! Bounds: a raw transaction has at most [`MAX_TRANSACTION_BYTES`]; amounts in wei fit 128 bits, which is 10²⁰ ether.
 
 pub mod embedded;
-mod hex;
+pub(crate) mod hex;
 pub mod rpc;
 #[cfg(test)]
 mod tests;

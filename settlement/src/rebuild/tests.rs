@@ -24,7 +24,7 @@ struct World {
 }
 
 impl World {
-    fn new(owners: u8) -> Self {
+    fn new(owners: u16) -> Self {
         let chain = TestChain::with_owners(owners);
         let venue = TestVenue::new(chain.venue, chain.now());
         let options = ServiceOptions::new(venue.directory.path(), chain.poster_options(venue.directory.path()));
@@ -104,15 +104,21 @@ impl World {
     }
 }
 
-/// Accounts trade for weeks, so that the data of the first batches have gone; then the operator is killed.
+fn trading_key(owner: u16) -> [u8; 32] {
+    let mut key = [0xed; 32];
+    key[..2].copy_from_slice(&owner.to_be_bytes());
+    key
+}
+
+/// A thousand accounts trade for weeks, so that the data of the first batches have gone; then the operator is killed.
 #[test]
 fn the_operator_vanishes_and_everybody_leaves() {
-    const OWNERS: u8 = 40;
+    const OWNERS: u16 = 1_000;
     let mut world = World::new(OWNERS);
     for owner in 1..=OWNERS {
         world.chain.deposit(owner, 0, 1_000 + u64::from(owner));
         world.chain.deposit(owner, 1, 500_000);
-        world.chain.send(&user(owner), world.chain.venue.contract, contract::register_key([owner; 32]));
+        world.chain.send(&user(owner), world.chain.venue.contract, contract::register_key(trading_key(owner)));
     }
     world.batch_until_final();
     for account in 1..=u32::from(OWNERS) {

@@ -71,7 +71,7 @@ impl World {
         self.chain.deposit(2, 1, 50_000);
         let contract = self.chain.venue.contract;
         for number in [1_u8, 2] {
-            self.chain.send(&user(number), contract, contract::register_key([number; 32]));
+            self.chain.send(&user(number.into()), contract, contract::register_key([number; 32]));
         }
         self.run(3);
         assert_eq!((self.owned(1, 0), self.owned(2, 1)), (1_000, 50_000));
