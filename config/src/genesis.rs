@@ -6,10 +6,12 @@ use lakh_engine::command::{
     AdminAction, AdminAuthority, AdminCommand, Command, Deposit, Genesis, MarketState, RegisterKey, SettlementBinding,
 };
 use lakh_engine::ids::Reason;
+use lakh_engine::market_spec::FeeTable;
 use lakh_engine::units::Timestamp;
 
 use crate::accounts::GenesisAccount;
 use crate::error::{ConfigError, Fault};
+use crate::listings::ListedMarket;
 use crate::venue::Config;
 
 /// What a new journal draws at random.
@@ -23,7 +25,7 @@ pub struct GenesisSeed {
 
 impl Config {
     /// The commands that make an empty engine into this venue, in the order in which they are to be journaled: the
-    /// genesis, assets, markets, their states, deposits, keys, account policies. The epoch that ends the genesis phase
+    /// genesis, assets, markets, their tiers of fees and states, deposits, keys, account policies. The epoch that ends the genesis phase
     /// is the caller's.
     ///
     /// # Errors
@@ -33,6 +35,15 @@ impl Config {
         let mut commands = vec![self.genesis(seed)];
         commands.extend(self.assets.iter().map(|asset| admin(AdminAction::ListAsset(*asset))));
         commands.extend(self.markets.iter().map(|market| admin(AdminAction::ListMarket(market.spec))));
+        // Listing gives every tier the same fees.
+        let tiered =
+            |market: &&ListedMarket| market.fees != FeeTable::flat(market.spec.maker_fee, market.spec.taker_fee);
+        commands.extend(
+            self.markets
+                .iter()
+                .filter(tiered)
+                .map(|market| admin(AdminAction::SetFees { market: market.spec.market, fees: market.fees })),
+        );
         // Listing leaves a market before its opening, so that state needs no record.
         commands.extend(
             self.markets
@@ -68,6 +79,8 @@ impl Config {
             hash_seed: seed.hash_seed,
             capacities: self.capacities,
             role_keys,
+            fee_notice_s: self.exchange.fee_notice_s,
+            share_parts: self.share_parts,
             settlement: self.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding),
         })
     }

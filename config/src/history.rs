@@ -7,6 +7,9 @@ use serde::Deserialize;
 use crate::error::Fault;
 use crate::sections::check_range;
 
+/// Files of the report log at most.
+const MAX_SEGMENTS: u64 = 1_024;
+
 /// `[history]`. All of it can be made again from the journal; these are bounds of memory and disk.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -57,6 +60,10 @@ impl HistoryConfig {
         if self.report_bytes < 2 * self.report_segment_bytes {
             return Err(Fault::new("report_bytes", "is less than two files of report_segment_bytes"));
         }
+        if self.report_bytes / self.report_segment_bytes > MAX_SEGMENTS {
+            let reason = format!("is more than {MAX_SEGMENTS} files of report_segment_bytes, each of which stays open");
+            return Err(Fault::new("report_bytes", reason));
+        }
         check_range("archive (bytes)", self.archive.len(), 0..=256)?;
         if !self.archive.chars().all(|character| character.is_ascii_graphic() || character == ' ') {
             return Err(Fault::new("archive", "is not printable ASCII"));
@@ -85,6 +92,7 @@ mod tests {
         assert!(refused(|config| config.directory = Some(PathBuf::new())));
         assert!(refused(|config| config.report_bytes = 1 << 24));
         assert!(refused(|config| config.report_segment_bytes = 4_096));
+        assert!(refused(|config| config.report_segment_bytes = 64 << 10));
         assert!(refused(|config| config.archive = "\u{1}".to_owned()));
         assert!(refused(|config| config.report_pages_per_second = 0));
         assert!(refused(|config| config.trades = 0));

@@ -4,14 +4,14 @@
 
 use lakh_engine::command::{Capacities, MarketState};
 use lakh_engine::ids::{AssetId, MarketId, Symbol};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec, SpecError, tick_lot_value};
+use lakh_engine::market_spec::{AssetSpec, FeeRates, FeeTable, MarketSpec, SpecError, tick_lot_value};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks};
 
 use crate::decimal;
 use crate::error::{ConfigError, Fault};
 use crate::position::Position;
 use crate::sections::check_range;
-use crate::text::{AssetText, MarketText};
+use crate::text::{AssetText, FeeTierText, MarketText};
 
 /// Decimals of a price in [`MarketSpec::tick_size_e8`].
 const PRICE_DECIMALS: u8 = 8;
@@ -21,8 +21,10 @@ const RATE_DECIMALS: u8 = 6;
 /// A market of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedMarket {
-    /// Its units, bounds and fees.
+    /// Its units, bounds and the fees of tier 0.
     pub spec: MarketSpec,
+    /// The fees of all tiers.
+    pub fees: FeeTable,
     /// What may be traded when the venue starts for the first time.
     pub state: MarketState,
 }
@@ -50,12 +52,13 @@ pub(crate) fn resolve_markets(
     check_room("market", texts.len(), usize::from(capacities.markets))?;
     let mut markets = Vec::<ListedMarket>::with_capacity(texts.len());
     for (index, text) in (0_u16..).zip(texts) {
-        let spec =
-            resolve_market(text, MarketId(index), assets).map_err(|fault| fault.inside(&format!("market[{index}]")))?;
+        let inside = |fault: Fault| fault.inside(&format!("market[{index}]"));
+        let spec = resolve_market(text, MarketId(index), assets).map_err(inside)?;
+        let fees = resolve_fee_tiers(&spec, &text.fee_tiers).map_err(inside)?;
         if markets.iter().any(|known| known.spec.symbol == spec.symbol) {
             return Err(Fault::new(format!("market[{index}].symbol"), format!("{} stands twice", spec.symbol)));
         }
-        markets.push(ListedMarket { spec, state: text.state });
+        markets.push(ListedMarket { spec, fees, state: text.state });
     }
     Ok(markets)
 }
@@ -76,7 +79,8 @@ pub fn market_from_toml(
         ConfigError::Syntax { file: name.to_owned(), line, column, key, reason: error.message().to_owned() }
     })?;
     let spec = resolve_market(&text, market, assets).map_err(|fault| fault.in_file(name))?;
-    Ok(ListedMarket { spec, state: text.state })
+    let fees = resolve_fee_tiers(&spec, &text.fee_tiers).map_err(|fault| fault.in_file(name))?;
+    Ok(ListedMarket { spec, fees, state: text.state })
 }
 
 /// Refuses more tables than the capacity of the same file.
@@ -192,6 +196,31 @@ fn resolve_fee(key: &str, text: &str) -> Result<FeeRate, Fault> {
         return Err(Fault::new(key, format!("{text:?} is above 0.1, the highest rate")));
     }
     Ok(FeeRate(rate))
+}
+
+/// The fees of all tiers, of which the file names those behind the first.
+fn resolve_fee_tiers(spec: &MarketSpec, texts: &[FeeTierText]) -> Result<FeeTable, Fault> {
+    let most = usize::from(FeeTable::TIERS) - 1;
+    if texts.len() > most {
+        return Err(Fault::new("fee_tiers", format!("has {} tiers; there are {most} beside tier 0", texts.len())));
+    }
+    let mut fees = FeeTable::flat(spec.maker_fee, spec.taker_fee);
+    for (index, (rates, text)) in fees.rates[1..].iter_mut().zip(texts).enumerate() {
+        let rate = |key: &str, text: &str| {
+            resolve_fee(key, text).map_err(|fault| fault.inside(&format!("fee_tiers[{index}]")))
+        };
+        *rates = FeeRates { maker: rate("maker", &text.maker)?, taker: rate("taker", &text.taker)? };
+        if rates.taker < FeeRate(0) {
+            return Err(Fault::new(format!("fee_tiers[{index}].taker"), "is negative"));
+        }
+    }
+    // Whichever tiers meet in a fill.
+    match fees.is_sound() {
+        true => Ok(fees),
+        false => {
+            Err(Fault::new("fee_tiers", "lowest maker plus lowest taker is below zero: the venue would pay for trades"))
+        }
+    }
 }
 
 fn resolve_band(text: &str) -> Result<u32, Fault> {

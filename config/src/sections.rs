@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use lakh_engine::command::Capacities;
+use lakh_engine::command::{Capacities, Genesis};
 use serde::Deserialize;
 
 use crate::error::Fault;
@@ -174,9 +174,13 @@ pub(crate) struct CapacitiesText {
     digests: u32,
     /// Operations that stand in the agenda at once: 1 ..= 2^20. Default 65,536.
     agenda: u32,
-    /// Payload digests that a key reserves which is registered through the chain: 1 ..= 2^26, cut to `digests`. Default 1,024:
+    /// Payload digests that a key reserves which is registered through the chain: 1 ..= 2^26, cut to an owner's share
+    /// of `digests`. Default 1,024:
     /// enough for about 170 signed requests a second with a window of 5 s.
     digests_per_key: u32,
+    /// Nobody holds more than one part in so many of a table that all share: 1 ..= 1,024; 1 where there is nobody to share
+    /// with. Default 64.
+    share_parts: u16,
 }
 
 impl Default for CapacitiesText {
@@ -189,13 +193,14 @@ impl Default for CapacitiesText {
             digests: 1 << 20,
             agenda: 65_536,
             digests_per_key: 1_024,
+            share_parts: 64,
         }
     }
 }
 
 impl CapacitiesText {
-    pub(crate) fn resolve(&self) -> Result<Capacities, Fault> {
-        let Self { accounts, assets, markets, keys, digests, agenda, digests_per_key } = *self;
+    pub(crate) fn resolve(&self) -> Result<(Capacities, u16), Fault> {
+        let Self { accounts, assets, markets, keys, digests, agenda, digests_per_key, share_parts } = *self;
         check_range("accounts", accounts, 2..=1 << 24)?;
         check_range("assets", assets, 2..=64)?;
         check_range("markets", markets, 1..=1_024)?;
@@ -203,9 +208,10 @@ impl CapacitiesText {
         check_range("digests", digests, 1..=1 << 26)?;
         check_range("agenda", agenda, 1..=1 << 20)?;
         check_range("digests_per_key", digests_per_key, 1..=1 << 26)?;
-        // A small store with the default for each key still lets one key in.
-        let digests_per_key = digests_per_key.min(digests);
-        Ok(Capacities { accounts, assets, markets, keys, digests, agenda, digests_per_key })
+        check_range("share_parts", share_parts, 1..=Genesis::MAX_SHARE_PARTS)?;
+        // A small store with the default for each key still lets every owner have one key.
+        let digests_per_key = digests_per_key.min((digests / u32::from(share_parts)).max(1));
+        Ok((Capacities { accounts, assets, markets, keys, digests, agenda, digests_per_key }, share_parts))
     }
 }
 

@@ -52,6 +52,14 @@ pub(crate) struct ExchangeText {
     /// Default 0.
     #[serde(default)]
     pub(crate) shard: u16,
+    /// Notice in seconds before any fee rises: at most 31,622,400, and 86,400 at least where the mode is `run`. Default
+    /// 604,800, a week.
+    #[serde(default = "one_week")]
+    pub(crate) fee_notice_s: u32,
+}
+
+fn one_week() -> u32 {
+    7 * 86_400
 }
 
 /// `[[asset]]`: what has balances.
@@ -97,6 +105,9 @@ pub(crate) struct MarketText {
     pub(crate) maker_fee: String,
     /// Decimal fraction of the notional, never negative. No default.
     pub(crate) taker_fee: String,
+    /// What accounts of the tiers from 1 on pay; tier 0 is `maker_fee` and `taker_fee`, and so are tiers that are not named.
+    #[serde(default)]
+    pub(crate) fee_tiers: Vec<FeeTierText>,
     /// 1 ..= 2^26. Default 262,144.
     #[serde(default = "default_max_orders")]
     pub(crate) max_orders: u32,
@@ -106,6 +117,16 @@ pub(crate) struct MarketText {
     /// What may be traded when the venue starts for the first time. Default `pre_open`: nothing.
     #[serde(default, with = "MarketStateText")]
     pub(crate) state: MarketState,
+}
+
+/// One of a market's `fee_tiers`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeeTierText {
+    /// As the market's.
+    pub(crate) maker: String,
+    /// As the market's.
+    pub(crate) taker: String,
 }
 
 /// `[genesis]`: what the venue starts with until deposits come from the chain.

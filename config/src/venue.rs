@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use lakh_engine::command::{Capacities, Mode};
+use lakh_engine::command::{Capacities, Genesis, Mode};
 use lakh_engine::market_spec::AssetSpec;
 
 use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
@@ -13,7 +13,7 @@ use crate::hex;
 use crate::history::HistoryConfig;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
-use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig};
+use crate::sections::{GatewayConfig, JournalConfig, OperatorsConfig, check_range};
 use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub settlement: Option<SettlementConfig>,
     /// Bounds of the shard's tables.
     pub capacities: Capacities,
+    /// Nobody holds more than one part in so many of a table that all share.
+    pub share_parts: u16,
     /// What has balances, by number from 0.
     pub assets: Vec<AssetSpec>,
     /// What is traded, by number from 0.
@@ -69,6 +71,8 @@ pub struct ExchangeConfig {
     pub venue_tag: [u8; 16],
     /// Which shard of the exchange this process runs.
     pub shard: u16,
+    /// Notice in seconds before any fee rises.
+    pub fee_notice_s: u32,
 }
 
 impl Config {
@@ -124,7 +128,8 @@ impl Config {
                 return Err(Fault::new(*key, format!("is the address of {other}")));
             }
         }
-        let capacities = document.capacities.resolve().map_err(|fault| fault.inside("capacities"))?;
+        let resolved = document.capacities.resolve();
+        let (capacities, share_parts) = resolved.map_err(|fault| fault.inside("capacities"))?;
         let assets = resolve_assets(&document.asset, &capacities)?;
         let markets = resolve_markets(&document.market, &assets, &capacities)?;
         let mut ring = KeyRing::new(exchange.mode);
@@ -144,6 +149,7 @@ impl Config {
             history: document.history,
             settlement,
             capacities,
+            share_parts,
             assets,
             markets,
             accounts,
@@ -187,5 +193,7 @@ fn resolve_exchange(text: &ExchangeText, settlement: Option<&SettlementConfig>) 
         let reason = "is the demonstration's: orders signed for a demonstration would be valid here";
         return Err(Fault::new("venue_tag", reason));
     }
-    Ok(ExchangeConfig { mode: text.mode, id, venue_tag, shard: text.shard })
+    let least_notice = if text.mode == Mode::Run { Genesis::MIN_FEE_NOTICE_S } else { 0 };
+    check_range("fee_notice_s", text.fee_notice_s, least_notice..=Genesis::MAX_FEE_NOTICE_S)?;
+    Ok(ExchangeConfig { mode: text.mode, id, venue_tag, shard: text.shard, fee_notice_s: text.fee_notice_s })
 }

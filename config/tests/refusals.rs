@@ -91,7 +91,7 @@ fn the_shape() {
         (
             "mode = ",
             "mood = ",
-            ":3:1: exchange.mood: unknown field `mood`, expected one of `mode`, `id`, `venue_tag`, `shard`",
+            ":3:1: exchange.mood: unknown field `mood`, expected one of `mode`, `id`, `venue_tag`, `shard`, `fee_notice_s`",
         ),
         (
             "[journal]",

@@ -1,17 +1,32 @@
 //! Accounts and trading keys: who may ask for what.
 //!
-//! Accounts are numbered without gaps and never closed. A public key is bound once and for ever; a revoked or expired
-//! key is never valid again. Bounds: the capacities of the genesis; a full table is a reject.
+//! Accounts are numbered without gaps and never closed. Owners' accounts are numbered upwards from 1, as the settlement
+//! contract allots them, sub-accounts downwards from the capacity, where no contract gets before the table is full. A
+//! sub-account has orders and money of its own; its owner's account governs it: fee tier, block and evidence are the
+//! owner's, keys are bound to the owner, and for the chain its money is the owner's.
+//!
+//! A public key is bound once and for ever; a revoked or expired key is never valid again. Bounds: the capacities of the
+//! genesis, [`MAX_SUB_ACCOUNTS`] sub-accounts an owner; a full table is a reject.
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, KeyScope, RegisterKey};
+use crate::command::{
+    AccountBlock, Capacities, DisconnectMode, EvidenceGrade, Genesis, KeyLimits, KeyScope, RegisterKey,
+};
 use crate::event::KeyEnd;
-use crate::ids::{AccountId, KeyId};
+use crate::fees::Announced;
+use crate::ids::{AccountId, FeeTier, KeyId};
 use crate::index_table::{IndexTable, hash_bytes};
 use crate::nonces::NonceWindow;
 use crate::reject::RejectCode;
-use crate::units::Timestamp;
+use crate::shares::SharedTable;
+use crate::units::{Atoms, Timestamp};
+
+/// Sub-accounts that one owner may have: what counts all of an owner's looks at so many at most.
+pub const MAX_SUB_ACCOUNTS: u32 = 16;
 
 /// An account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +45,20 @@ pub(crate) struct Account {
     pub(crate) cancel_all_at: Timestamp,
     pub(crate) block: AccountBlock,
     pub(crate) on_disconnect: DisconnectMode,
+    /// Of a sub-account its owner's account; else 0.
+    pub(crate) parent: AccountId,
+    pub(crate) fee_tier: FeeTier,
+    /// The tier that it gets when the notice is over.
+    pub(crate) announced_tier: Option<Announced<FeeTier>>,
+}
+
+/// What an owner has: sub-accounts, the last one that was opened and how many there are, and digests that his keys have
+/// reserved.
+#[derive(Clone, Copy, Debug, Default)]
+struct Family {
+    newest: AccountId,
+    count: u32,
+    digests: u32,
 }
 
 /// A trading key.
@@ -43,6 +72,11 @@ pub(crate) struct Key {
     /// Digests remembered now.
     pub(crate) digests: u32,
     pub(crate) scope: KeyScope,
+    pub(crate) limits: KeyLimits,
+    /// The day that `spent` is of, counted from the Unix epoch.
+    pub(crate) day: u32,
+    /// Notional of the orders that were accepted that day, for a key whose notional is limited.
+    pub(crate) spent: Atoms,
     pub(crate) nonces: NonceWindow,
 }
 
@@ -60,7 +94,16 @@ pub(crate) enum KeyStatus {
 #[derive(Debug)]
 pub(crate) struct Accounts {
     accounts: Vec<Account>,
+    /// The first one has the highest number.
+    sub_accounts: Vec<Account>,
+    /// By owner's account; follows from `sub_accounts` and `keys`.
+    families: Box<[Family]>,
+    /// By sub-account: its owner's that was opened before it, 0 for none. Follows from `sub_accounts`.
+    older: Vec<AccountId>,
     account_capacity: usize,
+    /// Accounts that have had a key.
+    key_holders: u32,
+    share_parts: u16,
     keys: Vec<Key>,
     key_capacity: usize,
     by_public_key: IndexTable,
@@ -71,12 +114,18 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    pub(crate) fn new(accounts: u32, keys: u32, hash_seed: u64) -> Self {
+    pub(crate) fn new(genesis: &Genesis) -> Self {
+        let &Genesis { capacities: Capacities { accounts, keys, .. }, hash_seed, share_parts, .. } = genesis;
         let mut table = Vec::with_capacity(accounts as usize);
         table.push(Account::default());
         Self {
             accounts: table,
+            sub_accounts: Vec::with_capacity(accounts as usize),
+            families: vec![Family::default(); accounts as usize].into_boxed_slice(),
+            older: Vec::with_capacity(accounts as usize),
             account_capacity: accounts as usize,
+            key_holders: 0,
+            share_parts,
             keys: Vec::with_capacity(keys as usize),
             key_capacity: keys as usize,
             by_public_key: IndexTable::new(keys),
@@ -85,8 +134,33 @@ impl Accounts {
         }
     }
 
-    pub(crate) fn accounts(&self) -> &[Account] {
+    /// The owners' accounts by number, the venue's own first.
+    pub(crate) fn owners(&self) -> &[Account] {
         &self.accounts
+    }
+
+    /// The sub-accounts, first opened first.
+    pub(crate) fn sub_accounts(&self) -> &[Account] {
+        &self.sub_accounts
+    }
+
+    /// The account in a place: first the owners' accounts, then the sub-accounts as they were opened.
+    pub(crate) fn at(&self, place: u32) -> Option<(AccountId, &Account)> {
+        if let Some(account) = self.accounts.get(place as usize) {
+            return Some((AccountId(place), account));
+        }
+        let index = place as usize - self.accounts.len();
+        self.sub_accounts.get(index).map(|account| (self.sub_account_id(index), account))
+    }
+
+    /// The number of the sub-account that was opened as number `index`, from 0.
+    pub(crate) fn sub_account_id(&self, index: usize) -> AccountId {
+        AccountId(u32::try_from(self.account_capacity - 1 - index).expect("the capacity is a u32"))
+    }
+
+    /// Where a number would stand among the sub-accounts.
+    fn sub_account_index(&self, account: AccountId) -> Option<usize> {
+        (self.account_capacity - 1).checked_sub(account.0 as usize)
     }
 
     pub(crate) fn keys(&self) -> &[Key] {
@@ -95,12 +169,88 @@ impl Accounts {
 
     #[inline(always)]
     pub(crate) fn account(&self, account: AccountId) -> Option<&Account> {
+        match self.accounts.get(account.0 as usize) {
+            Some(owner) => Some(owner),
+            None => self.sub_accounts.get(self.sub_account_index(account)?),
+        }
+    }
+
+    /// An owner's account or the venue's own; none for a sub-account.
+    pub(crate) fn owner_account(&self, account: AccountId) -> Option<&Account> {
         self.accounts.get(account.0 as usize)
     }
 
     #[inline(always)]
     pub(crate) fn account_mut(&mut self, account: AccountId) -> &mut Account {
-        &mut self.accounts[account.0 as usize]
+        if (account.0 as usize) < self.accounts.len() {
+            return &mut self.accounts[account.0 as usize];
+        }
+        let index = self.sub_account_index(account).expect("only accounts that there are are changed");
+        &mut self.sub_accounts[index]
+    }
+
+    /// The number of the account that governs an account: its owner's, which is mostly itself.
+    pub(crate) fn owner_of(&self, account: AccountId) -> AccountId {
+        match self.account(account) {
+            Some(&Account { parent, .. }) if parent != AccountId(0) => parent,
+            _ => account,
+        }
+    }
+
+    /// The account that governs an account.
+    pub(crate) fn governing(&self, account: AccountId) -> Option<&Account> {
+        match self.account(account)? {
+            known if known.parent == AccountId(0) => Some(known),
+            known => self.account(known.parent),
+        }
+    }
+
+    /// The owner's account and its sub-accounts, at most 17.
+    pub(crate) fn family(&self, owner: AccountId) -> impl Iterator<Item = AccountId> {
+        let newest = Some(self.families[owner.0 as usize].newest);
+        let some = |account: &AccountId| *account != AccountId(0);
+        let sub_accounts = core::iter::successors(newest.filter(some), move |account| {
+            self.sub_account_index(*account).map(|index| self.older[index]).filter(some)
+        });
+        core::iter::once(owner).chain(sub_accounts)
+    }
+
+    /// Whether the owner may have one more sub-account: bounded an owner and by the table, of which nobody who has a fair
+    /// share already gets more once it is three quarters full.
+    pub(crate) fn check_sub_account(&self, owner: AccountId) -> Result<(), RejectCode> {
+        let mine = self.families[owner.0 as usize].count;
+        if mine >= MAX_SUB_ACCOUNTS {
+            return Err(RejectCode::TooManySubAccounts);
+        }
+        if self.is_full() {
+            return Err(RejectCode::TableFull);
+        }
+        let owners = self.accounts.len() as u32;
+        let table = SharedTable {
+            capacity: self.account_capacity as u32,
+            used: owners + self.sub_account_count(),
+            parts: self.share_parts,
+        };
+        if table.has_room_for(mine + 1, owners) { Ok(()) } else { Err(RejectCode::TableShareTaken) }
+    }
+
+    fn sub_account_count(&self) -> u32 {
+        self.sub_accounts.len() as u32
+    }
+
+    fn is_full(&self) -> bool {
+        self.accounts.len() + self.sub_accounts.len() == self.account_capacity
+    }
+
+    /// Opens the owner's next sub-account.
+    pub(crate) fn open_sub_account(&mut self, account: Account) -> AccountId {
+        assert!(!self.is_full() && account.parent != AccountId(0), "`check_sub_account` looks for room first");
+        let id = self.sub_account_id(self.sub_accounts.len());
+        let family = &mut self.families[account.parent.0 as usize];
+        self.older.push(core::mem::replace(&mut family.newest, id));
+        family.count += 1;
+        self.sub_accounts.push(account);
+        id
     }
 
     /// The self-trade group of an account; 0 where it is alone.
@@ -125,11 +275,11 @@ impl Accounts {
 
     /// Whether a deposit for `account` is for one that exists (`Ok(false)`) or opens the next one (`Ok(true)`).
     pub(crate) fn opens(&self, account: AccountId, owner: [u8; 20]) -> Result<bool, RejectCode> {
-        match self.account(account) {
+        match self.owner_account(account) {
             Some(_) if account == AccountId(0) => Err(RejectCode::WrongAccount),
             Some(known) if known.owner == owner => Ok(false),
             Some(_) => Err(RejectCode::WrongAccount),
-            None if self.accounts.len() == self.account_capacity => Err(RejectCode::TableFull),
+            None if self.is_full() => Err(RejectCode::TableFull),
             None if account.0 as usize != self.accounts.len() => Err(RejectCode::WrongAccount),
             None => Ok(true),
         }
@@ -137,7 +287,8 @@ impl Accounts {
 
     /// Opens the next account.
     pub(crate) fn open(&mut self, account: Account) {
-        assert!(self.accounts.len() < self.account_capacity, "`opens` checks for room first");
+        assert!(!self.is_full(), "`opens` checks for room first");
+        self.key_holders += u32::from(account.key_epoch > 0);
         self.accounts.push(account);
     }
 
@@ -159,7 +310,7 @@ impl Accounts {
 
     /// Whether the registration may be taken.
     pub(crate) fn check_registration(&self, registration: &RegisterKey) -> Result<(), RejectCode> {
-        let account = self.account(registration.account).filter(|_| registration.account != AccountId(0));
+        let account = self.owner_account(registration.account).filter(|_| registration.account != AccountId(0));
         let Some(account) = account else { return Err(RejectCode::AccountUnknown) };
         if self.keys.len() == self.key_capacity {
             return Err(RejectCode::TableFull);
@@ -173,10 +324,31 @@ impl Accounts {
         Ok(())
     }
 
+    /// Whether the owner may have one more key, and reserve so much more of the digest store.
+    pub(crate) fn check_key_share(&self, registration: &RegisterKey, digests: SharedTable) -> Result<(), RejectCode> {
+        // An owner that does not exist is refused for that.
+        let Some(account) = self.owner_account(registration.account) else { return Ok(()) };
+        let holders = self.key_holders + u32::from(account.key_epoch == 0);
+        let (capacity, used) = (self.key_capacity as u32, self.keys.len() as u32);
+        let keys = SharedTable { capacity, used, parts: self.share_parts };
+        let reserved = self.families[registration.account.0 as usize].digests;
+        let reserved = reserved.saturating_add(registration.digest_capacity);
+        let fits =
+            keys.has_room_for(account.key_epoch.saturating_add(1), holders) && digests.has_room_for(reserved, holders);
+        if fits { Ok(()) } else { Err(RejectCode::TableShareTaken) }
+    }
+
+    /// Notes that the account has had so many keys.
+    pub(crate) fn note_key_epoch(&mut self, account: AccountId, epoch: u32) {
+        self.key_holders += u32::from(epoch == 1);
+        self.account_mut(account).key_epoch = epoch;
+    }
+
     /// Binds a key and tells its number.
     pub(crate) fn add_key(&mut self, key: Key) -> KeyId {
         let index = u32::try_from(self.keys.len()).expect("at most the key capacity, a u32");
         self.by_public_key.insert(self.hash(&key.public_key), index);
+        self.families[key.account.0 as usize].digests += key.digest_capacity;
         let id = KeyId(index + 1);
         if key.expires_at != Timestamp::ZERO && matches!(key.status, KeyStatus::Pending | KeyStatus::Live) {
             let at = self.expiries.partition_point(|expiry| *expiry < (key.expires_at, id));

@@ -1,13 +1,15 @@
 //! Operators' decisions, and the money and keys that they and the chain bring in.
 //!
 //! Genesis authority ends with the first epoch; a role proves itself by a signature that the node has checked and by a
-//! nonce that counts up; the node itself may only close markets further than they are, and take those that its own start
+//! nonce that counts up, and where money is touched two of them have to; the node itself may only close markets further than they are, and take those that its own start
 //! has closed back to where they were, one step at a time. Every decision is in the journal
 //! with its reason.
 
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::balances::{SUPPLY_CAP, Totals};
-use crate::command::{AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, KeyScope, MarketState, RegisterKey};
+use crate::command::{
+    AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, KeyLimits, KeyScope, MarketState, Mode, RegisterKey,
+};
 use crate::emitter::Emitter;
 use crate::engine::{GenesisPhase, Moment, Shard};
 use crate::event::Event;
@@ -16,6 +18,7 @@ use crate::market::Market;
 use crate::market_spec::{AssetSpec, MarketSpec};
 use crate::nonces::NonceWindow;
 use crate::reject::{RejectCode, both};
+use crate::shares::SharedTable;
 use crate::units::Atoms;
 
 impl Shard {
@@ -38,13 +41,9 @@ impl Shard {
                 events.push(Event::MarketStateChanged { market, state, reason, feed_sequence });
                 Ok(())
             }
-            AdminAction::SetFees { market, maker_fee, taker_fee } => {
-                let spec = MarketSpec { maker_fee: *maker_fee, taker_fee: *taker_fee, ..self.market(*market)?.spec };
-                self.validate_market(&spec)?;
-                self.market_mut(*market)?.spec = spec;
-                events.push(Event::FeesChanged { market: *market, maker_fee: *maker_fee, taker_fee: *taker_fee });
-                Ok(())
-            }
+            AdminAction::SetFees { market, fees } => self.set_fees(moment, *market, fees, events),
+            AdminAction::SetFeeTier { account, tier } => self.set_fee_tier(moment, *account, *tier, events),
+            AdminAction::Quarantine { sequence } => self.note_quarantine(moment, *sequence, events),
             AdminAction::RegisterKey(registration) => self.register_key(moment, registration, events),
             AdminAction::RevokeKey { key } => {
                 self.check_not_ended(*key)?;
@@ -69,7 +68,8 @@ impl Shard {
                 self.block_account(moment.sequence, *account, *block, events)
             }
             AdminAction::SetAccountPolicy { account, minimum_grade } => {
-                self.accounts.account(*account).ok_or(RejectCode::AccountUnknown)?;
+                // What a sub-account asks for is its owner's word.
+                self.accounts.owner_account(*account).ok_or(RejectCode::AccountUnknown)?;
                 self.accounts.account_mut(*account).minimum_grade = *minimum_grade;
                 events.push(Event::AccountPolicyChanged { account: *account, minimum_grade: *minimum_grade });
                 Ok(())
@@ -90,18 +90,46 @@ impl Shard {
                 }
                 _ => Err(RejectCode::NotAuthorised),
             },
-            AdminAuthority::Role { role, nonce } => {
-                let index = usize::from(role);
-                if index >= Genesis::ROLES || self.genesis.role_keys[index] == [0; 32] {
-                    return Err(RejectCode::NotAuthorised);
+            AdminAuthority::Role { .. } | AdminAuthority::TwoRoles { .. } => {
+                self.check_roles(admin)?;
+                for (role, nonce) in roles_of(&admin.authority) {
+                    self.role_nonces[usize::from(role)] = nonce;
                 }
-                if nonce != self.role_nonces[index] + 1 {
-                    return Err(RejectCode::WrongAdminNonce);
-                }
-                self.role_nonces[index] = nonce;
-                Ok(())
+                self.check_enough_roles(admin)
             }
         }
+    }
+
+    /// Whether these are roles, each another, with their next nonces.
+    pub(crate) fn check_roles(&self, admin: &AdminCommand) -> Result<(), RejectCode> {
+        for (role, nonce) in roles_of(&admin.authority) {
+            let index = usize::from(role);
+            if index >= Genesis::ROLES || self.genesis.role_keys[index] == [0; 32] {
+                return Err(RejectCode::NotAuthorised);
+            }
+            if nonce != self.role_nonces[index] + 1 {
+                return Err(RejectCode::WrongAdminNonce);
+            }
+        }
+        match admin.authority {
+            AdminAuthority::TwoRoles { role, second_role, .. } if role == second_role => Err(RejectCode::NotAuthorised),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether as many roles have signed as the decision needs.
+    pub(crate) fn check_enough_roles(&self, admin: &AdminCommand) -> Result<(), RejectCode> {
+        let needed = if admin.action.touches_money() { self.roles_for_money() } else { 1 };
+        match roles_of(&admin.authority).count() < needed {
+            true => Err(RejectCode::SecondRoleNeeded),
+            false => Ok(()),
+        }
+    }
+
+    /// Roles whose word a decision needs that touches money: two, but in a demonstration whose genesis names only one.
+    fn roles_for_money(&self) -> usize {
+        let named = self.genesis.role_keys.iter().filter(|key| **key != [0; 32]).count();
+        if self.genesis.mode == Mode::Dev && named < 2 { 1 } else { 2 }
     }
 
     fn market_mut(&mut self, market: MarketId) -> Result<&mut Market, RejectCode> {
@@ -153,7 +181,11 @@ impl Shard {
         registration: &RegisterKey,
         events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
-        let digests_reserved = self.check_key_room(registration)?;
+        let digests_reserved = match moment.genesis_phase {
+            // What the exchange starts with is its operator's to say.
+            GenesisPhase::Open => self.check_key_room(registration)?,
+            GenesisPhase::Over => both(self.check_key_room(registration), self.check_key_share(registration))?,
+        };
         let status = match moment.genesis_phase {
             GenesisPhase::Open => KeyStatus::Live,
             GenesisPhase::Over => KeyStatus::Pending,
@@ -169,6 +201,13 @@ impl Shard {
         both(digests_reserved.ok_or(RejectCode::TableFull), self.accounts.check_registration(registration))
     }
 
+    /// Whether the key's owner may have it.
+    pub(crate) fn check_key_share(&self, registration: &RegisterKey) -> Result<(), RejectCode> {
+        let (capacity, used) = (self.digests.capacity(), self.digests_reserved);
+        let digests = SharedTable { capacity, used, parts: self.genesis.share_parts };
+        self.accounts.check_key_share(registration, digests)
+    }
+
     /// Binds a key that [`Self::check_key_room`] has passed.
     pub(crate) fn bind_key(
         &mut self,
@@ -179,8 +218,8 @@ impl Shard {
     ) {
         self.digests_reserved = digests_reserved;
         let RegisterKey { account, public_key, expires_at, digest_capacity, epoch } = *registration;
-        self.accounts.account_mut(account).key_epoch = epoch;
-        let (scope, nonces) = (KeyScope::EVERYTHING, NonceWindow::EMPTY);
+        self.accounts.note_key_epoch(account, epoch);
+        let (scope, limits, nonces) = (KeyScope::EVERYTHING, KeyLimits::NONE, NonceWindow::EMPTY);
         let key = self.accounts.add_key(Key {
             public_key,
             account,
@@ -189,6 +228,9 @@ impl Shard {
             digest_capacity,
             digests: 0,
             scope,
+            limits,
+            day: 0,
+            spent: Atoms::ZERO,
             nonces,
         });
         events.push(Event::KeyRegistered { key, account, public_key, expires_at });
@@ -257,6 +299,40 @@ impl Shard {
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::DepositCredited { account, asset, amount, report_sequence });
     }
+}
+
+impl AdminAction {
+    /// Whether it decides what becomes of anybody's money: what is charged, what money is worth, who may trade with it,
+    /// and whether a command that was journaled counts. What only stops or bounds trading has to be quick, and one role
+    /// is enough for it.
+    pub const fn touches_money(&self) -> bool {
+        match self {
+            Self::ListAsset(_)
+            | Self::ListMarket(_)
+            | Self::SetFees { .. }
+            | Self::SetFeeTier { .. }
+            | Self::RegisterKey(_)
+            | Self::Quarantine { .. } => true,
+            Self::SetMarketState { .. }
+            | Self::RevokeKey { .. }
+            | Self::SetAccountPolicy { .. }
+            | Self::SetPriceBand { .. }
+            | Self::SetRestartMode { .. }
+            | Self::BlockAccount { .. } => false,
+        }
+    }
+}
+
+/// The roles that an authority names, each with its nonce.
+fn roles_of(authority: &AdminAuthority) -> impl Iterator<Item = (u8, u64)> + use<> {
+    let roles = match *authority {
+        AdminAuthority::Genesis | AdminAuthority::Node => [None, None],
+        AdminAuthority::Role { role, nonce } => [Some((role, nonce)), None],
+        AdminAuthority::TwoRoles { role, nonce, second_role, second_nonce } => {
+            [Some((role, nonce)), Some((second_role, second_nonce))]
+        }
+    };
+    roles.into_iter().flatten()
 }
 
 /// Whether a market in state `from` is more closed in state `to`: all that the node may do by itself. A market that

@@ -3,7 +3,7 @@
 //! While the agenda holds anything, only `Continue` is taken, so nothing can come between the parts of one operation.
 //! Bound: the capacity of the genesis, and four for the parts of one operation.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 use crate::command::Side;
 use crate::forced_withdrawal::ForcedProgress;
@@ -23,14 +23,24 @@ pub(crate) enum AgendaItem {
     CancelAll(CancelAllProgress),
     /// What is due at that time.
     AdvanceTime(Timestamp),
-    /// Orders of the accounts that were cut off, from that account on.
-    Disconnected(AccountId),
+    /// Orders of the accounts that were cut off, from the one in that place on.
+    Disconnected(u32),
     /// The frame that the shard keeps; there is never more than one, since nothing is taken while it is not done.
     Frame,
     /// Orders of that market whose trigger price was reached.
     Triggers(MarketId),
+    /// Orders of an owner's accounts.
+    Family(FamilyProgress),
     /// Orders that are in the way of a forced withdrawal.
     Forced(ForcedProgress),
+}
+
+/// How far an owner's accounts have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FamilyProgress {
+    pub(crate) owner: AccountId,
+    /// Accounts that are through, his own first.
+    pub(crate) done: u8,
 }
 
 /// How far a mass cancel has come.

@@ -3,6 +3,9 @@
 //! Money only moves: every method names where it comes from and where it goes. Deposits and withdrawals alone change
 //! the sums, which are kept, so that conservation can be checked at any time. Memory: 24 bytes an account and asset.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::ids::{AccountId, AssetId, Sequence};
 use crate::units::Atoms;
 

@@ -7,6 +7,10 @@
 //! Bounds: 160 bytes an order (a line of 64, 16 of links, 40 of client id, 40 of what few orders have) and 16 to 32 for
 //! the two id tables; what levels take the [`PriceTimeBook`] says; 12 bytes an account.
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::index_table::{IndexTable, NONE, Place, hash_client_id, hash_sequence};
@@ -29,6 +33,8 @@ pub(crate) struct Book {
     by_client_id: IndexTable,
     /// By account number.
     accounts: Vec<AccountOrders>,
+    /// Accounts that have any.
+    holders: u32,
     hash_seed: u64,
 }
 
@@ -67,6 +73,7 @@ impl Book {
             by_order_id: IndexTable::new(max_orders),
             by_client_id: IndexTable::new(max_orders),
             accounts: vec![nobody; accounts as usize],
+            holders: 0,
             hash_seed,
         }
     }
@@ -119,6 +126,11 @@ impl Book {
     /// Orders of the account, resting and waiting.
     pub(crate) fn account_order_count(&self, account: AccountId) -> u32 {
         self.accounts[account.0 as usize].count
+    }
+
+    /// Accounts that have orders here.
+    pub(crate) const fn holder_count(&self) -> u32 {
+        self.holders
     }
 
     /// The best price of a side.
@@ -221,6 +233,7 @@ impl Book {
         let slot = self.resting.store(order.side, order.price, order.remaining, order.account);
         let mine = &mut self.accounts[order.account.0 as usize];
         let previous = core::mem::replace(&mut mine.tail, slot);
+        self.holders += u32::from(mine.count == 0);
         mine.count += 1;
         match previous {
             NONE => mine.head = slot,
@@ -277,6 +290,7 @@ impl Book {
         }
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
+        self.holders -= u32::from(mine.count == 0);
         match previous {
             NONE => mine.head = next,
             previous => self.links[previous as usize].next = next,

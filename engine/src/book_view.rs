@@ -1,5 +1,7 @@
 //! A read-only look at a book, for those who hold the engine: replays, checks, snapshots of market data.
 
+use alloc::vec::Vec;
+
 use crate::command::{MarketState, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::market::Market;

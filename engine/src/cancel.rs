@@ -1,7 +1,7 @@
 //! Taking orders off: one, all, and a part of one.
 
 use crate::agenda::{AgendaItem, CancelAllProgress};
-use crate::command::{AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference};
+use crate::command::{AmendMode, AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::{CancelReason, Completion, Event, OrderReduced};
@@ -51,9 +51,10 @@ impl Shard {
         }
     }
 
-    /// Makes one order smaller; it keeps its place.
+    /// Changes one order: less of it at the same price leaves it in its place, else another one takes its place.
     pub(crate) fn amend_order(
         &mut self,
+        moment: Moment,
         account: AccountId,
         amend: &AmendOrder,
         events: &mut Emitter<'_>,
@@ -65,8 +66,15 @@ impl Shard {
         let slot = market.book.find(account, amend.target).ok_or(RejectCode::OrderUnknown)?;
         let before = market.book.order(slot);
         let filled = before.quantity - before.left();
-        if amend.new_quantity <= filled || amend.new_quantity >= before.quantity {
+        let same_price = amend.new_price.is_zero() || amend.new_price == before.price;
+        let keeps_place = same_price && amend.new_quantity < before.quantity;
+        let changes = !same_price || amend.new_quantity != before.quantity;
+        let may = keeps_place || (changes && amend.mode == AmendMode::MayLosePriority);
+        if amend.new_quantity <= filled || !may {
             return Err(RejectCode::AmendNotSmaller.into());
+        }
+        if !keeps_place {
+            return self.amend_by_new_order(moment, (account, slot), amend, events);
         }
         self.reduce(amend.market, slot, before.quantity - amend.new_quantity, events);
         Ok(())
@@ -166,6 +174,7 @@ impl Shard {
             AgendaItem::AdvanceTime(until) => self.advance_time(moment.sequence, until, events),
             AgendaItem::Triggers(market) => self.run_triggers(market, events),
             AgendaItem::Disconnected(next) => self.cancel_disconnected(moment.sequence, next, events),
+            AgendaItem::Family(progress) => self.cancel_family(moment.sequence, progress, events),
             AgendaItem::Frame => self.work_on_frame(moment, events),
             AgendaItem::Forced(progress) => self.work_on_forced(progress, events),
         }

@@ -212,7 +212,7 @@ impl Shard {
 
     /// Binds a key that is pending until it has itself signed: the chain knows who asks, not whose key it is.
     fn register_from_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
-        let account = self.accounts.account(entry.account).ok_or(RejectCode::AccountUnknown)?;
+        let account = self.accounts.owner_account(entry.account).ok_or(RejectCode::AccountUnknown)?;
         let expires_at = entry.expires_at();
         let registration = RegisterKey {
             account: entry.account,
@@ -221,7 +221,8 @@ impl Shard {
             expires_at: expires_at.unwrap_or_default(),
             digest_capacity: self.genesis.capacities.digests_per_key,
         };
-        let digests_reserved = both(self.check_key_room(&registration), expires_at.map(drop))?;
+        let room = both(self.check_key_room(&registration), self.check_key_share(&registration));
+        let digests_reserved = both(room, expires_at.map(drop))?;
         self.bind_key(&registration, digests_reserved, KeyStatus::Pending, events);
         Ok(())
     }
@@ -239,7 +240,8 @@ impl Shard {
     fn withdraw_to_chain(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         let ChainEntry { account, asset, amount, .. } = *entry;
         self.assets.get(usize::from(asset.0)).ok_or(RejectCode::AssetUnknown)?;
-        if account == VENUE || self.accounts.account(account).is_none() {
+        // The contract knows no sub-accounts: what one has goes to its owner's account first.
+        if account == VENUE || self.accounts.owner_account(account).is_none() {
             return Err(RejectCode::WrongAccount);
         }
         if amount == Atoms::ZERO {

@@ -5,19 +5,22 @@
 //!
 //! A journal record's payload is `u16 length ‖ command ‖ evidence`; see [`encode_payload`] and [`split_payload`].
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::command::{
-    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
-    CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade,
-    FrameCommand, FrameOperation, Genesis, KeyScope, MarketState, Mode, Operation, OrderReference, OrderType,
-    PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding,
-    Side, SignedCommand, TimeInForce,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll,
+    CancelOrder, CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch,
+    EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits, KeyScope, MarketState, Mode, Operation,
+    OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
+    RestartMode, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
-    Rejected, Trade, TradeParty,
+    QuoteSet, Rejected, Trade, TradeParty, Transferred,
 };
 use crate::ids::OrderId;
-use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::market_spec::{AssetSpec, FeeRates, FeeTable, MarketSpec};
 use crate::reject::RejectCode;
 pub use crate::wire::DecodeError;
 use crate::wire::{FLAT_BYTES, Flat, Wire, append_flat, wire_byte_enum, wire_enum, wire_flat_struct, wire_struct};
@@ -34,6 +37,27 @@ impl Wire for Box<[FrameOperation]> {
             return Err(DecodeError::BadValue);
         }
         (0..count).map(|_| Wire::decode(input)).collect()
+    }
+}
+
+impl Flat for FeeTable {
+    #[inline]
+    fn put(&self, space: &mut [u8; FLAT_BYTES], at: usize) -> usize {
+        self.rates.iter().fold(at, |at, rates| rates.put(space, at))
+    }
+}
+
+/// Every row, the first one first.
+impl Wire for FeeTable {
+    fn encode(&self, out: &mut Vec<u8>) {
+        append_flat(out, |space| self.put(space, 0));
+    }
+    fn decode(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let mut rates = [FeeRates::default(); Self::TIERS as usize];
+        for row in &mut rates {
+            *row = Wire::decode(input)?;
+        }
+        Ok(Self { rates })
     }
 }
 
@@ -80,7 +104,9 @@ wire_byte_enum!(CancelReason {
     SelfTrade,
     MaxFills,
     Expired,
-    LevelsFull
+    LevelsFull,
+    Amended,
+    Requoted
 });
 
 wire_struct!(AssetSpec { asset, symbol, decimals, chain_units_per_atom });
@@ -102,9 +128,20 @@ wire_struct!(MarketSpec {
     max_orders,
     max_levels,
 });
+wire_flat_struct!(FeeRates { maker, taker });
 wire_struct!(Capacities { accounts, assets, markets, keys, digests, agenda, digests_per_key });
 wire_struct!(SettlementBinding { chain_id, contract });
-wire_struct!(Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys, settlement });
+wire_struct!(Genesis {
+    exchange_id,
+    venue_tag,
+    mode,
+    hash_seed,
+    capacities,
+    role_keys,
+    fee_notice_s,
+    share_parts,
+    settlement
+});
 wire_struct!(Epoch { epoch, software });
 wire_struct!(AdminCommand { authority, action, reason });
 wire_struct!(RegisterKey { account, public_key, epoch, expires_at, digest_capacity });
@@ -127,7 +164,11 @@ wire_struct!(PlaceOrder {
     client_id,
 });
 wire_struct!(CancelOrder { market, target });
-wire_struct!(AmendOrder { market, target, new_quantity });
+wire_struct!(AmendOrder { market, target, new_quantity, new_price, mode });
+wire_byte_enum!(AmendMode { KeepPriority, MayLosePriority });
+wire_struct!(Quote { market, slot, order_type, self_trade_mode, bid, ask });
+wire_struct!(QuoteSide { price, quantity });
+wire_struct!(Transfer { to, asset, amount });
 wire_struct!(FrameCommand { account, key, grade, replay_guard, valid_until, operations });
 wire_struct!(CancelAll { market, side });
 wire_struct!(ReplaceOrder { target, restriction, mode, order });
@@ -135,25 +176,29 @@ wire_byte_enum!(CancelRestriction { None, OnlyNew, OnlyPartiallyFilled });
 wire_byte_enum!(AccountBlock { None, Blocked });
 wire_byte_enum!(DisconnectMode { Keep, CancelAll });
 wire_byte_enum!(RestartMode { Stay, Guarded });
-wire_flat_struct!(KeyScope { operations, market });
+wire_flat_struct!(KeyScope { operations, market, account });
+wire_flat_struct!(KeyLimits { notional_per_day, quote, price_band });
 wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
     0 => Genesis,
     1 => Role { role, nonce },
     2 => Node,
+    3 => TwoRoles { role, nonce, second_role, second_nonce },
 });
 wire_enum!(AdminAction {
     0 => ListAsset(spec),
     1 => ListMarket(spec),
     2 => SetMarketState { market, state },
-    3 => SetFees { market, maker_fee, taker_fee },
+    3 => SetFees { market, fees },
     4 => RegisterKey(key),
     5 => RevokeKey { key },
     6 => SetAccountPolicy { account, minimum_grade },
     7 => BlockAccount { account, block },
     8 => SetPriceBand { market, band },
     9 => SetRestartMode { market, mode },
+    10 => SetFeeTier { account, tier },
+    11 => Quarantine { sequence },
 });
 wire_enum!(ReplayGuard {
     0 => Digest { digest, signed_at, receive_window_ms },
@@ -178,12 +223,17 @@ wire_enum!(Operation {
     10 => CancelAllAfter { timeout_ms },
     11 => SetDisconnectMode { mode },
     12 => NarrowKey { key, scope },
+    13 => Quote(quote),
+    14 => OpenSubAccount,
+    15 => Transfer(transfer),
+    16 => LimitKey { key, limits },
 });
 wire_enum!(FrameOperation {
     0 => PlaceOrder(order),
     1 => CancelOrder(cancel),
     2 => AmendOrder(amend),
     3 => ReplaceOrder(replace),
+    4 => Quote(quote),
 });
 wire_enum!(Command {
     1 => Genesis(genesis),
@@ -233,6 +283,8 @@ wire_flat_struct!(OrderCanceled {
     reason,
     feed_sequence
 });
+wire_flat_struct!(Transferred { from, to, asset, amount, from_report_sequence, to_report_sequence });
+wire_flat_struct!(QuoteSet { account, report_sequence, market, slot, bid, ask, bid_refused, ask_refused });
 wire_flat_struct!(OrderReduced {
     account,
     report_sequence,
@@ -257,7 +309,7 @@ wire_enum!(Event {
     9 => AgendaProgress { account, origin, canceled, finished },
     10 => BalanceChanged { account, asset, available, held },
     11 => MarketStateChanged { market, state, reason, feed_sequence },
-    12 => FeesChanged { market, maker_fee, taker_fee },
+    12 => FeesChanged { market, fees },
     13 => AssetListed(spec),
     14 => MarketListed(spec),
     15 => AccountOpened { account, owner },
@@ -284,6 +336,14 @@ wire_enum!(Event {
     36 => PriceBandChanged { market, band },
     37 => RestartModeChanged { market, mode },
     38 => KeyNarrowed { key, scope },
+    39 => FeesAnnounced { market, fees, from },
+    40 => FeeTierChanged { account, tier },
+    41 => FeeTierAnnounced { account, tier, from },
+    42 => SubAccountOpened { account, parent },
+    43 => Transferred(transferred),
+    44 => KeyLimited { key, limits },
+    45 => QuoteSet(quote),
+    46 => Quarantined { sequence },
 });
 
 impl Command {

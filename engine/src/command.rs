@@ -3,13 +3,16 @@
 //! A command's authority is part of it: who asks (`SignedCommand`, `AdminCommand`) and with what kind of evidence.
 //! The evidence itself, signed bytes and signatures, stands behind the command in the journal record and never gets here.
 
-use crate::ids::{AccountId, AssetId, KeyId, MarketId, Reason, Sequence};
-use crate::market_spec::{AssetSpec, MarketSpec};
-use crate::units::{Atoms, FeeRate, Timestamp};
+use alloc::boxed::Box;
 
+use crate::ids::{AccountId, AssetId, KeyId, Reason, Sequence};
+use crate::units::{Atoms, Timestamp};
+
+pub use crate::account_request::{DisconnectMode, KeyLimits, KeyScope, Transfer};
+pub use crate::admin_request::{AccountBlock, AdminAction, AdminAuthority, AdminCommand, RegisterKey, RestartMode};
 pub use crate::order_request::{
-    AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference, OrderType, PlaceOrder, ReplaceMode,
-    ReplaceOrder, SelfTradeMode, Side, TimeInForce,
+    AmendMode, AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference, OrderType, PlaceOrder, Quote,
+    QuoteSide, ReplaceMode, ReplaceOrder, SelfTradeMode, Side, TimeInForce,
 };
 
 /// One input of the state machine.
@@ -66,8 +69,13 @@ pub struct Genesis {
     pub hash_seed: u64,
     /// Bounds of the shard's tables.
     pub capacities: Capacities,
-    /// Ed25519 keys of the operators, by role number; zeroes where there is none.
+    /// Ed25519 keys of the operators, by role number, each another; zeroes where there is none.
     pub role_keys: [[u8; 32]; Genesis::ROLES],
+    /// Notice in seconds before any fee rises: at most 366 days; of a real venue a day at least.
+    pub fee_notice_s: u32,
+    /// Nobody holds more than one part in so many of a table that all share: 1 ..= 1,024; 64 in a venue for
+    /// many, 1 where there is nobody to share with.
+    pub share_parts: u16,
     /// The contract that holds the traders' money. Where there is one, `venue_tag` follows from it.
     pub settlement: SettlementBinding,
 }
@@ -75,6 +83,12 @@ pub struct Genesis {
 impl Genesis {
     /// Operators' keys that a genesis may name.
     pub const ROLES: usize = 4;
+    /// The shortest notice of a real venue before a fee rises, in seconds.
+    pub const MIN_FEE_NOTICE_S: u32 = 86_400;
+    /// The longest.
+    pub const MAX_FEE_NOTICE_S: u32 = 366 * 86_400;
+    /// The smallest part that an owner may be bounded to.
+    pub const MAX_SHARE_PARTS: u16 = 1_024;
 }
 
 /// One contract on one chain. Its queue is the only one that the exchange takes entries from.
@@ -118,170 +132,6 @@ pub struct Epoch {
     pub epoch: u32,
     /// The software that starts.
     pub software: Reason,
-}
-
-/// An operator's decision, with who took it and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdminCommand {
-    /// Who.
-    pub authority: AdminAuthority,
-    /// What.
-    pub action: AdminAction,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// On whose word an operator's decision rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminAuthority {
-    /// The configuration that the exchange starts with; only before the first epoch.
-    Genesis,
-    /// A signature by an operator's key.
-    Role {
-        /// Index into [`Genesis::role_keys`].
-        role: u8,
-        /// One more than the role's last.
-        nonce: u64,
-    },
-    /// The node itself, for its own safety: may only close markets, and let those go back that its own start has
-    /// closed; never open another one or move money.
-    Node,
-}
-
-/// What an operator may decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminAction {
-    /// Adds an asset.
-    ListAsset(AssetSpec),
-    /// Adds a market in the state [`MarketState::PreOpen`].
-    ListMarket(MarketSpec),
-    /// Opens, halts or restricts a market.
-    SetMarketState {
-        /// Which.
-        market: MarketId,
-        /// To what.
-        state: MarketState,
-    },
-    /// Changes the fees of orders accepted from here on.
-    SetFees {
-        /// Which market.
-        market: MarketId,
-        /// Fee of the resting side.
-        maker_fee: FeeRate,
-        /// Fee of the incoming side.
-        taker_fee: FeeRate,
-    },
-    /// Binds a key to an account: live at once in the genesis phase, pending until the key signs afterwards.
-    RegisterKey(RegisterKey),
-    /// Ends a key for ever.
-    RevokeKey {
-        /// Which.
-        key: KeyId,
-    },
-    /// Sets what evidence the account's requests need.
-    SetAccountPolicy {
-        /// Whose.
-        account: AccountId,
-        /// The weakest evidence that is enough.
-        minimum_grade: EvidenceGrade,
-    },
-    /// Sets how far an order's price may be from the market's: from the last price, before the first trade from the best.
-    SetPriceBand {
-        /// Which market.
-        market: MarketId,
-        /// In millionths, at most 1,000,000; 0 for any price.
-        band: u32,
-    },
-    /// Sets what a start of the node does to a market.
-    SetRestartMode {
-        /// Which market.
-        market: MarketId,
-        /// What.
-        mode: RestartMode,
-    },
-    /// The kill switch: blocks an account and takes all of its orders off, or lets it trade again.
-    BlockAccount {
-        /// Whose.
-        account: AccountId,
-        /// Whether it may trade.
-        block: AccountBlock,
-    },
-}
-
-/// What a start of the node does to a market.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum RestartMode {
-    /// Nothing.
-    #[default]
-    Stay = 0,
-    /// A market where orders rest takes cancels only; the node lets it go back by way of [`MarketState::PostOnly`].
-    Guarded = 1,
-}
-
-/// Whether an account may trade. Its money, its keys and its cancels are not touched by it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum AccountBlock {
-    /// It may.
-    #[default]
-    None = 0,
-    /// It may only take orders off.
-    Blocked = 1,
-}
-
-/// What a key may do beside logging on, activating itself and ending itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyScope {
-    /// Kinds of operations: a sum of this type's constants.
-    pub operations: u8,
-    /// In one market, or in all. A key of one market asks for nothing that concerns others.
-    pub market: Option<MarketId>,
-}
-
-impl KeyScope {
-    /// New orders.
-    pub const PLACE: u8 = 1;
-    /// Less of an order.
-    pub const AMEND: u8 = 2;
-    /// Cancels of one or all orders, and the dead-man timer.
-    pub const CANCEL: u8 = 4;
-    /// The account itself: self-trade groups, what a disconnect does, other keys' scopes.
-    pub const ACCOUNT: u8 = 8;
-    /// Everything.
-    pub const EVERYTHING: Self = Self { operations: 15, market: None };
-
-    /// Whether all that `other` may do may be done with this scope too.
-    #[inline]
-    pub fn covers(&self, other: &Self) -> bool {
-        other.operations & !self.operations == 0 && (self.market.is_none() || self.market == other.market)
-    }
-}
-
-/// What becomes of an account's orders when it is not connected any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DisconnectMode {
-    /// They stay.
-    #[default]
-    Keep = 0,
-    /// They go: when its last session ends, and first of all when the node starts anew.
-    CancelAll = 1,
-}
-
-/// A trading key's registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegisterKey {
-    /// The account that it may trade for.
-    pub account: AccountId,
-    /// The Ed25519 public key. Once bound it is never bound again.
-    pub public_key: [u8; 32],
-    /// The account's last key epoch + 1.
-    pub epoch: u32,
-    /// When it ends; 0 for never.
-    pub expires_at: Timestamp,
-    /// Requests by digest that the key may have outstanding at once (its rate × the window it uses).
-    pub digest_capacity: u32,
 }
 
 /// What may be traded how, right now.
@@ -399,7 +249,7 @@ pub struct SignedCommand {
 }
 
 /// A trader's operations under one signature: carried out in their order, each with a result of its own, one budget of
-/// work for all. Operation number i makes the order `sequence × 64 + i`.
+/// work for all. Operation number i makes the order `sequence × 64 + i`, and one more for each quote in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameCommand {
     /// Who trades.
@@ -412,7 +262,7 @@ pub struct FrameCommand {
     pub replay_guard: ReplayGuard,
     /// Refused once this time has come; 0 for no limit.
     pub valid_until: Timestamp,
-    /// What is asked: 1 ..= 64 operations. On the heap, so that every other command stays small.
+    /// What is asked: 1 ..= 64 operations, of which a quote counts as two. On the heap, so that every other command stays small.
     pub operations: Box<[FrameOperation]>,
 }
 
@@ -423,10 +273,22 @@ pub enum FrameOperation {
     PlaceOrder(PlaceOrder),
     /// Takes one order off the book.
     CancelOrder(CancelOrder),
-    /// Makes one order smaller; it keeps its place.
+    /// Changes one order's quantity or price.
     AmendOrder(AmendOrder),
     /// Takes one order off and places another one.
     ReplaceOrder(ReplaceOrder),
+    /// Sets both sides of one of the account's quotes.
+    Quote(Quote),
+}
+
+impl FrameOperation {
+    /// Orders that it can make, and so order ids that it takes of its frame's 64.
+    pub const fn order_ids(&self) -> u64 {
+        match self {
+            Self::Quote(_) => 2,
+            Self::PlaceOrder(_) | Self::CancelOrder(_) | Self::AmendOrder(_) | Self::ReplaceOrder(_) => 1,
+        }
+    }
 }
 
 /// What keeps a request from being used twice.
@@ -462,7 +324,7 @@ pub enum Operation {
     PlaceOrder(PlaceOrder),
     /// Takes one order off the book.
     CancelOrder(CancelOrder),
-    /// Makes one order smaller; it keeps its place.
+    /// Changes one order's quantity or price.
     AmendOrder(AmendOrder),
     /// Takes all of the account's orders off.
     CancelAll(CancelAll),
@@ -501,6 +363,20 @@ pub enum Operation {
     InviteToSelfTradeGroup {
         /// Whom.
         invited: AccountId,
+    },
+    /// Sets both sides of one of the account's quotes.
+    Quote(Quote),
+    /// Opens another account of the same owner, under the asking one.
+    OpenSubAccount,
+    /// Moves money to another account of the same owner.
+    Transfer(Transfer),
+    /// Sets how much a key of the account may do in a day and how far from the market. Asked for by a key that has no such
+    /// limits itself.
+    LimitKey {
+        /// Which.
+        key: KeyId,
+        /// How much.
+        limits: KeyLimits,
     },
 }
 

@@ -4,6 +4,9 @@
 //! fill the store for another. Entries stand in time buckets of one second; each new entry frees up to four whose time
 //! is over, so the work is bounded and the store never lags for long. Memory: 72 bytes a digest; no allocation later.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::ids::{KeyId, Sequence};
 use crate::index_table::{IndexTable, NONE, hash_words};
 use crate::reject::RejectCode;

@@ -3,6 +3,8 @@
 //! There its kind is known, so neither does the digest have to find it out again, nor does it read back from memory what
 //! was just written. An event that was said is not changed any more.
 
+use alloc::vec::Vec;
+
 use crate::event::Event;
 use crate::event_digest::EventDigest;
 use crate::ids::Sequence;

@@ -4,6 +4,8 @@
 //! the command. One `apply` touches at most [`MAX_TOUCHED_ORDERS`](crate::agenda::MAX_TOUCHED_ORDERS) orders and emits at most
 //! [`Engine::MAX_EVENTS`] events; what is left stands in the agenda.
 
+use alloc::vec::Vec;
+
 use crate::accounts::Accounts;
 use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
 use crate::balances::{Balance, Balances};
@@ -19,7 +21,7 @@ use crate::frame::PendingFrame;
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
 use crate::indexed_heap::IndexedHeap;
 use crate::market::Market;
-use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::market_spec::{AssetSpec, FeeRates, MarketSpec};
 use crate::reject::RejectCode;
 use crate::snapshot;
 use crate::units::{Atoms, Timestamp};
@@ -30,6 +32,8 @@ pub struct Engine {
     pub(crate) sequence: Sequence,
     pub(crate) now: Timestamp,
     pub(crate) epoch: u32,
+    /// The last record that was passed over; see [`crate::quarantine`].
+    pub(crate) passed_over: Sequence,
     pub(crate) shard: Option<Shard>,
     pub(crate) event_digest: EventDigest,
 }
@@ -56,6 +60,10 @@ pub(crate) struct Shard {
     pub(crate) market_deadlines: IndexedHeap,
     /// Accounts with a dead-man timer, by the time at which it fires.
     pub(crate) timers: IndexedHeap,
+    /// Markets whose fees will change, by when.
+    pub(crate) announced_fees: IndexedHeap,
+    /// Accounts whose tier will change, by when.
+    pub(crate) announced_tiers: IndexedHeap,
     /// Orders that the current command may still touch; not state.
     pub(crate) work: u32,
 }
@@ -82,6 +90,10 @@ pub(crate) struct Moment {
     pub(crate) genesis_phase: GenesisPhase,
     /// Which operation of the command it is about; 0 where there is only one.
     pub(crate) operation: u64,
+    /// With which key it was asked for; 0 for none.
+    pub(crate) key: KeyId,
+    /// The last record that was passed over.
+    pub(crate) passed_over: Sequence,
 }
 
 /// Whether the exchange is still being set up.
@@ -104,7 +116,14 @@ impl Engine {
 
     /// An engine before its first record.
     pub fn new() -> Self {
-        Self { sequence: Sequence(0), now: Timestamp::ZERO, epoch: 0, shard: None, event_digest: EventDigest::new() }
+        Self {
+            sequence: Sequence(0),
+            now: Timestamp::ZERO,
+            epoch: 0,
+            passed_over: Sequence(0),
+            shard: None,
+            event_digest: EventDigest::new(),
+        }
     }
 
     /// Applies the command at `sequence` (the last one + 1) and `timestamp` (not before the last one) and puts what it
@@ -142,9 +161,10 @@ impl Engine {
         assert!(count <= Self::MAX_EVENTS, "one command does bounded work");
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
-        Moment { sequence: self.sequence, now: self.now, genesis_phase, operation: 0 }
+        let &Self { sequence, now, passed_over, .. } = self;
+        Moment { sequence, now, genesis_phase, operation: 0, key: KeyId(0), passed_over }
     }
 
     /// The last record applied.
@@ -226,9 +246,28 @@ impl Engine {
         Some(totals.deposited - totals.withdrawn)
     }
 
-    /// Accounts that there are, the venue's own included.
+    /// Owners' accounts that there are, the venue's own included; sub-accounts are not counted.
     pub fn account_count(&self) -> usize {
-        self.shard.as_ref().map_or(0, |shard| shard.accounts.accounts().len())
+        self.shard.as_ref().map_or(0, |shard| shard.accounts.owners().len())
+    }
+
+    /// The numbers of all accounts: the venue's own, the owners', the sub-accounts.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> {
+        let accounts = self.shard.iter().map(|shard| &shard.accounts);
+        accounts.flat_map(|accounts| (0..).map_while(|place| accounts.at(place).map(|(account, _)| account)))
+    }
+
+    /// The account that an account is under; `None` for an owner's account and where there is no such account.
+    pub fn parent(&self, account: AccountId) -> Option<AccountId> {
+        let parent = self.shard.as_ref()?.accounts.account(account)?.parent;
+        (parent != AccountId(0)).then_some(parent)
+    }
+
+    /// The rates at which an order of the account in the market would be accepted now.
+    pub fn fee_rates(&self, account: AccountId, market: MarketId) -> Option<FeeRates> {
+        let shard = self.shard.as_ref()?;
+        shard.accounts.account(account)?;
+        Some(shard.fee_rates(account, &shard.markets.get(usize::from(market.0))?.fees))
     }
 
     /// A trading key's bytes.
@@ -347,7 +386,7 @@ impl Shard {
         *epoch = started.epoch;
         events.push(Event::EpochStarted { epoch: started.epoch });
         self.close_for_restart(started.epoch, events);
-        self.cancel_disconnected(moment.sequence, AccountId(1), events);
+        self.cancel_disconnected(moment.sequence, 1, events);
         Ok(())
     }
 
@@ -363,7 +402,14 @@ impl Shard {
             && (1..=capacities.digests).contains(&capacities.digests_per_key);
         // Whoever signs for this venue tag must mean the contract that pays.
         let bound = genesis.settlement.is_none() || genesis.venue_tag == genesis.settlement.venue_tag();
-        if !in_range || !bound {
+        let least_notice = if genesis.mode == Mode::Run { Genesis::MIN_FEE_NOTICE_S } else { 0 };
+        let notice = (least_notice..=Genesis::MAX_FEE_NOTICE_S).contains(&genesis.fee_notice_s);
+        // Two roles of one key would be one operator's two signatures.
+        let keys = genesis.role_keys;
+        let named = |index: usize| keys[index] != [0; 32];
+        let parts = (1..=Genesis::MAX_SHARE_PARTS).contains(&genesis.share_parts);
+        let distinct = (0..keys.len()).all(|index| !named(index) || !keys[..index].contains(&keys[index]));
+        if !in_range || !bound || !notice || !parts || !distinct {
             return Err(RejectCode::BadSpecification);
         }
         Ok(Self {
@@ -372,7 +418,7 @@ impl Shard {
             chain: ChainPosition::start(genesis.settlement),
             assets: Vec::with_capacity(usize::from(capacities.assets)),
             markets: Vec::with_capacity(usize::from(capacities.markets)),
-            accounts: Accounts::new(capacities.accounts, capacities.keys, genesis.hash_seed),
+            accounts: Accounts::new(genesis),
             balances: Balances::new(capacities.accounts, capacities.assets, Engine::MAX_EVENTS),
             digests: DigestStore::new(capacities.digests, genesis.hash_seed),
             agenda: Agenda::new(capacities.agenda),
@@ -381,6 +427,8 @@ impl Shard {
             digests_reserved: 0,
             market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),
             timers: IndexedHeap::new(capacities.accounts),
+            announced_fees: IndexedHeap::new(u32::from(capacities.markets)),
+            announced_tiers: IndexedHeap::new(capacities.accounts),
             work: 0,
         })
     }

@@ -4,14 +4,15 @@
 //! wherever events are kept. `report_sequence` counts the private events of one account without gaps, `feed_sequence`
 //! the changes of one market's public book without gaps; both start at 1.
 
-use crate::command::{
-    AccountBlock, DisconnectMode, EvidenceGrade, KeyScope, MarketState, OrderType, RestartMode, SelfTradeMode, Side,
-    TimeInForce,
-};
-use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
-use crate::market_spec::{AssetSpec, MarketSpec};
+use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, KeyLimits, KeyScope, MarketState, RestartMode};
+use crate::ids::{AccountId, AssetId, ClientId, FeeTier, KeyId, MarketId, OrderId, Reason, Sequence};
+use crate::market_spec::{AssetSpec, FeeTable, MarketSpec};
 use crate::reject::RejectCode;
-use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use crate::units::{Atoms, Ticks, Timestamp};
+
+pub use crate::order_event::{
+    CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, QuoteSet, Trade, TradeParty,
+};
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +77,8 @@ pub enum Event {
     FeesChanged {
         /// Which.
         market: MarketId,
-        /// Fee of the resting side.
-        maker_fee: FeeRate,
-        /// Fee of the incoming side.
-        taker_fee: FeeRate,
+        /// All of its tiers.
+        fees: FeeTable,
     },
     /// An asset was listed.
     AssetListed(AssetSpec),
@@ -296,6 +295,54 @@ pub enum Event {
         /// Who may join.
         invited: AccountId,
     },
+    /// A market's fees will change, unless something else is decided before.
+    FeesAnnounced {
+        /// Which.
+        market: MarketId,
+        /// All of its tiers.
+        fees: FeeTable,
+        /// When.
+        from: Timestamp,
+    },
+    /// An account's tier changed for orders accepted from here on.
+    FeeTierChanged {
+        /// Whose, and its sub-accounts'.
+        account: AccountId,
+        /// Which.
+        tier: FeeTier,
+    },
+    /// An account's tier will change, unless something else is decided before.
+    FeeTierAnnounced {
+        /// Whose, and its sub-accounts'.
+        account: AccountId,
+        /// Which.
+        tier: FeeTier,
+        /// When.
+        from: Timestamp,
+    },
+    /// A sub-account was opened. On the chain its money is its owner's account's.
+    SubAccountOpened {
+        /// Its number.
+        account: AccountId,
+        /// The account that it is under.
+        parent: AccountId,
+    },
+    /// Money was moved between two accounts of one owner.
+    Transferred(Transferred),
+    /// What a key may do in a day and how far from the market, from here on.
+    KeyLimited {
+        /// Which.
+        key: KeyId,
+        /// How much.
+        limits: KeyLimits,
+    },
+    /// A quote was set; its orders' events stand in front of this one.
+    QuoteSet(QuoteSet),
+    /// The record in front of this command's is no command, as operators have decided.
+    Quarantined {
+        /// That record.
+        sequence: Sequence,
+    },
 }
 
 /// Whether an operation has more to do.
@@ -346,167 +393,19 @@ pub struct Duplicate {
     pub rejected: Option<RejectCode>,
 }
 
-/// An order passed every check.
+/// Money was moved between two accounts of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderAccepted {
-    /// Whose.
-    pub account: AccountId,
-    /// Private count.
-    pub report_sequence: u64,
-    /// Where.
-    pub market: MarketId,
-    /// Its id.
-    pub order: OrderId,
-    /// The client's id, or empty.
-    pub client_id: ClientId,
-    /// Side.
-    pub side: Side,
-    /// Type.
-    pub order_type: OrderType,
-    /// Time in force.
-    pub time_in_force: TimeInForce,
-    /// What happens when it meets its own group.
-    pub self_trade_mode: SelfTradeMode,
-    /// Limit price; for a market order the bound that applies.
-    pub price: Ticks,
-    /// The last price for which the order waits; 0 where it does not.
-    pub trigger_price: Ticks,
-    /// Quantity; 0 for a market order by quote budget.
-    pub quantity: Lots,
-    /// How much of it the book shows at a time; 0 for all.
-    pub display_quantity: Lots,
-    /// Quote budget; 0 where there is a quantity.
-    pub quote_budget: Atoms,
-    /// When it ends by itself; 0 for never.
-    pub expires_at: Timestamp,
-}
-
-/// Two orders traded, at the maker's price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trade {
-    /// Where.
-    pub market: MarketId,
-    /// Number of the trade in its market.
-    pub trade: TradeId,
-    /// Public count.
-    pub feed_sequence: u64,
-    /// The taker's side.
-    pub taker_side: Side,
-    /// The maker's price.
-    pub price: Ticks,
+pub struct Transferred {
+    /// From which.
+    pub from: AccountId,
+    /// To which.
+    pub to: AccountId,
+    /// Of what.
+    pub asset: AssetId,
     /// How much.
-    pub quantity: Lots,
-    /// What of the resting order still stands at its place. When nothing does but something is left, the next part of it
-    /// is shown, which an [`Event::OrderRested`] says.
-    pub maker_displayed: Lots,
-    /// The resting order.
-    pub maker: TradeParty,
-    /// The incoming order.
-    pub taker: TradeParty,
-}
-
-/// One side of a trade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TradeParty {
-    /// Whose.
-    pub account: AccountId,
-    /// Which order.
-    pub order: OrderId,
-    /// Private count.
-    pub report_sequence: u64,
-    /// What is left of the order; for a market order by quote budget 0.
-    pub remaining: Lots,
-    /// Quote atoms paid (positive) or received (negative).
-    pub fee: i64,
-}
-
-/// What is left of an order, or its next part, is on the book now, behind all others of its price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderRested {
-    /// Whose.
-    pub account: AccountId,
-    /// Where.
-    pub market: MarketId,
-    /// Its id.
-    pub order: OrderId,
-    /// Side.
-    pub side: Side,
-    /// Limit price.
-    pub price: Ticks,
-    /// How much is shown.
-    pub remaining: Lots,
-    /// Public count.
-    pub feed_sequence: u64,
-}
-
-/// What was left of an order is gone without trading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderCanceled {
-    /// Whose.
-    pub account: AccountId,
-    /// Private count.
-    pub report_sequence: u64,
-    /// Where.
-    pub market: MarketId,
-    /// Its id.
-    pub order: OrderId,
-    /// Side.
-    pub side: Side,
-    /// Limit price.
-    pub price: Ticks,
-    /// What was left.
-    pub remaining: Lots,
-    /// What of that stood in the public book.
-    pub displayed: Lots,
-    /// Why.
-    pub reason: CancelReason,
-    /// Public count; 0 when the order never was on the book.
-    pub feed_sequence: u64,
-}
-
-/// Why an order went without trading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum CancelReason {
-    /// Its owner asked.
-    Requested = 0,
-    /// Its owner asked for all.
-    MassCancel = 1,
-    /// Immediate-or-cancel, or a market order: nothing more to trade with.
-    NotFilled = 2,
-    /// Fill-or-kill that could not be filled.
-    FillOrKill = 3,
-    /// Its own group's incoming order took it off, or it was the incoming one.
-    SelfTrade = 4,
-    /// It has traded with as many orders as one command may.
-    MaxFills = 5,
-    /// Its own time has come.
-    Expired = 6,
-    /// When it was triggered the book side had no room for another price level.
-    LevelsFull = 7,
-}
-
-/// An order became smaller and kept its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderReduced {
-    /// Whose.
-    pub account: AccountId,
-    /// Private count.
-    pub report_sequence: u64,
-    /// Where.
-    pub market: MarketId,
-    /// Its id.
-    pub order: OrderId,
-    /// Side.
-    pub side: Side,
-    /// Limit price.
-    pub price: Ticks,
-    /// Its whole quantity now, what has traded included.
-    pub quantity: Lots,
-    /// What is left now.
-    pub remaining: Lots,
-    /// By how much it became smaller.
-    pub reduced_by: Lots,
-    /// Public count; 0 for an incoming order, which self-trade prevention made smaller before it came to the book.
-    pub feed_sequence: u64,
+    pub amount: Atoms,
+    /// The giving account's private count.
+    pub from_report_sequence: u64,
+    /// The receiving account's private count.
+    pub to_report_sequence: u64,
 }

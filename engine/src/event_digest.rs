@@ -10,6 +10,8 @@
 //! Two runs that differ by chance in several words at once have equal digests with a probability of about 2^-64 for the
 //! event in which they first differ. Integers alone, from fields and not from memory: the same on every machine.
 
+use alloc::vec::Vec;
+
 use crate::codec::encode_event;
 use crate::event::{Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
 use crate::ids::Sequence;

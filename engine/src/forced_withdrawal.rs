@@ -8,7 +8,7 @@
 //! Bound: one place for each account that has left since the last batch; a batch empties the list.
 
 use crate::agenda::AgendaItem;
-use crate::command::ChainEntry;
+use crate::command::{ChainEntry, Transfer};
 use crate::emitter::Emitter;
 use crate::engine::Shard;
 use crate::event::{CancelReason, Completion, Event};
@@ -24,6 +24,8 @@ pub(crate) struct ForcedProgress {
     pub(crate) asset: AssetId,
     /// The command that began it.
     pub(crate) origin: Sequence,
+    /// Accounts of the owner that are through, his own first.
+    pub(crate) done: u8,
     /// The market that is worked on.
     pub(crate) market: MarketId,
 }
@@ -53,7 +55,7 @@ impl Shard {
             Ok(place) => self.leaving[place] = leaving,
             Err(place) => self.leaving.insert(place, leaving),
         }
-        self.work_on_forced(ForcedProgress { account, asset, origin, market: MarketId(0) }, events);
+        self.work_on_forced(ForcedProgress { account, asset, origin, done: 0, market: MarketId(0) }, events);
         Ok(())
     }
 
@@ -61,9 +63,15 @@ impl Shard {
     pub(crate) fn work_on_forced(&mut self, mut progress: ForcedProgress, events: &mut Emitter<'_>) {
         let ForcedProgress { account, asset, origin, .. } = progress;
         let mut canceled = 0;
-        while let Some(market) = self.markets.get(usize::from(progress.market.0)) {
+        loop {
+            let member = self.accounts.family(account).nth(usize::from(progress.done));
+            let Some(member) = member else { break };
+            let Some(market) = self.markets.get(usize::from(progress.market.0)) else {
+                (progress.done, progress.market) = (progress.done + 1, MarketId(0));
+                continue;
+            };
             let trades_it = market.spec.base == asset || market.spec.quote == asset;
-            let next = if trades_it { market.book.account_order_after(account, None) } else { None };
+            let next = if trades_it { market.book.account_order_after(member, None) } else { None };
             let Some(slot) = next else {
                 progress.market.0 += 1;
                 continue;
@@ -80,6 +88,20 @@ impl Shard {
         if canceled > 0 {
             events.push(Event::AgendaProgress { account, origin, canceled, finished: Completion::Finished });
         }
+        self.pay_out(account, asset, events);
+    }
+
+    /// Gathers what the owner's accounts have, none of it held any more, and pays it.
+    fn pay_out(&mut self, account: AccountId, asset: AssetId, events: &mut Emitter<'_>) {
+        for place in 1.. {
+            let from = self.accounts.family(account).nth(place);
+            let Some(from) = from else { break };
+            let amount = self.balances.balance(from, asset).available;
+            if amount != Atoms::ZERO {
+                let gathered = self.transfer(from, &Transfer { to: account, asset, amount }, events);
+                gathered.expect("it is available, and both are the owner's");
+            }
+        }
         let balance = self.balances.balance(account, asset);
         assert!(balance.held.is_zero(), "only orders in the asset's markets hold it, and those are off");
         if balance.available != Atoms::ZERO {
@@ -92,7 +114,8 @@ impl Shard {
 
     /// Whether the account may do more than take orders off: not between a forced withdrawal and its batch.
     pub(crate) fn check_not_leaving(&self, account: AccountId) -> Result<(), RejectCode> {
-        let found = self.leaving.binary_search_by_key(&account, |leaving| leaving.account);
+        let owner = self.accounts.owner_of(account);
+        let found = self.leaving.binary_search_by_key(&owner, |leaving| leaving.account);
         if found.is_ok() { Err(RejectCode::AccountBlocked) } else { Ok(()) }
     }
 

@@ -1,10 +1,13 @@
-//! Frames: up to 64 operations under one signature, each with a result of its own.
+//! Frames: up to 64 operations under one signature, each with a result of its own. A quote counts as two, since it may
+//! make two orders.
 //!
 //! The frame is admitted once, as a whole; then its operations are carried out in their order, each as if it had come
 //! alone: one that is refused stops none behind it. They share the command's work; when too little of it is left for a
 //! taker the rest stands in the agenda, and when an operation sets off a cascade of triggered orders the next one comes
 //! behind it. What is left is kept in one buffer that is there from the start: nothing else is taken while a frame
 //! stands in the agenda, so there is never a second one.
+
+use alloc::vec::Vec;
 
 use crate::agenda::AgendaItem;
 use crate::command::{FrameCommand, FrameOperation, KeyScope};
@@ -25,6 +28,8 @@ pub(crate) struct PendingFrame {
     origin: Sequence,
     /// The next operation.
     next: usize,
+    /// Which of the frame's order ids is its first; follows from the operations in front of it.
+    next_order: u64,
     operations: Vec<FrameOperation>,
 }
 
@@ -32,7 +37,7 @@ impl PendingFrame {
     /// None, with room for the largest.
     pub(crate) fn new() -> Self {
         let operations = Vec::with_capacity(OrderId::PER_SEQUENCE as usize);
-        Self { account: AccountId(0), key: KeyId(0), origin: Sequence(0), next: 0, operations }
+        Self { account: AccountId(0), key: KeyId(0), origin: Sequence(0), next: 0, next_order: 0, operations }
     }
 
     /// Whether nothing is left of it.
@@ -62,6 +67,12 @@ impl Wire for PendingFrame {
         for _ in 0..count {
             frame.operations.push(Wire::decode(input)?);
         }
+        let order_ids = |operations: &[FrameOperation]| operations.iter().map(FrameOperation::order_ids).sum();
+        frame.next_order = order_ids(&frame.operations[..frame.next]);
+        let all: u64 = order_ids(&frame.operations);
+        if all > OrderId::PER_SEQUENCE {
+            return Err(DecodeError::BadValue);
+        }
         Ok(frame)
     }
 }
@@ -81,12 +92,13 @@ impl Shard {
         events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let FrameCommand { account, key, grade, ref replay_guard, valid_until, ref operations } = *frame;
-        let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None };
+        let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
+        let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None, only_cancels };
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
-        let fits = (1..=OrderId::PER_SEQUENCE as usize).contains(&operations.len());
+        let order_ids: u64 = operations.iter().map(FrameOperation::order_ids).sum();
+        let fits = (1..=OrderId::PER_SEQUENCE).contains(&order_ids);
         let checked = self.check_policy(moment.now, &asking);
         let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
-        let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
         let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
         if let Err(code) = checked {
             self.refuse(&asking, digest, (code.into(), (None, ClientId::EMPTY)), events);
@@ -95,6 +107,7 @@ impl Shard {
         let pending = &mut self.frame;
         pending.operations.clear();
         pending.operations.extend_from_slice(operations);
+        pending.next_order = 0;
         (pending.account, pending.key, pending.origin, pending.next) = (account, key, moment.sequence, 0);
         let report_sequence = self.accounts.next_report(account);
         let operations = self.frame.index(self.frame.operations.len());
@@ -115,8 +128,9 @@ impl Shard {
             let index = self.frame.next;
             self.frame.next += 1;
             let (account, origin) = (self.frame.account, self.frame.origin);
-            let at = Moment { sequence: origin, operation: index as u64, ..moment };
             let operation = self.frame.operations[index];
+            let at = Moment { sequence: origin, operation: self.frame.next_order, key: self.frame.key, ..moment };
+            self.frame.next_order += operation.order_ids();
             let refused = self.operate_in_frame(at, account, &operation, events).err();
             events.push(Event::OperationDone {
                 account,
@@ -139,14 +153,17 @@ impl Shard {
         let (operations, market) = match operation {
             FrameOperation::PlaceOrder(order) => (KeyScope::PLACE, order.market),
             FrameOperation::CancelOrder(cancel) => (KeyScope::CANCEL, cancel.market),
-            FrameOperation::AmendOrder(amend) => (KeyScope::AMEND, amend.market),
+            FrameOperation::AmendOrder(amend) => (amend.needed_scope(), amend.market),
             FrameOperation::ReplaceOrder(replace) => (KeyScope::PLACE | KeyScope::CANCEL, replace.order.market),
+            FrameOperation::Quote(quote) => (KeyScope::PLACE | KeyScope::CANCEL, quote.market),
         };
-        self.check_scope(self.frame.key, &KeyScope { operations, market: Some(market) })?;
+        let needed = KeyScope { operations, market: Some(market), account: Some(account) };
+        self.check_scope(self.frame.key, &needed)?;
         match operation {
             FrameOperation::PlaceOrder(order) => self.place_order(moment, account, order, events),
             FrameOperation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),
-            FrameOperation::AmendOrder(amend) => self.amend_order(account, amend, events),
+            FrameOperation::AmendOrder(amend) => self.amend_order(moment, account, amend, events),
+            FrameOperation::Quote(quote) => self.set_quote(moment, account, quote, events),
             FrameOperation::ReplaceOrder(replace) => self.replace_order(moment, account, replace, events),
         }
     }

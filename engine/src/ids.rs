@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::order_request::Side;
+
 /// Declares an integer identifier.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($raw:ty)) => {
@@ -40,6 +42,10 @@ id! {
 id! {
     /// An order: journal sequence × 64 + index of the operation in its command. Below 2^53, never used again.
     OrderId(u64)
+}
+id! {
+    /// A row of each market's table of fees, from 0, where every account begins.
+    FeeTier(u8)
 }
 id! {
     /// A trade of one market, from 1, without gaps.
@@ -140,6 +146,34 @@ impl<const MAX: usize> fmt::Display for ShortText<MAX> {
 pub type ClientId = ShortText<36>;
 
 impl ClientId {
+    /// What only the ids of quotes begin with.
+    const QUOTE: u8 = b'~';
+
+    /// The id of one side of a quote: `~`, its number, `b` or `a`.
+    pub fn of_quote(slot: u8, side: Side) -> Self {
+        let letter = if side == Side::Bid { b'b' } else { b'a' };
+        let digits = [slot / 100, slot / 10 % 10, slot % 10].map(|digit| b'0' + digit);
+        let unneeded = if slot >= 100 {
+            0
+        } else if slot >= 10 {
+            1
+        } else {
+            2
+        };
+        let mut text = Self::EMPTY;
+        let parts = [Self::QUOTE].into_iter().chain(digits.into_iter().skip(unneeded)).chain([letter]);
+        for (byte, part) in text.bytes.iter_mut().zip(parts) {
+            *byte = part;
+            text.length += 1;
+        }
+        text
+    }
+
+    /// Whether it is of the kind that only quotes have.
+    pub const fn is_of_quote(&self) -> bool {
+        self.bytes[0] == Self::QUOTE
+    }
+
     /// The text's bytes with zeroes behind them as little-endian words: 32 bytes, and the last four.
     #[inline]
     pub(crate) fn words(&self) -> ([u64; 4], u32) {
@@ -163,6 +197,18 @@ mod tests {
         let id = OrderId::new(Sequence(7), 63);
         assert_eq!(id, OrderId(511));
         assert_eq!(id.sequence(), Sequence(7));
+    }
+
+    #[test]
+    fn quotes_have_ids_of_their_own() {
+        for (slot, side, text) in
+            [(0, Side::Bid, "~0b"), (7, Side::Ask, "~7a"), (10, Side::Bid, "~10b"), (255, Side::Ask, "~255a")]
+        {
+            let id = ClientId::of_quote(slot, side);
+            assert_eq!((id.as_str(), Some(id)), (text, ClientId::new(text)));
+            assert!(id.is_of_quote());
+        }
+        assert!(!ClientId::EMPTY.is_of_quote() && !ClientId::new("7b").expect("short").is_of_quote());
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //!
 //! Bounds: four entries of capacity to a chunk of 32 bytes, their number rounded up to a power of two.
 
+use alloc::boxed::Box;
+use alloc::vec;
+
 use crate::ids::ClientId;
 
 /// No index.

@@ -5,6 +5,10 @@
 //! which entries come out depends on (key, tie-break) alone, which no two entries share, so a heap that was rebuilt
 //! from a snapshot says the same. Memory: 28 bytes a slot, taken at the start; no allocation later.
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::index_table::NONE;
 
 /// One entry. `key` decides; of two alike the lower `tie_break`.

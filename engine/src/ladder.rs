@@ -15,6 +15,10 @@
 //! bytes each; the two stacks 32 bytes for each level that there can be, of which each has an order. One level opened or closed outside of the window moves at most
 //! `max_levels` entries of a stack.
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::occupancy::{BLOCK_TICKS, MAX_BLOCKS, Occupancy, highest, lowest};
 use crate::price_level::PriceLevel;
 

@@ -1,10 +1,13 @@
 //! A market: its specification, its state, its book, its counters. And the one table of what each state allows.
 
+use alloc::vec::Vec;
+
 use crate::book::Book;
 use crate::command::{MarketState, OrderReference, OrderType, RestartMode};
+use crate::fees::Announced;
 use crate::ids::TradeId;
 use crate::indexed_heap::{Entry, IndexedHeap};
-use crate::market_spec::MarketSpec;
+use crate::market_spec::{FeeTable, MarketSpec};
 use crate::order::{Order, OrderFlags, Standing};
 use crate::triggers::Triggers;
 use crate::units::{Ticks, Timestamp};
@@ -13,6 +16,10 @@ use crate::units::{Ticks, Timestamp};
 #[derive(Debug)]
 pub(crate) struct Market {
     pub(crate) spec: MarketSpec,
+    /// Of tier 0 the same as in `spec`.
+    pub(crate) fees: FeeTable,
+    /// What is charged when the notice is over.
+    pub(crate) announced_fees: Option<Announced<FeeTable>>,
     pub(crate) state: MarketState,
     pub(crate) book: Book,
     pub(crate) last_trade: TradeId,
@@ -37,6 +44,8 @@ impl Market {
         let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
         Self {
             spec,
+            fees: FeeTable::flat(spec.maker_fee, spec.taker_fee),
+            announced_fees: None,
             state,
             book,
             last_trade,
@@ -48,6 +57,13 @@ impl Market {
             restart_mode: RestartMode::Stay,
             reopens_to: None,
         }
+    }
+
+    /// Sets what is charged.
+    pub(crate) fn set_fees(&mut self, fees: FeeTable) {
+        self.spec.maker_fee = fees.rates[0].maker;
+        self.spec.taker_fee = fees.rates[0].taker;
+        self.fees = fees;
     }
 
     /// Puts an order on the book, and its end among the deadlines.
@@ -154,9 +170,9 @@ impl Market {
     }
 }
 
-/// What a market's state allows. Amendments only ever take quantity off, so they go wherever orders may rest.
+/// What a market's state allows. An amendment that only takes quantity off goes wherever orders may rest.
 ///
-/// A cancel-replace is looked at as a cancel and an order.
+/// A cancel-replace, an amendment of more than that and a quote are looked at as a cancel and an order.
 ///
 /// | state | order | post-only | amend | cancel |
 /// |---|---|---|---|---|

@@ -4,7 +4,7 @@
 //! The bounds are proved when the market is listed, so that no product can overflow afterwards.
 
 use crate::command::Side;
-use crate::ids::{AssetId, MarketId, Symbol};
+use crate::ids::{AssetId, FeeTier, MarketId, Symbol};
 use crate::units::{Atoms, FeeRate, Lots, Ticks};
 
 /// An asset of the shard.
@@ -30,7 +30,7 @@ impl AssetSpec {
     }
 }
 
-/// A market: its assets, units, bounds and default fees. Part of the journaled configuration.
+/// A market: its assets, units, bounds and the fees of tier 0. Part of the journaled configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketSpec {
     /// Its number.
@@ -57,14 +57,67 @@ pub struct MarketSpec {
     pub min_notional: Atoms,
     /// How far past the best opposite price a market order without a limit may trade, in millionths.
     pub market_order_band: u32,
-    /// Fee of the resting side; negative is a rebate.
+    /// Fee of the resting side in tier 0; negative is a rebate.
     pub maker_fee: FeeRate,
-    /// Fee of the incoming side; never negative.
+    /// Fee of the incoming side in tier 0; never negative.
     pub taker_fee: FeeRate,
     /// Resting orders that the book holds at most.
     pub max_orders: u32,
     /// Price levels that each side of the book holds at most.
     pub max_levels: u32,
+}
+
+/// What both sides of a fill pay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeeRates {
+    /// The resting side's; negative is a rebate.
+    pub maker: FeeRate,
+    /// The incoming side's; never negative.
+    pub taker: FeeRate,
+}
+
+impl FeeRates {
+    /// Whether either side pays more than by `other`.
+    pub fn is_dearer_than(self, other: Self) -> bool {
+        self.maker > other.maker || self.taker > other.taker
+    }
+}
+
+/// What a market charges each tier. An account's tier is the same in all markets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeTable {
+    /// By tier; tier 0 is in the market's specification too.
+    pub rates: [FeeRates; Self::TIERS as usize],
+}
+
+impl FeeTable {
+    /// Rows of the table.
+    pub const TIERS: u8 = 8;
+
+    /// The same for every tier.
+    pub const fn flat(maker: FeeRate, taker: FeeRate) -> Self {
+        Self { rates: [FeeRates { maker, taker }; Self::TIERS as usize] }
+    }
+
+    /// A tier's rates; those of tier 0 for a tier that no table has.
+    pub fn of(&self, tier: FeeTier) -> FeeRates {
+        self.rates.get(usize::from(tier.0)).copied().unwrap_or(self.rates[0])
+    }
+
+    /// Whether any tier pays more than by `other`.
+    pub fn is_dearer_than(&self, other: &Self) -> bool {
+        self.rates.iter().zip(&other.rates).any(|(mine, others)| mine.is_dearer_than(*others))
+    }
+
+    /// Whether every rate is within its range and nobody is paid for trading, whichever tiers meet: the lowest taker's
+    /// and the lowest maker's rate are not below zero together.
+    pub fn is_sound(&self) -> bool {
+        let in_range = |rates: &FeeRates| {
+            (FeeRate(0)..=FeeRate::MAX).contains(&rates.taker) && (FeeRate::MIN..=FeeRate::MAX).contains(&rates.maker)
+        };
+        let lowest = |of: fn(&FeeRates) -> FeeRate| self.rates.iter().map(of).min().map_or(0, |rate| i64::from(rate.0));
+        self.rates.iter().all(in_range) && lowest(|rates| rates.taker) + lowest(|rates| rates.maker) >= 0
+    }
 }
 
 /// Why a specification is refused.
@@ -155,11 +208,7 @@ impl MarketSpec {
         {
             return Err(SpecError::TickLotNotWhole);
         }
-        if self.taker_fee < FeeRate(0)
-            || self.taker_fee > FeeRate::MAX
-            || self.maker_fee > FeeRate::MAX
-            || i64::from(self.taker_fee.0) + i64::from(self.maker_fee.0) < 0
-        {
+        if !FeeTable::flat(self.maker_fee, self.taker_fee).is_sound() {
             return Err(SpecError::BadFee);
         }
         let dearest_lot = u128::from(self.max_price.0) * u128::from(self.quote_atoms_per_tick_lot) * 2;

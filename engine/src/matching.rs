@@ -10,7 +10,7 @@ use crate::ids::{AccountId, MarketId, OrderId};
 use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
-use crate::trading::{VENUE, order_id};
+use crate::trading::VENUE;
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use crate::validate::{NewOrder, Terms, hold};
 
@@ -23,8 +23,8 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let terms = self.validate_order(&NewOrder::new(moment.now, account, request))?;
-        self.accept(order_id(moment), account, (request, &terms), events);
+        let terms = self.validate_order(&NewOrder::new(moment, account, request))?;
+        self.take_in(moment, account, (request, &terms), events);
         Ok(())
     }
 

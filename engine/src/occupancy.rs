@@ -7,6 +7,9 @@
 //! Invariant: a summary's bit is set exactly when what it stands for is not zero. Bounds: at most [`MAX_BLOCKS`] blocks,
 //! a power of two; 8 bytes and an eighth for each.
 
+use alloc::boxed::Box;
+use alloc::vec;
+
 /// Ticks in one block.
 pub(crate) const BLOCK_TICKS: u64 = 64;
 /// The most blocks: 64 × 64, what two summaries reach.

@@ -5,6 +5,8 @@
 //! line is still in the nearest cache.
 //! Bounds: `capacity` orders; all memory is touched at the start, and none is taken later.
 
+use alloc::boxed::Box;
+
 use crate::command::Side;
 use crate::ids::AccountId;
 use crate::index_table::NONE;

@@ -3,6 +3,7 @@
 //! Part of [`crate::command`], where every name of this file stands too. Whether the fields of an order go together is
 //! looked at in `validate`; any values have bytes.
 
+use crate::account_request::KeyScope;
 use crate::ids::{ClientId, MarketId, OrderId};
 use crate::units::{Atoms, Lots, Ticks, Timestamp};
 
@@ -120,7 +121,7 @@ pub struct PlaceOrder {
     pub self_trade_mode: SelfTradeMode,
     /// For [`TimeInForce::GoodTillDate`] when it ends; else 0.
     pub expires_at: Timestamp,
-    /// The client's id, or empty.
+    /// The client's id, or empty. Those that begin with `~` are quotes'.
     pub client_id: ClientId,
 }
 
@@ -165,15 +166,89 @@ pub struct CancelOrder {
     pub target: OrderReference,
 }
 
-/// Makes one order smaller.
+/// Changes one order's quantity or price.
+///
+/// Less of it at the same price leaves the order in its place. Anything else, where that is allowed, takes it off and places another one, both or
+/// neither: what is left of it by the new numbers, alike in everything else, the client's id included, under a new order
+/// id and behind all others of its price; where that crosses the book it trades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AmendOrder {
     /// Where.
     pub market: MarketId,
     /// Which.
     pub target: OrderReference,
-    /// Its new whole quantity, what has traded included: above what has traded, below what it was.
+    /// Its new whole quantity, what has traded included: above what has traded.
     pub new_quantity: Lots,
+    /// Its new limit price; 0 for the one that it has.
+    pub new_price: Ticks,
+    /// Whether it may lose its place.
+    pub mode: AmendMode,
+}
+
+impl AmendOrder {
+    /// Less of an order, which keeps its priority.
+    pub const fn less(market: MarketId, target: OrderReference, new_quantity: Lots) -> Self {
+        Self { market, target, new_quantity, new_price: Ticks::ZERO, mode: AmendMode::KeepPriority }
+    }
+
+    /// What a key needs to be allowed for it: less of an order is less than a new one.
+    pub const fn needed_scope(&self) -> u8 {
+        match self.mode {
+            AmendMode::KeepPriority => KeyScope::AMEND,
+            AmendMode::MayLosePriority => KeyScope::PLACE | KeyScope::CANCEL,
+        }
+    }
+}
+
+/// Whether an order that is amended may lose its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AmendMode {
+    /// It may not: only less of it is taken.
+    #[default]
+    KeepPriority = 0,
+    /// It may, where what is asked for needs it.
+    MayLosePriority = 1,
+}
+
+/// Both sides of one of an account's quotes. What stood there by the same number and is not asked for again goes, then
+/// what is asked for comes, each side for itself; a side that is refused is then not there at all.
+///
+/// A side that is asked for as it stands keeps its place. Quotes are limit orders like others, good till cancelled; the
+/// side of quote 7 has the client's id `~7b` or `~7a`, by which it can be cancelled too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Where.
+    pub market: MarketId,
+    /// Which of the account's quotes there.
+    pub slot: u8,
+    /// [`OrderType::Limit`] or one of the post-only ones.
+    pub order_type: OrderType,
+    /// What happens when it meets its own group.
+    pub self_trade_mode: SelfTradeMode,
+    /// What it buys.
+    pub bid: QuoteSide,
+    /// What it sells, at a higher price.
+    pub ask: QuoteSide,
+}
+
+/// One side of a quote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuoteSide {
+    /// Limit price.
+    pub price: Ticks,
+    /// How much; 0 for nothing on this side.
+    pub quantity: Lots,
+}
+
+impl Quote {
+    /// The side.
+    pub const fn side(&self, side: Side) -> QuoteSide {
+        match side {
+            Side::Bid => self.bid,
+            Side::Ask => self.ask,
+        }
+    }
 }
 
 /// Takes one order off and places another one in the same market, with nothing in between.

@@ -2,8 +2,8 @@
 //!
 //! When a command breaks several rules it is answered with the lowest number, with three exceptions. Who may ask is
 //! looked at before what is asked: an operator's authority ([`RejectCode::NotAuthorised`],
-//! [`RejectCode::WrongAdminNonce`]), and a queue entry's place ([`RejectCode::WrongQueueId`],
-//! [`RejectCode::WrongQueuePrefix`]). And a withdrawal's [`RejectCode::InsufficientBalance`] comes last.
+//! [`RejectCode::WrongAdminNonce`], [`RejectCode::SecondRoleNeeded`]), and a queue entry's place ([`RejectCode::WrongQueueId`],
+//! [`RejectCode::WrongQueuePrefix`]). And a withdrawal's or a transfer's [`RejectCode::InsufficientBalance`] comes last.
 //!
 //! A rejected command changes no balance, order or book; it does use up its digest or nonce from
 //! [`RejectCode::AccountUnknown`] on, and a role's nonce behind [`RejectCode::WrongAdminNonce`]. A queue entry that is in
@@ -113,7 +113,8 @@ reject_codes! {
     ClientIdInUse = 45,
     /// No such live order of this account.
     OrderUnknown = 46,
-    /// The new quantity is not between what has traded and what the order has.
+    /// The new quantity is not above what has traded; or it is not below what the order has, and the order is to keep its
+    /// priority or nothing would change.
     AmendNotSmaller = 47,
     /// The account has as many open orders in this market as it may.
     TooManyOpenOrders = 48,
@@ -137,6 +138,14 @@ reject_codes! {
     RestrictionNotMet = 57,
     /// The group is not named after an account of its own, or neither of the same owner nor with an invitation.
     GroupNotConsented = 58,
+    /// The owner has as much of a table that all share as may be anybody's, or a fair share of a crowded one already.
+    TableShareTaken = 59,
+    /// The key's own limit: the day's notional, the quote asset it is counted in, or how bad a price may be.
+    KeyLimitReached = 60,
+    /// The other account is not the asking one's owner's, or is the asking one itself.
+    OtherOwner = 61,
+    /// The owner has as many sub-accounts as one may.
+    TooManySubAccounts = 62,
 
     /// The authority may not do this.
     NotAuthorised = 70,
@@ -164,6 +173,10 @@ reject_codes! {
     WrongQueuePrefix = 81,
     /// A batch's number or first record does not follow on the last batch, or its records are not all there yet.
     WrongBatch = 82,
+    /// The decision touches money, and one role's word is not enough.
+    SecondRoleNeeded = 83,
+    /// The record in front of this one was applied: there is nothing to quarantine.
+    NotQuarantined = 84,
 }
 
 /// Two checks of one command: the lower code of both where both fail.

@@ -3,7 +3,8 @@
 //! All of them are journaled and bounded like any mass cancel, so a replay takes the same orders off at the same
 //! sequence. Halted markets are left alone, as by every mass cancel.
 
-use crate::agenda::AgendaItem;
+use crate::accounts::Account;
+use crate::agenda::{AgendaItem, FamilyProgress};
 use crate::command::{AccountBlock, CancelAll, DisconnectMode};
 use crate::emitter::Emitter;
 use crate::engine::Shard;
@@ -14,7 +15,7 @@ use crate::reject::RejectCode;
 use crate::units::Timestamp;
 
 /// Accounts that are looked at for what one touched order costs.
-const ACCOUNTS_PER_WORK: usize = 64;
+const ACCOUNTS_PER_WORK: u32 = 64;
 
 /// Every order of an account.
 const EVERYTHING: CancelAll = CancelAll { market: None, side: None };
@@ -76,22 +77,39 @@ impl Shard {
     }
 
     /// The node has started anew, so nobody is connected: takes off the orders of those who have asked for it, from the
-    /// account `next` on.
-    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: AccountId, events: &mut Emitter<'_>) {
-        while let Some(rest) = self.accounts.accounts().get(next.0 as usize..).filter(|rest| !rest.is_empty()) {
+    /// account in the place `next` on.
+    pub(crate) fn cancel_disconnected(&mut self, origin: Sequence, mut next: u32, events: &mut Emitter<'_>) {
+        while self.accounts.at(next).is_some() {
             if self.work == 0 || !self.agenda.is_empty() {
                 self.agenda.push(AgendaItem::Disconnected(next));
                 return;
             }
             self.work -= 1;
-            let looked_at = &rest[..rest.len().min(ACCOUNTS_PER_WORK)];
-            let found = looked_at.iter().position(|account| account.on_disconnect == DisconnectMode::CancelAll);
-            let passed = u32::try_from(found.unwrap_or(looked_at.len())).expect("at most 64");
-            next.0 += passed;
-            if found.is_some() {
-                self.start_cancel_all(origin, next, &EVERYTHING, events);
-                next.0 += 1;
+            let mut looked_at = (next..next + ACCOUNTS_PER_WORK).map_while(|place| self.accounts.at(place));
+            let found = looked_at.position(|(_, account)| account.on_disconnect == DisconnectMode::CancelAll);
+            match found.map(|passed| next + u32::try_from(passed).expect("at most 64")) {
+                None => next += ACCOUNTS_PER_WORK,
+                Some(place) => {
+                    let (account, _) = self.accounts.at(place).expect("it was just looked at");
+                    self.start_cancel_all(origin, account, &EVERYTHING, events);
+                    next = place + 1;
+                }
             }
+        }
+    }
+
+    /// Takes off the orders of a blocked owner's accounts, of which the first `done` are through.
+    pub(crate) fn cancel_family(&mut self, origin: Sequence, progress: FamilyProgress, events: &mut Emitter<'_>) {
+        let FamilyProgress { owner, mut done } = progress;
+        loop {
+            let next = self.accounts.family(owner).nth(usize::from(done));
+            let Some(account) = next else { return };
+            if self.work == 0 || !self.agenda.is_empty() {
+                self.agenda.push(AgendaItem::Family(FamilyProgress { owner, done }));
+                return;
+            }
+            done += 1;
+            self.start_cancel_all(origin, account, &EVERYTHING, events);
         }
     }
 
@@ -123,8 +141,13 @@ impl Shard {
         self.accounts.account(account).filter(|_| account != AccountId(0)).ok_or(RejectCode::AccountUnknown)?;
         self.accounts.account_mut(account).block = block;
         events.push(Event::AccountBlockChanged { account, block });
-        if block == AccountBlock::Blocked {
-            self.start_cancel_all(origin, account, &EVERYTHING, events);
+        match block {
+            AccountBlock::None => {}
+            // Of an owner all accounts, of a sub-account only itself.
+            AccountBlock::Blocked if self.accounts.owner_of(account) == account => {
+                self.cancel_family(origin, FamilyProgress { owner: account, done: 0 }, events);
+            }
+            AccountBlock::Blocked => self.start_cancel_all(origin, account, &EVERYTHING, events),
         }
         Ok(())
     }
@@ -132,9 +155,10 @@ impl Shard {
     /// Whether the account may do more than take orders off.
     #[inline(always)]
     pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
-        match self.accounts.account(account) {
-            Some(known) if known.block == AccountBlock::Blocked => Err(RejectCode::AccountBlocked),
-            _ => self.check_not_leaving(account),
+        let is_blocked = |known: Option<&Account>| known.is_some_and(|known| known.block == AccountBlock::Blocked);
+        match is_blocked(self.accounts.account(account)) || is_blocked(self.accounts.governing(account)) {
+            true => Err(RejectCode::AccountBlocked),
+            false => self.check_not_leaving(account),
         }
     }
 }

@@ -2,33 +2,38 @@
 //!
 //! | section | holds |
 //! |---|---|
-//! | `LKST` | format, sequence, time, epoch, event digest |
+//! | `LKST` | format, sequence, time, epoch, the last record that was passed over, event digest |
 //! | 1 | genesis, role nonces, last queue entry with its prefix hash, last batch with its last record |
 //! | 2 | assets with what came in and went out |
 //! | 3 | markets: specification, state, counters, last price, each side's orders in price-time priority, those that wait |
-//! | 4 | accounts with their balances that are not zero |
+//! | 4 | owners' accounts with their balances that are not zero |
 //! | 5 | keys with their nonce windows |
 //! | 6 | digests in use |
 //! | 7 | agenda |
 //! | 8 | the frame that stands in the agenda, and how far it has come |
+//! | 9 | sub-accounts with their balances that are not zero, in the order of their opening |
 //! | 32 | accounts that a forced withdrawal has emptied and no batch covers yet |
 //!
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
 //! that was restored hashes like the one it was taken of.
 
+use alloc::vec::Vec;
+
 use crate::accounts::{Account, Key, KeyStatus};
-use crate::agenda::{AgendaItem, CancelAllProgress};
+use crate::agenda::{AgendaItem, CancelAllProgress, FamilyProgress};
 use crate::balances::{Balance, Totals};
 use crate::chain_queue::ChainPosition;
 use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
+use crate::fees::Announced;
 use crate::forced_withdrawal::{ForcedProgress, Leaving};
-use crate::ids::{AccountId, AssetId};
+use crate::ids::{AccountId, AssetId, FeeTier};
 use crate::market::Market;
-use crate::market_spec::MarketSpec;
+use crate::market_spec::{FeeTable, MarketSpec};
 use crate::nonces::NonceWindow;
 use crate::order::Order;
+use crate::reject::RejectCode;
 use crate::triggers::PriceRange;
 use crate::units::{Lots, Ticks};
 use crate::wire::{DecodeError, Wire, wire_byte_enum, wire_enum, wire_struct};
@@ -44,6 +49,7 @@ pub(crate) fn encode(engine: &Engine) -> Vec<u8> {
     engine.sequence.encode(&mut out);
     engine.now.encode(&mut out);
     engine.epoch.encode(&mut out);
+    engine.passed_over.encode(&mut out);
     engine.event_digest.state.iter().for_each(|word| word.encode(&mut out));
     if let Some(shard) = &engine.shard {
         encode_shard(shard, &mut out);
@@ -61,6 +67,7 @@ pub(crate) fn decode(mut input: &[u8]) -> Result<Engine, DecodeError> {
     engine.sequence = Wire::decode(input)?;
     engine.now = Wire::decode(input)?;
     engine.epoch = Wire::decode(input)?;
+    engine.passed_over = Wire::decode(input)?;
     engine.event_digest.state = [Wire::decode(input)?, Wire::decode(input)?];
     if !input.is_empty() {
         engine.shard = Some(decode_shard(input)?);
@@ -108,7 +115,7 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
         withdrawn.encode(out);
     });
     encode_section(3, shard.markets.iter(), out, encode_market);
-    encode_section(4, shard.accounts.accounts().iter().enumerate(), out, |(index, account), out| {
+    encode_section(4, shard.accounts.owners().iter().enumerate(), out, |(index, account), out| {
         encode_account(shard, AccountId(u32::try_from(index).expect("an account number is a u32")), account, out);
     });
     encode_section(5, shard.accounts.keys().iter(), out, Key::encode);
@@ -123,6 +130,9 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
         8_u8.encode(out);
         shard.frame.encode(out);
     }
+    encode_section(9, shard.accounts.sub_accounts().iter().enumerate(), out, |(index, account), out| {
+        encode_account(shard, shard.accounts.sub_account_id(index), account, out);
+    });
     encode_section(32, shard.leaving.iter(), out, Leaving::encode);
 }
 
@@ -154,16 +164,17 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
         if u32::from(market.spec.market.0) != index || index >= u32::from(genesis.capacities.markets) {
             return Err(DecodeError::BadValue);
         }
-        let id = market.spec.market;
+        let (id, announced) = (market.spec.market, market.announced_fees);
         shard.markets.push(market);
         shard.note_deadline(id);
+        shard.announce_fees(id, announced);
     }
     for index in 0..section_length(4, input)? {
         decode_account(&mut shard, &genesis, index, input)?;
     }
     for index in 0..section_length(5, input)? {
         let key = Key::decode(input)?;
-        if index >= genesis.capacities.keys {
+        if index >= genesis.capacities.keys || shard.accounts.owner_account(key.account).is_none() {
             return Err(DecodeError::BadValue);
         }
         let reserved = shard.digests_reserved.checked_add(key.digest_capacity);
@@ -181,6 +192,9 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     if input.first() == Some(&8) {
         *input = &input[1..];
         shard.frame = Wire::decode(input)?;
+    }
+    for _ in 0..section_length(9, input)? {
+        decode_sub_account(&mut shard, input)?;
     }
     for _ in 0..section_length(32, input)? {
         let leaving = Leaving::decode(input)?;
@@ -202,6 +216,8 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
     market.triggers.reached.encode(out);
     market.price_band.encode(out);
     market.restart_mode.encode(out);
+    market.fees.encode(out);
+    market.announced_fees.encode(out);
     market.reopens_to.encode(out);
     let waiting = market.waiting();
     encode_length(market.book.order_count() as usize - waiting.len(), out);
@@ -223,6 +239,13 @@ fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<
     market.triggers.reached = Wire::decode(input)?;
     market.price_band = Wire::decode(input)?;
     market.restart_mode = Wire::decode(input)?;
+    let fees = FeeTable::decode(input)?;
+    let as_specified = (fees.rates[0].maker, fees.rates[0].taker) == (market.spec.maker_fee, market.spec.taker_fee);
+    if !as_specified || !fees.is_sound() {
+        return Err(DecodeError::BadValue);
+    }
+    market.fees = fees;
+    market.announced_fees = Wire::decode(input)?;
     market.reopens_to = Wire::decode(input)?;
     if market.price_band > MarketSpec::MAX_BAND {
         return Err(DecodeError::BadValue);
@@ -275,18 +298,39 @@ fn encode_account(shard: &Shard, id: AccountId, account: &Account, out: &mut Vec
 fn decode_account(shard: &mut Shard, genesis: &Genesis, index: u32, input: &mut &[u8]) -> Result<(), DecodeError> {
     let account = Account::decode(input)?;
     match index {
+        _ if account.parent != AccountId(0) => return Err(DecodeError::BadValue),
         0 => shard.accounts.restore_venue(account),
         _ if index >= genesis.capacities.accounts => return Err(DecodeError::BadValue),
         _ => shard.accounts.open(account),
     }
-    shard.set_timer(AccountId(index), account.cancel_all_at);
+    restore_account(shard, AccountId(index), &account, input)
+}
+
+fn decode_sub_account(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeError> {
+    let account = Account::decode(input)?;
+    let parent = shard.accounts.owner_account(account.parent).filter(|_| account.parent != AccountId(0));
+    let plain = account.fee_tier == FeeTier(0) && account.announced_tier.is_none() && account.key_epoch == 0;
+    if parent.is_none()
+        || !plain
+        || shard.accounts.check_sub_account(account.parent).is_err_and(|code| code != RejectCode::TableShareTaken)
+    {
+        return Err(DecodeError::BadValue);
+    }
+    let id = shard.accounts.open_sub_account(account);
+    restore_account(shard, id, &account, input)
+}
+
+/// What belongs to an account that is there again.
+fn restore_account(shard: &mut Shard, id: AccountId, account: &Account, input: &mut &[u8]) -> Result<(), DecodeError> {
+    shard.set_timer(id, account.cancel_all_at);
+    shard.announce_tier(id, account.announced_tier);
     for _ in 0..u8::decode(input)? {
         let asset = AssetId::decode(input)?;
         if usize::from(asset.0) >= shard.assets.len() {
             return Err(DecodeError::BadValue);
         }
         let balance = Balance { available: Wire::decode(input)?, held: Wire::decode(input)? };
-        shard.balances.restore(AccountId(index), asset, balance);
+        shard.balances.restore(id, asset, balance);
     }
     Ok(())
 }
@@ -311,6 +355,8 @@ fn decode_digests(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeErro
 }
 
 wire_struct!(ChainPosition { last_queue_id, last_queue_prefix, last_batch_id, last_sealed });
+wire_struct!(Announced<FeeTier> { what, from });
+wire_struct!(Announced<FeeTable> { what, from });
 wire_struct!(Account {
     owner,
     report_sequence,
@@ -320,9 +366,24 @@ wire_struct!(Account {
     invited_by,
     cancel_all_at,
     block,
-    on_disconnect
+    on_disconnect,
+    parent,
+    fee_tier,
+    announced_tier
 });
-wire_struct!(Key { public_key, account, status, expires_at, digest_capacity, digests, scope, nonces });
+wire_struct!(Key {
+    public_key,
+    account,
+    status,
+    expires_at,
+    digest_capacity,
+    digests,
+    scope,
+    limits,
+    day,
+    spent,
+    nonces
+});
 wire_struct!(DigestEntry { digest, key, expires_second, sequence, rejected });
 wire_enum!(AgendaItem {
     0 => CancelAll(progress),
@@ -330,11 +391,13 @@ wire_enum!(AgendaItem {
     2 => Triggers(market),
     3 => Frame,
     4 => Disconnected(next),
-    5 => Forced(progress),
+    5 => Family(progress),
+    6 => Forced(progress),
 });
 wire_struct!(PriceRange { low, high });
+wire_struct!(FamilyProgress { owner, done });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
-wire_struct!(ForcedProgress { account, asset, origin, market });
+wire_struct!(ForcedProgress { account, asset, origin, done, market });
 wire_struct!(Leaving { account, since });
 wire_struct!(Order {
     id,

@@ -29,13 +29,16 @@ pub(crate) struct Asking<'a> {
     pub(crate) valid_until: Timestamp,
     /// What is asked; `None` for a frame.
     pub(crate) operation: Option<&'a Operation>,
+    /// Whether orders only go by it, which is the last that is refused for want of room.
+    pub(crate) only_cancels: bool,
 }
 
 impl<'a> Asking<'a> {
     const fn of(signed: &'a SignedCommand) -> Self {
         let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = signed;
         let (account, key, grade, valid_until) = (*account, *key, *grade, *valid_until);
-        Self { account, key, grade, replay_guard, valid_until, operation: Some(operation) }
+        let only_cancels = matches!(operation, Operation::CancelOrder(_) | Operation::CancelAll(_));
+        Self { account, key, grade, replay_guard, valid_until, operation: Some(operation), only_cancels }
     }
 
     /// Whether it is the key's first word.
@@ -53,6 +56,9 @@ impl<'a> Asking<'a> {
                     | Operation::SetSelfTradeGroup { .. }
                     | Operation::InviteToSelfTradeGroup { .. }
                     | Operation::NarrowKey { .. }
+                    | Operation::LimitKey { .. }
+                    | Operation::OpenSubAccount
+                    | Operation::Transfer(_)
             )
         )
     }
@@ -82,6 +88,7 @@ impl Shard {
     ) -> Result<(), RejectCode> {
         let asking = Asking::of(signed);
         let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
+        let moment = Moment { key: signed.key, ..moment };
         let Err(reject) = self.operate(moment, &asking, &signed.operation, events) else { return Ok(()) };
         self.refuse(&asking, digest, (reject, names(&signed.operation)), events);
         Ok(())
@@ -140,7 +147,9 @@ impl Shard {
             KeyStatus::Pending if !signed.activates() => return Err(RejectCode::KeyPending),
             KeyStatus::Pending | KeyStatus::Live => {}
         }
-        if key.account == signed.account { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
+        // A key is bound to its owner's account and speaks for the sub-accounts too.
+        let speaks = key.account == signed.account || key.account == self.accounts.owner_of(signed.account);
+        if speaks { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
     }
 
     /// Uses up the request's digest or nonce, unless it was used before.
@@ -155,7 +164,7 @@ impl Shard {
             ReplayGuard::Digest { digest, signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
                 let expires_ns = signed_at.0 + (u64::from(receive_window_ms) + 1_000) * 1_000_000;
-                self.admit_digest(moment, signed.key, digest, expires_ns.div_ceil(1_000_000_000))
+                self.admit_digest(moment, signed, digest, expires_ns.div_ceil(1_000_000_000))
             }
         }
     }
@@ -176,7 +185,7 @@ impl Shard {
     fn admit_digest(
         &mut self,
         moment: Moment,
-        key: KeyId,
+        &Asking { key, only_cancels, .. }: &Asking<'_>,
         digest: [u8; 16],
         expires_second: u64,
     ) -> Result<Admission, RejectCode> {
@@ -186,7 +195,9 @@ impl Shard {
         let accounts = &mut self.accounts;
         self.digests.purge(moment.now, |freed| accounts.key_mut(freed).digests -= 1);
         let owner = accounts.key_mut(key);
-        if owner.digests == owner.digest_capacity {
+        // The last quarter of what a key has is kept for cancels, so that who sends too much can still get out.
+        let kept = if only_cancels { 0 } else { owner.digest_capacity / 4 };
+        if owner.digests >= owner.digest_capacity - kept {
             return Err(RejectCode::DigestTableFull);
         }
         owner.digests += 1;
@@ -208,11 +219,11 @@ impl Shard {
         match operation {
             Operation::PlaceOrder(order) => {
                 self.check_not_blocked(account)?;
-                self.check_scope(key, &KeyScope { operations: KeyScope::PLACE, market: Some(order.market) })?;
+                self.check_scope(key, &scope(KeyScope::PLACE, order.market, account))?;
                 self.place_order(moment, account, order, events)
             }
             Operation::CancelOrder(cancel) => {
-                self.check_scope(key, &KeyScope { operations: KeyScope::CANCEL, market: Some(cancel.market) })?;
+                self.check_scope(key, &scope(KeyScope::CANCEL, cancel.market, account))?;
                 self.cancel_order(account, cancel, events)
             }
             other => self.operate_otherwise(moment, asking, other, events),
@@ -229,17 +240,22 @@ impl Shard {
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
         let Asking { account, key, .. } = *asking;
-        if matches!(operation, Operation::PlaceOrder(_) | Operation::AmendOrder(_) | Operation::ReplaceOrder(_)) {
+        if needs_unblocked(operation) {
             self.check_not_blocked(account)?;
         }
-        if let Some(needed) = scope_of(operation) {
-            self.check_scope(key, &needed)?;
+        match scope_of(operation) {
+            Some((operations, market)) => {
+                let account = (!concerns_others(operation)).then_some(account);
+                self.check_scope(key, &KeyScope { operations, market, account })?;
+            }
+            None => self.check_account_scope(key, account)?,
         }
         match operation {
             Operation::PlaceOrder(order) => self.place_order(moment, account, order, events),
             Operation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),
             Operation::ReplaceOrder(replace) => self.replace_order(moment, account, replace, events),
-            Operation::AmendOrder(amend) => self.amend_order(account, amend, events),
+            Operation::AmendOrder(amend) => self.amend_order(moment, account, amend, events),
+            Operation::Quote(quote) => self.set_quote(moment, account, quote, events),
             Operation::CancelAll(cancel) => self.cancel_all(moment.sequence, account, cancel, events),
             Operation::Logon => {
                 events.push(Event::LoggedOn { account, key });
@@ -260,6 +276,9 @@ impl Shard {
                 Ok(())
             }
             Operation::NarrowKey { key, scope } => self.narrow_key(account, *key, *scope, events),
+            Operation::LimitKey { key: limited, limits } => self.limit_key((account, key), *limited, *limits, events),
+            Operation::OpenSubAccount => self.open_sub_account(account, events),
+            Operation::Transfer(transfer) => self.transfer(account, transfer, events),
             Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(account, *group, events),
             Operation::InviteToSelfTradeGroup { invited } => self.invite(account, *invited, events),
         }
@@ -267,7 +286,7 @@ impl Shard {
 
     #[inline(always)]
     pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
-        let account = self.accounts.account(signed.account).ok_or(RejectCode::AccountUnknown)?;
+        let account = self.accounts.governing(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
@@ -289,6 +308,12 @@ impl Shard {
             Some(known) if !known.scope.covers(needed) => Err(RejectCode::OutOfScope),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the key may speak for this one of its owner's accounts.
+    fn check_account_scope(&self, key: KeyId, account: AccountId) -> Result<(), RejectCode> {
+        let bound_to = self.accounts.key(key).and_then(|key| key.scope.account);
+        if bound_to.is_none_or(|bound| bound == account) { Ok(()) } else { Err(RejectCode::OutOfScope) }
     }
 
     /// Gives a key of the account less to do.
@@ -325,22 +350,51 @@ fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) ->
     if !window_in_range || ahead || late { Err(RejectCode::TimestampOutsideWindow) } else { Ok(()) }
 }
 
-/// What a key needs for an operation; `None` for what every key may do.
-fn scope_of(operation: &Operation) -> Option<KeyScope> {
-    let (operations, market) = match operation {
+/// What it takes to do this in a market for an account.
+#[inline(always)]
+const fn scope(operations: u8, market: MarketId, account: AccountId) -> KeyScope {
+    KeyScope { operations, market: Some(market), account: Some(account) }
+}
+
+/// Whether a blocked account may not have it: whatever makes an order or moves money.
+const fn needs_unblocked(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::PlaceOrder(_)
+            | Operation::AmendOrder(_)
+            | Operation::ReplaceOrder(_)
+            | Operation::Quote(_)
+            | Operation::Transfer(_)
+    )
+}
+
+/// Whether an operation concerns other accounts of the owner than the asking one, or his keys.
+const fn concerns_others(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::NarrowKey { .. } | Operation::LimitKey { .. } | Operation::OpenSubAccount | Operation::Transfer(_)
+    )
+}
+
+/// What a key needs for an operation, and in which market, `None` for all; `None` for what every key may do.
+fn scope_of(operation: &Operation) -> Option<(u8, Option<MarketId>)> {
+    Some(match operation {
         Operation::PlaceOrder(order) => (KeyScope::PLACE, Some(order.market)),
         Operation::ReplaceOrder(replace) => (KeyScope::PLACE | KeyScope::CANCEL, Some(replace.order.market)),
         Operation::CancelOrder(cancel) => (KeyScope::CANCEL, Some(cancel.market)),
-        Operation::AmendOrder(amend) => (KeyScope::AMEND, Some(amend.market)),
+        Operation::AmendOrder(amend) => (amend.needed_scope(), Some(amend.market)),
         Operation::CancelAll(cancel) => (KeyScope::CANCEL, cancel.market),
         Operation::CancelAllAfter { .. } => (KeyScope::CANCEL, None),
+        Operation::Quote(quote) => (KeyScope::PLACE | KeyScope::CANCEL, Some(quote.market)),
         Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. }
         | Operation::SetDisconnectMode { .. }
-        | Operation::NarrowKey { .. } => (KeyScope::ACCOUNT, None),
+        | Operation::NarrowKey { .. }
+        | Operation::LimitKey { .. }
+        | Operation::OpenSubAccount
+        | Operation::Transfer(_) => (KeyScope::ACCOUNT, None),
         Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => return None,
-    };
-    Some(KeyScope { operations, market })
+    })
 }
 
 /// The market and the client id that an operation names, for its reject.
@@ -356,11 +410,15 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         Operation::ReplaceOrder(replace) => (Some(replace.order.market), replace.order.client_id),
         Operation::AmendOrder(amend) => (Some(amend.market), of(&amend.target)),
         Operation::CancelAll(cancel) => (cancel.market, ClientId::EMPTY),
+        Operation::Quote(quote) => (Some(quote.market), ClientId::EMPTY),
         Operation::Logon
         | Operation::ActivateKey
         | Operation::RevokeKey
         | Operation::CancelAllAfter { .. }
         | Operation::NarrowKey { .. }
+        | Operation::LimitKey { .. }
+        | Operation::OpenSubAccount
+        | Operation::Transfer(_)
         | Operation::SetDisconnectMode { .. }
         | Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),

@@ -110,6 +110,8 @@ impl FeeRate {
     pub const SCALE: u128 = 1_000_000;
     /// The highest rate that a configuration may name: 10 %.
     pub const MAX: Self = Self(100_000);
+    /// The lowest: a rebate of as much.
+    pub const MIN: Self = Self(-100_000);
 
     /// The fee on `notional` in quote atoms, signed: positive is paid by the trader, negative is received.
     /// Both directions round in the venue's favour by less than one atom.

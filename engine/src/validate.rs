@@ -4,12 +4,13 @@
 //! answered with the lowest.
 
 use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
-use crate::engine::{Reject, Shard};
-use crate::ids::{AccountId, MarketId};
+use crate::engine::{Moment, Reject, Shard};
+use crate::ids::{AccountId, KeyId, MarketId};
 use crate::market::Market;
-use crate::market_spec::MarketSpec;
+use crate::market_spec::{FeeRates, MarketSpec};
 use crate::order::Order;
 use crate::reject::RejectCode;
+use crate::shares::SharedTable;
 use crate::triggers::Direction;
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
@@ -37,6 +38,7 @@ impl Shard {
         let new = &NewOrder { price: new.slid_price(market), ..*new };
         check_band(market, new)?;
         check_combination(new)?;
+        check_client_id_kind(new)?;
         check_ranges(market, new)?;
         let client_hash = market.book.client_hash(account, &request.client_id);
         check_client_id(market, new, client_hash)?;
@@ -46,7 +48,7 @@ impl Shard {
             return Err(RejectCode::WouldTrade.into());
         }
         let spec = &market.spec;
-        let (maker_fee, taker_fee) = (spec.maker_fee, spec.taker_fee);
+        let FeeRates { maker: maker_fee, taker: taker_fee } = self.fee_rates(account, &market.fees);
         let hold_per_lot = match request.side {
             Side::Bid => spec.bid_hold_per_lot(limit, maker_fee.max(taker_fee)),
             Side::Ask => Atoms(spec.base_atoms_per_lot),
@@ -56,11 +58,50 @@ impl Shard {
             _ => Atoms::ZERO,
         };
         let available = self.balances.balance(account, spec.held_asset(request.side)).available;
-        if available + freed < need(spec, request, hold_per_lot) {
+        let terms = Terms { limit, hold_per_lot, maker_fee, taker_fee, client_hash };
+        if available + freed < need(spec, request, &terms) {
             return Err(RejectCode::InsufficientBalance.into());
         }
         check_trigger(market, new)?;
-        Ok(Terms { limit, hold_per_lot, maker_fee, taker_fee, client_hash })
+        self.check_share(market, new)?;
+        self.check_key_limits(new, &terms)?;
+        Ok(terms)
+    }
+
+    /// Whether the owner may have one more order in this market's tables.
+    #[inline(always)]
+    fn check_share(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+        let takes_room = new.request.time_in_force.rests() || new.request.order_type.waits();
+        match takes_room && self.genesis.share_parts > 1 {
+            true => self.check_share_of_many(market, new),
+            false => Ok(()),
+        }
+    }
+
+    fn check_share_of_many(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+        let NewOrder { account, request, price, .. } = *new;
+        let (book, parts) = (&market.book, self.genesis.share_parts);
+        let own = book.account_order_count(account);
+        let all = match self.accounts.sub_accounts().is_empty() {
+            true => own,
+            false => {
+                let family = self.accounts.family(self.accounts.owner_of(account));
+                family.map(|account| book.account_order_count(account)).sum()
+            }
+        };
+        let mine = all + 1 - u32::from(new.instead_of.is_some());
+        let holders = book.holder_count() + u32::from(own == 0);
+        let orders = SharedTable { capacity: market.spec.max_orders, used: book.order_count(), parts };
+        // What an owner has of levels and of waiting orders is not counted: all of his orders stand for it.
+        let fits = if request.order_type.waits() {
+            let (capacity, used) = (market.triggers.capacity(), market.triggers.count());
+            SharedTable { capacity, used, parts }.has_room_for_at_most(mine, holders)
+        } else {
+            let levels = book.resting().side(request.side);
+            let table = SharedTable { capacity: market.spec.max_levels, used: levels.count(), parts };
+            table.has_room_for_at_most(mine, holders) || levels.count_at(price) > 0
+        };
+        if fits && orders.has_room_for(mine, holders) { Ok(()) } else { Err(RejectCode::TableShareTaken) }
     }
 }
 
@@ -77,12 +118,22 @@ pub(crate) struct Terms {
     pub(crate) client_hash: u32,
 }
 
+/// Who has put an order's fields together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OrderSource {
+    Trader,
+    Engine,
+}
+
 /// An order that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder<'a> {
-    now: Timestamp,
+    pub(crate) now: Timestamp,
+    /// With which key it is asked for; 0 for none.
+    pub(crate) key: KeyId,
+    source: OrderSource,
     account: AccountId,
-    request: &'a PlaceOrder,
+    pub(crate) request: &'a PlaceOrder,
     /// Its price, which is the request's but for an order that slides.
     price: Ticks,
     /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
@@ -90,8 +141,16 @@ pub(crate) struct NewOrder<'a> {
 }
 
 impl<'a> NewOrder<'a> {
-    pub(crate) const fn new(now: Timestamp, account: AccountId, request: &'a PlaceOrder) -> Self {
-        Self { now, account, request, price: request.price, instead_of: None }
+    /// As a trader words it.
+    #[inline(always)]
+    pub(crate) const fn new(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
+        let (now, key, source) = (moment.now, moment.key, OrderSource::Trader);
+        Self { now, key, source, account, request, price: request.price, instead_of: None }
+    }
+
+    /// As the engine words it, from a quote or from the order that is amended.
+    pub(crate) const fn by_engine(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
+        Self { source: OrderSource::Engine, ..Self::new(moment, account, request) }
     }
 
     /// The same, with an order that goes for it.
@@ -119,7 +178,7 @@ impl<'a> NewOrder<'a> {
     }
 
     /// The best price of the other side.
-    fn best_opposite(&self, market: &Market) -> Option<Ticks> {
+    pub(crate) fn best_opposite(&self, market: &Market) -> Option<Ticks> {
         let side = self.request.side.opposite();
         match self.instead_of {
             Some(old) if old.side == side => market.book.orders(side).find(|order| order.id != old.id).map(|o| o.price),
@@ -188,6 +247,13 @@ fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
         (true, false) => Err(RejectCode::PriceOutOfRange),
         (true, true) => Ok(()),
     }
+}
+
+/// The ids of quotes are for quotes: an order that had one would be taken off by the quote of that number.
+#[inline(always)]
+fn check_client_id_kind(new: &NewOrder<'_>) -> Result<(), RejectCode> {
+    let is_usurped = new.source == OrderSource::Trader && new.request.client_id.is_of_quote();
+    if is_usurped { Err(RejectCode::BadCombination) } else { Ok(()) }
 }
 
 /// Price, quantity and notional within the market's bounds.
@@ -325,16 +391,16 @@ fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
 
 /// What has to be available: the most that the order can cost.
 #[inline(always)]
-fn need(spec: &MarketSpec, request: &PlaceOrder, hold_per_lot: Atoms) -> Atoms {
+fn need(spec: &MarketSpec, request: &PlaceOrder, terms: &Terms) -> Atoms {
     match (request.quantity, request.side) {
         (Lots::ZERO, Side::Bid) => {
             let budget = request.quote_budget;
-            let fee = u64::try_from(spec.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
+            let fee = u64::try_from(terms.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
             budget + Atoms(fee)
         }
         // Whatever base there is is sold until the budget is reached; none at all is not enough.
         (Lots::ZERO, Side::Ask) => Atoms(spec.base_atoms_per_lot),
-        (quantity, _) => hold(hold_per_lot, quantity),
+        (quantity, _) => hold(terms.hold_per_lot, quantity),
     }
 }
 

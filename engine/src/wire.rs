@@ -4,7 +4,9 @@
 //! Little-endian, no padding. A sum type starts with a tag byte; an `Option` with 0 or 1; text with its length. Decoding
 //! is total: any bytes give a value or a [`DecodeError`], and what decodes encodes back to the same bytes.
 
-use crate::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Sequence, ShortText, TradeId};
+use alloc::vec::Vec;
+
+use crate::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId, OrderId, Sequence, ShortText, TradeId};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
 /// Why bytes are not what they should be.
@@ -93,7 +95,7 @@ macro_rules! wire_newtype {
 
 /// A struct: its fields in order.
 macro_rules! wire_struct {
-    ($name:ident { $($field:ident),* $(,)? }) => {
+    ($name:ty { $($field:ident),* $(,)? }) => {
         impl Wire for $name {
             fn encode(&self, out: &mut Vec<u8>) {
                 $(self.$field.encode(out);)*
@@ -185,7 +187,8 @@ macro_rules! wire_enum {
 pub(crate) use {wire_byte_enum, wire_enum, wire_flat_struct, wire_struct};
 
 wire_integer!(u8, u16, u32, u64, u128, i32, i64);
-wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, Sequence, AccountId, MarketId, AssetId, KeyId, OrderId, TradeId);
+wire_newtype!(Ticks, Lots, Atoms, Timestamp, FeeRate, FeeTier, Sequence, AccountId, MarketId);
+wire_newtype!(AssetId, KeyId, OrderId, TradeId);
 
 impl<const N: usize> Flat for [u8; N] {
     #[inline]

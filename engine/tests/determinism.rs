@@ -222,8 +222,8 @@ fn a_damaged_snapshot_never_panics() {
 
 /// Where the snapshot says how large its tables are: the genesis' capacities and each market's bounds.
 fn capacity_bytes(snapshot: &[u8]) -> Vec<std::ops::Range<usize>> {
-    // Magic, format, sequence, time, epoch and event digest; then the first section's tag.
-    let genesis = 4 + 1 + 8 + 8 + 4 + 16 + 1;
+    // Magic, format, sequence, time, epoch, what was passed over and event digest; then the first section's tag.
+    let genesis = 4 + 1 + 8 + 8 + 4 + 8 + 16 + 1;
     let capacities = genesis + 16 + 16 + 1 + 8;
     assert_eq!(snapshot[capacities..capacities + 4], 8_u32.to_le_bytes(), "accounts of `Options::default`");
     let markets = [b"\x06BTCUSD", b"\x06ETHUSD"].map(|name| {

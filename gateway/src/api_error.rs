@@ -61,6 +61,8 @@ impl ApiError {
             Code::AmendNotSmaller => {
                 (-2038, "The new quantity must be above the executed and below the order's quantity.")
             }
+            Code::TableShareTaken => (-1008, "The owner has a fair share of the book already."),
+            Code::KeyLimitReached => (-2010, "The key's own limit is reached."),
             Code::TooManyOpenOrders => (-1013, "Filter failure: MAX_NUM_ORDERS"),
             Code::BookFull | Code::LevelsFull => (-1008, "The book is full."),
             Code::NoLiquidity => (-2010, "There is nothing to trade with."),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use lakh_engine::command::{DisconnectMode, MarketState, Mode, SettlementBinding};
 use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId};
+use lakh_engine::market_spec::{AssetSpec, FeeRates, MarketSpec};
 use lakh_engine::units::{Lots, Ticks, Timestamp};
 use parking_lot::RwLock;
 
@@ -114,10 +114,11 @@ impl Directory {
             Event::MarketStateChanged { market, state, .. } => {
                 self.state.write().change_market(*market, |entry| entry.state = *state);
             }
-            Event::FeesChanged { market, maker_fee, taker_fee } => {
+            Event::FeesChanged { market, fees } => {
+                let FeeRates { maker, taker } = fees.of(FeeTier(0));
                 self.state.write().change_market(*market, |entry| {
-                    entry.spec.maker_fee = *maker_fee;
-                    entry.spec.taker_fee = *taker_fee;
+                    entry.spec.maker_fee = maker;
+                    entry.spec.taker_fee = taker;
                 });
             }
             Event::PriceBandChanged { market, band } => {

@@ -308,7 +308,7 @@ impl OrderState {
         record.updated_at = timestamp;
         record.cancel_reason = Some(event.reason);
         record.status = match event.reason {
-            CancelReason::Requested | CancelReason::MassCancel => OrderStatus::Canceled,
+            reason if reason.is_owners_word() => OrderStatus::Canceled,
             CancelReason::SelfTrade => OrderStatus::ExpiredInMatch,
             _ => OrderStatus::Expired,
         };

@@ -91,11 +91,8 @@ async fn an_order_rests_trades_and_goes() {
     assert_eq!((sold.last_quantity.get(), sold.remaining.get(), sold.trade_id), (30, 70, bought.trade_id));
     assert_eq!(sold.account_sequence.get(), accepted.account_sequence.get() + 1);
 
-    let amend = AmendOrder {
-        market: MARKET,
-        target: OrderReference::OrderId(OrderId(accepted.order_id.get())),
-        new_quantity: Lots(90),
-    };
+    let target = OrderReference::OrderId(OrderId(accepted.order_id.get()));
+    let amend = AmendOrder::less(MARKET, target, Lots(90));
     maker.requests().amend(&amend, now());
     let replace = ReplaceOrder {
         target: OrderReference::ClientId(ClientId::new("m-1").unwrap()),
@@ -128,11 +125,7 @@ async fn a_frame_has_a_result_for_each_operation_and_a_mass_cancel_one_for_each_
     let mut client = exchange.client(1).await;
     let place = |price, id: &str| FrameOperation::PlaceOrder(limit(Side::Bid, price, 5, id));
     let unknown = CancelOrder { market: MARKET, target: OrderReference::OrderId(OrderId(1)) };
-    let amend = AmendOrder {
-        market: MARKET,
-        target: OrderReference::ClientId(ClientId::new("a").unwrap()),
-        new_quantity: Lots(4),
-    };
+    let amend = AmendOrder::less(MARKET, OrderReference::ClientId(ClientId::new("a").unwrap()), Lots(4));
     let operations =
         [place(100, "a"), place(101, "b"), FrameOperation::CancelOrder(unknown), FrameOperation::AmendOrder(amend)];
     let asked = client.requests().frame(&operations, now());

@@ -13,7 +13,7 @@ use lakh_engine::Engine;
 use lakh_engine::command::{AmendOrder, CancelOrder, OrderReference, PlaceOrder, Side, TimeInForce};
 use lakh_engine::ids::OrderId;
 use lakh_engine::units::{Lots, Ticks};
-use lakh_gateway::binary_client::{BinaryClient, BinaryClientError, Incoming, Message, PublicBook, Requests};
+use lakh_gateway::binary_client::{BinaryClient, Incoming, Message, PublicBook, Requests};
 use lakh_gateway::wire::sbe::enums::{Channel, Code, ExecutionType, SessionRole, WireEnum};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -56,7 +56,7 @@ impl Flow {
         }
         let target = OrderReference::OrderId(self.live.swap_remove(self.random.below(self.live.len())));
         if choice == 7 {
-            requests.amend(&AmendOrder { market: MARKET, target, new_quantity: Lots(1) }, now());
+            requests.amend(&AmendOrder::less(MARKET, target, Lots(1)), now());
         } else {
             requests.cancel(&CancelOrder { market: MARKET, target }, now());
         }
@@ -223,34 +223,69 @@ async fn conflation_tells_a_price_once_and_only_who_asked() {
 async fn who_does_not_read_is_dropped_with_a_reason_and_nobody_else() {
     let exchange = Exchange::with(|options| options.binary_outbox_bytes = 256 * 1_024, |_| {}).await;
     let mut client = exchange.client(1).await;
-    let mut options = logon();
-    (options.role, options.sender) = (SessionRole::MarketData, "sleeper".to_owned());
-    let (mut sleeper, _) = exchange.client_with(2, &options).await;
-    sleeper.requests().subscribe(MARKET, Channel::Orders, None, now());
-    sleeper.flush().await.unwrap();
+    let mut sleeper = Sleeper::connect(&exchange).await;
     // More than the sockets' buffers and the outbox hold, while the sleeper sleeps.
     let counters = exchange.gateway.counters();
-    let mut sent = 0_u64;
+    let mut rounds = 0;
     while counters.slow_consumers_dropped.value() == 0 {
-        for _ in 0..200 {
-            client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(1 + sent % 1_000), Lots(1)), now());
-            sent += 1;
+        for index in 0..400 {
+            client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(1 + index), Lots(1)), now());
         }
+        client.requests().mass_cancel(None, None, now());
         client.flush().await.unwrap();
-        for _ in 0..200 {
-            assert!(!matches!(next(&mut client).await, Message::BusinessReject(_)));
+        let mut canceled = 0;
+        while canceled < 400 {
+            match next(&mut client).await {
+                Message::ExecutionReport(report) if report.execution_type == ExecutionType::Canceled.wire() => {
+                    canceled += 1;
+                }
+                Message::BusinessReject(reject) => panic!("{reject:?}"),
+                _ => {}
+            }
         }
-        assert!(sent < 400_000, "a sleeper is dropped at some point");
+        rounds += 1;
+        assert!(rounds < 1_000, "a sleeper is dropped at some point");
     }
-    let end = loop {
-        match tokio::time::timeout(PATIENCE, sleeper.next()).await.unwrap() {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(end, BinaryClientError::Ended { code } if code == Code::SlowReader.number()), "{end:?}");
+    assert_eq!(sleeper.wake().await, Code::SlowReader.number());
     drop((client, sleeper));
     exchange.end().await;
+}
+
+/// A client that asks for the feed and does not read it, with a small window.
+struct Sleeper {
+    stream: TcpStream,
+    incoming: Incoming,
+}
+
+impl Sleeper {
+    async fn connect(exchange: &Exchange) -> Self {
+        let mut options = logon();
+        (options.role, options.sender) = (SessionRole::MarketData, "sleeper".to_owned());
+        options.heartbeat_ms = 60_000;
+        let mut requests = Requests::new(key(2));
+        requests.log_on(&options, now());
+        requests.subscribe(MARKET, Channel::Orders, None, now());
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8_192).unwrap();
+        let mut stream = socket.connect(exchange.address()).await.unwrap();
+        stream.write_all(requests.bytes()).await.unwrap();
+        Self { stream, incoming: Incoming::new() }
+    }
+
+    /// Reads everything that is left; the code of the goodbye.
+    async fn wake(&mut self) -> u16 {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            while let Some(message) = self.incoming.next().unwrap() {
+                if let Message::Logout(logout) = message {
+                    return logout.code.get();
+                }
+            }
+            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await.unwrap().unwrap();
+            assert!(read > 0, "a goodbye comes before the end");
+            self.incoming.feed(&buffer[..read]);
+        }
+    }
 }
 
 /// What a client that keeps losing its link has seen.

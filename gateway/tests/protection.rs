@@ -59,7 +59,7 @@ fn groups_and_keys_are_changed_by_texts_that_say_so() {
         |key: &SigningKey| key.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let own = hex(&signing_key());
     let params = [("publicKey", own.as_str()), ("operations", "PLACE,CANCEL"), ("symbol", "BTCUSDT")];
-    let scope = KeyScope { operations: KeyScope::PLACE | KeyScope::CANCEL, market: Some(MarketId(0)) };
+    let scope = KeyScope { operations: KeyScope::PLACE | KeyScope::CANCEL, market: Some(MarketId(0)), account: None };
     assert_eq!(operation(&mut bench, "key.narrow", &params).0, Operation::NarrowKey { key: KeyId(3), scope });
     let stranger = SigningKey::from_bytes(&[8; 32]);
     register(&bench.directory, KeyId(8), AccountId(8), stranger.verifying_key().as_bytes());

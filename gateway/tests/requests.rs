@@ -186,6 +186,9 @@ fn mistakes_have_their_numbers() {
         (&[("recvWindow", "60001")], -1131),
         (&[("recvWindow", "0")], -1131),
         (&[("recvWindow", "5e3")], -1100),
+        (&[("recvWindow", "0.999")], -1131),
+        (&[("recvWindow", "5000.1234")], -1100),
+        (&[("recvWindow", "5000.")], -1100),
         (&[("method", "order.cancel")], -1130),
         (&[("validUntil", "0")], -1130),
         (&[("x", &*"y".repeat(2_048))], -1100),
@@ -193,6 +196,12 @@ fn mistakes_have_their_numbers() {
     for &(changes, code) in cases {
         assert_eq!(bench.code(&frame("order.place", &limit_with(changes))), code, "{changes:?}");
     }
+    assert!(bench.ring.is_empty());
+}
+
+#[test]
+fn mistakes_of_other_methods_have_their_numbers() {
+    let mut bench = Bench::new();
     let target = ("orderId", "64");
     let symbol = ("symbol", "BTCUSDT");
     assert_eq!(bench.code(&frame("order.cancel", &[symbol])), -1102);
@@ -332,6 +341,7 @@ fn the_window_is_kept() {
     assert_eq!(place(&mut bench, &at(-4_000), ""), 0);
     assert_eq!(place(&mut bench, &at(-6_000), ""), -1021);
     assert_eq!(place(&mut bench, &at(-6_000), "10000"), 0);
+    assert_eq!(place(&mut bench, &at(-6_000), "10000.5"), 0);
     assert_eq!(place(&mut bench, &at(2_000), ""), -1021);
     assert_eq!(place(&mut bench, &format!("{}000", at(0)), ""), 0, "microseconds");
     assert_eq!(place(&mut bench, &at(-31_000), "60000"), -1021, "before the start of the gateway");

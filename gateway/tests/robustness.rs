@@ -190,6 +190,9 @@ async fn rest_answers_questions() {
         ("/api/v3/klines?symbol=BTCUSDT&interval=2m", "400 Bad Request", "\"code\":-1120"),
         ("/api/v3/ticker/24hr?symbols=%5B%22BTCUSDT%22%5D", "200 OK", "x-mbx-used-weight: "),
         ("/api/v3/aggTrades?symbol=BTCUSDT&limit=0", "400 Bad Request", "\"code\":-1130"),
+        ("/sapi/v1/margin/allPairs?timestamp=1&signature=x", "200 OK", "[]"),
+        ("/sapi/v1/margin/isolated/allPairs", "200 OK", "[]"),
+        ("/sapi/v1/capital/config/getall", "200 OK", "[]"),
         ("/ws-api/v3", "400 Bad Request", "\"code\":-1135"),
     ];
     for (path, status, body) in cases {

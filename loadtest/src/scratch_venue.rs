@@ -39,6 +39,8 @@ pub struct VenueOptions {
     pub segment_bytes: u64,
     /// An operator's public key in hexadecimal, for role 0.
     pub operator_key: Option<String>,
+    /// The same of a second operator, whom decisions that touch money need.
+    pub second_operator_key: Option<String>,
 }
 
 impl VenueOptions {
@@ -55,6 +57,7 @@ impl VenueOptions {
             spare_keys: 0,
             segment_bytes: 64 << 20,
             operator_key: None,
+            second_operator_key: None,
         }
     }
 
@@ -84,7 +87,7 @@ impl VenueOptions {
              outbox_messages = 65536\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
-             [capacities]\naccounts = {}\nkeys = {}\ndigests = {digests}\nassets = {}\nmarkets = {}\n\n\
+             [capacities]\naccounts = {}\nkeys = {}\ndigests = {digests}\nshare_parts = 1\nassets = {}\nmarkets = {}\n\n\
              [[asset]]\nsymbol = \"CASH\"\ndecimals = 2\n",
             hex(&VENUE_TAG),
             self.journal(),
@@ -106,8 +109,8 @@ impl VenueOptions {
             )
             .expect("writing to a string cannot fail");
         }
-        if let Some(key) = &self.operator_key {
-            write!(toml, "\n[[operator_key]]\nname = \"operator\"\npublic_key = \"{key}\"\nrole = 0\n")
+        for (role, key) in [&self.operator_key, &self.second_operator_key].into_iter().flatten().enumerate() {
+            write!(toml, "\n[[operator_key]]\nname = \"operator {role}\"\npublic_key = \"{key}\"\nrole = {role}\n")
                 .expect("writing to a string cannot fail");
         }
         let balances: Vec<String> = std::iter::once("CASH")

@@ -43,6 +43,8 @@ pub fn flow_genesis(bounds: &FlowBounds) -> Vec<Command> {
             digests_per_key: 1,
         },
         role_keys: [[0; 32]; Genesis::ROLES],
+        fee_notice_s: 0,
+        share_parts: 1,
         settlement: SettlementBinding::NONE,
     })];
     commands.push(admin(AdminAction::ListAsset(asset(BASE, "UNIT"))));

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, EvidenceGrade, MarketState, RegisterKey, RestartMode,
 };
-use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, Reason, Symbol};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec, tick_lot_value};
+use lakh_engine::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId, Reason, Sequence, Symbol};
+use lakh_engine::market_spec::{AssetSpec, FeeRates, FeeTable, MarketSpec, tick_lot_value};
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use lakh_gateway::directory::Directory;
 
@@ -17,9 +17,20 @@ use crate::keys::{hex, unhex};
 /// The longest text that an operator may sign.
 pub(crate) const MAX_TEXT_BYTES: usize = 1_024;
 
-/// The text that an operator signs: venue, role and nonce, then the action's own parameters and the reason.
-pub(crate) fn text(venue_tag: [u8; 16], role: u8, nonce: u64, action: &[(String, String)], reason: &str) -> String {
-    let mut text = format!("venue={}&role={role}&nonce={nonce}", hex(&venue_tag));
+/// A role and its next nonce, as they stand in a signed text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RoleNonce {
+    pub(crate) role: u8,
+    pub(crate) nonce: u64,
+}
+
+/// The text that operators sign: venue, role and nonce, those of a second role where there is one, then the action's own
+/// parameters and the reason. Two operators sign the same text.
+pub(crate) fn text(venue_tag: [u8; 16], roles: &[RoleNonce], action: &[(String, String)], reason: &str) -> String {
+    let mut text = format!("venue={}", hex(&venue_tag));
+    for (RoleNonce { role, nonce }, suffix) in roles.iter().zip(["", "2"]) {
+        text.push_str(&format!("&role{suffix}={role}&nonce{suffix}={nonce}"));
+    }
     for (name, value) in action {
         text.push_str(&format!("&{name}={value}"));
     }
@@ -35,7 +46,14 @@ pub(crate) fn parse(text: &str, directory: &Directory) -> Result<AdminCommand> {
     ensure!(text.len() <= MAX_TEXT_BYTES, "an operator's text is at most {MAX_TEXT_BYTES} bytes");
     let parameters = Parameters::split(text)?;
     ensure!(parameters.text("venue")? == hex(&directory.venue_tag()), "the text is signed for another venue");
-    let authority = AdminAuthority::Role { role: parameters.number("role")?, nonce: parameters.number("nonce")? };
+    let (role, nonce) = (parameters.number("role")?, parameters.number("nonce")?);
+    let authority = match parameters.optional("role2") {
+        None => AdminAuthority::Role { role, nonce },
+        Some(_) => {
+            let (second_role, second_nonce) = (parameters.number("role2")?, parameters.number("nonce2")?);
+            AdminAuthority::TwoRoles { role, nonce, second_role, second_nonce }
+        }
+    };
     let reason = Reason::new(parameters.text("reason")?).context("the reason is at most 96 printable characters")?;
     ensure!(!reason.is_empty(), "a reason is needed");
     let action = parse_action(&parameters, directory)?;
@@ -49,11 +67,7 @@ fn parse_action(parameters: &Parameters<'_>, directory: &Directory) -> Result<Ad
     };
     Ok(match parameters.text("action")? {
         "market-state" => AdminAction::SetMarketState { market: market()?, state: state(parameters.text("state")?)? },
-        "fees" => AdminAction::SetFees {
-            market: market()?,
-            maker_fee: FeeRate(parameters.number("maker")?),
-            taker_fee: FeeRate(parameters.number("taker")?),
-        },
+        "fees" => AdminAction::SetFees { market: market()?, fees: fee_table(parameters)? },
         "register-key" => AdminAction::RegisterKey(RegisterKey {
             account: AccountId(parameters.number("account")?),
             public_key: unhex(parameters.text("publicKey")?).context("publicKey is 64 hexadecimal digits")?,
@@ -61,6 +75,11 @@ fn parse_action(parameters: &Parameters<'_>, directory: &Directory) -> Result<Ad
             expires_at: Timestamp::from_milliseconds(parameters.number("expires")?).context("expires is too large")?,
             digest_capacity: parameters.number("digests")?,
         }),
+        "fee-tier" => AdminAction::SetFeeTier {
+            account: AccountId(parameters.number("account")?),
+            tier: FeeTier(parameters.number("tier")?),
+        },
+        "quarantine" => AdminAction::Quarantine { sequence: Sequence(parameters.number("sequence")?) },
         "revoke-key" => AdminAction::RevokeKey { key: KeyId(parameters.number("key")?) },
         "account-policy" => AdminAction::SetAccountPolicy {
             account: AccountId(parameters.number("account")?),
@@ -171,6 +190,21 @@ fn block(name: &str) -> Result<AccountBlock> {
     })
 }
 
+/// Tier 0's fees as `maker` and `taker`; those of the tiers behind it as `tiers=maker:taker,maker:taker`. A tier that is not
+/// named has tier 0's.
+fn fee_table(parameters: &Parameters<'_>) -> Result<FeeTable> {
+    let mut table = FeeTable::flat(FeeRate(parameters.number("maker")?), FeeRate(parameters.number("taker")?));
+    let Some(tiers) = parameters.optional("tiers") else { return Ok(table) };
+    for (index, tier) in tiers.split(',').enumerate() {
+        let (maker, taker) = tier.split_once(':').with_context(|| format!("{tier:?} is not maker:taker"))?;
+        let rate = |text: &str| text.parse().map(FeeRate).with_context(|| format!("{text:?} is no rate in millionths"));
+        let rates = table.rates.get_mut(index + 1);
+        let rates = rates.with_context(|| format!("there are {} tiers beside tier 0", FeeTable::TIERS - 1))?;
+        *rates = FeeRates { maker: rate(maker)?, taker: rate(taker)? };
+    }
+    Ok(table)
+}
+
 fn state(name: &str) -> Result<MarketState> {
     Ok(match name {
         "pre-open" => MarketState::PreOpen,
@@ -208,8 +242,11 @@ impl<'a> Parameters<'a> {
     }
 
     fn text(&self, name: &str) -> Result<&'a str> {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        Ok(found.with_context(|| format!("{name} is missing"))?.1)
+        self.optional(name).with_context(|| format!("{name} is missing"))
+    }
+
+    fn optional(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     fn number<T: core::str::FromStr>(&self, name: &str) -> Result<T> {
@@ -256,7 +293,8 @@ mod tests {
     fn parse_action(action: &str, directory: &Directory) -> Result<AdminAction> {
         let pair = |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         let parameters: Vec<(String, String)> = format!("action={action}").split('&').filter_map(pair).collect();
-        parse(&text([7; 16], 0, 1, &parameters, "why"), directory).map(|command| command.action)
+        parse(&text([7; 16], &[RoleNonce { role: 0, nonce: 1 }], &parameters, "why"), directory)
+            .map(|command| command.action)
     }
 
     #[test]
@@ -266,14 +304,18 @@ mod tests {
         let (market, account) = (MarketId(0), AccountId(9));
         let symbol = Symbol::new("ETH").unwrap();
         let eth = AssetSpec { asset: AssetId(2), symbol, decimals: 6, chain_units_per_atom: 10 };
-        let (maker_fee, taker_fee) = (FeeRate(-5), FeeRate(7));
+        let fees = FeeTable::flat(FeeRate(-5), FeeRate(7));
+        let mut tiered = fees;
+        tiered.rates[1] = FeeRates { maker: FeeRate(-6), taker: FeeRate(6) };
         let halt = AdminAction::SetMarketState { market, state: MarketState::Halt };
         let guarded = AdminAction::SetRestartMode { market, mode: RestartMode::Guarded };
         let block = |block| AdminAction::BlockAccount { account, block };
         let native = AdminAction::SetAccountPolicy { account, minimum_grade: EvidenceGrade::Native };
         let cases = [
             ("market-state&market=BTCUSDT&state=halt", halt),
-            ("fees&market=BTCUSDT&maker=-5&taker=7", AdminAction::SetFees { market, maker_fee, taker_fee }),
+            ("fees&market=BTCUSDT&maker=-5&taker=7", AdminAction::SetFees { market, fees }),
+            ("fees&market=BTCUSDT&maker=-5&taker=7&tiers=-6:6", AdminAction::SetFees { market, fees: tiered }),
+            ("fee-tier&account=9&tier=3", AdminAction::SetFeeTier { account, tier: FeeTier(3) }),
             ("price-band&market=BTCUSDT&band=100000", AdminAction::SetPriceBand { market, band: 100_000 }),
             ("restart-mode&market=BTCUSDT&mode=guarded", guarded),
             ("block-account&account=9&block=blocked", block(AccountBlock::Blocked)),
@@ -300,7 +342,7 @@ mod tests {
     fn a_listing_is_read_as_it_was_written() {
         let (directory, spec) = directory();
         let listing = market_parameters(&spec, &directory.assets());
-        let command = parse(&text([7; 16], 0, 1, &listing, "why"), &directory).unwrap();
+        let command = parse(&text([7; 16], &[RoleNonce { role: 0, nonce: 1 }], &listing, "why"), &directory).unwrap();
         assert_eq!(command.action, AdminAction::ListMarket(spec), "the number is the next one");
     }
 
@@ -308,13 +350,18 @@ mod tests {
     fn reads_what_it_writes_and_refuses_the_rest() {
         let directory = Directory::new([7; 16], Mode::Dev);
         let action = [("action".to_owned(), "revoke-key".to_owned()), ("key".to_owned(), "3".to_owned())];
-        let good = text([7; 16], 1, 9, &action, "lost laptop");
+        let roles = [RoleNonce { role: 1, nonce: 9 }];
+        let good = text([7; 16], &roles, &action, "lost laptop");
         let command = parse(&good, &directory).unwrap();
         assert_eq!(command.authority, AdminAuthority::Role { role: 1, nonce: 9 });
         assert_eq!(command.action, AdminAction::RevokeKey { key: KeyId(3) });
         assert_eq!(command.reason.as_str(), "lost laptop");
+        let two = text([7; 16], &[roles[0], RoleNonce { role: 2, nonce: 4 }], &action, "both");
+        let authority = AdminAuthority::TwoRoles { role: 1, nonce: 9, second_role: 2, second_nonce: 4 };
+        assert_eq!(parse(&two, &directory).unwrap().authority, authority);
         for (bad, why) in [
-            (text([8; 16], 1, 9, &action, "x"), "another venue"),
+            (text([8; 16], &roles, &action, "x"), "another venue"),
+            (text([7; 16], &[roles[0], roles[0]], &action, "x").replace("&nonce2=9", ""), "nonce2 is missing"),
             (good.replace("reason=lost laptop", "reason="), "a reason is needed"),
             (good.replace("&key=3", ""), "key is missing"),
             (good.replace("&key=3", "&key=3&key=4"), "there twice"),

@@ -18,7 +18,7 @@ use lakh_gateway::auth::signature::{Verdict, verify_bytes};
 use lakh_gateway::directory::Directory;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::comparison::{self, Comparison, ComparisonOptions};
-use lakh_settlement::follower::Venue;
+use lakh_settlement::follower::{Fate, Venue};
 use serde::Serialize;
 
 use crate::admin;
@@ -57,6 +57,8 @@ pub(crate) struct Report {
     /// Entries of the settlement contract's queue: they follow on each other, which is not yet that the contract has
     /// them; its own hash of the last one says that.
     pub(crate) chain_entries: u64,
+    /// Records that operators have taken out of the journal's meaning.
+    pub(crate) quarantined: Vec<u64>,
     pub(crate) state_hash: String,
     /// The first findings, each with its sequence; empty when all is well.
     pub(crate) findings: Vec<String>,
@@ -101,6 +103,7 @@ pub(crate) fn print_report(report: &Report) {
     println!("operators' acts     {}", report.operator);
     println!("genesis deposits    {} (unsigned, from the configuration)", report.genesis_deposits);
     println!("chain queue entries {}", report.chain_entries);
+    println!("quarantined         {:?}", report.quarantined);
     println!("state hash          {}", report.state_hash);
     println!("findings            {}", report.finding_count);
     for finding in &report.findings {
@@ -141,6 +144,11 @@ fn replayed(directory: &Path, quiet: bool) -> Result<(Report, Option<Venue>)> {
             venue = Some((*genesis, directory));
         }
         let Some((genesis, directory)) = &venue else { bail!("the journal does not begin with a genesis") };
+        if step.fate == Fate::PassedOver {
+            report.quarantined.push(step.sequence.0);
+            progress.inc(1);
+            return Ok(());
+        }
         if let Err(error) = check(step, genesis, directory, &mut report) {
             report.finding_count += 1;
             if report.findings.len() < FINDINGS_SHOWN {
@@ -174,13 +182,17 @@ fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut
         }
         Command::Admin(command) => match (command.authority, evidence) {
             (AdminAuthority::Role { role, .. }, Evidence::Admin(signed)) => {
-                if genesis.role_keys.get(usize::from(role)) != Some(signed.public_key) {
-                    bail!("an operator's decision is signed by another key than its role's");
-                }
-                let rebuilt = Command::Admin(verified_admin(&signed, directory)?);
-                if bytes_of(&rebuilt) != bytes_of(step.command) {
-                    bail!("what the operator signed is another command than what was journaled");
-                }
+                check_operator(step.command, (role, &signed), genesis, directory)?;
+                report.operator += 1;
+                Ok(())
+            }
+            (
+                AdminAuthority::TwoRoles { role, second_role, .. },
+                Evidence::TwoAdmins { signed, second_key, second_signature },
+            ) => {
+                let second = SignedText { public_key: second_key, signature: second_signature, ..signed };
+                check_operator(step.command, (role, &signed), genesis, directory)?;
+                check_operator(step.command, (second_role, &second), genesis, directory)?;
                 report.operator += 1;
                 Ok(())
             }
@@ -203,6 +215,23 @@ fn check(step: &Step<'_>, genesis: &Genesis, directory: &Directory, report: &mut
         | Command::SessionEnded { .. }
         | Command::BatchSealed(_) => nothing(&evidence),
     }
+}
+
+/// Whether the role's key has signed what was journaled.
+fn check_operator(
+    journaled: &Command,
+    (role, signed): (u8, &SignedText<'_>),
+    genesis: &Genesis,
+    directory: &Directory,
+) -> Result<()> {
+    if genesis.role_keys.get(usize::from(role)) != Some(signed.public_key) {
+        bail!("an operator's decision is signed by another key than its role's");
+    }
+    let rebuilt = Command::Admin(verified_admin(signed, directory)?);
+    if bytes_of(&rebuilt) != bytes_of(journaled) {
+        bail!("what the operator signed is another command than what was journaled");
+    }
+    Ok(())
 }
 
 /// The operator's command that a signed text stands for, once its signature holds.

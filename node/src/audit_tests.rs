@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use lakh_engine::command::{
-    Capacities, ChainEntry, ChainEntryKind, Genesis as ExchangeGenesis, Mode, SettlementBinding,
+    AdminAction, AdminCommand, Capacities, ChainEntry, ChainEntryKind, Epoch, Genesis as ExchangeGenesis, Mode,
+    SettlementBinding,
 };
-use lakh_engine::ids::{AccountId, AssetId};
+use lakh_engine::ids::{AccountId, AssetId, Reason, Sequence};
 use lakh_engine::units::Atoms;
 use lakh_journal::{JournalOptions, RecordHeader};
 use lakh_settlement::chain::embedded::server::EmbeddedServer;
@@ -57,6 +58,8 @@ fn genesis(settlement: SettlementBinding) -> Command {
             digests_per_key: 2,
         },
         role_keys: [[0; 32]; ExchangeGenesis::ROLES],
+        fee_notice_s: 0,
+        share_parts: 1,
         settlement,
     })
 }
@@ -134,4 +137,41 @@ fn what_was_compared_stands_in_the_report() {
     assert_eq!(venue, Venue::of_binding(binding));
     let json = serde_json::to_value(&report).unwrap();
     assert!(json["chain"].is_null() && json["chain_entries"] == 1, "{json}");
+}
+
+#[test]
+fn a_quarantined_record_is_passed_over_and_listed() {
+    let Command::Genesis(genesis) = genesis(SettlementBinding::NONE) else { panic!("a genesis") };
+    let mut role_keys = genesis.role_keys;
+    role_keys[0] = [9; 32];
+    let decision = |sequence, nonce| {
+        let (authority, action) =
+            (AdminAuthority::Role { role: 0, nonce }, AdminAction::Quarantine { sequence: Sequence(sequence) });
+        Command::Admin(AdminCommand { authority, action, reason: Reason::new("it stopped the engine").unwrap() })
+    };
+    let commands = [
+        Command::Genesis(ExchangeGenesis { role_keys, ..genesis }),
+        Command::Epoch(Epoch { epoch: 1, software: Reason::EMPTY }),
+        Command::SessionEnded { account: AccountId(7) },
+        decision(3, 1),
+        Command::SessionEnded { account: AccountId(7) },
+        // By a nonce that is used: what stands in front of it counts.
+        decision(5, 1),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &commands);
+    let mut fates = Vec::new();
+    let engine = history::replay(directory.path(), |_, step| {
+        fates.push((step.fate, step.events.len()));
+        Ok(())
+    })
+    .unwrap();
+    use Fate::{Applied, PassedOver};
+    assert_eq!(fates[2..], [(PassedOver, 0), (Applied, 1), (Applied, 1), (Applied, 1)]);
+    assert_eq!(engine.role_nonce(0), Some(1));
+    let report = audit(directory.path(), true).unwrap();
+    assert_eq!(report.quarantined, [3]);
+    assert_eq!(report.finding_count, 2, "these decisions have no signature: {:?}", report.findings);
+    let states = crate::journal_tool::states::check(directory.path(), true, true, None).unwrap();
+    assert_eq!(states.state_hash, report.state_hash, "every replay does the same");
 }

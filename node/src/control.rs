@@ -11,9 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey};
 use lakh_engine::command::{AdminAuthority, Command, Genesis};
 use lakh_gateway::auth::evidence::{Evidence, SignedText};
@@ -23,6 +24,7 @@ use lakh_journal::DurabilityWatch;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::RoleNonce;
 use crate::keys::{hex, unhex};
 use crate::settlement::SettlementStatus;
 use crate::{admin, audit};
@@ -38,8 +40,8 @@ const METHOD: &str = "ctl";
 enum Request {
     /// How the node is.
     Status,
-    /// A signed decision.
-    Decide { text: String, signature: String },
+    /// A decision, signed by each of its roles.
+    Decide { text: String, signatures: Vec<String> },
 }
 
 /// What the node answers.
@@ -105,7 +107,7 @@ impl ControlServer {
         BufReader::new((&connection).take(LINE_BYTES)).read_line(&mut line)?;
         let answer = match serde_json::from_str(&line) {
             Ok(Request::Status) => Answer::Status(self.status()),
-            Ok(Request::Decide { text, signature }) => match self.decide(&text, &signature) {
+            Ok(Request::Decide { text, signatures }) => match self.decide(&text, &signatures) {
                 Ok(()) => Answer::Done,
                 Err(error) => Answer::Error(format!("{error:#}")),
             },
@@ -135,36 +137,62 @@ impl ControlServer {
         }
     }
 
-    /// Checks a signed decision, has it journaled and applied, and waits until that is durable.
-    fn decide(&mut self, text: &str, signature: &str) -> Result<()> {
+    /// Checks a decision that one role or two have signed, has it journaled and applied, and waits until that is durable.
+    fn decide(&mut self, text: &str, signatures: &[String]) -> Result<()> {
         let command = admin::parse(text, &self.directory)?;
-        let AdminAuthority::Role { role, nonce } = command.authority else { bail!("only roles decide here") };
-        let public_key = self.genesis.role_keys.get(usize::from(role)).filter(|key| **key != [0; 32]);
-        let public_key = public_key.with_context(|| format!("there is no role {role}"))?;
-        let signature = BASE64.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-        let signature = signature.context("the signature is 64 bytes in base64")?;
-        let signed = SignedText { method: METHOD, text: text.as_bytes(), public_key, signature: &signature };
-        audit::verified_admin(&signed, &self.directory)?;
-        let evidence = Evidence::Admin(signed).encode().context("the text is too long")?;
+        let roles = match command.authority {
+            AdminAuthority::Role { role, nonce } => vec![RoleNonce { role, nonce }],
+            AdminAuthority::TwoRoles { role, nonce, second_role, second_nonce } => {
+                vec![RoleNonce { role, nonce }, RoleNonce { role: second_role, nonce: second_nonce }]
+            }
+            AdminAuthority::Genesis | AdminAuthority::Node => bail!("only roles decide here"),
+        };
+        ensure!(signatures.len() == roles.len(), "each role of the text signs it once");
+        let mut signed = Vec::new();
+        for (role, signature) in roles.iter().zip(signatures) {
+            let signature = BASE64.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+            signed.push((self.role_key(role.role)?, signature.context("the signature is 64 bytes in base64")?));
+        }
+        let text = text.as_bytes();
+        for (public_key, signature) in &signed {
+            audit::verified_admin(&SignedText { method: METHOD, text, public_key, signature }, &self.directory)?;
+        }
+        let evidence = match signed.as_slice() {
+            [(public_key, signature)] => Evidence::Admin(SignedText { method: METHOD, text, public_key, signature }),
+            [(public_key, signature), (second_key, second_signature)] => {
+                let signed = SignedText { method: METHOD, text, public_key, signature };
+                Evidence::TwoAdmins { signed, second_key, second_signature }
+            }
+            _ => bail!("one role decides, or two"),
+        };
+        let evidence = evidence.encode().context("the text is too long")?;
+        self.submit(Command::Admin(command), evidence, &roles)
+    }
+
+    fn role_key(&self, role: u8) -> Result<[u8; 32]> {
+        let key = self.genesis.role_keys.get(usize::from(role)).filter(|key| **key != [0; 32]);
+        key.copied().with_context(|| format!("there is no role {role}"))
+    }
+
+    /// Hands a decision to the sequencer and waits for its answer.
+    fn submit(&mut self, command: Command, evidence: Bytes, roles: &[RoleNonce]) -> Result<()> {
         let (session, mut outbox) = SessionHandle::new(1);
         let handle = Some(RequestHandle { session, request: 0, shape: AnswerShape::Empty });
-        let command = Command::Admin(command);
         ensure!(
             self.input.push(Input::Command { command, evidence, handle }).is_ok(),
             "the node is overloaded; try again"
         );
         self.signal.notify();
         match outbox.blocking_recv() {
-            Some(ToSession::Answer { outcome: Ok(_), .. }) => {
-                self.role_nonces[usize::from(role)] = nonce;
-                Ok(())
-            }
-            Some(ToSession::Answer { outcome: Err(error), .. }) => {
-                // A refused decision of the right nonce has used it up all the same; one with a wrong nonce has not.
-                if nonce == self.role_nonces[usize::from(role)] + 1 {
-                    self.role_nonces[usize::from(role)] = nonce;
+            Some(ToSession::Answer { outcome, .. }) => {
+                // A refused decision of the right nonces has used them up all the same; one with a wrong nonce has not.
+                let next = |role: &RoleNonce| role.nonce == self.role_nonces[usize::from(role.role)] + 1;
+                if outcome.is_ok() || roles.iter().all(next) {
+                    for RoleNonce { role, nonce } in roles {
+                        self.role_nonces[usize::from(*role)] = *nonce;
+                    }
                 }
-                bail!("refused: {} ({})", error.message, error.code)
+                outcome.map(drop).map_err(|error| anyhow!("refused: {} ({})", error.message, error.code))
             }
             _ => bail!("the node stopped before it answered; look at the journal"),
         }
@@ -177,14 +205,24 @@ pub(crate) struct RoleKey {
     pub(crate) key: SigningKey,
 }
 
-/// Has a node take a decision and gives the text that was signed.
-pub(crate) fn decide(socket: &Path, role: &RoleKey, parameters: &[(String, String)], reason: &str) -> Result<String> {
+/// Has a node take a decision of one role or two and gives the text that was signed.
+pub(crate) fn decide(
+    socket: &Path,
+    roles: &[RoleKey],
+    parameters: &[(String, String)],
+    reason: &str,
+) -> Result<String> {
     let status = status(socket)?;
     let venue_tag = unhex(&status.venue_tag).context("the node's venue tag is no tag")?;
-    let nonce = status.role_nonces.get(usize::from(role.role)).context("there is no such role")? + 1;
-    let text = admin::text(venue_tag, role.role, nonce, parameters, reason);
-    let signature = BASE64.encode(role.key.sign(text.as_bytes()).to_bytes());
-    match ask(socket, &Request::Decide { text: text.clone(), signature })? {
+    let next = |role: &RoleKey| -> Result<RoleNonce> {
+        let last = status.role_nonces.get(usize::from(role.role)).context("there is no such role")?;
+        Ok(RoleNonce { role: role.role, nonce: last + 1 })
+    };
+    let nonces = roles.iter().map(next).collect::<Result<Vec<_>>>()?;
+    let text = admin::text(venue_tag, &nonces, parameters, reason);
+    let sign = |role: &RoleKey| BASE64.encode(role.key.sign(text.as_bytes()).to_bytes());
+    let signatures = roles.iter().map(sign).collect();
+    match ask(socket, &Request::Decide { text: text.clone(), signatures })? {
         Answer::Done => Ok(text),
         Answer::Error(error) => bail!(error),
         Answer::Status(_) => bail!("the node answered something else"),

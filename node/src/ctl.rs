@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use lakh_engine::ids::{AssetId, MarketId, Symbol};
-use lakh_engine::market_spec::AssetSpec;
+use lakh_engine::market_spec::{AssetSpec, FeeTable};
 
 use crate::admin;
 use crate::control::{RoleKey, Status, decide, status};
@@ -55,6 +55,18 @@ enum Action {
         maker: i32,
         /// Fee of the incoming side.
         taker: i32,
+        /// Fees of the tiers behind the first, as maker:taker,maker:taker; a tier that is not named has the first one's.
+        #[arg(long, allow_hyphen_values = true)]
+        tiers: Option<String>,
+    },
+    /// Changes an account's tier of fees.
+    FeeTier {
+        #[command(flatten)]
+        signer: SignerArguments,
+        /// The account's number.
+        account: u32,
+        /// The tier: 0 to 7.
+        tier: u8,
     },
     /// Sets how far an order's price may be from the market's.
     PriceBand {
@@ -151,6 +163,12 @@ struct SignerArguments {
     /// The role's number.
     #[arg(long, default_value_t = 0)]
     role: u8,
+    /// The secret key of a second role, which decisions that touch money need.
+    #[arg(long, value_name = "FILE", requires = "second_role")]
+    second_key: Option<PathBuf>,
+    /// The second role's number.
+    #[arg(long, requires = "second_key")]
+    second_role: Option<u8>,
     /// Why, for the journal.
     #[arg(long)]
     reason: String,
@@ -183,9 +201,12 @@ pub(crate) fn run(arguments: &CtlArguments) -> Result<()> {
         return Ok(());
     };
     ensure!(!decisions.is_empty(), "there is nothing to decide");
-    let role = RoleKey { role: signer.role, key: read_key(&signer.key)? };
+    let mut roles = vec![RoleKey { role: signer.role, key: read_key(&signer.key)? }];
+    if let (Some(role), Some(key)) = (signer.second_role, &signer.second_key) {
+        roles.push(RoleKey { role, key: read_key(key)? });
+    }
     for parameters in decisions {
-        println!("done: {}", decide(socket, &role, &parameters, &signer.reason)?);
+        println!("done: {}", decide(socket, &roles, &parameters, &signer.reason)?);
     }
     Ok(())
 }
@@ -204,8 +225,13 @@ fn decisions<'a>(action: &'a Action, node: &Status) -> Result<Option<(&'a Signer
         Action::RestartMode { signer, market, mode } => {
             (signer, vec![named("restart-mode", &[("market", market), ("mode", &word(*mode))])])
         }
-        Action::Fees { signer, market, maker, taker } => {
-            (signer, vec![named("fees", &[("market", market), ("maker", maker), ("taker", taker)])])
+        Action::Fees { signer, market, maker, taker, tiers } => {
+            let mut parameters = named("fees", &[("market", market), ("maker", maker), ("taker", taker)]);
+            parameters.extend(tiers.iter().map(|tiers| ("tiers".to_owned(), tiers.clone())));
+            (signer, vec![parameters])
+        }
+        Action::FeeTier { signer, account, tier } => {
+            (signer, vec![named("fee-tier", &[("account", account), ("tier", tier)])])
         }
         Action::PriceBand { signer, market, band } => {
             (signer, vec![named("price-band", &[("market", market), ("band", band)])])
@@ -264,5 +290,7 @@ fn listing(file: &Path, node: &Status) -> Result<Parameters> {
     }
     let number = MarketId(u16::try_from(node.markets.len())?);
     let listed = lakh_config::market_from_toml(&text, &file.display().to_string(), number, &assets)?;
+    let flat = FeeTable::flat(listed.spec.maker_fee, listed.spec.taker_fee);
+    ensure!(listed.fees == flat, "a market is listed with one tier of fees; the others are a decision of their own");
     Ok(admin::market_parameters(&listed.spec, &assets))
 }

@@ -81,6 +81,8 @@ async fn set_policy(socket: &Path, account: &GenesisAccount) -> Result<()> {
     let parameters = [pair("action", "account-policy"), pair("account", &account), pair("evidence", evidence)];
     let role = RoleKey { role: 0, key: SigningKey::from_bytes(&secret(&well_known::KEYS[4])) };
     let socket = socket.to_owned();
-    let decide = move || control::decide(&socket, &role, &parameters, "configuration of the demonstration");
+    let decide = move || {
+        control::decide(&socket, core::slice::from_ref(&role), &parameters, "configuration of the demonstration")
+    };
     tokio::task::spawn_blocking(decide).await?.map(drop)
 }

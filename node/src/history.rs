@@ -10,7 +10,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
 use lakh_journal::JournalReader;
-use lakh_settlement::follower::Venue;
+use lakh_settlement::follower::{Fate, Quarantines, Venue};
 
 /// One record of the journal and what the engine made of it.
 pub(crate) struct Step<'a> {
@@ -24,6 +24,8 @@ pub(crate) struct Step<'a> {
     pub(crate) evidence: &'a [u8],
     /// What it caused.
     pub(crate) events: &'a [Event],
+    /// Whether it counts.
+    pub(crate) fate: Fate,
 }
 
 /// Applies every record of the journal in `directory` to a new engine and shows each one to `look` afterwards.
@@ -31,6 +33,7 @@ pub(crate) struct Step<'a> {
 /// # Errors
 /// When the journal cannot be read or is not what it should be, with the sequence; and what `look` returns.
 pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Engine, &Step<'_>) -> Result<()>) -> Result<Engine> {
+    let quarantines = Quarantines::scan(directory).context("the journal's quarantines cannot be read")?;
     let mut reader = open(directory)?;
     let mut engine = Engine::new();
     let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
@@ -47,8 +50,8 @@ pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Engine, &Step<'_>) 
         if timestamp < engine.now() {
             bail!("record {sequence}: its time is before the last record's");
         }
-        engine.apply(sequence, timestamp, &command, &mut events);
-        look(&engine, &Step { sequence, timestamp, command: &command, evidence, events: &events })?;
+        let fate = quarantines.apply(&mut engine, (sequence, timestamp), &command, &mut events);
+        look(&engine, &Step { sequence, timestamp, command: &command, evidence, events: &events, fate })?;
     }
     Ok(engine)
 }

@@ -172,24 +172,32 @@ fn a_key_lives_from_its_registration_to_its_end() {
     let scratch = tempfile::tempdir().unwrap();
     let operator = scratch.path().join("operator.pem");
     let operator = operator.to_str().unwrap();
-    let made: Json = serde_json::from_str(&succeeded(&["keygen", "--json", "--out", operator])).unwrap();
+    let second = scratch.path().join("second.pem");
+    let second = second.to_str().unwrap();
+    let made = |path: &str| {
+        let made: Json = serde_json::from_str(&succeeded(&["keygen", "--json", "--out", path])).unwrap();
+        Some(made["public_key"].as_str().unwrap().to_owned())
+    };
     let mut options = VenueOptions::new(Path::new(PROGRAM), scratch.path());
-    options.operator_key = Some(made["public_key"].as_str().unwrap().to_owned());
+    (options.operator_key, options.second_operator_key) = (made(operator), made(second));
     options.digest_capacity = 1_024;
     options.spare_keys = 1;
     let venue = options.start().unwrap();
     let key = Trader::new(&[7; 32], Some(VENUE_TAG));
     let public_key: String = key.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
     let socket = options.control_socket();
-    let register = |epoch| {
+    let by_two = ["--second-key", second, "--second-role", "1"];
+    let register = |epoch, others: &[&str]| {
         let signer = ["--key", operator, "--reason", "second machine", "--digests", "1024"];
         let mut arguments = vec!["ctl", "--socket", socket.to_str().unwrap(), "register-key"];
         arguments.extend(signer);
+        arguments.extend(others);
         arguments.extend(["1", &public_key, epoch]);
         lakh(&arguments).status.success()
     };
-    assert!(!register("5"), "epochs have no gaps");
-    assert!(register("2"));
+    assert!(!register("5", &by_two), "epochs have no gaps");
+    assert!(!register("2", &[]), "one operator gives nobody a key");
+    assert!(register("2", &by_two));
     let url = venue.websocket().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -49,7 +49,10 @@ fn nothing_is_missed_and_nothing_comes_twice() {
     let (rest, all) = runtime.block_on(async {
         let last = quiet_end(&venue, &trader).await;
         let rest = listen_until(venue.websocket(), &trader, seen, last).await;
-        (rest, listen_until(venue.websocket(), &trader, Seen::default(), last).await)
+        let begun = std::time::Instant::now();
+        let all = listen_until(venue.websocket(), &trader, Seen::default(), last).await;
+        println!("{} events told again in {:?}", all.reports.len(), begun.elapsed());
+        (rest, all)
     });
     venue.stop().unwrap();
     let counts: Vec<u64> = rest.reports.iter().filter(|one| !one.is_position()).map(|one| one.count).collect();

@@ -266,6 +266,8 @@ impl TestVenue {
                 digests_per_key: 2,
             },
             role_keys: [[0; 32]; Genesis::ROLES],
+            fee_notice_s: 0,
+            share_parts: 1,
             settlement,
         })
     }

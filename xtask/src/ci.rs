@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", check: clippy },
     Step { name: "documentation", check: documentation },
     Step { name: "contracts", check: contracts },
+    Step { name: "portable engine", check: portable_engine },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
     Step { name: "binary interop", check: binary_interop },
@@ -131,6 +132,16 @@ fn documentation(root: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// With cargo-nextest where it is installed (a process a test, and it names the slow ones), else with cargo's own.
+/// The engine where there is no operating system. Its own code is `no_std` in every build; here its dependencies are, too.
+fn portable_engine(root: &Path) -> anyhow::Result<Outcome> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let installed = output(root, &["rustup", "target", "list", "--installed"]).unwrap_or_default();
+    if !installed.lines().any(|line| line == TARGET) {
+        return Ok(Outcome::Skipped(format!("rustup has no target {TARGET} here")));
+    }
+    run(root, &["cargo", "check", "--locked", "-p", "lakh-engine", "--target", TARGET]).map(|()| Outcome::Passed)
+}
+
 fn tests(root: &Path) -> anyhow::Result<Outcome> {
     if works(root, &["cargo", "nextest", "--version"]) {
         run(root, &["cargo", "nextest", "run", "--locked", "--workspace"])?;

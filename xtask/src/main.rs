@@ -66,6 +66,15 @@ enum Soak {
         #[arg(long, default_value_t = 2_000)]
         system_seeds: u64,
     },
+    /// Random sequences of the engine against the naive book, each by its own number.
+    Engine {
+        /// How many, rounded up to whole parts of 10,000.
+        #[arg(long, default_value_t = 1_000_000)]
+        sequences: u64,
+        /// The first one; by default where the last soak ended.
+        #[arg(long)]
+        first: Option<u64>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,6 +86,7 @@ fn main() -> ExitCode {
         Task::Soak(Soak::Journal { kills, disk_seeds, system_seeds }) => {
             soak::journal(&root, JournalSoak { kills, disk_seeds, system_seeds })
         }
+        Task::Soak(Soak::Engine { sequences, first }) => soak::engine(&root, sequences, first),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Context;
 
@@ -12,6 +13,9 @@ use crate::command::run_with;
 
 /// Where soaks leave how far they came.
 const FOLDER: &str = "target/soak";
+
+/// Sequences of one process of the engine's soak.
+const PART: u64 = 10_000;
 
 /// How large a soak of the journal is.
 #[derive(Clone, Copy, Debug)]
@@ -65,4 +69,40 @@ pub(crate) fn journal(root: &Path, size: JournalSoak) -> anyhow::Result<()> {
     let killed = [&["lakh-node", "--test", "kill_under_load"], &shown[..]].concat();
     let variables = [("LAKH_KILL_ROUNDS", kills.as_str()), ("LAKH_KILL_PROGRESS", progress)];
     part(&format!("{kills} kills"), &killed, &variables)
+}
+
+/// Runs random sequences of the engine against the naive book. A sequence follows from its number alone, so that a failure
+/// is found again by it, and several machines take different ranges.
+///
+/// # Errors
+/// The first part that fails: the test has named the sequence.
+pub(crate) fn engine(root: &Path, sequences: u64, first: Option<u64>) -> anyhow::Result<()> {
+    fs::create_dir_all(root.join(FOLDER)).with_context(|| format!("cannot create {FOLDER}"))?;
+    let place = root.join(FOLDER).join("engine.next");
+    let first = match first {
+        Some(first) => first,
+        None => next_sequence(&place)?,
+    };
+    let (start, parts) = (Instant::now(), sequences.div_ceil(PART));
+    for part in 0..parts {
+        let from = first + part * PART;
+        let (number, count) = (from.to_string(), PART.to_string());
+        let variables = [("LAKH_SOAK_FIRST", number.as_str()), ("LAKH_SOAK_SEQUENCES", count.as_str())];
+        let test = ["cargo", "test", "--locked", "-q", "--package", "lakh-engine", "--test", "naive", "--"];
+        let words = [&test[..], &["--ignored", "--exact", "soak", "--nocapture"]].concat();
+        run_with(root, &words, &variables).with_context(|| format!("sequences from {from} on"))?;
+        fs::write(&place, (from + PART).to_string()).with_context(|| format!("cannot write {}", place.display()))?;
+        let (done, all, seconds) = ((part + 1) * PART, parts * PART, start.elapsed().as_secs());
+        println!("{done} of {all} sequences agree, the next is {}; {seconds} s", from + PART);
+    }
+    Ok(())
+}
+
+/// Where the last soak of the engine ended; 0 where there was none.
+fn next_sequence(place: &Path) -> anyhow::Result<u64> {
+    match fs::read_to_string(place) {
+        Ok(text) => text.trim().parse().with_context(|| format!("{} holds no number", place.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", place.display())),
+    }
 }

@@ -78,6 +78,38 @@ impl Commands {
     }
 }
 
+/// What the state's hash costs beside the commands that it is taken of.
+pub(crate) struct HashCost {
+    /// Of all commands.
+    pub(crate) commands_ns: u64,
+    /// Of each hash, ascending.
+    pub(crate) hashes_ns: Vec<u64>,
+    /// Of the last snapshot that was hashed.
+    pub(crate) snapshot_bytes: usize,
+}
+
+impl Commands {
+    /// Plays the flow once and hashes the state every `interval` commands, as a follower does.
+    pub(crate) fn hash(&self, interval: usize) -> HashCost {
+        let mut engine = Engine::new();
+        let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
+        let mut sequence = 0;
+        let mut apply = |engine: &mut Engine, command: &Command| {
+            sequence += 1;
+            engine.apply(Sequence(sequence), Timestamp(1), command, &mut events);
+        };
+        self.set_up.iter().for_each(|command| apply(&mut engine, command));
+        let (mut commands_ns, mut hashes_ns) = (0, Vec::new());
+        for chunk in self.trading.chunks(interval) {
+            let ((), cost) = measure(|| chunk.iter().for_each(|command| apply(&mut engine, command)));
+            commands_ns += cost.nanoseconds;
+            hashes_ns.push(measure(|| engine.state_hash()).1.nanoseconds);
+        }
+        hashes_ns.sort_unstable();
+        HashCost { commands_ns, hashes_ns, snapshot_bytes: engine.snapshot().len() }
+    }
+}
+
 fn admin(action: AdminAction) -> Command {
     Command::Admin(AdminCommand { authority: AdminAuthority::Genesis, action, reason: Reason::EMPTY })
 }
@@ -88,7 +120,18 @@ fn set_up_commands(max_orders: u32) -> Vec<Command> {
         Capacities { accounts: 128, assets: 2, markets: 1, keys: 128, digests: 1, agenda: 1, digests_per_key: 1 };
     let (exchange_id, venue_tag, role_keys) = ([0; 16], [0; 16], [[0; 32]; Genesis::ROLES]);
     let (mode, hash_seed, settlement) = (Mode::Dev, 42, SettlementBinding::NONE);
-    let genesis = Genesis { exchange_id, venue_tag, mode, hash_seed, capacities, role_keys, settlement };
+    let (fee_notice_s, share_parts) = (0, 64);
+    let genesis = Genesis {
+        exchange_id,
+        venue_tag,
+        mode,
+        hash_seed,
+        capacities,
+        role_keys,
+        fee_notice_s,
+        share_parts,
+        settlement,
+    };
     let mut commands = vec![Command::Genesis(genesis)];
     for (asset, symbol) in [(0, "BTC"), (1, "USD")] {
         let symbol = Symbol::new(symbol).expect("short");

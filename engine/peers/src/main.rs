@@ -4,6 +4,7 @@
 //! command, allocations after the start, whether the fills' checksum is the flow's own, and the ratio to our full engine.
 //! Ours must have the checksum, or there is no figure; a peer that has not says so. Making the flow is left out.
 //! Numbers choose how many orders rest (`cargo run --release -- 1000 10000`), `bare`, `full` and `peers` what is played.
+//! `hash` tells what the state's hash costs at the interval at which the node's tools take it;
 //! `latency` instead offers our engine a million commands a second and tells how long each one takes.
 #![forbid(clippy::unwrap_used)]
 
@@ -23,6 +24,8 @@ const TRADERS: u32 = 64;
 const COMMANDS: usize = 2_000_000;
 /// Runs of which the median is told.
 const RUNS: usize = 5;
+/// Commands between two hashes of the state.
+const HASH_INTERVAL: usize = 65_536;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +33,8 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![1_000, 10_000, 100_000];
     }
-    let names_any = ["bare", "full", "latency", "peers"].iter().any(|name| words.iter().any(|word| word == name));
+    let names_any =
+        ["bare", "full", "hash", "latency", "peers"].iter().any(|name| words.iter().any(|word| word == name));
     let wants = |name: &str| !names_any || words.iter().any(|word| word == name);
     for size in sizes {
         let flow = Flow::new(COMMANDS, size, 1);
@@ -49,6 +53,9 @@ fn main() {
             let row = must_agree(&flow, || commands.play(&flow));
             ours.push(("full engine", row.median()));
             print_row("full engine", &[], row);
+        }
+        if words.iter().any(|word| word == "hash") {
+            print_hash(&full::Commands::new(&flow, max_orders).hash(HASH_INTERVAL));
         }
         // Only where it is asked for: it needs a processor to itself for as long as the flow lasts.
         if words.iter().any(|word| word == "latency") {
@@ -96,6 +103,18 @@ fn must_agree(flow: &Flow, play: impl FnMut() -> (Fills, Cost)) -> Row {
     let row = run(flow, play);
     assert_eq!((row.agreed, row.allocations), (RUNS, 0), "runs with the flow's fills, allocations after the start");
     row
+}
+
+/// Prints what the state's hash costs, as a share of the commands' time.
+fn print_hash(cost: &full::HashCost) {
+    let full::HashCost { commands_ns, hashes_ns, snapshot_bytes } = cost;
+    let (median, all) = (hashes_ns[hashes_ns.len() / 2], hashes_ns.iter().sum::<u64>());
+    println!(
+        "  state hash every {HASH_INTERVAL} commands: {} us in the median, {snapshot_bytes} bytes, {:.2} % of the time of \
+         the commands in between",
+        median / 1_000,
+        all as f64 * 100.0 / *commands_ns as f64,
+    );
 }
 
 /// Prints how long a command takes at a fixed rate, run by run: a machine that others use as well spoils some of them.

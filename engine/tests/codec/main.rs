@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod event_values;
 mod values;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use lakh_engine::ids::Reason;
 use lakh_engine::reject::RejectCode;
 use proptest::prelude::{any, prop};
 
+use event_values::EVENTS;
 use support::random::{self, Random};
-use values::{COMMANDS, EVENTS};
+use values::COMMANDS;
 
 /// One sample of each kind, written down once and for ever: name, bytes, and what they mean.
 const GOLDEN: &str = include_str!("../golden/format0.txt");
@@ -53,6 +55,8 @@ fn command_name(command: &Command) -> &'static str {
             AdminAction::ListMarket(_) => "command.admin.list_market",
             AdminAction::SetMarketState { .. } => "command.admin.set_market_state",
             AdminAction::SetFees { .. } => "command.admin.set_fees",
+            AdminAction::SetFeeTier { .. } => "command.admin.set_fee_tier",
+            AdminAction::Quarantine { .. } => "command.admin.quarantine",
             AdminAction::RegisterKey(_) => "command.admin.register_key",
             AdminAction::RevokeKey { .. } => "command.admin.revoke_key",
             AdminAction::SetPriceBand { .. } => "command.admin.set_price_band",
@@ -71,6 +75,10 @@ fn command_name(command: &Command) -> &'static str {
             Operation::CancelAllAfter { .. } => "command.signed.cancel_all_after",
             Operation::SetDisconnectMode { .. } => "command.signed.set_disconnect_mode",
             Operation::NarrowKey { .. } => "command.signed.narrow_key",
+            Operation::LimitKey { .. } => "command.signed.limit_key",
+            Operation::Quote(_) => "command.signed.quote",
+            Operation::OpenSubAccount => "command.signed.open_sub_account",
+            Operation::Transfer(_) => "command.signed.transfer",
             Operation::ReplaceOrder(_) => "command.signed.replace_order",
             Operation::SetSelfTradeGroup { .. } => "command.signed.set_self_trade_group",
             Operation::InviteToSelfTradeGroup { .. } => "command.signed.invite_to_self_trade_group",
@@ -119,6 +127,14 @@ fn event_name(event: &Event) -> &'static str {
         Event::OperationDone { .. } => "event.operation_done",
         Event::OrderTriggered { .. } => "event.order_triggered",
         Event::SelfTradeGroupInvited { .. } => "event.self_trade_group_invited",
+        Event::FeesAnnounced { .. } => "event.fees_announced",
+        Event::FeeTierChanged { .. } => "event.fee_tier_changed",
+        Event::FeeTierAnnounced { .. } => "event.fee_tier_announced",
+        Event::SubAccountOpened { .. } => "event.sub_account_opened",
+        Event::Transferred(_) => "event.transferred",
+        Event::KeyLimited { .. } => "event.key_limited",
+        Event::QuoteSet(_) => "event.quote_set",
+        Event::Quarantined { .. } => "event.quarantined",
     }
 }
 
@@ -135,7 +151,7 @@ fn every_value_comes_back() {
         assert!(bytes.len() <= MAX_COMMAND_BYTES, "{} bytes", bytes.len());
         assert_eq!(decode_command(&bytes), Ok(command.clone()));
         assert_eq!(u16::from(bytes[0]), command.kind(), "the tag byte is the journal's record type");
-        let event = values::event(event_kind, &mut Random(seed));
+        let event = event_values::event(event_kind, &mut Random(seed));
         let event_bytes = event_bytes(&event);
         assert_eq!(decode_event(&event_bytes), Ok(event));
         let mut longest = longest_seen.borrow_mut();
@@ -200,7 +216,7 @@ fn damaged_bytes_are_a_value_or_an_error() {
     for round in 0..40_000_usize {
         let mut bytes = match round % 2 {
             0 => command_bytes(&values::command(round / 2 % COMMANDS, &mut random)),
-            _ => event_bytes(&values::event(round / 2 % EVENTS, &mut random)),
+            _ => event_bytes(&event_values::event(round / 2 % EVENTS, &mut random)),
         };
         let at = usize::try_from(random.below(bytes.len() as u64)).expect("an index");
         match random.below(4) {
@@ -225,7 +241,7 @@ fn cut_and_lengthened_values_are_errors() {
         assert_eq!(decode_command(&bytes), Err(DecodeError::TrailingBytes), "kind {kind}");
     }
     for kind in 0..EVENTS {
-        let mut bytes = event_bytes(&values::event(kind, &mut Random(3)));
+        let mut bytes = event_bytes(&event_values::event(kind, &mut Random(3)));
         for length in 0..bytes.len() {
             assert_eq!(decode_event(&bytes[..length]), Err(DecodeError::Truncated), "kind {kind} cut at {length}");
         }
@@ -287,7 +303,8 @@ fn golden_samples_keep_their_bytes() {
 #[test]
 fn numbers_of_enumerations_never_change() {
     use CancelRestriction::{OnlyNew, OnlyPartiallyFilled};
-    use lakh_engine::command::RestartMode;
+    use lakh_engine::command::{AmendMode, RestartMode};
+    assert_eq!([AmendMode::KeepPriority, AmendMode::MayLosePriority].map(|value| value as u8), [0, 1]);
     use lakh_engine::command::{AccountBlock, CancelRestriction, DisconnectMode, ReplaceMode};
     assert_eq!([RestartMode::Stay, RestartMode::Guarded].map(|value| value as u8), [0, 1]);
     assert_eq!([AccountBlock::None, AccountBlock::Blocked].map(|value| value as u8), [0, 1]);
@@ -319,10 +336,10 @@ fn numbers_of_enumerations_never_change() {
     use SelfTradeMode::{Decrement, ExpireBoth, ExpireMaker, ExpireTaker};
     let modes = [SelfTradeMode::None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement];
     assert_eq!(modes.map(|value| value as u8), [0, 1, 2, 3, 4]);
-    use CancelReason::{Expired, LevelsFull, MassCancel, MaxFills, NotFilled, Requested, SelfTrade};
+    use CancelReason::{Amended, Expired, LevelsFull, MassCancel, MaxFills, NotFilled, Requested, Requoted, SelfTrade};
     let first = [Requested, MassCancel, NotFilled, CancelReason::FillOrKill, SelfTrade, MaxFills];
     assert_eq!(first.map(|value| value as u8), [0, 1, 2, 3, 4, 5]);
-    assert_eq!([Expired, LevelsFull].map(|value| value as u8), [6, 7]);
+    assert_eq!([Expired, LevelsFull, Amended, Requoted].map(|value| value as u8), [6, 7, 8, 9]);
 }
 
 #[test]
@@ -348,7 +365,7 @@ fn print_golden_samples() {
         line(command_name(&command), &command_bytes(&command), format!("{command:?}"));
     }
     for kind in 0..EVENTS {
-        let event = values::event(kind, &mut Random(kind as u64));
+        let event = event_values::event(kind, &mut Random(kind as u64));
         line(event_name(&event), &event_bytes(&event), format!("{event:?}"));
     }
 }

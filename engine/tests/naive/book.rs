@@ -1,11 +1,13 @@
 //! A book so simple that it is obviously right: one list of orders in the order of their arrival, searched from the
 //! front for everything. No levels, no tables, no money. It knows nothing of the engine but its words.
 
-use lakh_engine::command::{OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, SelfTradeMode, Side, TimeInForce};
+use lakh_engine::command::{
+    AmendMode, AmendOrder, OrderType, PlaceOrder, Quote, ReplaceMode, ReplaceOrder, SelfTradeMode, Side, TimeInForce,
+};
 use lakh_engine::event::CancelReason;
 use lakh_engine::ids::{AccountId, ClientId, OrderId};
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Ticks, Timestamp};
+use lakh_engine::units::{Lots, Ticks, Timestamp};
 
 /// What happened to the book, or why nothing did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) enum Outcome {
     Trigger(OrderId),
     /// Why the cancel, or the order, of a cancel-replace came to nothing.
     Replace(Option<RejectCode>, Option<RejectCode>),
+    /// Why either side of a quote came to nothing.
+    Quote([Option<RejectCode>; 2]),
     /// Why nothing happened.
     Reject(RejectCode),
 }
@@ -331,17 +335,83 @@ impl NaiveBook {
         ids.into_iter().map(|id| self.remove(id, CancelReason::MassCancel)).collect()
     }
 
-    /// Makes an order of the account smaller.
-    pub(crate) fn amend(&mut self, account: AccountId, id: OrderId, new_quantity: u64) -> Vec<Outcome> {
+    /// Changes an order of the account: less of it at the same price in its place, else by another order, `new_id`.
+    pub(crate) fn amend(
+        &mut self,
+        new_id: OrderId,
+        account: AccountId,
+        id: OrderId,
+        amend: &AmendOrder,
+    ) -> Vec<Outcome> {
         let all = self.orders.iter_mut().chain(&mut self.waiting);
         let Some(order) = all.into_iter().find(|order| order.id == id && order.account == account) else {
             return vec![Outcome::Reject(RejectCode::OrderUnknown)];
         };
         let filled = order.quantity - order.remaining - order.reserve;
-        if new_quantity >= order.quantity || new_quantity <= filled {
+        let new_quantity = amend.new_quantity.0;
+        let price = if amend.new_price.0 == 0 { order.price } else { amend.new_price.0 };
+        let in_place = price == order.price && new_quantity < order.quantity;
+        let same = (new_quantity, price) == (order.quantity, order.price);
+        if new_quantity <= filled || same || (amend.mode == AmendMode::KeepPriority && !in_place) {
             return vec![Outcome::Reject(RejectCode::AmendNotSmaller)];
         }
-        order.make_smaller(order.quantity - new_quantity)
+        if in_place {
+            return order.make_smaller(order.quantity - new_quantity);
+        }
+        let old = *order;
+        let left = new_quantity - filled;
+        let display = old.order.display_quantity.min(Lots(left));
+        let instead = PlaceOrder { price: Ticks(price), quantity: Lots(left), display_quantity: display, ..old.order };
+        let mut copy = self.clone();
+        let mut outcomes = vec![copy.remove(id, CancelReason::Amended)];
+        match copy.place(new_id, account, &instead).as_slice() {
+            [reject @ Outcome::Reject(_)] => vec![*reject],
+            placed => {
+                outcomes.extend_from_slice(placed);
+                *self = copy;
+                outcomes
+            }
+        }
+    }
+
+    /// Sets both sides of a quote, whose orders get the ids `ids`.
+    pub(crate) fn quote(&mut self, ids: [OrderId; 2], account: AccountId, quote: &Quote) -> Vec<Outcome> {
+        let crossed = quote.bid.price >= quote.ask.price && quote.bid.quantity.0 * quote.ask.quantity.0 > 0;
+        if crossed {
+            return vec![Outcome::Reject(RejectCode::BadCombination)];
+        }
+        let mut outcomes = Vec::new();
+        let mut asked_for = Vec::new();
+        for ((side, wanted), id) in [(Side::Bid, quote.bid), (Side::Ask, quote.ask)].into_iter().zip(ids) {
+            let client_id = ClientId::of_quote(quote.slot, side);
+            let order = PlaceOrder {
+                order_type: quote.order_type,
+                self_trade_mode: quote.self_trade_mode,
+                client_id,
+                ..PlaceOrder::limit(quote.market, side, wanted.price, wanted.quantity)
+            };
+            let live = self.by_client_id(account, &client_id);
+            let is_there = live.is_some_and(|live| {
+                (live.price, live.remaining) == (wanted.price.0, wanted.quantity.0)
+                    && live.order.order_type == quote.order_type
+                    && live.order.self_trade_mode == quote.self_trade_mode
+            });
+            if let (Some(live), false) = (live, is_there) {
+                outcomes.push(self.remove(live.id, CancelReason::Requoted));
+            }
+            if !is_there && wanted.quantity.0 > 0 {
+                asked_for.push((id, order));
+            }
+        }
+        let mut refused = [None; 2];
+        for (id, order) in asked_for {
+            match self.place(id, account, &order).as_slice() {
+                [Outcome::Reject(code)] => refused[order.side as usize] = Some(*code),
+                placed => outcomes.extend_from_slice(placed),
+            }
+        }
+        outcomes.push(Outcome::Quote(refused));
+        outcomes
     }
 
     /// A side's orders by price, then by arrival.

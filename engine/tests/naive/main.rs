@@ -7,8 +7,8 @@ mod support;
 mod book;
 
 use lakh_engine::command::{
-    AmendOrder, CancelAll, CancelOrder, CancelRestriction, Capacities, Command, Operation, OrderReference, OrderType,
-    PlaceOrder, ReplaceMode, ReplaceOrder, Side, TimeInForce,
+    AmendMode, AmendOrder, CancelAll, CancelOrder, CancelRestriction, Capacities, Command, Operation, OrderReference,
+    OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, Side, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, OrderId, Sequence};
@@ -30,6 +30,7 @@ fn outcomes(events: &[Event]) -> Vec<Outcome> {
         Event::ReplaceAnswered { cancel_refused, order_refused, .. } => {
             Some(Outcome::Replace(cancel_refused, order_refused))
         }
+        Event::QuoteSet(quote) => Some(Outcome::Quote([quote.bid_refused, quote.ask_refused])),
         Event::Rejected(rejected) => Some(Outcome::Reject(rejected.code)),
         _ => None,
     };
@@ -92,20 +93,19 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
         assert_eq!(outcomes(&events), book.expire(venue.now));
     }
     let account = AccountId(1 + u32::try_from(random.below(5)).expect("small"));
-    let (operation, expected) = match random.below(20) {
+    let next = Sequence(venue.engine.sequence().0 + 1);
+    let (operation, expected) = match random.below(21) {
         0..13 => {
             let order = order(random, venue.now);
-            let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
-            (Operation::PlaceOrder(order), book.place(id, account, &order))
+            (Operation::PlaceOrder(order), book.place(OrderId::new(next, 0), account, &order))
         }
         13 => {
             let (order, target) = (order(random, venue.now), some_order(random, book, account));
-            let id = OrderId::new(Sequence(venue.engine.sequence().0 + 1), 0);
             let mode = random.pick(&[ReplaceMode::StopOnFailure, ReplaceMode::AllowFailure]);
             let target_reference = OrderReference::OrderId(target);
             let restriction = CancelRestriction::None;
             let replace = ReplaceOrder { target: target_reference, restriction, mode, order };
-            (Operation::ReplaceOrder(replace), book.replace(id, account, target, &replace))
+            (Operation::ReplaceOrder(replace), book.replace(OrderId::new(next, 0), account, target, &replace))
         }
         14..16 => {
             let id = some_order(random, book, account);
@@ -120,9 +120,17 @@ fn step(random: &mut Random, venue: &mut Venue, book: &mut NaiveBook) -> usize {
         }
         17..19 => {
             let (id, new_quantity) = (some_order(random, book, account), random.below(20));
-            let target = OrderReference::OrderId(id);
-            let amend = AmendOrder { market: BTCUSD, target, new_quantity: Lots(new_quantity) };
-            (Operation::AmendOrder(amend), book.amend(account, id, new_quantity))
+            let new_price = if random.once_in(2) { 0 } else { 90 + random.below(21) };
+            let (target, new_id) = (OrderReference::OrderId(id), OrderId::new(next, 0));
+            let numbers = (Lots(new_quantity), Ticks(new_price));
+            let mode = random.pick(&[AmendMode::KeepPriority, AmendMode::MayLosePriority, AmendMode::MayLosePriority]);
+            let amend = AmendOrder { market: BTCUSD, target, new_quantity: numbers.0, new_price: numbers.1, mode };
+            (Operation::AmendOrder(amend), book.amend(new_id, account, id, &amend))
+        }
+        19 => {
+            let quote = random::quote(random, BTCUSD);
+            let ids = [OrderId::new(next, 0), OrderId::new(next, 1)];
+            (Operation::Quote(quote), book.quote(ids, account, &quote))
         }
         _ => {
             let side = random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]);
@@ -171,6 +179,28 @@ fn ten_thousand_short_sequences_agree() {
     outcome.expect("the engine and the naive book agree");
     println!("{} fills", fills.get());
     assert!(fills.get() > 50_000, "only {} fills prove little", fills.get());
+}
+
+/// One short sequence, which follows from its number alone; tells its fills.
+fn sequence(number: u64) -> usize {
+    let mut random = Random(number);
+    let (mut venue, mut book) = (venue(), NaiveBook::default());
+    let length = 1 + random.below(99);
+    (0..length).map(|_| step(&mut random, &mut venue, &mut book)).sum()
+}
+
+/// As many sequences as `LAKH_SOAK_SEQUENCES` says, from number `LAKH_SOAK_FIRST` on.
+#[test]
+#[ignore = "`cargo xtask soak engine` runs it"]
+fn soak() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (first, count) = (number("LAKH_SOAK_FIRST").unwrap_or(0), number("LAKH_SOAK_SEQUENCES").unwrap_or(1_000));
+    let mut fills = 0;
+    for number in first..first + count {
+        let outcome = std::panic::catch_unwind(|| sequence(number));
+        fills += outcome.unwrap_or_else(|_| panic!("sequence {number} does not agree"));
+    }
+    println!("{count} sequences from {first} on agree, {fills} fills");
 }
 
 #[test]

@@ -7,13 +7,13 @@ mod precedence;
 
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, BatchSealed, CancelOrder, CancelRestriction, Capacities,
-    ChainEntry, Command, Epoch, EvidenceGrade, KeyScope, MarketState, Operation, OrderReference, RegisterKey,
-    ReplaceOrder, ReplayGuard, SignedCommand,
+    ChainEntry, Command, Epoch, EvidenceGrade, KeyLimits, KeyScope, MarketState, Operation, OrderReference,
+    RegisterKey, ReplaceOrder, ReplayGuard, SignedCommand, Transfer,
 };
 use lakh_engine::ids::{AccountId, AssetId, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
 use lakh_engine::reject::RejectCode;
-use lakh_engine::units::{Lots, Timestamp};
+use lakh_engine::units::{Atoms, Lots, Timestamp};
 
 use support::venue::{
     SECOND, START, assets, deposit_entry, genesis, markets, public_key, refusal, rejection, replacing,
@@ -74,7 +74,7 @@ const KEY_CASES: &[Case] = &[
     (RejectCode::Duplicate, || by_nonces(&[1, 1])),
     (RejectCode::DigestTableFull, || {
         let mut venue = Venue::new();
-        (0..8).for_each(|number| drop(venue.must(by_digest(number, START))));
+        (0..6).for_each(|number| drop(venue.must(by_digest(number, START))));
         rejection(&venue.apply(by_digest(8, START)))
     }),
     (RejectCode::AccountUnknown, || {
@@ -183,9 +183,30 @@ const ACCOUNT_CASES: &[Case] = &[
     (RejectCode::GroupNotConsented, || rejection(&Venue::new().send(A, Operation::SetSelfTradeGroup { group: B }))),
     (RejectCode::OutOfScope, || {
         let mut venue = Venue::new();
-        let scope = KeyScope { operations: KeyScope::CANCEL, market: None };
+        let scope = KeyScope { operations: KeyScope::CANCEL, market: None, account: None };
         venue.send(A, Operation::NarrowKey { key: KeyId(1), scope });
         rejection(&venue.place(A, bid(100, 1)))
+    }),
+    (RejectCode::TableShareTaken, || {
+        let mut venue = Venue::with(Options { share_parts: 64, ..Options::default() });
+        venue.placed(A, bid(100, 1));
+        rejection(&venue.place(A, bid(100, 1)))
+    }),
+    (RejectCode::KeyLimitReached, || {
+        let mut venue = Venue::new();
+        let limits = KeyLimits { notional_per_day: Atoms(99), quote: USD, price_band: 0 };
+        venue.send(A, Operation::LimitKey { key: KeyId(1), limits });
+        rejection(&venue.place(A, bid(100, 1)))
+    }),
+    (RejectCode::OtherOwner, || {
+        let transfer = Transfer { to: B, asset: USD, amount: Atoms(1) };
+        rejection(&Venue::new().send(A, Operation::Transfer(transfer)))
+    }),
+    (RejectCode::TooManySubAccounts, || {
+        let capacities = Capacities { accounts: 64, ..Options::default().capacities };
+        let mut venue = Venue::with(Options { capacities, ..Options::default() });
+        (0..16).for_each(|_| drop(venue.send(A, Operation::OpenSubAccount)));
+        rejection(&venue.send(A, Operation::OpenSubAccount))
     }),
     (RejectCode::AccountBlocked, || {
         let mut venue = Venue::new();
@@ -205,6 +226,15 @@ const ADMIN_CASES: &[Case] = &[
         let action = AdminAction::SetMarketState { market: BTCUSD, state: MarketState::Open };
         let authority = AdminAuthority::Role { role: 0, nonce: 9 };
         rejection(&Venue::new().apply(Command::Admin(AdminCommand { authority, action, reason: Reason::EMPTY })))
+    }),
+    (RejectCode::SecondRoleNeeded, || {
+        let mut venue = Venue::with(Options { roles: 2, ..Options::default() });
+        rejection(&venue.set_fees(BTCUSD, 0, 0))
+    }),
+    (RejectCode::NotQuarantined, || {
+        let mut venue = Venue::new();
+        let sequence = venue.engine.sequence();
+        rejection(&venue.admin(AdminAction::Quarantine { sequence }))
     }),
     (RejectCode::AlreadyListed, || rejection(&Venue::new().admin(AdminAction::ListAsset(assets()[0])))),
     (RejectCode::AssetUnknown, || {
@@ -302,12 +332,14 @@ fn every_code_is_reached() {
 }
 
 #[test]
-fn an_amendment_of_nothing_is_not_smaller() {
+fn an_amendment_of_nothing_is_refused() {
     let mut venue = Venue::new();
     let order = venue.placed(A, bid(100, 2));
-    for quantity in [0, 3, u64::MAX] {
+    for quantity in [0, 2, 3, u64::MAX] {
         assert_eq!(rejection(&venue.amend(A, order, quantity)), Some(RejectCode::AmendNotSmaller));
     }
+    assert_eq!(rejection(&venue.reprice(A, order, (2, 100))), Some(RejectCode::AmendNotSmaller));
+    assert_eq!(rejection(&venue.reprice(A, order, (u64::MAX, 100))), Some(RejectCode::QuantityOutOfRange));
     assert_eq!(venue.engine.book(BTCUSD).expect("listed").orders(lakh_engine::command::Side::Bid).count(), 1);
     assert_eq!(rejection(&venue.amend(A, order, Lots(1).0)), None);
 }

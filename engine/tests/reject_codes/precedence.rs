@@ -103,7 +103,7 @@ const ADMISSION: &[Rule] = &[
         request.venue.must(logon(request.signed));
     }),
     rule(RejectCode::DigestTableFull, &["guard", "key"], |request| {
-        for number in 0..8 {
+        for number in 0..6 {
             let now = request.venue.now;
             let first = logon(request.by_digest(number, now));
             request.venue.must(first);
@@ -121,7 +121,7 @@ const ORDERS: &[Rule] = &[
         request.venue.admin(AdminAction::BlockAccount { account: A, block: AccountBlock::Blocked });
     }),
     rule(RejectCode::OutOfScope, &["key", "client", "trigger", "account"], |request| {
-        let scope = KeyScope { operations: KeyScope::CANCEL, market: None };
+        let scope = KeyScope { operations: KeyScope::CANCEL, market: None, account: None };
         let narrow = Operation::NarrowKey { key: KeyId(1), scope };
         request.venue.send(A, narrow);
     }),
@@ -257,7 +257,7 @@ fn a_keys_own_rules_go_before_each_other_too() {
 fn cancel_and_amend(venue: &mut Venue, market: MarketId, order: OrderId) -> Option<RejectCode> {
     let target = OrderReference::OrderId(order);
     let cancel = rejection(&venue.send(A, Operation::CancelOrder(CancelOrder { market, target })));
-    let amend = AmendOrder { market, target, new_quantity: Lots(0) };
+    let amend = AmendOrder::less(market, target, Lots(0));
     assert_eq!(rejection(&venue.send(A, Operation::AmendOrder(amend))), cancel);
     cancel
 }

@@ -38,7 +38,7 @@ fn orders_are_found_by_client_id() {
     let mut venue = Venue::new();
     venue.placed(A, bid(100, 5).id("mine"));
     venue.placed(B, bid(100, 5).id("mine"));
-    let amend = AmendOrder { market: BTCUSD, target: by_client_id("mine"), new_quantity: Lots(3) };
+    let amend = AmendOrder::less(BTCUSD, by_client_id("mine"), Lots(3));
     assert_eq!(told(&venue.send(A, Operation::AmendOrder(amend))), "reduced to 3");
     assert_eq!(told(&venue.cancel_by(B, by_client_id("mine"))), "canceled 5b Requested");
     check(&venue, "3a | 100 |");

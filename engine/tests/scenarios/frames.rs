@@ -21,11 +21,7 @@ fn each_operation_has_its_result_and_its_order_id() {
     let mut venue = Venue::new();
     let old = venue.placed(A, bid(90, 1));
     let sequence = Sequence(venue.engine.sequence().0 + 1);
-    let amend = AmendOrder {
-        market: BTCUSD,
-        target: OrderReference::OrderId(OrderId::new(sequence, 1)),
-        new_quantity: Lots(2),
-    };
+    let amend = AmendOrder::less(BTCUSD, OrderReference::OrderId(OrderId::new(sequence, 1)), Lots(2));
     let operations = [
         cancel(old),
         place(bid(100, 5)),

@@ -74,17 +74,14 @@ fn id_tables_are_cleaned_by_every_way_out() {
 }
 
 #[test]
-fn an_amendment_never_crosses_since_it_has_no_price() {
+fn an_amendment_that_crosses_trades() {
     let mut venue = Venue::new();
     let order = venue.placed(A, bid(100, 5));
     venue.placed(B, ask(101, 5));
     assert_eq!(told(&venue.amend(A, order, 4)), "reduced to 4");
-    assert_eq!(told(&venue.amend(A, order, 6)), "rejected AmendNotSmaller", "more would need a new place");
-    check(
-        &venue,
-        "     | 101 | 5b
-                     4a | 100 |",
-    );
+    let told_of_price = told(&venue.reprice(A, order, (6, 101)));
+    assert_eq!(told_of_price, "canceled 4a Amended, accepted, trade 5 @ 101 with b, rests 1", "no crossed book");
+    check(&venue, "1a | 101 |");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use lakh_engine::command::{
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AssetId, MarketId, OrderId, Reason, Symbol};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::market_spec::{AssetSpec, FeeTable, MarketSpec};
 use lakh_engine::reject::RejectCode::{
     AlreadyListed, BadSpecification, GenesisOver, MarketClosed, MarketUnknown, NotAuthorised, TableFull,
     WrongAdminNonce, WrongEpoch,
@@ -27,7 +27,7 @@ fn operations(live: OrderId) -> Vec<(&'static str, Operation)> {
         ("market", place(market_buy(1))),
         ("market by budget", place(buy_for(100))),
         ("post-only", place(bid(90, 1).post_only())),
-        ("amend", Operation::AmendOrder(AmendOrder { market: BTCUSD, target, new_quantity: Lots(4) })),
+        ("amend", Operation::AmendOrder(AmendOrder::less(BTCUSD, target, Lots(4)))),
         ("cancel", Operation::CancelOrder(CancelOrder { market: BTCUSD, target })),
         ("mass cancel", Operation::CancelAll(CancelAll { market: Some(BTCUSD), side: None })),
     ]
@@ -142,7 +142,7 @@ fn every_action() -> Vec<AdminAction> {
         AdminAction::ListAsset(asset),
         AdminAction::ListMarket(market),
         AdminAction::SetMarketState { market: BTCUSD, state: MarketState::CancelOnly },
-        AdminAction::SetFees { market: BTCUSD, maker_fee: FeeRate(0), taker_fee: FeeRate(0) },
+        AdminAction::SetFees { market: BTCUSD, fees: FeeTable::flat(FeeRate(0), FeeRate(0)) },
         AdminAction::RegisterKey(RegisterKey {
             account: A,
             public_key: public_key(9),

@@ -67,7 +67,7 @@ fn an_amendment_keeps_the_place_even_after_a_fill() {
     venue.placed(C, bid(100, 2));
     assert_eq!(told(&venue.amend(A, first, 5)), "reduced to 3");
     check(&venue, "| 100 | 3a 5b");
-    assert_eq!(told(&venue.amend(A, first, 5)), "rejected AmendNotSmaller", "not smaller");
+    assert_eq!(told(&venue.amend(A, first, 5)), "rejected AmendNotSmaller", "as it is");
     assert_eq!(told(&venue.amend(A, first, 2)), "rejected AmendNotSmaller", "2 have traded");
     assert_eq!(told(&venue.amend(A, first, 3)), "reduced to 1");
     let events = venue.place(C, bid(100, 2));

@@ -1,6 +1,9 @@
 //! Replay protection: nonces, digests, receive windows, and that rejected requests are used up too.
 
-use lakh_engine::command::{Command, EvidenceGrade, Operation, ReplayGuard, SignedCommand};
+use lakh_engine::command::{
+    CancelAll, CancelOrder, Command, EvidenceGrade, FrameCommand, FrameOperation, Operation, OrderReference,
+    ReplayGuard, SignedCommand,
+};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{KeyId, Sequence};
 use lakh_engine::reject::RejectCode::{
@@ -9,7 +12,7 @@ use lakh_engine::reject::RejectCode::{
 use lakh_engine::units::Timestamp;
 
 use crate::support::venue::{SECOND, rejection};
-use crate::support::{A, Draft, Options, USD, Venue, bid, check, told};
+use crate::support::{A, BTCUSD, Draft, Options, USD, Venue, bid, check, told};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -125,7 +128,8 @@ fn the_receive_window_is_exact() {
 #[test]
 fn a_full_digest_table_empties_with_time() {
     let mut venue = Venue::new();
-    for number in 0..8 {
+    // Six of the eight that the key has; the last two are kept for cancels.
+    for number in 0..6 {
         let request = by_digest(number, venue.now, 1_000, bid(100, 1));
         assert_eq!(rejection(&venue.apply(&request)), None);
     }
@@ -147,19 +151,65 @@ fn a_full_digest_table_empties_with_time() {
 
 #[test]
 fn a_burst_does_not_lock_its_key_out_when_the_seconds_come_round_again() {
-    let mut options = Options { digest_capacity: 64, max_orders: 512, ..Options::default() };
-    options.capacities.digests = 192;
+    let mut options = Options { digest_capacity: 84, max_orders: 512, ..Options::default() };
+    options.capacities.digests = 256;
     let mut venue = Venue::with(options);
-    for number in 0..64 {
+    // Three quarters of what the key has.
+    for number in 0..63 {
         let request = by_digest(number, venue.now, 60_000, bid(100, 1));
         assert_eq!(rejection(&venue.apply(&request)), None);
     }
     // The burst ends 61 s from its start. 128 s after the start a new request falls into the same time bucket, and
     // whatever of the burst is still there must go first, not wait behind it for another minute.
     venue.wait(128 * SECOND);
-    for number in 64..128 {
+    for number in 63..126 {
         let request = by_digest(number, venue.now, 60_000, bid(100, 1));
         assert_eq!(rejection(&venue.apply(&request)), None, "request {number}");
+    }
+}
+
+#[test]
+fn a_quarter_of_a_keys_digests_is_kept_for_cancels() {
+    let mut venue = Venue::new();
+    let order = venue.placed(A, bid(100, 1).id("x"));
+    let guard = |number: u64, now| match by_digest(number, now, 5_000, bid(100, 1)) {
+        Command::Signed(signed) => signed,
+        other => panic!("{other:?} is signed"),
+    };
+    for number in 0..6 {
+        let signed = guard(number, venue.now);
+        venue.must(Command::Signed(signed));
+    }
+    let signed = guard(6, venue.now);
+    assert_eq!(rejection(&venue.apply(Command::Signed(signed))), Some(DigestTableFull), "an order waits");
+    let frame_of = |operation, signed: SignedCommand| {
+        Command::Frame(FrameCommand {
+            replay_guard: signed.replay_guard,
+            grade: signed.grade,
+            ..venue_frame(operation)
+        })
+    };
+    let cancel = CancelOrder { market: BTCUSD, target: OrderReference::OrderId(order) };
+    let mixed = frame_of(FrameOperation::PlaceOrder(bid(100, 1).0), guard(7, venue.now));
+    assert_eq!(rejection(&venue.apply(mixed)), Some(DigestTableFull), "and so does a frame with an order in it");
+    let one = frame_of(FrameOperation::CancelOrder(cancel), guard(8, venue.now));
+    assert_eq!(told(&venue.apply(one)), "frame of 1, canceled 1a Requested, 0 done");
+    let all = Operation::CancelAll(CancelAll { market: None, side: None });
+    let signed = SignedCommand { operation: all, ..guard(9, venue.now) };
+    assert_eq!(rejection(&venue.apply(Command::Signed(signed))), None, "cancels go on to the last entry");
+    let signed = SignedCommand { operation: all, ..guard(10, venue.now) };
+    assert_eq!(rejection(&venue.apply(Command::Signed(signed))), Some(DigestTableFull));
+}
+
+/// A frame of a's first key.
+fn venue_frame(operation: FrameOperation) -> FrameCommand {
+    FrameCommand {
+        account: A,
+        key: KeyId(1),
+        grade: EvidenceGrade::Signed,
+        replay_guard: ReplayGuard::Nonce { nonce: 0 },
+        valid_until: Timestamp::ZERO,
+        operations: [operation].into(),
     }
 }
 

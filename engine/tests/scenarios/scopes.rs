@@ -23,7 +23,7 @@ fn by(venue: &mut Venue, key: KeyId, operation: Operation) -> String {
 
 #[test]
 fn a_key_for_cancels_only_cancels() {
-    let (mut venue, key) = venue(KeyScope { operations: KeyScope::CANCEL, market: None });
+    let (mut venue, key) = venue(KeyScope { operations: KeyScope::CANCEL, market: None, account: None });
     let order = venue.placed(A, bid(100, 5));
     let place = Operation::PlaceOrder(bid(100, 1).0);
     assert_eq!(by(&mut venue, key, place), "rejected OutOfScope");
@@ -54,12 +54,12 @@ fn a_key_of_one_market_stays_in_it() {
 
 #[test]
 fn no_key_is_given_more_and_no_weak_key_touches_another() {
-    let (mut venue, key) = venue(KeyScope { operations: KeyScope::PLACE, market: Some(BTCUSD) });
+    let (mut venue, key) = venue(KeyScope { operations: KeyScope::PLACE, market: Some(BTCUSD), account: None });
     let narrow = |key, scope| Operation::NarrowKey { key, scope };
     assert_eq!(told(&venue.send(A, narrow(key, KeyScope::EVERYTHING))), "rejected OutOfScope");
-    let elsewhere = KeyScope { operations: KeyScope::PLACE, market: Some(ETHUSD) };
+    let elsewhere = KeyScope { operations: KeyScope::PLACE, market: Some(ETHUSD), account: None };
     assert_eq!(told(&venue.send(A, narrow(key, elsewhere))), "rejected OutOfScope");
-    let nothing = KeyScope { operations: 0, market: Some(BTCUSD) };
+    let nothing = KeyScope { operations: 0, market: Some(BTCUSD), account: None };
     assert_eq!(by(&mut venue, key, narrow(KeyId(1), nothing)), "rejected OutOfScope", "a bot's key ends no other");
     for foreign in [KeyId(2), KeyId(99), KeyId(0)] {
         assert_eq!(told(&venue.send(A, narrow(foreign, nothing))), "rejected OutOfScope", "another's, or nobody's");
@@ -74,7 +74,7 @@ fn no_key_is_given_more_and_no_weak_key_touches_another() {
 fn a_session_cannot_narrow_keys() {
     use lakh_engine::command::{EvidenceGrade, ReplayGuard};
     let mut venue = Venue::new();
-    let narrow = Operation::NarrowKey { key: KeyId(1), scope: KeyScope { operations: 0, market: None } };
+    let narrow = Operation::NarrowKey { key: KeyId(1), scope: KeyScope { operations: 0, market: None, account: None } };
     let replay_guard = ReplayGuard::Session { signed_at: venue.now, receive_window_ms: 5_000 };
     let grade = EvidenceGrade::Delegated;
     let unsigned = SignedCommand { replay_guard, grade, ..venue.signed(A, narrow) };

@@ -1,14 +1,14 @@
 //! What must hold after every command, whatever it was: money, holds, priority, counters.
 //!
 //! The auditor learns only from events and from the engine's public views, so it is a second opinion on both. It knows
-//! for each order the market's specification at the moment when it came to rest, since fees may change afterwards.
+//! for each order the rates at the moment when it was accepted, since fees may change afterwards.
 
 use std::collections::BTreeMap;
 
 use lakh_engine::command::{MarketState, Side};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, MarketId, OrderId};
-use lakh_engine::market_spec::MarketSpec;
+use lakh_engine::market_spec::FeeRates;
 use lakh_engine::units::{Atoms, Lots, Ticks};
 use lakh_engine::{Balance, Engine, LevelView, OrderView};
 
@@ -26,10 +26,9 @@ impl View {
     /// What the engine shows now.
     pub(crate) fn of(engine: &Engine) -> Self {
         let mut view = Self::default();
-        let accounts = u32::try_from(engine.account_count()).expect("tests have few accounts");
         for spec in engine.assets() {
             view.supplies.push(engine.supply(spec.asset).expect("listed"));
-            for account in (0..accounts).map(AccountId) {
+            for account in engine.accounts() {
                 let balance = engine.balance(account, spec.asset).expect("both are known");
                 view.balances.insert((account, spec.asset), balance);
             }
@@ -48,8 +47,8 @@ impl View {
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {
     view: View,
-    /// The specification in force when each order was accepted.
-    accepted_under: BTreeMap<OrderId, MarketSpec>,
+    /// The rates in force when each order was accepted.
+    accepted_under: BTreeMap<OrderId, FeeRates>,
     /// The how-manieth order came to rest, for each that did.
     rested: BTreeMap<OrderId, usize>,
     rests: usize,
@@ -114,8 +113,8 @@ impl Auditor {
                 }
                 Event::AccountOpened { .. } => self.accounts_opened += 1,
                 Event::OrderAccepted(accepted) => {
-                    let spec = engine.market_specs().find(|spec| spec.market == accepted.market).expect("listed");
-                    self.accepted_under.insert(accepted.order, *spec);
+                    let rates = engine.fee_rates(accepted.account, accepted.market).expect("both are known");
+                    self.accepted_under.insert(accepted.order, rates);
                 }
                 Event::OrderRested(rested) => {
                     self.rests += 1;
@@ -152,9 +151,9 @@ impl Auditor {
             let resting = resting.flat_map(|(side, orders)| orders.iter().map(move |order| (side, order)));
             for (side, order) in resting.chain(waiting) {
                 let then = self.accepted_under.get(&order.order).expect("its OrderAccepted came by");
-                let worst_fee = then.maker_fee.max(then.taker_fee);
+                let worst_fee = then.maker.max(then.taker);
                 let (asset, per_lot) = match side {
-                    Side::Bid => (spec.quote, then.bid_hold_per_lot(order.price, worst_fee)),
+                    Side::Bid => (spec.quote, spec.bid_hold_per_lot(order.price, worst_fee)),
                     Side::Ask => (spec.base, Atoms(spec.base_atoms_per_lot)),
                 };
                 *needed.entry((order.account, asset)).or_default() +=
@@ -229,6 +228,10 @@ fn reports(event: &Event) -> Vec<(AccountId, u64)> {
         Event::Trade(trade) => [trade.maker, trade.taker].map(|p| (p.account, p.report_sequence)).to_vec(),
         Event::OrderCanceled(canceled) => vec![(canceled.account, canceled.report_sequence)],
         Event::OrderReduced(reduced) => vec![(reduced.account, reduced.report_sequence)],
+        Event::Transferred(moved) => {
+            vec![(moved.from, moved.from_report_sequence), (moved.to, moved.to_report_sequence)]
+        }
+        Event::QuoteSet(quote) => vec![(quote.account, quote.report_sequence)],
         Event::CancelAllAccepted { account, report_sequence, .. }
         | Event::OrderTriggered { account, report_sequence, .. }
         | Event::FrameAccepted { account, report_sequence, .. }

@@ -54,6 +54,11 @@ fn letter(account: AccountId) -> char {
     char::from(b'a' - 1 + u8::try_from(account.0).expect("drawings have few traders"))
 }
 
+/// Seconds after the venue's start.
+fn seconds(at: Timestamp) -> u64 {
+    (at.0 - super::venue::START.0) / super::venue::SECOND
+}
+
 /// What happened, in a trader's words, without the balances.
 pub(crate) fn told(events: &[Event]) -> String {
     events.iter().filter_map(sentence).collect::<Vec<_>>().join(", ")
@@ -93,6 +98,19 @@ fn sentence(event: &Event) -> Option<String> {
         Event::EpochStarted { epoch } => format!("epoch {epoch}"),
         Event::MarketStateChanged { state, .. } => format!("state {state:?}"),
         Event::FeesChanged { .. } => "fees".to_owned(),
+        Event::FeesAnnounced { from, .. } => format!("fees from {}", seconds(*from)),
+        Event::FeeTierChanged { account, tier } => format!("{} in tier {tier}", letter(*account)),
+        Event::FeeTierAnnounced { account, tier, from } => {
+            format!("{} in tier {tier} from {}", letter(*account), seconds(*from))
+        }
+        Event::SubAccountOpened { account, parent } => format!("{} under {}", letter(*account), letter(*parent)),
+        Event::Transferred(moved) => format!("{} from {} to {}", moved.amount, letter(moved.from), letter(moved.to)),
+        Event::KeyLimited { key, .. } => format!("key {key} limited"),
+        Event::QuoteSet(quote) => match (quote.bid_refused, quote.ask_refused) {
+            (None, None) => format!("quote {}", quote.slot),
+            (bid, ask) => format!("quote {} refused {bid:?} {ask:?}", quote.slot),
+        },
+        Event::Quarantined { sequence } => format!("quarantined {sequence}"),
         Event::ReplaceAnswered { cancel_refused, order_refused, .. } => match (cancel_refused, order_refused) {
             (None, None) => "replaced".to_owned(),
             (Some(code), _) => format!("replaced but {code:?}"),

@@ -6,12 +6,14 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this module")]
 
 pub(crate) mod audit;
+pub(crate) mod drafts;
 pub(crate) mod drawing;
 pub(crate) mod random;
 pub(crate) mod venue;
 
+pub(crate) use drafts::{Draft, ask, bid, buy_for, market_buy, market_sell, sell_for};
 pub(crate) use drawing::{check, told};
-pub(crate) use venue::{Draft, Options, Venue, ask, bid, buy_for, market_buy, market_sell, sell_for};
+pub(crate) use venue::{Options, Venue};
 
 use lakh_engine::ids::{AccountId, AssetId, MarketId};
 

@@ -3,12 +3,14 @@
 //! Every randomised test takes its seed from [`seed`], which prints it; `LAKH_TEST_SEED` sets another one.
 
 use lakh_engine::command::{
-    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder,
-    CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
-    FrameOperation, KeyScope, MarketState, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
-    ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, Side, SignedCommand, TimeInForce,
+    AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll,
+    CancelOrder, CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
+    FrameOperation, KeyLimits, KeyScope, MarketState, Operation, OrderReference, OrderType, PlaceOrder, Quote,
+    QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, Side, SignedCommand,
+    TimeInForce, Transfer,
 };
-use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
+use lakh_engine::ids::{AccountId, AssetId, ClientId, FeeTier, KeyId, MarketId, OrderId, Reason, Sequence};
+use lakh_engine::market_spec::FeeTable;
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -109,8 +111,14 @@ fn market(random: &mut Random) -> MarketId {
 }
 
 fn signed(random: &mut Random, venue: &Venue) -> SignedCommand {
-    let account = account(random);
+    let mut account = account(random);
     let mut key = KeyId(account.0);
+    // What its owner's key does for a sub-account, where there is one.
+    let sub_accounts: Vec<AccountId> =
+        venue.engine.accounts().filter(|other| venue.engine.parent(*other) == Some(account)).collect();
+    if !sub_accounts.is_empty() && random.once_in(4) {
+        account = random.pick(&sub_accounts);
+    }
     if random.once_in(50) {
         key = KeyId(u32::try_from(random.below(7)).expect("small"));
     }
@@ -148,11 +156,14 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
         0..8 => Operation::ReplaceOrder(replace(random, venue, (account, market))),
         8..66 => Operation::PlaceOrder(place(random, market, venue.now)),
         66..82 => Operation::CancelOrder(CancelOrder { market, target: target(random, venue, (account, market)) }),
-        82..94 => Operation::AmendOrder(AmendOrder {
+        82..89 => Operation::AmendOrder(AmendOrder {
             market,
             target: target(random, venue, (account, market)),
             new_quantity: Lots(random.below(25)),
+            new_price: Ticks(if random.once_in(2) { 95 + random.below(11) } else { 0 }),
+            mode: random.pick(&[AmendMode::KeepPriority, AmendMode::MayLosePriority]),
         }),
+        89..94 => Operation::Quote(quote(random, market)),
         94..97 => Operation::CancelAll(CancelAll {
             market: random.pick(&[None, Some(market)]),
             side: random.pick(&[None, Some(Side::Bid), Some(Side::Ask)]),
@@ -170,8 +181,10 @@ fn operation(random: &mut Random, venue: &Venue, account: AccountId) -> Operatio
             scope: KeyScope {
                 operations: random.pick(&[15, KeyScope::CANCEL, KeyScope::PLACE]),
                 market: random.pick(&[None, Some(market)]),
+                account: random.pick(&[None, None, Some(account)]),
             },
         },
+        98 if random.once_in(2) => of_the_owner(random, account),
         98 if random.once_in(2) => Operation::SetSelfTradeGroup { group: other(random) },
         98 => Operation::InviteToSelfTradeGroup { invited: other(random) },
         _ => Operation::RevokeKey,
@@ -245,6 +258,44 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
     order
 }
 
+/// What an owner asks for about his accounts and keys.
+fn of_the_owner(random: &mut Random, account: AccountId) -> Operation {
+    match random.below(4) {
+        0 => Operation::OpenSubAccount,
+        1 => Operation::LimitKey {
+            key: KeyId(4 + u32::try_from(random.below(4)).expect("small")),
+            limits: KeyLimits {
+                notional_per_day: Atoms(random.below(9_000)),
+                quote: AssetId(1),
+                price_band: random.pick(&[0, 20_000]),
+            },
+        },
+        _ => Operation::Transfer(Transfer {
+            to: random.pick(&[AccountId(7), AccountId(6), AccountId(5), account, AccountId(1)]),
+            asset: asset(random),
+            amount: Atoms(random.below(30_000)),
+        }),
+    }
+}
+
+/// A quote around a price of 100, sometimes of one side, sometimes crossed.
+pub(crate) fn quote(random: &mut Random, market: MarketId) -> Quote {
+    let price = 96 + random.below(6);
+    let quantity = |random: &mut Random| if random.once_in(5) { 0 } else { 2 + random.below(12) };
+    let side = |price: u64, quantity: u64| QuoteSide {
+        price: Ticks(if quantity == 0 { 0 } else { price }),
+        quantity: Lots(quantity),
+    };
+    Quote {
+        market,
+        slot: u8::try_from(random.below(3)).expect("small"),
+        order_type: random.pick(&[OrderType::Limit, OrderType::LimitMaker, OrderType::LimitMakerSlide]),
+        self_trade_mode: random.pick(&[SelfTradeMode::None, SelfTradeMode::ExpireMaker, SelfTradeMode::Decrement]),
+        bid: side(price, quantity(random)),
+        ask: side(price + random.below(6), quantity(random)),
+    }
+}
+
 /// A few operations under one signature, sometimes none.
 fn frame(random: &mut Random, venue: &Venue) -> FrameCommand {
     let SignedCommand { account, key, grade, replay_guard, valid_until, .. } = signed(random, venue);
@@ -254,6 +305,7 @@ fn frame(random: &mut Random, venue: &Venue) -> FrameCommand {
             Operation::CancelOrder(cancel) => return FrameOperation::CancelOrder(cancel),
             Operation::AmendOrder(amend) => return FrameOperation::AmendOrder(amend),
             Operation::ReplaceOrder(replace) => return FrameOperation::ReplaceOrder(replace),
+            Operation::Quote(quote) => return FrameOperation::Quote(quote),
             _ => {}
         }
     };
@@ -374,10 +426,10 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
     let action = match random.below(20) {
         0 => AdminAction::SetPriceBand { market, band: random.pick(&[0, 0, 20_000, 50_000, 1_000_001]) },
         1 => AdminAction::SetRestartMode { market, mode: random.pick(&[RestartMode::Stay, RestartMode::Guarded]) },
-        2..7 => AdminAction::SetFees {
-            market,
-            maker_fee: FeeRate(random.pick(&[-1_000, 0, 500, 10_000, 200_000])),
-            taker_fee: FeeRate(random.pick(&[0, 1_000, 1_500, 30_000])),
+        2..6 => AdminAction::SetFees { market, fees: fees(random) },
+        6 => AdminAction::SetFeeTier {
+            account: other(random),
+            tier: FeeTier(u8::try_from(random.below(3)).expect("small")),
         },
         7..10 if closed_market(venue).is_some() => AdminAction::SetMarketState { market, state: MarketState::Open },
         7..14 => AdminAction::SetMarketState {
@@ -409,6 +461,19 @@ fn admin(random: &mut Random, venue: &Venue) -> AdminCommand {
         }),
     };
     AdminCommand { authority, action, reason: Reason::EMPTY }
+}
+
+/// A table whose first tiers differ, sometimes one that would pay for trades.
+fn fees(random: &mut Random) -> FeeTable {
+    let mut table = FeeTable::flat(FeeRate(500), FeeRate(1_500));
+    for rates in &mut table.rates[..3] {
+        rates.maker = FeeRate(random.pick(&[-1_000, 0, 500, 10_000]));
+        rates.taker = FeeRate(random.pick(&[1_000, 1_000, 1_500, 30_000]));
+    }
+    if random.once_in(10) {
+        table.rates[1].maker = FeeRate(random.pick(&[200_000, -2_000]));
+    }
+    table
 }
 
 /// The first market that is not open.

@@ -4,17 +4,18 @@ use std::borrow::Borrow;
 
 use lakh_engine::Engine;
 use lakh_engine::command::{
-    AdminAction, AdminAuthority, AdminCommand, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction,
-    Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand, FrameOperation,
-    Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey, ReplaceMode,
-    ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
+    AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll, CancelOrder,
+    CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, Epoch, EvidenceGrade, FrameCommand,
+    FrameOperation, Genesis, MarketState, Mode, Operation, OrderReference, OrderType, PlaceOrder, RegisterKey,
+    ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, Symbol};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec};
+use lakh_engine::market_spec::{AssetSpec, FeeTable, MarketSpec};
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 
+use super::Draft;
 use super::{BTC, BTCUSD, ETH, ETHUSD, USD};
 
 /// When every venue starts: far enough from 0 that windows can lie in the past.
@@ -42,6 +43,12 @@ pub(crate) struct Options {
     pub(crate) capacities: Capacities,
     /// Requests by digest that each trader's key may have outstanding.
     pub(crate) digest_capacity: u32,
+    /// Notice before a fee rises, in seconds.
+    pub(crate) fee_notice_s: u32,
+    /// Nobody holds more than one part in so many of a shared table.
+    pub(crate) share_parts: u16,
+    /// Operators' roles that the genesis names.
+    pub(crate) roles: u8,
 }
 
 impl Default for Options {
@@ -61,6 +68,9 @@ impl Default for Options {
                 digests_per_key: 2,
             },
             digest_capacity: 8,
+            fee_notice_s: 0,
+            share_parts: 1,
+            roles: 1,
         }
     }
 }
@@ -74,7 +84,7 @@ pub(crate) struct Venue {
     pub(crate) now: Timestamp,
     /// Everything that was applied, from sequence 1 on.
     pub(crate) journal: Vec<(Timestamp, Command)>,
-    admin_nonce: u64,
+    role_nonces: [u64; 2],
     events: Vec<Event>,
 }
 
@@ -134,6 +144,8 @@ pub(crate) fn genesis(capacities: Capacities) -> Genesis {
         hash_seed: 0x5eed,
         capacities,
         role_keys,
+        fee_notice_s: 0,
+        share_parts: 1,
         settlement: SETTLEMENT,
     }
 }
@@ -157,7 +169,12 @@ impl Venue {
     /// A venue before its first epoch: assets, markets (not open), traders and their keys are there.
     pub(crate) fn in_genesis(options: Options) -> Self {
         let mut venue = Self::bare();
-        venue.must(Command::Genesis(genesis(options.capacities)));
+        let mut genesis = genesis(options.capacities);
+        (genesis.fee_notice_s, genesis.share_parts) = (options.fee_notice_s, options.share_parts);
+        for role in 0..options.roles {
+            genesis.role_keys[usize::from(role)] = [OPERATOR[0] + role; 32];
+        }
+        venue.must(Command::Genesis(genesis));
         assets().iter().for_each(|spec| venue.genesis_admin(AdminAction::ListAsset(*spec)));
         markets(&options).iter().for_each(|spec| venue.genesis_admin(AdminAction::ListMarket(*spec)));
         for trader in 1..=options.traders {
@@ -186,7 +203,7 @@ impl Venue {
             engine: Engine::new(),
             now: START,
             journal: Vec::new(),
-            admin_nonce: 0,
+            role_nonces: [0; 2],
             events: Vec::with_capacity(Engine::MAX_EVENTS),
         }
     }
@@ -238,8 +255,26 @@ impl Venue {
 
     /// An operator's decision, signed by role 0 with its next nonce.
     pub(crate) fn admin(&mut self, action: AdminAction) -> Vec<Event> {
-        self.admin_nonce += 1;
-        let authority = AdminAuthority::Role { role: 0, nonce: self.admin_nonce };
+        self.role_nonces[0] += 1;
+        let authority = AdminAuthority::Role { role: 0, nonce: self.role_nonces[0] };
+        self.decide(authority, action)
+    }
+
+    /// An operator's decision that must be taken.
+    pub(crate) fn must_admin(&mut self, action: AdminAction) {
+        let events = self.admin(action);
+        assert_eq!(rejection(&events), None, "{action:?}");
+    }
+
+    /// Two operators' decision, signed by the roles 0 and 1 with their next nonces.
+    pub(crate) fn admin_by_two(&mut self, action: AdminAction) -> Vec<Event> {
+        self.role_nonces = self.role_nonces.map(|nonce| nonce + 1);
+        let [nonce, second_nonce] = self.role_nonces;
+        self.decide(AdminAuthority::TwoRoles { role: 0, nonce, second_role: 1, second_nonce }, action)
+    }
+
+    /// A decision on anybody's word.
+    pub(crate) fn decide(&mut self, authority: AdminAuthority, action: AdminAction) -> Vec<Event> {
         let reason = Reason::new("test").expect("short");
         self.apply(Command::Admin(AdminCommand { authority, action, reason }))
     }
@@ -252,7 +287,7 @@ impl Venue {
 
     /// Sets a market's fees.
     pub(crate) fn set_fees(&mut self, market: MarketId, maker_fee: i32, taker_fee: i32) -> Vec<Event> {
-        self.admin(AdminAction::SetFees { market, maker_fee: FeeRate(maker_fee), taker_fee: FeeRate(taker_fee) })
+        self.admin(AdminAction::SetFees { market, fees: FeeTable::flat(FeeRate(maker_fee), FeeRate(taker_fee)) })
     }
 
     /// Registers one more key for the account and tells its number, if it was taken.
@@ -348,7 +383,14 @@ impl Venue {
     /// Makes an order of the first market smaller.
     pub(crate) fn amend(&mut self, account: AccountId, order: OrderId, new_quantity: u64) -> Vec<Event> {
         let (target, new_quantity) = (OrderReference::OrderId(order), Lots(new_quantity));
-        self.send(account, Operation::AmendOrder(AmendOrder { market: BTCUSD, target, new_quantity }))
+        self.send(account, Operation::AmendOrder(amendment(target, new_quantity)))
+    }
+
+    /// Gives an order of the first market another quantity and another price.
+    pub(crate) fn reprice(&mut self, account: AccountId, order: OrderId, (quantity, price): (u64, u64)) -> Vec<Event> {
+        let (target, new_quantity, new_price) = (OrderReference::OrderId(order), Lots(quantity), Ticks(price));
+        let mode = AmendMode::MayLosePriority;
+        self.send(account, Operation::AmendOrder(AmendOrder { new_price, mode, ..amendment(target, new_quantity) }))
     }
 
     /// Asks for a mass cancel.
@@ -493,96 +535,7 @@ pub(crate) fn replacing(target: OrderId, order: Draft) -> ReplaceOrder {
     }
 }
 
-/// An order in the making.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Draft(pub(crate) PlaceOrder);
-
-/// A limit buy, good till cancelled, of the first market.
-pub(crate) fn bid(price: u64, quantity: u64) -> Draft {
-    Draft(PlaceOrder::limit(BTCUSD, Side::Bid, Ticks(price), Lots(quantity)))
-}
-
-/// A limit sell, good till cancelled, of the first market.
-pub(crate) fn ask(price: u64, quantity: u64) -> Draft {
-    Draft(PlaceOrder { side: Side::Ask, ..bid(price, quantity).0 })
-}
-
-/// A market buy by quantity, bounded by the market's band.
-pub(crate) fn market_buy(quantity: u64) -> Draft {
-    Draft(PlaceOrder { order_type: OrderType::Market, ..bid(0, quantity).ioc().0 })
-}
-
-/// A market sell by quantity, bounded by the market's band.
-pub(crate) fn market_sell(quantity: u64) -> Draft {
-    Draft(PlaceOrder { side: Side::Ask, ..market_buy(quantity).0 })
-}
-
-/// A market buy by quote budget.
-pub(crate) fn buy_for(budget: u64) -> Draft {
-    Draft(PlaceOrder { quote_budget: Atoms(budget), ..market_buy(0).0 })
-}
-
-/// A market sell by quote budget.
-pub(crate) fn sell_for(budget: u64) -> Draft {
-    Draft(PlaceOrder { side: Side::Ask, ..buy_for(budget).0 })
-}
-
-impl Draft {
-    /// Immediate or cancel.
-    pub(crate) fn ioc(self) -> Self {
-        Self(PlaceOrder { time_in_force: TimeInForce::ImmediateOrCancel, ..self.0 })
-    }
-
-    /// Fill or kill.
-    pub(crate) fn fok(self) -> Self {
-        Self(PlaceOrder { time_in_force: TimeInForce::FillOrKill, ..self.0 })
-    }
-
-    /// Waits for the last price to come against it, down to or up to this price.
-    pub(crate) fn stop(self, trigger_price: u64) -> Self {
-        let order_type = if self.0.price.is_zero() { OrderType::StopLoss } else { OrderType::StopLossLimit };
-        Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
-    }
-
-    /// Waits for the last price to come to meet it, up to or down to this price.
-    pub(crate) fn profit(self, trigger_price: u64) -> Self {
-        let order_type = if self.0.price.is_zero() { OrderType::TakeProfit } else { OrderType::TakeProfitLimit };
-        Self(PlaceOrder { order_type, trigger_price: Ticks(trigger_price), ..self.0 })
-    }
-
-    /// Showing only so much at a time.
-    pub(crate) fn showing(self, display_quantity: u64) -> Self {
-        Self(PlaceOrder { display_quantity: Lots(display_quantity), ..self.0 })
-    }
-
-    /// Good till this many seconds after the venue's start.
-    pub(crate) fn until(self, seconds: u64) -> Self {
-        let expires_at = Timestamp(START.0 + seconds * SECOND);
-        Self(PlaceOrder { time_in_force: TimeInForce::GoodTillDate, expires_at, ..self.0 })
-    }
-
-    /// Post-only.
-    pub(crate) fn post_only(self) -> Self {
-        Self(PlaceOrder { order_type: OrderType::LimitMaker, ..self.0 })
-    }
-
-    /// With this self-trade mode.
-    pub(crate) fn on_self_trade(self, self_trade_mode: SelfTradeMode) -> Self {
-        Self(PlaceOrder { self_trade_mode, ..self.0 })
-    }
-
-    /// With this client id.
-    pub(crate) fn id(self, client_id: &str) -> Self {
-        Self(PlaceOrder { client_id: ClientId::new(client_id).expect("a legal client id"), ..self.0 })
-    }
-
-    /// With this price; for a market order its worst.
-    pub(crate) fn at(self, price: u64) -> Self {
-        Self(PlaceOrder { price: Ticks(price), ..self.0 })
-    }
-
-    /// In this market.
-    pub(crate) fn in_market(self, market: MarketId) -> Self {
-        Self(PlaceOrder { market, ..self.0 })
-    }
+/// Less of an order of the first market.
+pub(crate) fn amendment(target: OrderReference, new_quantity: Lots) -> AmendOrder {
+    AmendOrder::less(BTCUSD, target, new_quantity)
 }

@@ -2,7 +2,7 @@
 //!
 //! | offset | size | type | meaning |
 //! |---|---|---|---|
-//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator, 4 signed over HTTP; 5, 6 below |
+//! | 0 | 1 | u8 | kind: 0 none, 1 signed over WebSocket, 2 delegated to a session, 3 operator, 4 signed over HTTP, 7 two operators; 5, 6 below |
 //! | 1 | 1 | u8 | length m of the method's name, at most 64 |
 //! | 2 | m | ASCII | the method's name, without version |
 //! | 2 + m | 2 | u16 | length t of the text, at most 2,048; little-endian |
@@ -10,6 +10,7 @@
 //! | 4 + m + t | 32 | bytes | the public key |
 //! | 36 + m + t | 64 | bytes | the signature, R ‖ s; not there for kind 2 |
 //! | 100 + m + t | 2 | u16 | how much of the text was the query, little-endian; for kind 4 only |
+//! | 100 + m + t | 96 | bytes | another public key and its signature over the same bytes; for kind 7 only |
 //!
 //! Kind 0 is the one byte alone, or nothing at all. The kind comes first so that a reader can skip what it does not
 //! know, and fixed sizes last so that the text's place is known from six bytes.
@@ -56,6 +57,7 @@ const ADMIN: u8 = 3;
 const HTTP_SIGNED: u8 = 4;
 const NATIVE: u8 = 5;
 const BINARY_LOGON: u8 = 6;
+const TWO_ADMINS: u8 = 7;
 
 /// Evidence, borrowed from a journal record or from what is about to become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,15 @@ pub enum Evidence<'a> {
     },
     /// An operator's signed decision.
     Admin(SignedText<'a>),
+    /// Two operators' signed decision.
+    TwoAdmins {
+        /// As the first one signed it.
+        signed: SignedText<'a>,
+        /// The other one's key.
+        second_key: &'a [u8; 32],
+        /// The other one's signature over the same bytes.
+        second_signature: &'a [u8; 64],
+    },
     /// Signed over HTTP, the key outside of the text.
     HttpSigned {
         /// Query and body, one behind the other.
@@ -164,6 +175,9 @@ impl Evidence<'_> {
             Self::SessionDelegated { method, text, public_key } => {
                 (SESSION_DELEGATED, *method, *text, *public_key, [].as_slice())
             }
+            Self::TwoAdmins { signed, .. } => {
+                (TWO_ADMINS, signed.method, signed.text, signed.public_key, signed.signature.as_slice())
+            }
             Self::Admin(signed) => (ADMIN, signed.method, signed.text, signed.public_key, signed.signature.as_slice()),
             Self::HttpSigned { signed, .. } => {
                 (HTTP_SIGNED, signed.method, signed.text, signed.public_key, signed.signature.as_slice())
@@ -186,6 +200,10 @@ impl Evidence<'_> {
         out.extend_from_slice(signature);
         if let Self::HttpSigned { query_length, .. } = self {
             out.extend_from_slice(&query_length.to_le_bytes());
+        }
+        if let Self::TwoAdmins { second_key, second_signature, .. } = self {
+            out.extend_from_slice(*second_key);
+            out.extend_from_slice(*second_signature);
         }
         Some(Bytes::from(out))
     }
@@ -226,12 +244,13 @@ impl<'a> Evidence<'a> {
             NONE if rest.is_empty() => return Ok(Self::None),
             NONE => return Err(wrong_length),
             NATIVE | BINARY_LOGON => return decode_binary(kind, rest).ok_or(wrong_length),
-            WEBSOCKET_SIGNED | SESSION_DELEGATED | ADMIN | HTTP_SIGNED => {}
+            WEBSOCKET_SIGNED | SESSION_DELEGATED | ADMIN | HTTP_SIGNED | TWO_ADMINS => {}
             unknown => return Err(EvidenceError::UnknownKind(unknown)),
         }
         let tail_length = match kind {
             SESSION_DELEGATED => 0,
             HTTP_SIGNED => 66,
+            TWO_ADMINS => 160,
             _ => 64,
         };
         let (method, text, public_key, tail) = split(rest, tail_length).ok_or_else(|| wrong_length.clone())?;
@@ -246,6 +265,11 @@ impl<'a> Evidence<'a> {
         let signed = SignedText { method, text, public_key, signature };
         match kind {
             ADMIN => Ok(Self::Admin(signed)),
+            TWO_ADMINS => {
+                let (second_key, tail) = tail.split_first_chunk::<32>().ok_or_else(|| wrong_length.clone())?;
+                let second_signature = tail.try_into().map_err(|_| wrong_length)?;
+                Ok(Self::TwoAdmins { signed, second_key, second_signature })
+            }
             HTTP_SIGNED => {
                 let query_length = u16::from_le_bytes(tail.try_into().map_err(|_| wrong_length)?);
                 Ok(Self::HttpSigned { signed, query_length })
@@ -294,7 +318,9 @@ pub fn command_from_evidence(evidence: &Evidence<'_>, directory: &Directory) -> 
     let (method, text, public_key, grade) = match evidence {
         Evidence::Native { template, signed } => return native_command(*template, signed, directory),
         Evidence::BinaryLogon(signed) => return logon_command(signed, directory),
-        Evidence::None | Evidence::Admin(_) => return Err(EvidenceError::NotATradersCommand),
+        Evidence::None | Evidence::Admin(_) | Evidence::TwoAdmins { .. } => {
+            return Err(EvidenceError::NotATradersCommand);
+        }
         Evidence::WebSocketSigned(signed) | Evidence::HttpSigned { signed, .. } => {
             if verify_bytes(signed.public_key, signed.text, signed.signature) == Verdict::Refused {
                 return Err(EvidenceError::SignatureRefused);

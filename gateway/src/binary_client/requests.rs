@@ -395,8 +395,10 @@ fn operation(operation: &FrameOperation) -> OperationEntry {
         FrameOperation::CancelOrder(cancel) => named(of(OperationKind::Cancel, cancel.market), &cancel.target),
         FrameOperation::AmendOrder(amend) => {
             let entry = named(of(OperationKind::Amend, amend.market), &amend.target);
-            OperationEntry { quantity: amend.new_quantity.0.into(), ..entry }
+            OperationEntry { quantity: amend.new_quantity.0.into(), price: amend.new_price.0.into(), ..entry }
         }
+        // A number of no kind, which the venue refuses: quotes travel in a message of their own.
+        FrameOperation::Quote(quote) => OperationEntry { kind: u8::MAX, ..of(OperationKind::Place, quote.market) },
         FrameOperation::ReplaceOrder(ReplaceOrder { target, restriction, mode, order }) => {
             let (restriction, mode): (CancelRestriction, ReplaceMode) = (*restriction, *mode);
             let entry = with_order(of(OperationKind::Replace, order.market), order);

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use lakh_engine::event::{Event, Trade, TradeParty};
+use lakh_engine::event::{Event, Trade, TradeParty, Transferred};
 use lakh_engine::ids::{AccountId, OrderId};
 use lakh_engine::units::{Atoms, Timestamp};
 
@@ -22,7 +22,8 @@ use crate::wire_encode::reports::{self, Units};
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct PrivateReports {
-    /// Each account's last count.
+    /// Each account's last count: a read model like the others. Whoever saves those for a start from a snapshot saves this
+    /// one, too; without it nobody could resume behind a report that is older than the snapshot.
     counts: HashMap<AccountId, u64>,
     /// Where reports are kept, if they are.
     pub(super) sink: Option<ReportSink>,
@@ -66,12 +67,17 @@ impl PrivateReports {
 impl Publisher {
     /// Reports an event that is about no order.
     pub(super) fn tell_of(&mut self, event: &Event, stamp: Stamp) {
-        let Some((account, report_sequence, body)) = body_of(event) else { return };
-        let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
-        self.binary.tell(&report);
-        let audience = audience(&self.subscriptions, account);
-        let units = Units { markets: &self.markets, assets: &self.assets };
-        self.private.tell(&report, audience, units, &mut self.outgoing);
+        let bodies = match event {
+            Event::Transferred(moved) => both_sides(moved),
+            other => [body_of(other), None],
+        };
+        for (account, report_sequence, body) in bodies.into_iter().flatten() {
+            let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
+            self.binary.tell(&report);
+            let audience = audience(&self.subscriptions, account);
+            let units = Units { markets: &self.markets, assets: &self.assets };
+            self.private.tell(&report, audience, units, &mut self.outgoing);
+        }
     }
 
     /// Reports what happened to an order, which stands in the read model as this left it.
@@ -168,8 +174,21 @@ fn audience(subscriptions: &Subscriptions, account: AccountId) -> Audience {
     if subscriptions.has_account(account) { Audience::Listening } else { Audience::Nobody }
 }
 
+/// A report with whose it is and its count.
+type Told = (AccountId, u64, ReportBody<'static>);
+
+/// A transfer as the account that gives and the one that receives see it.
+fn both_sides(moved: &Transferred) -> [Option<Told>; 2] {
+    let &Transferred { from, to, asset, amount, from_report_sequence, to_report_sequence } = moved;
+    let funds = |direction| ReportBody::Funds { asset, amount, direction };
+    [
+        Some((from, from_report_sequence, funds(FundsDirection::Out))),
+        Some((to, to_report_sequence, funds(FundsDirection::In))),
+    ]
+}
+
 /// Whose report an event is that is about no order, with its count; `None` for one that is nobody's.
-fn body_of(event: &Event) -> Option<(AccountId, u64, ReportBody<'static>)> {
+fn body_of(event: &Event) -> Option<Told> {
     let (account, report_sequence, body) = match *event {
         Event::Rejected(rejected) => (rejected.account, rejected.report_sequence, ReportBody::Rejected(rejected)),
         Event::CancelAllAccepted { account, market, report_sequence } => {
@@ -190,6 +209,7 @@ fn body_of(event: &Event) -> Option<(AccountId, u64, ReportBody<'static>)> {
         Event::OperationDone { account, report_sequence, origin, index, refused, order } => {
             (account, report_sequence, ReportBody::OperationDone { origin, index, refused, order })
         }
+        Event::QuoteSet(quote) => (quote.account, quote.report_sequence, ReportBody::QuoteSet(quote)),
         Event::CancelAllTimerSet { account, report_sequence, at } => {
             (account, report_sequence, ReportBody::CancelAllTimerSet { at })
         }

@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 
 use lakh_engine::command::{OrderType, SelfTradeMode, Side, TimeInForce};
-use lakh_engine::event::{CancelReason, Rejected};
+use lakh_engine::event::{CancelReason, QuoteSet, Rejected};
 use lakh_engine::ids::{AccountId, AssetId, ClientId, MarketId, OrderId, Sequence, TradeId};
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
@@ -103,6 +103,14 @@ fn encode_body(body: &ReportBody<'_>, out: &mut Vec<u8>) {
             put_code(*refused, out);
             put(order.0, out);
         }
+        ReportBody::QuoteSet(quote) => {
+            out.extend_from_slice(&[8, quote.slot]);
+            put(u64::from(quote.market.0), out);
+            put(quote.bid.0, out);
+            put(quote.ask.0, out);
+            put_code(quote.bid_refused, out);
+            put_code(quote.ask_refused, out);
+        }
         ReportBody::CancelAllTimerSet { at } => {
             out.push(7);
             put(at.0, out);
@@ -137,6 +145,16 @@ fn decode_body(input: &mut Input<'_>, account: AccountId, report_sequence: u64) 
             ReportBody::OperationDone { origin, index, refused: input.code()?, order: OrderId(input.number()?) }
         }
         7 => ReportBody::CancelAllTimerSet { at: Timestamp(input.number()?) },
+        8 => ReportBody::QuoteSet(QuoteSet {
+            account,
+            report_sequence,
+            slot: input.byte()?,
+            market: MarketId(input.number()?.try_into().ok()?),
+            bid: OrderId(input.number()?),
+            ask: OrderId(input.number()?),
+            bid_refused: input.code()?,
+            ask_refused: input.code()?,
+        }),
         _ => return None,
     })
 }
@@ -281,7 +299,7 @@ const STATUSES: [OrderStatus; 6] = [
     OrderStatus::Expired,
     OrderStatus::ExpiredInMatch,
 ];
-const CANCEL_REASONS: [CancelReason; 8] = [
+const CANCEL_REASONS: [CancelReason; 10] = [
     CancelReason::Requested,
     CancelReason::MassCancel,
     CancelReason::NotFilled,
@@ -290,6 +308,8 @@ const CANCEL_REASONS: [CancelReason; 8] = [
     CancelReason::MaxFills,
     CancelReason::Expired,
     CancelReason::LevelsFull,
+    CancelReason::Amended,
+    CancelReason::Requoted,
 ];
 
 fn pick<T: Copy>(values: &[T], number: u8) -> Option<T> {
@@ -442,6 +462,16 @@ mod tests {
             ReportBody::FrameAccepted { operations: 64 },
             ReportBody::OperationDone { origin: Sequence(4), index: 63, refused: None, order: OrderId(0) },
             ReportBody::CancelAllTimerSet { at: Timestamp(5) },
+            ReportBody::QuoteSet(QuoteSet {
+                account: AccountId(7),
+                report_sequence: 99,
+                market: MarketId(3),
+                slot: 255,
+                bid: OrderId(1 << 50),
+                ask: OrderId(0),
+                bid_refused: None,
+                ask_refused: Some(RejectCode::WouldTrade),
+            }),
         ];
         orders.into_iter().chain(others).collect()
     }

@@ -203,6 +203,14 @@ pub struct ReportFollower {
     options: FollowerOptions,
     counters: Arc<Counters>,
     budgets: HashMap<AccountId, TokenBucket>,
+    disk: Disk,
+}
+
+/// How the last write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disk {
+    Takes,
+    Refuses,
 }
 
 impl ReportFollower {
@@ -228,7 +236,7 @@ impl ReportFollower {
             positions: Vec::new(),
             taken: Vec::new(),
         };
-        let follower = Self { log, options, counters, budgets: HashMap::new() };
+        let follower = Self { log, options, counters, budgets: HashMap::new(), disk: Disk::Takes };
         let thread = std::thread::Builder::new().name("reports".to_owned()).spawn(move || follower.run(&work))?;
         Ok((sink, thread))
     }
@@ -236,18 +244,31 @@ impl ReportFollower {
     fn run(mut self, work: &Receiver<Work>) {
         while let Ok(next) = work.recv() {
             match next {
-                Work::Chunk(chunk) => {
-                    if let Err(error) = self.log.append(&chunk) {
-                        self.counters.reports_dropped.add(chunk.report_count());
-                        tracing::warn!("{} reports could not be written: {error}", chunk.report_count());
-                    }
-                }
+                Work::Chunk(chunk) => self.append(&chunk),
                 Work::Page(request) => {
                     let page = self.page(&request);
                     answer(&request, page);
                 }
             }
         }
+    }
+
+    /// What the disk does not take is lost for whoever asks later; that is said once, until it takes something again.
+    fn append(&mut self, chunk: &ReportChunk) {
+        let disk = match self.log.append(chunk) {
+            Ok(()) => Disk::Takes,
+            Err(error) => {
+                self.counters.reports_dropped.add(chunk.report_count());
+                if self.disk == Disk::Takes {
+                    tracing::warn!("reports cannot be written, and are lost for who asks later: {error}");
+                }
+                Disk::Refuses
+            }
+        };
+        if (self.disk, disk) == (Disk::Refuses, Disk::Takes) {
+            tracing::info!("reports are written again");
+        }
+        self.disk = disk;
     }
 
     fn page(&mut self, request: &PageRequest) -> Result<ReportPage, ApiError> {

@@ -7,7 +7,8 @@
 //!
 //! Nothing here is evidence, and nothing is synced: all of it can be made again from the journal. A start throws away
 //! what is damaged, the last command (of which a part may be missing) and what is ahead of the journal, and says from
-//! which command on it wants to be told again ([`ReportLog::wants_behind`]).
+//! which command on it wants to be told again ([`ReportLog::wants_behind`]). A start that replays less than that leaves a
+//! gap.
 //!
 //! Invariants: an account's reports are returned without a gap or not at all: where one is missing, because it was
 //! forgotten or could not be written, everything before it is gone, too ([`Missing`]). A report is returned exactly as it
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use lakh_engine::ids::{AccountId, Sequence};
 
 use super::bytes;
-use super::segment::{FRAME, OpenSegment, Place, SealedSegment, file_name, number_of, seal_frame, unframe};
+use super::segment::{Extent, FRAME, OpenSegment, Place, SealedSegment, file_name, number_of, seal_frame, unframe};
 use super::{AccountReport, AssetBalance};
 
 /// Where the log is and how much it keeps.
@@ -196,15 +197,16 @@ impl ReportLog {
         if from >= through {
             return Ok(Ok(ReportPage { reports, is_last: true }));
         }
-        let runs = match self.runs(account, (from, through))? {
-            Ok(runs) => runs,
+        let last = through.min(from.saturating_add(limit as u64));
+        let extents = match self.extents(account, (from, through))? {
+            Ok(extents) => extents,
             Err(missing) => return Ok(Err(missing)),
         };
-        let last = through.min(from.saturating_add(limit as u64));
         let mut buffer = Vec::new();
-        for (source, run) in runs.iter().rev() {
-            for report_sequence in run.first.max(from + 1)..=run.last().min(last) {
-                run.place(report_sequence).read(source, &mut buffer)?;
+        for (segment, extent) in extents.iter().rev() {
+            let (first, end) = (extent.first.max(from + 1), extent.end().min(last + 1));
+            for (report_sequence, place) in (first..).zip(segment.places(account, extent, (first, end))?) {
+                place.read(segment.file(), &mut buffer)?;
                 match unframe(&buffer).and_then(bytes::decode) {
                     Some(report) if report.account == account && report.report_sequence == report_sequence => {
                         reports.push(report);
@@ -217,9 +219,10 @@ impl ReportLog {
         Ok(Ok(ReportPage { reports, is_last: last == through }))
     }
 
-    /// Where the reports stand, newest run first, as far back as they are needed.
-    fn runs(&self, account: AccountId, (from, through): (u64, u64)) -> io::Result<Result<Vec<(&File, Run)>, Missing>> {
-        let mut runs: Vec<(&File, Run)> = Vec::new();
+    /// Which segments have the reports, newest first, as far back as they are needed. However far that is, a segment
+    /// costs one binary search here and nothing else.
+    fn extents(&self, account: AccountId, (from, through): (u64, u64)) -> io::Result<Result<Extents<'_>, Missing>> {
+        let mut extents = Vec::new();
         // The lowest count that is reached without a gap; what is not written yet is missing as well.
         let mut reached = through + 1;
         let segments = std::iter::once(Segment::Open(&self.open)).chain(self.sealed.iter().rev().map(Segment::Sealed));
@@ -227,14 +230,14 @@ impl ReportLog {
             if reached <= from + 1 {
                 break;
             }
-            let Some(run) = segment.run(account, reached)? else { continue };
-            if run.last() + 1 < reached {
+            let Some(extent) = segment.extent(account)?.filter(|extent| extent.first < reached) else { continue };
+            if extent.end() < reached {
                 break;
             }
-            reached = run.first;
-            runs.push((segment.file(), run));
+            extents.push((segment, extent.below(reached)));
+            reached = extent.first;
         }
-        if reached > from + 1 { Ok(Err(Missing { floor: reached - 1 })) } else { Ok(Ok(runs)) }
+        if reached > from + 1 { Ok(Err(Missing { floor: reached - 1 })) } else { Ok(Ok(extents)) }
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -252,24 +255,8 @@ impl ReportLog {
     }
 }
 
-/// Where one account's reports stand in one segment: counts without a gap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    /// The first count.
-    pub(super) first: u64,
-    /// Where each report stands in the file.
-    pub(super) places: Vec<Place>,
-}
-
-impl Run {
-    fn last(&self) -> u64 {
-        self.first + self.places.len() as u64 - 1
-    }
-
-    fn place(&self, report_sequence: u64) -> Place {
-        self.places[usize::try_from(report_sequence - self.first).expect("a run fits memory")]
-    }
-}
+/// Segments with the part of one account's reports that each has.
+type Extents<'a> = Vec<(Segment<'a>, Extent)>;
 
 /// Either kind of segment.
 #[derive(Clone, Copy)]
@@ -279,11 +266,22 @@ enum Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// The account's reports below the count `below`; `None` where there are none.
-    fn run(self, account: AccountId, below: u64) -> io::Result<Option<Run>> {
+    /// Which of the account's reports it has; `None` where it has none.
+    fn extent(self, account: AccountId) -> io::Result<Option<Extent>> {
         match self {
-            Self::Open(segment) => Ok(segment.run(account, below)),
-            Self::Sealed(segment) => segment.run(account, below),
+            Self::Open(segment) => Ok(segment.extent(account)),
+            Self::Sealed(segment) => segment.extent(account),
+        }
+    }
+
+    /// Where the reports from one count to before another one stand; none where the range is empty.
+    fn places(self, account: AccountId, extent: &Extent, (first, end): (u64, u64)) -> io::Result<Vec<Place>> {
+        if first >= end {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Open(segment) => Ok(segment.places(account, (first, end))),
+            Self::Sealed(segment) => segment.places(extent, (first, end)),
         }
     }
 

@@ -18,7 +18,7 @@ mod segment;
 
 use std::borrow::Cow;
 
-use lakh_engine::event::{CancelReason, Rejected};
+use lakh_engine::event::{CancelReason, QuoteSet, Rejected};
 use lakh_engine::ids::{AccountId, AssetId, MarketId, OrderId, Sequence, TradeId};
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
@@ -59,6 +59,7 @@ impl AccountReport<'_> {
             ReportBody::Rejected(rejected) => rejected.market,
             ReportBody::CancelAllAccepted { market } => *market,
             ReportBody::ReplaceAnswered { market, .. } => Some(*market),
+            ReportBody::QuoteSet(quote) => Some(quote.market),
             ReportBody::Funds { .. }
             | ReportBody::FrameAccepted { .. }
             | ReportBody::OperationDone { .. }
@@ -127,6 +128,8 @@ pub enum ReportBody<'a> {
         /// The live order that stands in the way, or 0.
         order: OrderId,
     },
+    /// A quote was set; its orders' own reports stand in front of this one.
+    QuoteSet(QuoteSet),
     /// The dead-man timer was set, or taken off.
     CancelAllTimerSet {
         /// When the account's orders go; 0 for never.

@@ -22,7 +22,7 @@ use std::path::Path;
 use lakh_engine::ids::{AccountId, Sequence};
 
 use super::bytes::{FORMAT, MAX_REPORT};
-use super::log::{ChunkEntry, ReportChunk, Run};
+use super::log::{ChunkEntry, ReportChunk};
 
 const MAGIC: [u8; 8] = *b"LKREPORT";
 const SEALED: [u8; 8] = *b"SEALED\0\0";
@@ -73,6 +73,28 @@ impl Place {
     pub(super) fn read(self, file: &File, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.resize(usize::from(self.length), 0);
         file.read_exact_at(buffer, u64::from(self.begin))
+    }
+}
+
+/// Which reports of one account a segment has: counts without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The first count.
+    pub(super) first: u64,
+    count: u64,
+    /// For a sealed segment: where in its table the places begin.
+    first_place: u32,
+}
+
+impl Extent {
+    /// Without the counts from `end` on, which is above the first one.
+    pub(super) fn below(self, end: u64) -> Self {
+        Self { count: self.count.min(end - self.first), ..self }
+    }
+
+    /// The count behind the last one.
+    pub(super) const fn end(&self) -> u64 {
+        self.first + self.count
     }
 }
 
@@ -186,11 +208,17 @@ impl OpenSegment {
         index.places.push(place);
     }
 
-    /// The account's reports below the count `below`.
-    pub(super) fn run(&self, account: AccountId, below: u64) -> Option<Run> {
-        let index = self.accounts.get(&account)?;
-        let count = usize::try_from(below.saturating_sub(index.first)).unwrap_or(usize::MAX).min(index.places.len());
-        (count > 0).then(|| Run { first: index.first, places: index.places[..count].to_vec() })
+    /// Which of the account's reports are here.
+    pub(super) fn extent(&self, account: AccountId) -> Option<Extent> {
+        let AccountIndex { first, places } = self.accounts.get(&account)?;
+        Some(Extent { first: *first, count: places.len() as u64, first_place: 0 })
+    }
+
+    /// Where the account's reports from one count to before another one stand; both within its extent.
+    pub(super) fn places(&self, account: AccountId, (first, end): (u64, u64)) -> Vec<Place> {
+        let Some(index) = self.accounts.get(&account) else { return Vec::new() };
+        let at = |count: u64| usize::try_from(count - index.first).expect("an index fits memory");
+        index.places[at(first)..at(end)].to_vec()
     }
 
     /// Writes the index behind the reports: the segment is complete.
@@ -287,8 +315,8 @@ impl SealedSegment {
         &self.file
     }
 
-    /// The account's reports below the count `below`; `None` where there are none.
-    pub(super) fn run(&self, account: AccountId, below: u64) -> io::Result<Option<Run>> {
+    /// Which of the account's reports are here; `None` where none are.
+    pub(super) fn extent(&self, account: AccountId) -> io::Result<Option<Extent>> {
         let (mut low, mut high) = (0, self.accounts);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -297,27 +325,27 @@ impl SealedSegment {
             match AccountId(u32_at(&entry, 0)).cmp(&account) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return self.places(&entry, below),
+                std::cmp::Ordering::Equal => {
+                    let (first, count) = (u64_at(&entry, 4), u64::from(u32_at(&entry, 12)));
+                    return Ok(Some(Extent { first, count, first_place: u32_at(&entry, 16) }));
+                }
             }
         }
         Ok(None)
     }
 
-    fn places(&self, entry: &[u8; ACCOUNT], below: u64) -> io::Result<Option<Run>> {
-        let first = u64_at(entry, 4);
-        let (count, first_place) = (u32_at(entry, 12), u32_at(entry, 16));
-        let count = below.saturating_sub(first).min(u64::from(count));
-        if count == 0 {
-            return Ok(None);
-        }
-        let mut bytes = vec![0; usize::try_from(count).map_err(io::Error::other)? * PLACE];
+    /// Where the reports from one count to before another one stand; both within `extent`.
+    pub(super) fn places(&self, extent: &Extent, (first, end): (u64, u64)) -> io::Result<Vec<Place>> {
+        let count = usize::try_from(end - first).map_err(io::Error::other)?;
+        let mut bytes = vec![0; count * PLACE];
         let places_at = self.accounts_at + u64::from(self.accounts) * ACCOUNT as u64;
-        self.file.read_exact_at(&mut bytes, places_at + u64::from(first_place) * PLACE as u64)?;
+        let skipped = u64::from(extent.first_place) + (first - extent.first);
+        self.file.read_exact_at(&mut bytes, places_at + skipped * PLACE as u64)?;
         let place = |bytes: &[u8; PLACE]| {
             let [a, b, c, d, e, f] = *bytes;
             Place { begin: u32::from_le_bytes([a, b, c, d]), length: u16::from_le_bytes([e, f]) }
         };
-        Ok(Some(Run { first, places: bytes.as_chunks::<PLACE>().0.iter().map(place).collect() }))
+        Ok(bytes.as_chunks::<PLACE>().0.iter().map(place).collect())
     }
 }
 

@@ -99,7 +99,7 @@ impl<'p> Fields<'p> {
         let signed_at = instant("timestamp", self.required("timestamp")?)?;
         let receive_window_ms = match self.text("recvWindow") {
             None => DEFAULT_RECEIVE_WINDOW_MS,
-            Some(text) => match integer("recvWindow", text)? {
+            Some(text) => match whole_milliseconds(text)? {
                 window @ 1..=MAX_RECEIVE_WINDOW_MS => u32::try_from(window).expect("at most 60,000"),
                 _ => return Err(refusal::receive_window()),
             },
@@ -199,6 +199,17 @@ pub(super) fn integer(name: &str, text: &str) -> Result<u64, ApiError> {
         return Err(refusal::illegal_characters(name));
     }
     text.parse().map_err(|_| refusal::invalid_value(name))
+}
+
+/// A window in milliseconds with up to three decimals, which are cut off: a request is never good for longer than its
+/// client says.
+fn whole_milliseconds(text: &str) -> Result<u64, ApiError> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    if decimals.len() > 3 {
+        return Err(refusal::illegal_characters("recvWindow"));
+    }
+    integer("recvWindow", decimals)?;
+    integer("recvWindow", whole)
 }
 
 /// A time in milliseconds, or from 10^14 on in microseconds.

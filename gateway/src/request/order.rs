@@ -102,7 +102,7 @@ pub(super) fn amend(fields: Fields<'_>, directory: &Directory) -> Result<Intent,
         return Err(refusal::not_required("newClientOrderId"));
     }
     let new_quantity = quantity("newQty", fields.required("newQty")?, &market)?;
-    let amended = AmendOrder { market: market.spec.market, target, new_quantity };
+    let amended = AmendOrder::less(market.spec.market, target, new_quantity);
     Ok(Intent::operation(Operation::AmendOrder(amended), fields.valid_until()?, AnswerShape::OrderAmended))
 }
 

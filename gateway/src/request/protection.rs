@@ -71,7 +71,7 @@ pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Direc
         };
     }
     let market = fields.optional_market(directory)?.map(|market| market.spec.market);
-    let operation = Operation::NarrowKey { key, scope: KeyScope { operations, market } };
+    let operation = Operation::NarrowKey { key, scope: KeyScope { operations, market, account: None } };
     Ok(Intent::operation(operation, fields.valid_until()?, AnswerShape::Done))
 }
 

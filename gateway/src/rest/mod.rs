@@ -61,6 +61,9 @@ pub(crate) fn router(peer: Arc<Peer>) -> Router {
         router = router.route(&format!("/api/v3/{path}"), get(signed));
     }
     router = router.route("/sapi/v1/asset/tradeFee", get(signed));
+    for path in NOTHING_THERE {
+        router = router.route(path, get(nothing));
+    }
     for (path, method) in PUBLIC {
         let ask = move |peer, query| public(peer, query, method);
         router = router.route(&format!("/api/v3/{path}"), get(ask));
@@ -78,6 +81,15 @@ const PUBLIC: [(&str, Method); 7] = [
     ("ticker/price", Method::TickerPrice),
     ("ticker/24hr", Method::TickerDay),
 ];
+
+/// Lists that one client asks for before anything else: margin pairs, and coins that could be moved through this API. There
+/// are none of either: nothing is lent here, and money moves on the chain.
+const NOTHING_THERE: [&str; 3] =
+    ["/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs", "/sapi/v1/capital/config/getall"];
+
+async fn nothing(Extension(peer): Extension<Arc<Peer>>) -> Response {
+    json(&peer, peer.charge().map(|()| Bytes::from_static(b"[]")))
+}
 
 async fn ping(Extension(peer): Extension<Arc<Peer>>) -> Response {
     json(&peer, peer.charge().map(|()| Bytes::from_static(b"{}")))

@@ -65,7 +65,7 @@ pub const fn execution_type(execution: &Execution) -> &'static str {
     match execution {
         Execution::New | Execution::Triggered => "NEW",
         Execution::Trade(_) => "TRADE",
-        Execution::Canceled { reason: CancelReason::Requested | CancelReason::MassCancel, .. } => "CANCELED",
+        Execution::Canceled { reason, .. } if reason.is_owners_word() => "CANCELED",
         Execution::Canceled { reason: CancelReason::SelfTrade, .. } | Execution::Prevented { .. } => "TRADE_PREVENTION",
         Execution::Canceled { .. } => "EXPIRED",
         Execution::Reduced { .. } => "REPLACED",
@@ -80,7 +80,11 @@ pub const fn expiry_reason(reason: CancelReason) -> Option<&'static str> {
         CancelReason::MaxFills => Some("MAX_FILLS_REACHED"),
         CancelReason::Expired => Some("GTD_EXPIRED"),
         CancelReason::LevelsFull => Some("BOOK_FULL"),
-        CancelReason::Requested | CancelReason::MassCancel | CancelReason::SelfTrade => None,
+        CancelReason::Requested
+        | CancelReason::MassCancel
+        | CancelReason::SelfTrade
+        | CancelReason::Amended
+        | CancelReason::Requoted => None,
     }
 }
 

@@ -78,6 +78,15 @@ pub fn report(report: &AccountReport<'_>, units: Units<'_>, out: &mut Vec<u8>) {
                 }
             });
         }
+        ReportBody::QuoteSet(quote) => write_event("quoteSet", report, out, |json| {
+            write_symbol(Some(units.market(quote.market)), json);
+            json.key("slot").number(u64::from(quote.slot));
+            let sides = [("bid", quote.bid, quote.bid_refused), ("ask", quote.ask, quote.ask_refused)];
+            for (side, order, refused) in sides {
+                json.key(side).text(half(refused));
+                json.key(if side == "bid" { "bidOrderId" } else { "askOrderId" }).number(order.0);
+            }
+        }),
         ReportBody::CancelAllTimerSet { at } => write_event("cancelAllTimer", report, out, |json| {
             json.key("triggerTime").number(at.milliseconds());
         }),
@@ -197,7 +206,7 @@ const fn half(refused: Option<RejectCode>) -> &'static str {
 
 /// True where the report is about the owner's own cancel: only there `C` names the order that was canceled.
 const fn is_canceled_by_owner(execution: &Execution) -> bool {
-    matches!(execution, Execution::Canceled { reason: CancelReason::Requested | CancelReason::MassCancel, .. })
+    matches!(execution, Execution::Canceled { reason, .. } if reason.is_owners_word())
 }
 
 fn is_maker(execution: &Execution) -> bool {

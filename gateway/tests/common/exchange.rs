@@ -242,6 +242,8 @@ fn commands() -> Vec<Command> {
                 digests_per_key: 2,
             },
             role_keys: [[0; 32]; Genesis::ROLES],
+            fee_notice_s: 0,
+            share_parts: 1,
             settlement: BINDING,
         }),
         admin(asset(0, "BTC")),

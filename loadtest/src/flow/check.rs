@@ -221,7 +221,7 @@ impl DirectVenue {
                 let placed = self.owner(order);
                 let new_quantity = Lots(placed.quantity.raw().saturating_sub(quantity.raw()));
                 let target = OrderReference::ClientId(client_id(order));
-                (placed.account, Operation::AmendOrder(AmendOrder { market: FLOW_MARKET, target, new_quantity }))
+                (placed.account, Operation::AmendOrder(AmendOrder::less(FLOW_MARKET, target, new_quantity)))
             }
             FlowCommand::Reduce { order, .. } | FlowCommand::Cancel { order } => {
                 let target = OrderReference::ClientId(client_id(order));

@@ -148,7 +148,7 @@ impl Run {
             }
             FlowCommand::Reduce { order, quantity } if quantity != self.resting.recorded(order).remaining => {
                 let whole = self.resting.recorded(order).quantity.raw().saturating_sub(quantity.raw());
-                let amend = AmendOrder { market: MARKET, target: named(order), new_quantity: Lots(whole) };
+                let amend = AmendOrder::less(MARKET, named(order), Lots(whole));
                 requests.amend(&amend, now())
             }
             FlowCommand::Reduce { order, .. } | FlowCommand::Cancel { order } => {

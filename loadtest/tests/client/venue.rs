@@ -157,11 +157,11 @@ impl Venue {
             "openOrders.status" => return answer(json!(vec![json!({}); self.book.order_count()])),
             "order.place" => Operation::PlaceOrder(self.place(params)),
             "order.cancel" => Operation::CancelOrder(CancelOrder { market: FLOW_MARKET, target: target(params) }),
-            "order.amend.keepPriority" => Operation::AmendOrder(AmendOrder {
-                market: FLOW_MARKET,
-                target: target(params),
-                new_quantity: self.market.parse_quantity(text(params, "newQty")).unwrap(),
-            }),
+            "order.amend.keepPriority" => Operation::AmendOrder(AmendOrder::less(
+                FLOW_MARKET,
+                target(params),
+                self.market.parse_quantity(text(params, "newQty")).unwrap(),
+            )),
             other => panic!("{other}"),
         };
         let nonce = self.sequence;

@@ -9,7 +9,7 @@ mod compare;
 mod prove;
 mod records;
 mod snapshots;
-mod states;
+pub(crate) mod states;
 mod summary;
 
 use std::path::PathBuf;

@@ -18,6 +18,7 @@ use lakh_engine::units::Timestamp;
 use lakh_journal::JournalReader;
 use lakh_journal::snapshot::{self, Snapshot};
 use lakh_journal::storage::RealStorage;
+use lakh_settlement::follower::Quarantines;
 use serde::Serialize;
 
 use super::checkpoints::Held;
@@ -62,6 +63,7 @@ pub(crate) struct Replay {
     /// The newest block that it says was on stable storage before it.
     pub(crate) durable_block: u64,
     events: Vec<Event>,
+    quarantines: Quarantines,
     pub(crate) from_snapshot: u64,
     pub(crate) state_hashes_compared: u64,
     pub(crate) event_digests_compared: u64,
@@ -103,7 +105,8 @@ impl Replay {
     pub(crate) fn from_first(directory: &Path) -> Result<Self> {
         let reader = JournalReader::open(directory)
             .with_context(|| format!("the journal in {} cannot be opened", directory.display()))?;
-        Ok(Self::new(Engine::new(), reader, 0))
+        let quarantines = Quarantines::scan(directory).context("the journal's quarantines cannot be read")?;
+        Ok(Self::new(Engine::new(), reader, quarantines, 0))
     }
 
     /// Begins behind the newest snapshot that is whole, on the chain and not behind record `until`; at the first record
@@ -121,13 +124,13 @@ impl Replay {
             (Some(Snapshot { header, payload }), Some(reader)) => {
                 let engine = snapshots::engine_of(&payload)?;
                 ensure!(engine.sequence().0 == header.sequence, "the snapshot's engine stands at another sequence");
-                Ok(Self::new(engine, reader, header.sequence))
+                Ok(Self::new(engine, reader, first.quarantines, header.sequence))
             }
             _ => Ok(first),
         }
     }
 
-    fn new(engine: Engine, reader: JournalReader, from_snapshot: u64) -> Self {
+    fn new(engine: Engine, reader: JournalReader, quarantines: Quarantines, from_snapshot: u64) -> Self {
         Self {
             engine,
             reader,
@@ -135,6 +138,7 @@ impl Replay {
             block: 0,
             durable_block: 0,
             events: Vec::with_capacity(Engine::MAX_EVENTS),
+            quarantines,
             from_snapshot,
             state_hashes_compared: 0,
             event_digests_compared: 0,
@@ -159,7 +163,8 @@ impl Replay {
         let command = command.map_err(|error| anyhow!("record {sequence} is no known command: {error:?}"))?;
         let timestamp = Timestamp(record.header.timestamp_ns);
         ensure!(timestamp >= self.engine.now(), "record {sequence}: its time is before the last record's");
-        self.engine.apply(Sequence(sequence), timestamp, &command, &mut self.events);
+        let place = (Sequence(sequence), timestamp);
+        self.quarantines.apply(&mut self.engine, place, &command, &mut self.events);
         self.compare(sequence)?;
         Ok(true)
     }

@@ -117,6 +117,11 @@ impl Clients {
         self.resent
     }
 
+    /// The most requests that wait for an answer on one connection.
+    pub(super) fn most_open(&self) -> usize {
+        self.clients.iter().map(|client| client.open.len()).max().unwrap_or_default()
+    }
+
     /// Of everything heard, and of the engine's last state.
     pub(super) fn digest(&self, witness: &Witness) -> String {
         self.heard.clone().update(&witness.last_state()).finalize().to_hex().to_string()

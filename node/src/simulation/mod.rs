@@ -235,6 +235,41 @@ fn seeds_of_the_last_quarter() {
     run_part(3);
 }
 
+/// The disk does nothing for a while, and everybody else goes on.
+#[test]
+fn a_stalled_disk_makes_rejects_with_a_code_and_no_queue_that_grows() {
+    for stall_ns in [10_000_000, 1_000_000_000, 60_000_000_000] {
+        println!("a stall of {stall_ns} ns");
+        let mut simulation = Simulation::new(8);
+        let mut venue = Venue::start(&simulation.site, &simulation.clients, &mut simulation.witness).unwrap();
+        let (durable, refused) = (venue.durable_sequence(), simulation.clients.refused());
+        for _ in 0..3_000 {
+            simulation.pass(stall_ns / 3_000);
+            simulation.clients.act(&mut venue);
+            venue.step_verifier();
+            venue.step_sequencer();
+            venue.step_publisher();
+            simulation.clients.receive(&mut venue);
+            simulation.clients.let_time_pass(&mut venue);
+            assert!(simulation.clients.most_open() <= venue::IN_FLIGHT, "what waits is bounded");
+        }
+        assert_eq!((venue.durable_sequence(), simulation.clients.told()), (durable, 0), "nobody is told of anything");
+        assert!(simulation.clients.refused() > refused + 100, "{} were refused", simulation.clients.refused());
+        // The disk goes on, and so does everything that was taken.
+        for _ in 0..200 {
+            simulation.pass(100_000);
+            venue.step_journal();
+            venue.step_verifier();
+            venue.step_sequencer();
+            venue.step_publisher();
+            simulation.clients.receive(&mut venue);
+        }
+        simulation.clients.assert_all_answered();
+        assert!(venue.durable_sequence() > durable);
+        venue.close();
+    }
+}
+
 #[test]
 fn a_seed_is_reproducible() {
     for seed in [1, 2, 3] {

@@ -30,6 +30,8 @@ const INPUT_CAPACITY: usize = 32;
 const QUEUE_CAPACITY: usize = 48;
 /// Jobs that the verifier takes at once.
 const BATCH: usize = 8;
+/// Requests of one client that wait for their answers.
+pub(super) const IN_FLIGHT: usize = 24;
 /// Messages that wait for one client.
 const OUTBOX: usize = 64;
 
@@ -120,7 +122,7 @@ impl Venue {
             counters: Arc::new(Counters::default()),
         };
         let (queue, jobs) = VerifierQueue::with_capacity(QUEUE_CAPACITY);
-        let options = SessionOptions { in_flight: 24, ..SessionOptions::default() };
+        let options = SessionOptions { in_flight: IN_FLIGHT, ..SessionOptions::default() };
         let durable = watch.clone();
         Ok(Self {
             sequencer,

@@ -1,6 +1,6 @@
 //! What every account has and what the chain was told, kept up with the journal record by record.
 //!
-//! The ledger looks at events only; it decides nothing. Balances are collected while a batch is open and come into the
+//! The ledger looks at events only; it decides nothing. What sub-accounts have is their owner's leaf (`families`). Balances are collected while a batch is open and come into the
 //! sum trees when it is sealed, so that a balance that changes a thousand times in a batch is hashed once.
 //!
 //! Invariants: equal records and seal points give equal bytes; per asset the tree's sum is credited − withdrawn at every
@@ -15,6 +15,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, Sequence};
 use lakh_engine::units::{Atoms, Timestamp};
 
+use super::families::Families;
 use crate::batch::{JournalRoot, SealedBatch};
 use crate::commitment::{AssetChange, AssetLine, Header, balances_root, trees_hash};
 use crate::diff::{self, LeafUpdate};
@@ -190,6 +191,7 @@ pub struct Ledger {
     sealed_lines: Vec<AssetLine>,
     republishing: Republishing,
     open: OpenBatch,
+    families: Families,
 }
 
 impl Ledger {
@@ -210,6 +212,7 @@ impl Ledger {
             sealed_lines: Vec::new(),
             republishing: Republishing::default(),
             open: OpenBatch::default(),
+            families: Families::default(),
         }
     }
 
@@ -281,8 +284,10 @@ impl Ledger {
             Event::Trade(_) => self.open.fills += 1,
             Event::BalanceChanged { account, asset, available, held } => {
                 self.books(asset)?;
-                self.open.balances.insert((account.0, asset.0), available + held);
+                let (leaf, balance) = self.families.fold(account, asset, available + held);
+                self.open.balances.insert((leaf.0, asset.0), balance);
             }
+            Event::SubAccountOpened { account, parent } => self.open_sub_account(account, parent),
             Event::DepositCredited { asset, amount, .. } => {
                 if !matches!(step.command, Command::ChainEntry(_)) {
                     self.unbacked.get_or_insert(step.sequence);
@@ -300,6 +305,15 @@ impl Ledger {
             _ => {}
         }
         Ok(())
+    }
+
+    fn open_sub_account(&mut self, account: AccountId, owner: AccountId) {
+        let Self { families, assets, open, .. } = self;
+        let leaves = (0_u16..).zip(assets.iter()).map(|(asset, books)| {
+            let told = open.balances.get(&(owner.0, asset)).copied();
+            (AssetId(asset), told.unwrap_or_else(|| books.tree.balance(owner)))
+        });
+        families.open(account, owner, leaves);
     }
 
     fn consume(&mut self, step: &Step<'_>, queue_id: u64) -> Result<(), LedgerError> {

@@ -60,3 +60,40 @@ fn gaps_strange_assets_and_empty_batches_are_refused() {
     ledger.apply(&step).unwrap();
     assert_eq!(ledger.seal(1).unwrap_err(), LedgerError::InsideBlock { last: 3 });
 }
+
+#[test]
+fn what_sub_accounts_have_is_their_owners_leaf() {
+    let (mut ledger, mut plain) = (Ledger::new(Hash::ZERO), Ledger::new(Hash::ZERO));
+    let opened = |account| Event::SubAccountOpened { account: AccountId(account), parent: AccountId(1) };
+    let money = |account, amount| match balance(account, 0, amount) {
+        Event::BalanceChanged { account, asset, available, .. } => {
+            Event::BalanceChanged { account, asset, available, held: Atoms(0) }
+        }
+        other => other,
+    };
+    // 100 come in, two sub-accounts get 30 and 20, and one trades 5 away to account 2.
+    let moves: [&[Event]; 6] = [
+        &[credited(0, 100), money(1, 100)],
+        &[opened(900)],
+        &[money(1, 70), money(900, 30)],
+        &[opened(899)],
+        &[money(1, 50), money(899, 20)],
+        &[money(2, 5), money(900, 25)],
+    ];
+    for events in moves {
+        apply(&mut ledger, &Command::AdvanceTime, events).unwrap();
+    }
+    // The deposit in these tests has no queue entry behind it.
+    ledger.unbacked = None;
+    let told: [&[Event]; 6] = [&[credited(0, 100), money(1, 100)], &[], &[], &[], &[], &[money(1, 95), money(2, 5)]];
+    for events in told {
+        apply(&mut plain, &Command::AdvanceTime, events).unwrap();
+    }
+    plain.unbacked = None;
+    let (batch, expected) = (ledger.seal(1).unwrap(), plain.seal(1).unwrap());
+    assert_eq!((batch.header.new_root, batch.data), (expected.header.new_root, expected.data), "the same leaves");
+    // The next batch folds into the same leaf, in which only the total counts.
+    apply(&mut ledger, &Command::AdvanceTime, &[money(900, 0), money(1, 75)]).unwrap();
+    let batch = ledger.seal(2).unwrap();
+    assert_eq!(batch.header.new_root, expected.header.new_root, "a transfer between an owner's accounts is no change");
+}

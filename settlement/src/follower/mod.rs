@@ -10,7 +10,9 @@
 //! Bounds: one call to [`Replica::advance`] applies as many records as it is told, and seals at most once a record. A
 //! sealed batch is kept until its decision comes; at most one is decided on at a time.
 
+mod families;
 mod ledger;
+mod quarantines;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -24,6 +26,7 @@ use lakh_engine::units::Timestamp;
 use lakh_journal::{Follower, JournalError, JournalReader, Record};
 
 pub use self::ledger::{Ledger, LedgerError, MAX_ASSETS, Step};
+pub use self::quarantines::{Fate, Quarantines};
 use crate::batch::{SealedBatch, record_hash};
 use crate::chain::Address;
 use crate::keccak::Hash;
@@ -122,6 +125,8 @@ pub struct Replica {
     events: Vec<Event>,
     /// Decisions that the scan found and the replay has not come to seal yet.
     decided: VecDeque<BatchSealed>,
+    /// Records that are passed over.
+    quarantines: Quarantines,
     /// Sealed, not decided yet.
     pending: VecDeque<SealedBatch>,
     /// The last record that the scan saw.
@@ -140,7 +145,7 @@ impl Replica {
     /// # Errors
     /// A journal that cannot be read.
     pub fn open(directory: &Path, venue: Venue) -> Result<Self, FollowError> {
-        let (decided, scanned) = scan_decisions(directory)?;
+        let Scan { decided, quarantines, scanned } = scan(directory)?;
         Ok(Self {
             venue,
             follower: Follower::open(directory)?,
@@ -148,6 +153,7 @@ impl Replica {
             ledger: Ledger::new(venue.queue_origin()),
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             decided,
+            quarantines,
             pending: VecDeque::new(),
             scanned,
         })
@@ -218,7 +224,7 @@ impl Replica {
         if sequence.0 != self.engine.sequence().0 + 1 || timestamp < self.engine.now() {
             return Err(FollowError::Order { sequence: sequence.0 });
         }
-        self.engine.apply(sequence, timestamp, &command, &mut self.events);
+        self.quarantines.apply(&mut self.engine, (sequence, timestamp), &command, &mut self.events);
         if matches!(command, Command::Genesis(_)) {
             self.check_venue()?;
         }
@@ -280,9 +286,18 @@ fn decode(record: &Record<'_>) -> Result<Command, FollowError> {
     parts.map(|(command, _)| command).map_err(|error| FollowError::Record { sequence, error })
 }
 
-/// The decisions in a journal, as the engine takes them, and the last record.
-fn scan_decisions(directory: &Path) -> Result<(VecDeque<BatchSealed>, Sequence), FollowError> {
+/// What one pass over a journal finds.
+struct Scan {
+    /// The decisions, as the engine takes them.
+    decided: VecDeque<BatchSealed>,
+    quarantines: Quarantines,
+    /// The last record.
+    scanned: Sequence,
+}
+
+fn scan(directory: &Path) -> Result<Scan, FollowError> {
     let mut reader = JournalReader::open(directory)?;
+    let mut quarantines = Quarantines::default();
     let mut decisions: VecDeque<BatchSealed> = VecDeque::new();
     let mut scanned = Sequence(0);
     let kind = Command::BatchSealed(BatchSealed {
@@ -295,6 +310,7 @@ fn scan_decisions(directory: &Path) -> Result<(VecDeque<BatchSealed>, Sequence),
     .kind();
     while let Some(record) = reader.next()? {
         scanned = Sequence(record.header.sequence);
+        quarantines.note(&record)?;
         if record.header.kind != kind {
             continue;
         }
@@ -306,7 +322,7 @@ fn scan_decisions(directory: &Path) -> Result<(VecDeque<BatchSealed>, Sequence),
             decisions.push_back(decision);
         }
     }
-    Ok((decisions, scanned))
+    Ok(Scan { decided: decisions, quarantines, scanned })
 }
 
 #[cfg(test)]

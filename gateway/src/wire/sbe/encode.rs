@@ -79,6 +79,8 @@ pub fn report(report: &AccountReport<'_>, out: &mut Vec<u8>) {
                 index: *index,
             });
         }
+        // Only quotes have it, and this face takes none yet.
+        ReportBody::QuoteSet(_) => {}
         ReportBody::CancelAllTimerSet { at } => put_report!(CancelTimerSet, report, out, { cancel_at: at.0, }),
     }
 }

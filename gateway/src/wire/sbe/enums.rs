@@ -84,7 +84,7 @@ wire_numbers! {
 wire_numbers! {
     CancelReason {
         Requested = 0, MassCancel = 1, NotFilled = 2, FillOrKill = 3, SelfTrade = 4, MaxFills = 5, Expired = 6,
-        LevelsFull = 7,
+        LevelsFull = 7, Amended = 8, Requoted = 9,
     }
 }
 

@@ -5,9 +5,9 @@
 //! at here (numbers that mean something, texts, groups); whether an order makes sense is the engine's to say.
 
 use lakh_engine::command::{
-    AmendOrder, CancelAll, CancelOrder, CancelRestriction, Command, EvidenceGrade, FrameCommand, FrameOperation,
-    Operation, OrderReference, OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, ReplayGuard, SelfTradeMode, Side,
-    SignedCommand, TimeInForce,
+    AmendMode, AmendOrder, CancelAll, CancelOrder, CancelRestriction, Command, EvidenceGrade, FrameCommand,
+    FrameOperation, Operation, OrderReference, OrderType, PlaceOrder, ReplaceMode, ReplaceOrder, ReplayGuard,
+    SelfTradeMode, Side, SignedCommand, TimeInForce,
 };
 use lakh_engine::ids::{AccountId, ClientId, KeyId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
@@ -201,15 +201,21 @@ fn replace_order(block: &ReplaceOrderBlock) -> Result<OrderRequest, Code> {
 }
 
 fn amend_order(block: &AmendOrderBlock) -> Result<OrderRequest, Code> {
-    if block.new_price.get() != 0 {
-        return Err(Code::NotAvailable);
-    }
-    let amend = AmendOrder {
-        market: MarketId(block.market_id.get()),
-        target: target(block.order_id.get(), &block.client_order_id)?,
-        new_quantity: Lots(block.new_quantity.get()),
-    };
+    let amend = amend(
+        MarketId(block.market_id.get()),
+        target(block.order_id.get(), &block.client_order_id)?,
+        Lots(block.new_quantity.get()),
+        Ticks(block.new_price.get()),
+    );
     on_terms_of!(block, Asked::Operation(Operation::AmendOrder(amend)))
+}
+
+/// Less of an order keeps its place; another price may lose it.
+fn amend(market: MarketId, target: OrderReference, new_quantity: Lots, new_price: Ticks) -> AmendOrder {
+    match new_price {
+        Ticks::ZERO => AmendOrder::less(market, target, new_quantity),
+        new_price => AmendOrder { market, target, new_quantity, new_price, mode: AmendMode::MayLosePriority },
+    }
 }
 
 fn mass_cancel(block: &MassCancel) -> Result<OrderRequest, Code> {
@@ -265,9 +271,9 @@ fn operation(entry: &OperationEntry) -> Result<FrameOperation, Code> {
             Ok(FrameOperation::CancelOrder(CancelOrder { market, target: target()? }))
         }
         OperationKind::Amend => {
-            check_unused(entry, &OperationEntry { quantity: entry.quantity, ..named(entry) })?;
-            let new_quantity = Lots(entry.quantity.get());
-            Ok(FrameOperation::AmendOrder(AmendOrder { market, target: target()?, new_quantity }))
+            check_unused(entry, &OperationEntry { quantity: entry.quantity, price: entry.price, ..named(entry) })?;
+            let (new_quantity, new_price) = (Lots(entry.quantity.get()), Ticks(entry.price.get()));
+            Ok(FrameOperation::AmendOrder(amend(market, target()?, new_quantity, new_price)))
         }
         OperationKind::Replace => Ok(FrameOperation::ReplaceOrder(ReplaceOrder {
             target: target()?,

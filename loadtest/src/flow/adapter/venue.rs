@@ -269,7 +269,7 @@ impl AdapterVenue {
         }
         let target = OrderReference::ClientId(client_id(live.id));
         let new_quantity = live.order.quantity - by;
-        let amend = Operation::AmendOrder(AmendOrder { market: live.market, target, new_quantity });
+        let amend = Operation::AmendOrder(AmendOrder::less(live.market, target, new_quantity));
         self.session.operate(account_of(live.id), amend, &mut self.events);
         self.absorb(&live.symbol, live.id, live.owner)
     }
