@@ -131,7 +131,7 @@ Watchers.veto › msg.value != bond: VetoTest › test_RevertWhen_WrongBond
 Watchers.veto › divergentSequence < header.firstSequence: VetoTest › test_RevertWhen_SequenceBeforeTheBatch
 Watchers.veto › divergentSequence > header.lastSequence: VetoTest › test_RevertWhen_SequenceAfterTheBatch
 Watchers.veto › settlement.requireVetoable(header, stamp): VetoTest › test_RevertWhen_Final
-Watchers.veto › _hasVoted[batchHash][msg.sender]: VetoTest › test_RevertWhen_VetoedBefore
+Watchers.veto › _votedIn[batchHash][msg.sender] == round: VetoTest › test_RevertWhen_VetoedBefore
 _requireEntry › entry.queueId == 0: FreezeTest › test_RevertWhen_WrongEntry
 _requireEntry › queuePrefix[entry.queueId] != prefix: FreezeTest › test_RevertWhen_WrongEntry
 startFreezeClock › _requireLive(): FreezeTest › test_RevertWhen_ClockOfAFrozenVenue

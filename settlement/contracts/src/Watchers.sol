@@ -179,9 +179,15 @@ contract Watchers {
         bytes32 headerHash = Encoding.hashHeader(header);
         bytes32 batchHash = Encoding.hashBatch(headerHash, stamp);
         Ballot memory ballot = ballots[batchHash];
-        if (_hasVoted[batchHash][msg.sender]) revert VetoedBefore(msg.sender);
-        _hasVoted[batchHash][msg.sender] = true;
-        bonds[batchHash][msg.sender] = msg.value;
+        if (ballot.dropped) {
+            // The very same batch was committed again in the block in which it was dropped: it is voted on anew.
+            ballot.votes = 0;
+            ++_round[batchHash];
+        }
+        uint64 round = _round[batchHash] + 1;
+        if (_votedIn[batchHash][msg.sender] == round) revert VetoedBefore(msg.sender);
+        _votedIn[batchHash][msg.sender] = round;
+        bonds[batchHash][msg.sender] += msg.value;
         (ballot.headerHash, ballot.batchId) = (headerHash, header.batchId);
         ++ballot.votes;
         ballot.dropped = ballot.votes >= threshold;
@@ -190,7 +196,10 @@ contract Watchers {
         if (ballot.dropped) settlement.drop(header, stamp, previous, previousStamp, previousLines);
     }
 
-    mapping(bytes32 batchHash => mapping(address watcher => bool)) private _hasVoted;
+    /// @dev How often a batch was dropped and then committed again unchanged, in one block.
+    mapping(bytes32 batchHash => uint64) private _round;
+    /// @dev The last round in which a watcher vetoed, from 1.
+    mapping(bytes32 batchHash => mapping(address watcher => uint64)) private _votedIn;
 
     /// @notice Pays a bond to whom it belongs, once that is decided. Anybody may call.
     /// @param batchHash What the settlement contract stored of the batch that was vetoed.

@@ -60,6 +60,20 @@ contract VetoTest is WatchFixture {
         assertTrue(!settlement.hasPendingDeposits(USD), "all consumed");
     }
 
+    /// Whoever commits the very same batch again, in the block in which it was dropped, gains nothing by it.
+    function test_TheSameBatchInTheSameBlockIsVotedOnAnew() public {
+        drop(2);
+        commitBalances();
+        bytes32 first = settlement.batchHash(2);
+        drop(2);
+        commitBalances();
+        assertEq(settlement.batchHash(2), first, "the very same");
+        drop(2);
+        assertEq(settlement.vetoes(), 3, "each counts");
+        (uint64 tip,,,,) = settlement.tip();
+        assertEq(tip, 1, "and it is gone");
+    }
+
     function test_TheFirstBatchOfAllCanBeDropped() public {
         WatchFixtureOfOne one = new WatchFixtureOfOne();
         one.setUp();
