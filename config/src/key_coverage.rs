@@ -107,7 +107,7 @@ fn every_key_is_named_and_explained_in_both_files() {
 #[test]
 fn the_stated_defaults_are_the_real_ones() {
     let bare = "[exchange]\nmode = \"dev\"\n[settlement]\nchain_url = \"http://[::1]\"\nchain_id = 1\n\
-                contract = \"0x1111111111111111111111111111111111111111\"\nposter_key_file = \"key\"";
+                contract = \"0x1111111111111111111111111111111111111111\"\nposter_key_file = \"key\"\nheader_key_file = \"other\"";
     let bare = Config::from_toml(bare, "bare");
     let bare = format!("{:?}", bare.unwrap());
     for (file, text) in FILES {

@@ -28,6 +28,8 @@ pub(crate) struct SettlementText {
     first_block: u64,
     /// File with the poster's secret.
     poster_key_file: PathBuf,
+    /// File with the header key's secret; another file.
+    header_key_file: PathBuf,
     /// Default 10.
     #[serde(default = "default_confirmations")]
     confirmations: u64,
@@ -53,6 +55,9 @@ pub struct SettlementConfig {
     pub first_block: u64,
     /// File with the secp256k1 secret that signs the batches' transactions: 64 hexadecimal digits.
     pub poster_key_file: PathBuf,
+    /// File with the secp256k1 secret that signs the batches' headers and receipts: 64 hexadecimal digits. Another key
+    /// than the poster's, best kept on another machine's disk: whoever steals one of the two can do nothing with it.
+    pub header_key_file: PathBuf,
     /// Blocks that have to stand on a transaction until it counts as final: 0 ..= 256; 0 only for a chain without
     /// reorganisations.
     pub confirmations: u64,
@@ -94,6 +99,12 @@ impl SettlementText {
         if self.poster_key_file.as_os_str().is_empty() {
             return Err(Fault::new("poster_key_file", "is empty"));
         }
+        if self.header_key_file.as_os_str().is_empty() {
+            return Err(Fault::new("header_key_file", "is empty"));
+        }
+        if self.header_key_file == self.poster_key_file {
+            return Err(Fault::new("header_key_file", "is the poster's key too; they have to be two"));
+        }
         check_range("confirmations", self.confirmations, 0..=256)?;
         check_range("batch_interval_ms", self.batch_interval_ms, 1_000..=DAY_MS)?;
         check_range("withdrawal_interval_ms", self.withdrawal_interval_ms, 100..=DAY_MS)?;
@@ -103,6 +114,7 @@ impl SettlementText {
             binding: SettlementBinding { chain_id: self.chain_id, contract },
             first_block: self.first_block,
             poster_key_file: self.poster_key_file.clone(),
+            header_key_file: self.header_key_file.clone(),
             confirmations: self.confirmations,
             batch_interval_ms: self.batch_interval_ms,
             withdrawal_interval_ms: self.withdrawal_interval_ms,

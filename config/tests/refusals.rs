@@ -402,7 +402,7 @@ fn settled() -> String {
     let accounts = find("[[genesis.account]]")..find("[[operator_key]]");
     let mut text = GOOD.replacen("venue_tag = \"93c1f2a4d07b4e6885a21c3fb6e95d10\"\n", "", 1);
     text = text.replacen(&GOOD[accounts], "", 1);
-    text + "[settlement]\nchain_url = \"http://127.0.0.1:8545\"\nchain_id = 1\nposter_key_file = \"key\"\n\
+    text + "[settlement]\nchain_url = \"http://127.0.0.1:8545\"\nchain_id = 1\nposter_key_file = \"key\"\nheader_key_file = \"other\"\n\
             contract = \"0x1111111111111111111111111111111111111111\"\n"
 }
 
@@ -412,7 +412,7 @@ fn a_contract_decides_the_venue_tag_and_brings_the_money() {
     let binding = good.settlement.unwrap().binding;
     assert_eq!((good.exchange.venue_tag, binding.chain_id), (binding.venue_tag(), 1));
     let account = &GOOD[GOOD.find("[[genesis.account]]").unwrap()..GOOD.find("[[operator_key]]").unwrap()];
-    let cases: [(&str, &str, &str); 8] = [
+    let cases: [(&str, &str, &str); 10] = [
         (
             "mode = \"run\"",
             "mode = \"run\"\nvenue_tag = \"93c1f2a4d07b4e6885a21c3fb6e95d10\"",
@@ -426,6 +426,8 @@ fn a_contract_decides_the_venue_tag_and_brings_the_money() {
         ("chain_id = 1", "chain_id = 0", ": settlement.chain_id: is 0, outside of 1 ..= 18446744073709551615"),
         ("\"0x11", "\"11", ": settlement.contract: does not begin with 0x"),
         ("\"0x11", "\"0x", ": settlement.contract: behind 0x is not 40 hexadecimal digits"),
+        ("\"other\"", "\"\"", ": settlement.header_key_file: is empty"),
+        ("\"other\"", "\"key\"", ": settlement.header_key_file: is the poster's key too; they have to be two"),
         (&"1".repeat(40), &"0".repeat(40), ": settlement.contract: is all zeroes"),
         (
             "chain_id = 1",

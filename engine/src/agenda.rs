@@ -6,6 +6,7 @@
 use alloc::collections::VecDeque;
 
 use crate::command::Side;
+use crate::forced_withdrawal::ForcedProgress;
 use crate::ids::{AccountId, MarketId, OrderId, Sequence};
 use crate::units::Timestamp;
 
@@ -30,6 +31,8 @@ pub(crate) enum AgendaItem {
     Triggers(MarketId),
     /// Orders of an owner's accounts.
     Family(FamilyProgress),
+    /// Orders that are in the way of a forced withdrawal.
+    Forced(ForcedProgress),
 }
 
 /// How far an owner's accounts have come.

@@ -176,6 +176,7 @@ impl Shard {
             AgendaItem::Disconnected(next) => self.cancel_disconnected(moment.sequence, next, events),
             AgendaItem::Family(progress) => self.cancel_family(moment.sequence, progress, events),
             AgendaItem::Frame => self.work_on_frame(moment, events),
+            AgendaItem::Forced(progress) => self.work_on_forced(progress, events),
         }
         Ok(())
     }

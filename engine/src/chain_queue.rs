@@ -95,6 +95,7 @@ impl ChainEntryKind {
             2 => Some(Self::RegisterKey),
             3 => Some(Self::RevokeKey),
             4 => Some(Self::Withdrawal),
+            5 => Some(Self::ForcedWithdrawal),
             _ => None,
         }
     }
@@ -135,7 +136,12 @@ impl ChainEntry {
 
 impl Shard {
     /// Takes the queue's next entry. It is refused only where it is not the next one as the contract has it.
-    pub(crate) fn chain_entry(&mut self, entry: &ChainEntry, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
+    pub(crate) fn chain_entry(
+        &mut self,
+        sequence: Sequence,
+        entry: &ChainEntry,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), RejectCode> {
         if self.genesis.settlement.is_none() {
             return Err(RejectCode::NotAuthorised);
         }
@@ -152,6 +158,7 @@ impl Shard {
             ChainEntryKind::RegisterKey => self.register_from_chain(entry, events),
             ChainEntryKind::RevokeKey => self.revoke_from_chain(entry, events),
             ChainEntryKind::Withdrawal => self.withdraw_to_chain(entry, events),
+            ChainEntryKind::ForcedWithdrawal => self.force_out(sequence, entry, events),
         };
         // Told before the entry's end, which is the last that its reader waits for.
         self.report_balances(events);
@@ -179,6 +186,7 @@ impl Shard {
         }
         self.chain.last_batch_id = batch_id;
         self.chain.last_sealed = last_sequence;
+        self.forget_left(last_sequence);
         events.push(Event::BatchSealed { batch_id, first_sequence, last_sequence, new_root });
         Ok(())
     }
@@ -305,7 +313,7 @@ mod tests {
     fn kinds_go_there_and_back_and_unknown_ones_are_refused() {
         for number in 0..=u8::MAX {
             let kind = ChainEntryKind::from_number(number);
-            assert_eq!(kind.is_some(), (1..=4).contains(&number), "kind {number}");
+            assert_eq!(kind.is_some(), (1..=5).contains(&number), "kind {number}");
             assert!(kind.is_none_or(|kind| kind as u8 == number));
         }
     }

@@ -95,7 +95,7 @@ wire_byte_enum!(TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, Goo
 wire_byte_enum!(SelfTradeMode { None, ExpireTaker, ExpireMaker, ExpireBoth, Decrement });
 wire_byte_enum!(Completion { Pending, Finished });
 wire_byte_enum!(KeyEnd { Revoked, Expired });
-wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal });
+wire_byte_enum!(ChainEntryKind { Deposit, RegisterKey, RevokeKey, Withdrawal, ForcedWithdrawal });
 wire_byte_enum!(CancelReason {
     Requested,
     MassCancel,

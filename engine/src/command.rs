@@ -212,6 +212,8 @@ pub enum ChainEntryKind {
     RevokeKey = 3,
     /// Money that its owner wants back.
     Withdrawal = 4,
+    /// All of an asset that its owner wants back, whatever orders it is in; see `forced_withdrawal`.
+    ForcedWithdrawal = 5,
 }
 
 /// A settlement batch: from here on it is decided what the contract is told about these records.

@@ -16,6 +16,7 @@ use crate::digests::DigestStore;
 use crate::emitter::Emitter;
 use crate::event::{Event, Rejected};
 use crate::event_digest::EventDigest;
+use crate::forced_withdrawal::Leaving;
 use crate::frame::PendingFrame;
 use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Sequence};
 use crate::indexed_heap::IndexedHeap;
@@ -49,6 +50,8 @@ pub(crate) struct Shard {
     pub(crate) balances: Balances,
     pub(crate) digests: DigestStore,
     pub(crate) agenda: Agenda,
+    /// Accounts that a forced withdrawal has emptied and no batch covers yet, in ascending order.
+    pub(crate) leaving: Vec<Leaving>,
     /// The frame that stands in the agenda, if one does.
     pub(crate) frame: PendingFrame,
     /// Digests that keys have reserved.
@@ -361,7 +364,7 @@ impl Shard {
                 Ok(())
             }
             Command::SessionEnded { account } => self.session_ended(moment.sequence, *account, events),
-            Command::ChainEntry(entry) => self.chain_entry(entry, events),
+            Command::ChainEntry(entry) => self.chain_entry(moment.sequence, entry, events),
             Command::BatchSealed(batch) => self.seal_batch(moment, batch, events),
             Command::Admin(admin) => self.administer(moment, admin, events),
             Command::Deposit(deposit) => self.deposit(moment, deposit, events),
@@ -419,6 +422,7 @@ impl Shard {
             balances: Balances::new(capacities.accounts, capacities.assets, Engine::MAX_EVENTS),
             digests: DigestStore::new(capacities.digests, genesis.hash_seed),
             agenda: Agenda::new(capacities.agenda),
+            leaving: Vec::with_capacity(capacities.accounts as usize),
             frame: PendingFrame::new(),
             digests_reserved: 0,
             market_deadlines: IndexedHeap::new(u32::from(capacities.markets)),

@@ -30,6 +30,7 @@ mod engine;
 pub mod event;
 mod event_digest;
 mod fees;
+mod forced_withdrawal;
 mod frame;
 pub mod ids;
 mod index_table;

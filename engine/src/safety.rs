@@ -158,7 +158,7 @@ impl Shard {
         let is_blocked = |known: Option<&Account>| known.is_some_and(|known| known.block == AccountBlock::Blocked);
         match is_blocked(self.accounts.account(account)) || is_blocked(self.accounts.governing(account)) {
             true => Err(RejectCode::AccountBlocked),
-            false => Ok(()),
+            false => self.check_not_leaving(account),
         }
     }
 }

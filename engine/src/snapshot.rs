@@ -12,6 +12,7 @@
 //! | 7 | agenda |
 //! | 8 | the frame that stands in the agenda, and how far it has come |
 //! | 9 | sub-accounts with their balances that are not zero, in the order of their opening |
+//! | 32 | accounts that a forced withdrawal has emptied and no batch covers yet |
 //!
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
 //! that was restored hashes like the one it was taken of.
@@ -26,6 +27,7 @@ use crate::command::{Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
 use crate::fees::Announced;
+use crate::forced_withdrawal::{ForcedProgress, Leaving};
 use crate::ids::{AccountId, AssetId, FeeTier};
 use crate::market::Market;
 use crate::market_spec::{FeeTable, MarketSpec};
@@ -133,6 +135,7 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
     encode_section(9, shard.accounts.sub_accounts().iter().enumerate(), out, |(index, account), out| {
         encode_account(shard, shard.accounts.sub_account_id(index), account, out);
     });
+    encode_section(32, shard.leaving.iter(), out, Leaving::encode);
 }
 
 fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
@@ -194,6 +197,14 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     }
     for _ in 0..section_length(9, input)? {
         decode_sub_account(&mut shard, input)?;
+    }
+    for _ in 0..section_length(32, input)? {
+        let leaving = Leaving::decode(input)?;
+        let follows = shard.leaving.last().is_none_or(|last| last.account < leaving.account);
+        if !follows || shard.accounts.account(leaving.account).is_none() || leaving.since <= shard.chain.last_sealed {
+            return Err(DecodeError::BadValue);
+        }
+        shard.leaving.push(leaving);
     }
     Ok(shard)
 }
@@ -383,10 +394,13 @@ wire_enum!(AgendaItem {
     3 => Frame,
     4 => Disconnected(next),
     5 => Family(progress),
+    6 => Forced(progress),
 });
 wire_struct!(PriceRange { low, high });
 wire_struct!(FamilyProgress { owner, done });
 wire_struct!(CancelAllProgress { account, origin, market, all_markets, side, after });
+wire_struct!(ForcedProgress { account, asset, origin, done, market });
+wire_struct!(Leaving { account, since });
 wire_flat_struct!(Order {
     id,
     price,

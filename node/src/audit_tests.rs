@@ -26,19 +26,13 @@ fn chain() -> (EmbeddedChain, Address) {
     let accounts = vec![(signer.address(), 1_000_000_000_000_000_000_000)];
     let genesis = ChainGenesis { chain_id: CHAIN_ID, accounts };
     let chain = EmbeddedChain::open(None, &genesis, BlockClock::System).unwrap();
-    let setup = deploy::Setup {
-        operator: signer.address(),
-        administrator: signer.address(),
-        venue_owner: signer.address(),
-        window_seconds: 1,
-        window_blocks: 0,
-    };
+    let setup = deploy::Setup { window_seconds: 1, ..deploy::Setup::in_one_hand(signer.address()) };
     let creation = Transaction {
         chain_id: CHAIN_ID,
         nonce: 0,
         max_priority_fee_per_gas_wei: 1,
         max_fee_per_gas_wei: 2_000_000_000,
-        gas_limit: 8_000_000,
+        gas_limit: 16_000_000,
         to: None,
         value_wei: 0,
         data: deploy::settlement(&setup),

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         let settlement = chain.settlement_config();
         config.exchange.venue_tag = settlement.binding.venue_tag();
         let embedded = Box::new(chain.chain.clone());
-        let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::operator());
+        let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::keys());
         config.settlement = Some(settlement);
         let options = StartOptions { settlement: Some(plan), ..StartOptions::default() };
         let node = Node::start(&config, options).await?;

@@ -20,6 +20,7 @@ use lakh_settlement::chain::embedded::{BlockClock, EmbeddedChain, Genesis};
 use lakh_settlement::chain::transaction::{Transaction, TransactionSigner};
 use lakh_settlement::chain::{Address, BlockTag, Call, Chain as _, NonceAt, TransactionStatus};
 use lakh_settlement::contract::{self, answer, deploy};
+use lakh_settlement::poster::PosterKeys;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::hex;
@@ -31,7 +32,7 @@ const CHAIN_ID: u64 = 31_337;
 /// What everybody has for gas: ten thousand ether.
 const WEI: u128 = 10_000 * 1_000_000_000_000_000_000;
 /// More than any transaction of the script needs.
-const GAS_LIMIT: u64 = 8_000_000;
+const GAS_LIMIT: u64 = 16_000_000;
 const MAX_FEE_WEI: u128 = 2_000_000_000;
 /// How long a batch waits until it is final.
 const WINDOW_SECONDS: u64 = 10;
@@ -65,6 +66,7 @@ pub(crate) struct DevChain {
 #[derive(Clone, Copy)]
 enum Who {
     Operator,
+    Header,
     Administrator,
     /// The owner of the account with this number.
     Owner(u64),
@@ -76,6 +78,7 @@ fn secret(who: Who) -> [u8; 32] {
         Who::Owner(number) => number,
         Who::Operator => 1 << 32,
         Who::Administrator => 2 << 32,
+        Who::Header => 3 << 32,
     };
     SplitMix64::stream(KEY_SEED, stream).bytes_32()
 }
@@ -86,8 +89,18 @@ fn signer(who: Who) -> TransactionSigner {
 }
 
 /// Who posts the batches.
-pub(crate) fn operator() -> TransactionSigner {
+fn operator() -> TransactionSigner {
     signer(Who::Operator)
+}
+
+/// Who signs their headers.
+fn header_key() -> TransactionSigner {
+    signer(Who::Header)
+}
+
+/// Both of them.
+pub(crate) fn keys() -> PosterKeys {
+    PosterKeys { poster: operator(), header: header_key() }
 }
 
 impl DevChain {
@@ -116,6 +129,7 @@ impl DevChain {
             binding: SettlementBinding { chain_id: CHAIN_ID, contract: self.contract.0 },
             first_block: 0,
             poster_key_file: "".into(),
+            header_key_file: "".into(),
             confirmations: 0,
             batch_interval_ms: 10_000,
             withdrawal_interval_ms: 2_000,
@@ -172,10 +186,9 @@ impl DevChain {
     fn deployment(&self, config: &Config, administrator: Address) -> Vec<(Option<Address>, Vec<u8>)> {
         let setup = deploy::Setup {
             operator: operator().address(),
-            administrator,
-            venue_owner: administrator,
+            signer: header_key().address(),
             window_seconds: WINDOW_SECONDS,
-            window_blocks: 0,
+            ..deploy::Setup::in_one_hand(administrator)
         };
         let mut script = vec![(None, deploy::settlement(&setup))];
         script.extend(config.assets.iter().map(|asset| {

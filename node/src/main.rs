@@ -17,6 +17,7 @@ mod demo_traders;
 mod dev;
 mod dev_accounts;
 mod dev_chain;
+mod escape;
 mod flow;
 #[cfg(test)]
 mod golden_tests;
@@ -34,6 +35,7 @@ mod open_files;
 mod operators_port;
 mod pipeline;
 mod progress;
+mod receipt;
 mod replay;
 mod run;
 mod sequencer;
@@ -74,6 +76,11 @@ enum Command {
     Journal(journal_tool::JournalCommand),
     /// Prints the withdrawals of an account and how each is claimed on the chain.
     Claims(claims::ClaimsArguments),
+    /// Leaves a venue whose operator is gone, by chain data alone.
+    Escape(escape::EscapeArguments),
+    /// Checks a receipt of the venue's, offline.
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
     /// Checks the engine against recorded order flow.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -108,6 +115,8 @@ fn run_command(command: Command) -> Result<()> {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Journal(command) => journal_tool::run(&command),
         Command::Claims(arguments) => claims::run(&arguments),
+        Command::Escape(arguments) => escape::run(&arguments),
+        Command::Receipt(command) => receipt::run(&command),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Soak(command) => soak::run(&command),

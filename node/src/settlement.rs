@@ -20,7 +20,7 @@ use lakh_settlement::chain::Chain;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::TransactionSigner;
 use lakh_settlement::follower::Venue;
-use lakh_settlement::poster::PosterOptions;
+use lakh_settlement::poster::{PosterKeys, PosterOptions};
 use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -62,28 +62,20 @@ pub(crate) struct SettlementStatus {
 pub(crate) struct SettlementPlan {
     options: ServiceOptions,
     chain: Box<dyn Chain>,
-    signer: TransactionSigner,
+    keys: PosterKeys,
 }
 
 impl SettlementPlan {
     /// Over a node of the chain, as the configuration says.
     pub(crate) fn over_rpc(config: &SettlementConfig, journal: &Path) -> Result<Self> {
         let chain = RpcChain::new(&RpcOptions { url: config.chain_url.clone(), timeout: CHAIN_PATIENCE })?;
-        let path = &config.poster_key_file;
-        let text = read_private(path)?;
-        let secret = unhex(text.trim().trim_start_matches("0x"));
-        let secret = secret.with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))?;
-        let signer = TransactionSigner::from_secret(&secret).with_context(|| format!("{}", path.display()))?;
-        Ok(Self::over(config, journal, Box::new(chain), signer))
+        let keys =
+            PosterKeys { poster: read_key(&config.poster_key_file)?, header: read_key(&config.header_key_file)? };
+        Ok(Self::over(config, journal, Box::new(chain), keys))
     }
 
     /// Over a chain that is at hand.
-    pub(crate) fn over(
-        config: &SettlementConfig,
-        journal: &Path,
-        chain: Box<dyn Chain>,
-        signer: TransactionSigner,
-    ) -> Self {
+    pub(crate) fn over(config: &SettlementConfig, journal: &Path, chain: Box<dyn Chain>, keys: PosterKeys) -> Self {
         let poster = PosterOptions {
             venue: Venue::of_binding(config.binding).expect("no configuration names a contract of zeroes"),
             first_block: config.first_block,
@@ -96,8 +88,16 @@ impl SettlementPlan {
             chain_interval: Duration::from_millis(config.chain_interval_ms),
             ..ServiceOptions::new(journal, poster)
         };
-        Self { options, chain, signer }
+        Self { options, chain, keys }
     }
+}
+
+/// A secp256k1 key in a file that only its owner can read.
+pub(crate) fn read_key(path: &Path) -> Result<TransactionSigner> {
+    let text = read_private(path)?;
+    let secret = unhex(text.trim().trim_start_matches("0x"));
+    let secret = secret.with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))?;
+    TransactionSigner::from_secret(&secret).with_context(|| format!("{}", path.display()))
 }
 
 /// A running settlement.
@@ -124,7 +124,7 @@ impl SettlementThread {
         input: rtrb::Producer<Input>,
         signal: Arc<Signal>,
     ) -> Result<Self> {
-        let service = SettlementService::open(plan.options, plan.chain, plan.signer);
+        let service = SettlementService::open(plan.options, plan.chain, plan.keys);
         let service = service.context("settlement cannot begin")?;
         let stop = Arc::new(AtomicBool::new(false));
         let running = SettlementStatus { state: "running".to_owned(), ..SettlementStatus::default() };

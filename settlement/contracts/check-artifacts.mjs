@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const CONTRACTS = { Settlement: 'Settlement.sol', Vault: 'Vault.sol', DemoToken: 'DemoToken.sol' };
+const CONTRACTS = ['DemoToken', 'Exits', 'Keys', 'Proofs', 'Settlement', 'Vault', 'Watchers'];
+const LARGEST = 24_576;
 const here = dirname(fileURLToPath(import.meta.url));
 const [option] = process.argv.slice(2);
 if (option !== undefined && option !== '--write') {
@@ -21,7 +22,8 @@ try {
   const places = ['--out', join(out, 'out'), '--cache-path', join(out, 'cache')];
   execFileSync(join(here, 'node_modules/.bin/forge'), ['build', 'src', ...places], { cwd: here, stdio: 'inherit' });
   mkdirSync(join(here, 'artifacts'), { recursive: true });
-  for (const [name, file] of Object.entries(CONTRACTS)) {
+  for (const name of CONTRACTS) {
+    const file = `${name}.sol`;
     const built = JSON.parse(readFileSync(join(out, 'out', file, `${name}.json`), 'utf8'));
     const minimal = { contractName: name, abi: built.abi, bytecode: built.bytecode.object };
     const text = JSON.stringify(minimal, null, 1) + '\n';
@@ -32,7 +34,12 @@ try {
       console.error(`${name}: the committed artifact is not what the sources give; run \`node check-artifacts.mjs --write\``);
       different += 1;
     }
-    console.log(`${name}: ${(minimal.bytecode.length - 2) / 2} bytes of bytecode`);
+    const size = (built.deployedBytecode.object.length - 2) / 2;
+    if (size > LARGEST) {
+      console.error(`${name}: ${size} bytes, which no chain takes (EIP-170: ${LARGEST})`);
+      different += 1;
+    }
+    console.log(`${name}: ${size} bytes of code, ${(minimal.bytecode.length - 2) / 2} that create it`);
   }
 } finally {
   rmSync(out, { recursive: true, force: true });

@@ -10,9 +10,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const SOURCES = ['Settlement.sol', 'SettlementStorage.sol', 'Vault.sol'];
+const SOURCES = [
+  'Exits.sol', 'Keys.sol', 'Proofs.sol', 'SettlementAssets.sol', 'SettlementBatches.sol', 'SettlementExits.sol',
+  'SettlementParts.sol', 'SettlementQueue.sol', 'SettlementStorage.sol', 'Vault.sol', 'Watchers.sol', 'lib/JournalTree.sol',
+];
 
-// function › check: contract of tests › test
+// function › check: contract of tests › test. What is not of Settlement or Vault has its contract in front.
 const TABLE = `
 constructor › setup.operator == address(0): ConstructorTest › test_RevertWhen_NoOperator
 constructor › setup.administrator == address(0): ConstructorTest › test_RevertWhen_NoAdministrator
@@ -33,8 +36,8 @@ deposit › !_isSolvent(kind): DepositTest › test_RevertWhen_Insolvent
 deposit › atoms < intake.minimum: DepositTest › test_RevertWhen_BelowMinimum
 deposit › owed > intake.cap: DepositTest › test_RevertWhen_AboveCap
 registerKey › nonReentrant: ReentrancyTest › test_Guards_registerKey
-registerKey › _requireLive(): RegisterKeyTest › test_RevertWhen_Frozen
-registerKey › key == 0: RegisterKeyTest › test_RevertWhen_ZeroKey
+_register › _requireLive(): RegisterKeyTest › test_RevertWhen_Frozen
+_register › key == 0: RegisterKeyTest › test_RevertWhen_ZeroKey
 revokeKey › nonReentrant: ReentrancyTest › test_Guards_revokeKey
 revokeKey › _requireLive(): RevokeKeyTest › test_RevertWhen_Frozen
 requestWithdrawal › nonReentrant: ReentrancyTest › test_Guards_requestWithdrawal
@@ -51,21 +54,18 @@ claimFromBatch › _requireWithdrawal(lines, withdrawal, path): ClaimFromBatchTe
 claimFromBatch › _markClaimed(batchId, withdrawal.asset, withdrawal.index): ClaimFromBatchTest › test_RevertWhen_AlreadyClaimed
 claimFromBatch › owner == address(0): ClaimFromBatchTest › test_RevertWhen_UnknownAccount
 commitBatch › nonReentrant: ReentrancyTest › test_Guards_commitBatch
-commitBatch › progress.frozen: CommitBatchTest › test_RevertWhen_Frozen
-commitBatch › msg.sender != operator: CommitBatchTest › test_RevertWhen_NotOperator
-commitBatch › _requireNext(progress, header): CommitBatchTest › test_RevertWhen_WrongBatch
-commitBatch › _requireQueue(progress, header): CommitBatchTest › test_RevertWhen_WrongQueue_Altered
-commitBatch › _requireData(header, data): CommitBatchTest › test_RevertWhen_WrongData
-commitBatch › lines.length < progress.lineCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooFew
-commitBatch › lines.length > progress.assetCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooMany
-commitBatch › _requireTotals(progress.lineCount, header, lines, changes, previousTrees): CommitBatchTest › test_RevertWhen_WrongSum
-commitBatch › _consumeDeposits(progress, header.queueUpTo, lines, changes): CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
-commitBatch › _requireWithdrawals(header, changes): CommitBatchTest › test_RevertWhen_WrongWithdrawals
+_commit › progress.frozen: CommitBatchTest › test_RevertWhen_Frozen
+_requireKeys › msg.sender != poster: CommitBatchTest › test_RevertWhen_NotOperator
+_commit › _requireNext(progress, header): CommitBatchTest › test_RevertWhen_WrongBatch
+_commit › _requireQueue(progress, header): CommitBatchTest › test_RevertWhen_WrongQueue_Altered
+_commit › lines.length < progress.lineCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooFew
+_commit › lines.length > progress.assetCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooMany
+_commit › _requireTotals(progress.lineCount, header, lines, changes, previousTrees): CommitBatchTest › test_RevertWhen_WrongSum
+_commit › _consumeDeposits(progress, header.queueUpTo, lines, changes): CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
+_commit › _requireWithdrawals(header, changes): CommitBatchTest › test_RevertWhen_WrongWithdrawals
 finalize › _requireLive(): FinalizeTest › test_RevertWhen_Frozen
 finalize › header.batchId <= _progress.finalBatch: FinalizeTest › test_RevertWhen_AlreadyFinal
 finalize › _requireBatch(header, stamp): FinalizeTest › test_RevertWhen_UnknownBatch
-finalize › block.timestamp < uint256(stamp.time) + windowSeconds: FinalizeTest › test_RevertWhen_WindowOpen_Seconds
-finalize › block.number < uint256(stamp.blockNumber) + windowBlocks: FinalizeTest › test_RevertWhen_WindowOpen_Blocks
 _requireNext › header.version != HEADER_VERSION: CommitBatchTest › test_RevertWhen_WrongVersion
 _requireNext › header.batchId != batchId: CommitBatchTest › test_RevertWhen_WrongBatch
 _requireNext › header.firstSequence != first: CommitBatchTest › test_RevertWhen_WrongSequence_Start
@@ -78,7 +78,7 @@ _requireNext › header.stepsRoot != 0: CommitBatchTest › test_RevertWhen_Wron
 _requireQueue › header.queueUpTo < progress.queueUpTo: CommitBatchTest › test_RevertWhen_WrongQueue_Backwards
 _requireQueue › prefix == 0: CommitBatchTest › test_RevertWhen_WrongQueue_BeyondTheEnd
 _requireQueue › prefix != header.queuePrefix: CommitBatchTest › test_RevertWhen_WrongQueue_Altered
-_requireData › header.dataHash != dataHash: CommitBatchTest › test_RevertWhen_WrongData
+_commit › header.dataHash != dataHash: CommitBatchTest › test_RevertWhen_WrongData
 _requireTotals › word != 0: CommitBatchTest › test_RevertWhen_WrongTotals_NewAssetWithMoney
 _requireTotals › next != changes.length: CommitBatchTest › test_RevertWhen_WrongChange
 _requireTotals › root != header.newRoot: CommitBatchTest › test_RevertWhen_WrongLines
@@ -89,7 +89,7 @@ _consumeDeposits › !mayCredit && lines[change.asset].credited != change.credit
 _requireCredit › credited != 0 && checkpoint.queueId == 0: CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
 _requireCredit › checkpoint.queueId > queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_AheadOfTheQueue
 _requireCredit › next != 0 && next <= queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_BehindTheQueue
-_requireWithdrawals › !_isSolvent(_assets[change.asset]): CommitBatchTest › test_RevertWhen_Insolvent
+_requireWithdrawals › !kind.quarantined && !_isSolvent(kind): CommitBatchTest › test_RevertWhen_Insolvent
 _requireWithdrawals › root != header.withdrawalsRoot: CommitBatchTest › test_RevertWhen_WrongWithdrawals
 _requireLive › _progress.frozen: DepositTest › test_RevertWhen_Frozen
 _requireBatch › stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp): FinalizeTest › test_RevertWhen_UnknownBatch
@@ -101,11 +101,130 @@ _requireAccount › account == 0: RegisterKeyTest › test_RevertWhen_NoAccount
 _assetOf › address(kind.token) == address(0): DepositTest › test_RevertWhen_UnknownAsset
 pull › onlySettlement: PullTest › test_RevertWhen_NotSettlement
 pay › onlySettlement: PayTest › test_RevertWhen_NotSettlement
+constructor › setup.signer == address(0): ConstructorTest › test_RevertWhen_NoSigner
+constructor › setup.freezeBlocks > FREEZE_AFTER: ConstructorTest › test_RevertWhen_FreezingNeedsTooManyBlocks
+constructor › setup.outflowPercent == 0: ConstructorTest › test_RevertWhen_NothingMayLeave
+constructor › setup.outflowPercent > 100: ConstructorTest › test_RevertWhen_MoreThanAllMayLeave
+requireBatch › _requireBatch(header, stamp): RollBackTest › test_GoesBackToTheLastFinalBatch
+rollBack › !_progress.frozen: RollBackTest › test_RevertWhen_NotFrozen
+rollBack › _counts.rolledBack: RollBackTest › test_RevertWhen_Twice
+rollBack › header.batchId != batchId: RollBackTest › test_RevertWhen_NotFinal
+rollBack › _requireBatch(header, stamp): RollBackTest › test_RevertWhen_UnknownBatch
+requireEntry › _requireEntry(entry): ReclaimDepositTest › test_RevertWhen_WrongEntry
+Exits.reclaimDeposit › settlement.requireEntry(entry): ReclaimDepositTest › test_RevertWhen_WrongEntry
+Exits.reclaimDeposit › entry.kind != Encoding.DEPOSIT: ReclaimDepositTest › test_RevertWhen_NoDeposit
+Exits.reclaimDeposit › entry.queueId <= queueUpTo: ReclaimDepositTest › test_RevertWhen_Consumed
+Exits.reclaimDeposit › isReclaimed(entry.queueId): ReclaimDepositTest › test_ComesBackOnce
+Exits.reclaimDeposit › !settlement.rolledBack(): ReclaimDepositEarlyTest › test_RevertWhen_NotRolledBack
+_requireBatch › header.batchId > _progress.batchId: VetoTest › test_EnoughDropTheBatchAndAllAfterIt
+requireVetoable › _requireLive(): VetoTest › test_RevertWhen_Frozen
+requireVetoable › _requireBatch(header, stamp): VetoTest › test_RevertWhen_UnknownBatch
+requireVetoable › header.batchId <= _progress.finalBatch: VetoTest › test_RevertWhen_Final
+requireVetoable › _isWindowOver(stamp): VetoTest › test_RevertWhen_WindowOver
+drop › msg.sender != address(watchers): VetoTest › test_RevertWhen_SomebodyElseDrops
+drop › requireVetoable(header, stamp): VetoTest › test_RevertWhen_DroppingWhatIsFinal
+drop › root != header.prevRoot: VetoTest › test_RevertWhen_WrongLines
+drop › _requireBatch(previous, previousStamp): VetoTest › test_RevertWhen_UnknownPredecessor
+drop › previous.batchId + 1 != header.batchId: VetoTest › test_RevertWhen_WrongPredecessor
+Watchers.veto › !_isWatcher[generation][msg.sender]: VetoTest › test_RevertWhen_NotWatcher
+Watchers.veto › msg.value != bond: VetoTest › test_RevertWhen_WrongBond
+Watchers.veto › divergentSequence < header.firstSequence: VetoTest › test_RevertWhen_SequenceBeforeTheBatch
+Watchers.veto › divergentSequence > header.lastSequence: VetoTest › test_RevertWhen_SequenceAfterTheBatch
+Watchers.veto › settlement.requireVetoable(header, stamp): VetoTest › test_RevertWhen_Final
+Watchers.veto › _votedIn[batchHash][msg.sender] == round: VetoTest › test_RevertWhen_VetoedBefore
+_requireEntry › entry.queueId == 0: FreezeTest › test_RevertWhen_WrongEntry
+_requireEntry › queuePrefix[entry.queueId] != prefix: FreezeTest › test_RevertWhen_WrongEntry
+startFreezeClock › _requireLive(): FreezeTest › test_RevertWhen_ClockOfAFrozenVenue
+startFreezeClock › oldest > _counts.queueLength: FreezeTest › test_RevertWhen_QueueEmpty
+startFreezeClock › _counts.clockId >= oldest: FreezeTest › test_RevertWhen_ClockRunning
+freeze › _requireLive(): FreezeTest › test_RevertWhen_Frozen
+freeze › oldest.queueId != next: FreezeTest › test_RevertWhen_NotOldest
+freeze › _requireEntry(oldest): FreezeTest › test_RevertWhen_WrongEntry
+freeze › block.timestamp < from: FreezeTest › test_RevertWhen_TooEarly
+freeze › block.number < fromBlock: FreezeTest › test_RevertWhen_TooFewBlocks
+freezeForProof › msg.sender != address(proofs): FreezeTest › test_RevertWhen_NoProof
+freezeForProof › _requireLive(): FreezeTest › test_RevertWhen_ProvedTwice
+_pay › !_progress.frozen && (kind.quarantined || held < owed): QuarantineTest › test_RevertWhen_ClaimingWhatIsMissing
+quarantine › _isSolvent(_assetOf(asset)): QuarantineTest › test_RevertWhen_Solvent
+release › !_isSolvent(_assetOf(asset)): QuarantineTest › test_RevertWhen_StillInsolvent
+deposit › _requireNoForced(_holders[msg.sender].account, asset): ForceWithdrawTest › test_RevertWhen_DepositMeanwhile
+forceWithdraw › _requireLive(): ForceWithdrawTest › test_RevertWhen_Frozen
+forceWithdraw › msg.value != forcedFee: ForceWithdrawTest › test_RevertWhen_WrongFee
+forceWithdraw › _assetOf(asset): ForceWithdrawTest › test_RevertWhen_UnknownAsset
+forceWithdraw › _requireNoForced(account, asset): ForceWithdrawTest › test_OpenUntilABatchConsumesIt
+collectFees › !isPaid: ForceWithdrawTest › test_RevertWhen_TheVenueRefusesFees
+_requireNoForced › queueId > _progress.queueUpTo: ForceWithdrawTest › test_OpenUntilABatchConsumesIt
+registerKeyBySig › expiry != 0 && expiry <= block.timestamp: RegisterKeyBySigTest › test_RevertWhen_KeyExpired
+registerKeyBySig › epoch != next: RegisterKeyBySigTest › test_RevertWhen_Replayed
+registerKeyBySig › !keys.isSignedBy(owner, digest, signature): RegisterKeyBySigTest › test_RevertWhen_NotSigned
+registerKeyBySig › nonReentrant: ReentrancyTest › test_Guards_registerKeyBySig
+forceWithdraw › nonReentrant: ReentrancyTest › test_Guards_forceWithdraw
+collectFees › nonReentrant: ReentrancyTest › test_Guards_collectFees
+commitBatchBlobs › nonReentrant: ReentrancyTest › test_Guards_commitBatchBlobs
+payExit › nonReentrant: ReentrancyTest › test_Guards_payExit
+commitBatchBlobs › dataHash == 0: CommitBatchBlobsTest › test_RevertWhen_NoBlobs
+_commit › _requireKeys(progress, headerHash, signature): CommitBatchTest › test_RevertWhen_NotOperator
+_requireKeys › found != headerKey: CommitBatchTest › test_RevertWhen_WrongSignature
+finalize › !_isWindowOver(stamp): FinalizeTest › test_RevertWhen_WindowOpen_Seconds
+takeKeys › msg.sender != address(keys): RotateTest › test_RevertWhen_SomebodyElseGivesKeys
+Keys.announce › msg.sender != settlement.administrator(): RotateTest › test_RevertWhen_NotAdministrator
+Keys.announce › operator == address(0): RotateTest › test_RevertWhen_NoOperator
+Keys.announce › signer == address(0): RotateTest › test_RevertWhen_NoSigner
+Keys.rotate › operator == address(0): RotateTest › test_RevertWhen_NothingAnnounced
+Keys.rotate › block.timestamp < from: RotateTest › test_RevertWhen_NoticeRunning
+claim › !_pay(asset, owner, atoms): EscapeTest › test_ARefusedPaymentWaits
+payExit › msg.sender != address(exits): EscapeTest › test_RevertWhen_SomebodyElsePays
+Exits.escape › !settlement.rolledBack(): EscapeTest › test_RevertWhen_NotRolledBack
+Exits.escape › Encoding.linesRoot(lines) != settlement.tipRoot(): EscapeTest › test_RevertWhen_WrongLines
+Exits.escape › asset >= lines.length: EscapeTest › test_RevertWhen_UnknownAsset
+Exits.escape › balance == 0: EscapeTest › test_RevertWhen_Nothing
+Exits.escape › !SumTree.isBalance(lines[asset], account, balance, path): EscapeTest › test_RevertWhen_WrongProof
+Exits.escape › hasEscaped(account, asset): EscapeTest › test_RevertWhen_Twice
+Exits._ownerOf › owner == address(0): EscapeTest › test_RevertWhen_UnknownAccount
+claimFromBatch › _spendOutflow(withdrawal.asset, withdrawal.amount, stamp): OutflowTest › test_WaitsAWeekOrForAnotherDay
+_spendOutflow › block.timestamp < from: OutflowTest › test_WaitsAWeekOrForAnotherDay
+Watchers.announce › msg.sender != settlement.administrator(): ChangeTest › test_RevertWhen_NotAdministrator
+Watchers.change › keccak256(abi.encode(set, threshold_)) != announcedHash: ChangeTest › test_RevertWhen_NotAnnounced
+Watchers.change › block.timestamp < announcedFrom: ChangeTest › test_RevertWhen_NoticeRunning
+Watchers._take › threshold_ == 0: ChangeTest › test_RevertWhen_NobodyHasToAgree
+Watchers._take › threshold_ > set.length: ChangeTest › test_RevertWhen_MoreHaveToAgreeThanThereAre
+Watchers._take › set.length > MAX_WATCHERS: ChangeTest › test_RevertWhen_TooMany
+Watchers._take › set[i] == address(0): ChangeTest › test_RevertWhen_Nobody
+Watchers._take › _isWatcher[next][set[i]]: ChangeTest › test_RevertWhen_SomebodyTwice
+Watchers.settleBond › amount == 0: SettleBondTest › test_RevertWhen_Twice
+Watchers.settleBond › !isPaid: SettleBondTest › test_RevertWhen_TheWatcherRefuses
+Watchers._isLost › finalBatch < ballot.batchId: SettleBondTest › test_ComesBackWhereTooFewAgreed
+Watchers._isLost › settlement.batchHash(ballot.batchId) != Encoding.hashBatch(headerHash, stamp): SettleBondTest › test_RevertWhen_AnotherHeaderIsShown
+Proofs.proveUnserved › settlement.requireEntry(entry): ProveUnservedTest › test_RevertWhen_WrongEntry
+Proofs.proveUnserved › entry.kind != Encoding.FORCED_WITHDRAWAL: ProveUnservedTest › test_RevertWhen_NotForced
+Proofs.proveUnserved › settlement.requireBatch(header, stamp): ProveUnservedTest › test_RevertWhen_UnknownBatch
+Proofs.proveUnserved › header.queueUpTo < entry.queueId: ProveUnservedTest › test_RevertWhen_NotConsumedYet
+Proofs.proveUnserved › settlement.requireBatch(previous, previousStamp): ProveUnservedTest › test_RevertWhen_UnknownBatchBefore
+Proofs.proveUnserved › previous.batchId + 1 != header.batchId: ProveUnservedTest › test_RevertWhen_NotTheBatchBefore
+Proofs.proveUnserved › previous.queueUpTo >= entry.queueId: ProveUnservedTest › test_RevertWhen_ConsumedBefore
+Proofs.proveUnserved › Encoding.linesRoot(lines) != header.newRoot: ProveUnservedTest › test_RevertWhen_WrongLines
+Proofs.proveUnserved › balance == 0: ProveUnservedTest › test_RevertWhen_Served
+Proofs.proveUnserved › !SumTree.isBalance(lines[entry.asset], entry.account, balance, path): ProveUnservedTest › test_RevertWhen_WrongProof
+Proofs.proveReceiptViolated › _requireSigned(receipt): ProveReceiptViolatedTest › test_RevertWhen_NotSigned
+Proofs.proveReceiptViolated › settlement.requireBatch(header, stamp): ProveReceiptViolatedTest › test_RevertWhen_UnknownBatch
+Proofs.proveReceiptViolated › sequence < header.firstSequence: ProveReceiptViolatedTest › test_RevertWhen_SequenceBeforeTheBatch
+Proofs.proveReceiptViolated › sequence > header.lastSequence: ProveReceiptViolatedTest › test_RevertWhen_SequenceAfterTheBatch
+Proofs.proveReceiptViolated › committed == receipt.recordHash: ProveReceiptViolatedTest › test_RevertWhen_NoContradiction
+Proofs.proveReceiptViolated › root != header.journalRoot: ProveReceiptViolatedTest › test_RevertWhen_WrongProof
+Proofs._requireSigned › block.timestamp >= settlement.keys().signerUntil(signer): ProveReceiptViolatedTest › test_RevertWhen_SignedByAKeyOfLongAgo
+Proofs.proveEquivocation › _requireSigned(one): ProveEquivocationTest › test_RevertWhen_TheFirstIsNotSigned
+Proofs.proveEquivocation › _requireSigned(other): ProveEquivocationTest › test_RevertWhen_TheSecondIsNotSigned
+Proofs.proveEquivocation › one.sequence != other.sequence: ProveEquivocationTest › test_RevertWhen_OfOtherPlaces
+Proofs.proveEquivocation › one.shard != other.shard: ProveEquivocationTest › test_RevertWhen_OfOtherShards
+Proofs.proveEquivocation › one.recordHash == other.recordHash: ProveEquivocationTest › test_RevertWhen_NoContradiction
+JournalTree.climb › index >= count: JournalTreeTest › test_RevertWhen_BeyondTheEnd
+JournalTree.climb › last == 0: JournalTreeTest › test_RevertWhen_TooLong
+JournalTree.climb › last != 0: JournalTreeTest › test_RevertWhen_TooShort
 `;
 
 // Modifiers that can be switched off, in place of the real ones.
 const MODIFIERS = {
-  Settlement: `
+  SettlementParts: `
     bool private transient _mutantEntered;
     modifier nonReentrantIf(uint256 n) {
         if (Mutant.isOff(n)) { _; return; }
@@ -156,15 +275,15 @@ function mutant(where, check) {
   return mutants.length;
 }
 
-/** The source with a switch at each check. */
-function transform(source) {
+/** The source with a switch at each check; `prefix` stands in front of its functions. */
+function transform(source, prefix) {
   let where = '';
   let isModifier = false;
   let unreached = 0;
   const lines = source.split('\n').map((line) => {
     const head = line.match(/^    (?:function (\w+)|(constructor)|(modifier) \w+)/);
     if (head) {
-      where = head[1] ?? head[2] ?? '';
+      where = prefix + (head[1] ?? head[2] ?? '');
       isModifier = head[3] !== undefined;
     }
     if (isModifier) return line;
@@ -179,14 +298,16 @@ function transform(source) {
       unreached -= 1;
       return `${found[1]}if (!Mutant.isOff(${mutant(where, 'always')})) revert ${found[2]};`;
     }
-    found = line.match(/^(\s*)(_(?:require\w+|assetOf|markClaimed|consumeDeposits)\(.*\));$/);
+    found = line.match(/^(\s*)((?:_(?:require\w+|assetOf|markClaimed|consumeDeposits|spendOutflow)|requireVetoable|settlement\.require\w+)\(.*\));$/);
     if (found) return `${found[1]}if (!Mutant.isOff(${mutant(where, found[2])})) ${found[2]};`;
     return line.replace(/ (nonReentrant|onlyAdministrator|onlySettlement)(?= |$)/, (_, modifier) => {
       return ` ${modifier}If(${mutant(where, modifier)})`;
     });
   });
   if (unreached !== 0) throw new Error(`${unreached} reverts have a form that this script does not know`);
-  return lines.join('\n').replaceAll(' pure', ' view');
+  // A switch reads the environment, which nothing pure does.
+  const bodies = /^    function [^{;]*\{[^]*?^    \}$/gm;
+  return lines.join('\n').replace(bodies, (body) => (body.includes('Mutant.') ? body.replace(' pure', ' view') : body));
 }
 
 const work = mkdtempSync(join(tmpdir(), 'lakh-mutants-'));
@@ -202,10 +323,12 @@ function prepare() {
   writeFileSync(join(work, 'foundry.toml'), toml.replace(/^runs = .*$/gm, 'runs = 16'));
   writeFileSync(join(work, 'src/Mutant.sol'), MUTANT);
   for (const file of SOURCES) {
-    let text = transform(readFileSync(join(here, 'src', file), 'utf8'));
-    text = text.replace(/^import /m, 'import {Mutant} from "./Mutant.sol";\nimport ');
+    const [name, folder] = [file.replace(/^lib\/|\.sol$/g, ''), file.startsWith('lib/') ? '../' : './'];
+    const prefix = /^(Settlement|Vault)/.test(name) ? '' : `${name}.`;
+    let text = transform(readFileSync(join(here, 'src', file), 'utf8'), prefix);
+    text = text.replace(/^import /m, `import {Mutant} from "${folder}Mutant.sol";\nimport `);
     for (const [contract, modifiers] of Object.entries(MODIFIERS)) {
-      text = text.replace(new RegExp(`^contract ${contract} [^{]*\\{`, 'm'), (open) => open + modifiers);
+      text = text.replace(new RegExp(`^(?:abstract )?contract ${contract} [^{]*\\{`, 'm'), (open) => open + modifiers);
     }
     writeFileSync(join(work, 'src', file), text);
   }

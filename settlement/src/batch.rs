@@ -22,6 +22,7 @@ use crate::chain::MAX_TRANSACTION_BYTES;
 use crate::commitment::{AssetChange, AssetLine, Header};
 use crate::contract::{self, WithdrawalClaim};
 use crate::keccak::{Hash, keccak256};
+use crate::typed_data::CompactSignature;
 use crate::withdrawals::WithdrawalTree;
 
 /// Bytes of the longest call that a transaction has room for; the rest is for the transaction's own fields.
@@ -56,9 +57,9 @@ impl SealedBatch {
         }
     }
 
-    /// The call that commits it.
-    pub fn calldata(&self) -> Vec<u8> {
-        contract::commit_batch(&self.header, &self.lines, &self.changes, self.previous_trees, &self.data)
+    /// The call that commits it, with the header key's signature under [`crate::typed_data::batch_digest`].
+    pub fn calldata(&self, signature: CompactSignature) -> Vec<u8> {
+        contract::commit_batch(self, signature)
     }
 
     /// What proves withdrawal `index` of an asset; `None` where the batch has no such withdrawal.
@@ -116,13 +117,10 @@ pub struct JournalRoot {
 impl JournalRoot {
     /// Adds the record at `sequence` by its hash, see [`record_hash`].
     pub fn push(&mut self, sequence: Sequence, record: Hash) {
-        let mut leaf = [0; 40];
-        leaf[..8].copy_from_slice(&sequence.0.to_be_bytes());
-        leaf[8..].copy_from_slice(&record.0);
-        let mut node = keccak256(&leaf);
+        let mut node = journal_leaf(sequence, record);
         for _ in 0..self.leaves.trailing_ones() {
             let left = self.full.pop().expect("there is a full tree for each bit that is set");
-            node = parent(left, node);
+            node = journal_parent(left, node);
         }
         self.full.push(node);
         self.leaves += 1;
@@ -132,11 +130,20 @@ impl JournalRoot {
     pub fn root(&self) -> Hash {
         let mut trees = self.full.iter().rev();
         let Some(last) = trees.next() else { return Hash::ZERO };
-        trees.fold(*last, |right, left| parent(*left, right))
+        trees.fold(*last, |right, left| journal_parent(*left, right))
     }
 }
 
-fn parent(left: Hash, right: Hash) -> Hash {
+/// A record's leaf.
+pub(crate) fn journal_leaf(sequence: Sequence, record: Hash) -> Hash {
+    let mut leaf = [0; 40];
+    leaf[..8].copy_from_slice(&sequence.0.to_be_bytes());
+    leaf[8..].copy_from_slice(&record.0);
+    keccak256(&leaf)
+}
+
+/// The node above two.
+pub(crate) fn journal_parent(left: Hash, right: Hash) -> Hash {
     let mut bytes = [0; 64];
     bytes[..32].copy_from_slice(&left.0);
     bytes[32..].copy_from_slice(&right.0);
@@ -156,7 +163,7 @@ mod tests {
             [leaf] => *leaf,
             _ => {
                 let left = leaves.len().next_power_of_two() / 2;
-                parent(from_scratch(&leaves[..left]), from_scratch(&leaves[left..]))
+                journal_parent(from_scratch(&leaves[..left]), from_scratch(&leaves[left..]))
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::chain::{TransactionStatus, decode_hex};
 use crate::service::{ServiceAction, ServiceOptions, SettlementService};
-use crate::test_venue::{SCALE, TestChain, TestVenue, WINDOW_SECONDS, operator, user};
+use crate::test_venue::{SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, user};
 
 /// Chain, venue and its settlement.
 struct World {
@@ -60,7 +60,7 @@ impl World {
 fn open(chain: &TestChain, venue: &TestVenue) -> SettlementService {
     let directory = venue.directory.path();
     let options = ServiceOptions::new(directory, chain.poster_options(directory));
-    SettlementService::open(options, Box::new(chain.chain.clone()), operator()).unwrap()
+    SettlementService::open(options, Box::new(chain.chain.clone()), keys()).unwrap()
 }
 
 fn amounts(claims: &[ClaimData]) -> Vec<(&str, ClaimState)> {

@@ -180,14 +180,14 @@ impl CommitStamps {
 mod tests {
     use super::*;
     use crate::poster::Poster;
-    use crate::test_venue::{Liar, TestChain, operator, sealed_batches};
+    use crate::test_venue::{Liar, TestChain, keys, sealed_batches};
 
     /// A chain with three committed batches, and the hashes of their headers.
     fn committed() -> (TestChain, Vec<Hash>) {
         let test = TestChain::new();
         let directory = tempfile::tempdir().unwrap();
         let batches = sealed_batches(test.venue, 3);
-        let mut poster = Poster::open(test.poster_options(directory.path()), operator()).unwrap();
+        let mut poster = Poster::open(test.poster_options(directory.path()), keys()).unwrap();
         batches.iter().for_each(|batch| poster.add(batch));
         while test.tip().batch_id < 3 {
             test.pass(7);

@@ -27,7 +27,8 @@ use lakh_engine::command::ChainEntry;
 use lakh_journal::JournalError;
 use serde::{Serialize, Serializer};
 
-use self::chain_side::{ChainSide, CommittedBatch};
+pub(crate) use self::chain_side::ChainSide;
+use self::chain_side::CommittedBatch;
 use self::journal_side::{DecidedBatch, JournalSide};
 use crate::chain::{Chain, ChainError};
 use crate::follower::{FollowError, Venue};

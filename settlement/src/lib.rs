@@ -11,6 +11,8 @@
 //! | [`diff`] | the balances that a batch changed, as published |
 //! | [`withdrawals`] | what a batch pays out |
 //! | [`batch`] | all of a batch in one, and the journal's Merkle root |
+//! | [`typed_data`] | what is signed |
+//! | [`receipt`] | promises that a record stands at its place |
 //! | [`contract`] | calls, answers and events of the contracts |
 //!
 //! | module | what it does |
@@ -21,6 +23,8 @@
 //! | [`watcher`] | reads the contract's queue |
 //! | [`service`] | all of it as one object that is polled |
 //! | [`claims`] | what somebody needs to be paid |
+//! | [`rebuild`] | every balance from chain data alone |
+//! | [`escape`] | the calls by which everybody leaves |
 //! | [`comparison`] | whether journal and chain say the same |
 //!
 //! Invariants: nothing that encodes reads a clock, a file or a socket; equal input gives equal bytes on every machine; a
@@ -35,10 +39,13 @@ mod commits;
 pub mod comparison;
 pub mod contract;
 pub mod diff;
+pub mod escape;
 pub mod follower;
 mod keccak;
 mod log_ranges;
 pub mod poster;
+pub mod rebuild;
+pub mod receipt;
 pub mod service;
 pub mod sum_tree;
 #[cfg(test)]
@@ -47,6 +54,7 @@ mod test_anvil;
 mod test_venue;
 #[cfg(test)]
 mod testing;
+pub mod typed_data;
 pub mod watcher;
 pub mod withdrawals;
 mod words;

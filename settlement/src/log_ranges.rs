@@ -98,6 +98,9 @@ mod tests {
         fn receipt(&self, _: Hash) -> Result<Option<Receipt>, ChainError> {
             Err(no())
         }
+        fn transaction_data(&self, _: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+            Err(no())
+        }
         fn fees(&self) -> Result<Fees, ChainError> {
             Err(no())
         }

@@ -28,14 +28,13 @@ use lakh_engine::units::Timestamp;
 
 use crate::batch::SealedBatch;
 use crate::chain::Chain;
-use crate::chain::transaction::TransactionSigner;
 use crate::claims::{ClaimData, claim_data};
 use crate::commitment::Stamp;
 use crate::commits::{CommitStamps, MAX_WANTED};
 use crate::contract::WithdrawalClaim;
 use crate::follower::{FollowError, Progress, Replica};
 use crate::keccak::Hash;
-use crate::poster::{AttemptsError, Poster, PosterOptions, PosterStatus, PosterStop};
+use crate::poster::{AttemptsError, Poster, PosterKeys, PosterOptions, PosterStatus, PosterStop};
 use crate::watcher::{QueuePosition, WatchError, Watcher};
 
 /// Records that one call replays.
@@ -167,13 +166,9 @@ impl SettlementService {
     ///
     /// # Errors
     /// See [`ServiceError`].
-    pub fn open(
-        options: ServiceOptions,
-        chain: Box<dyn Chain>,
-        signer: TransactionSigner,
-    ) -> Result<Self, ServiceError> {
+    pub fn open(options: ServiceOptions, chain: Box<dyn Chain>, keys: PosterKeys) -> Result<Self, ServiceError> {
         let replica = Replica::open(&options.journal_directory, options.poster.venue)?;
-        let poster = Poster::open(options.poster.clone(), signer)?;
+        let poster = Poster::open(options.poster.clone(), keys)?;
         let PosterOptions { venue, first_block, .. } = options.poster;
         Ok(Self {
             options,
@@ -406,7 +401,8 @@ impl SettlementService {
 
     fn wants_to_seal(&mut self, now: Timestamp) -> bool {
         let ledger = self.replica.ledger();
-        if self.poster.waiting() >= MAX_WAITING_BATCHES || !ledger.has_changes() {
+        let is_worth_while = ledger.has_changes() || ledger.must_republish(now.0 / 1_000_000_000);
+        if self.poster.waiting() >= MAX_WAITING_BATCHES || !is_worth_while {
             return false;
         }
         if ledger.touched() >= MAX_TOUCHED_BALANCES {

@@ -176,6 +176,17 @@ impl SumTree {
         self.changed.push(account.0);
     }
 
+    /// Everybody who has something, in ascending order of account numbers.
+    pub fn balances(&self) -> impl Iterator<Item = (AccountId, Atoms)> {
+        let leaves = (0_u32..).zip(&self.levels[0]).filter(|(_, leaf)| leaf.sum != 0);
+        leaves.map(|(account, _)| (AccountId(account), self.balance(AccountId(account))))
+    }
+
+    /// Account numbers up to this one may have something; the others have nothing.
+    pub fn accounts(&self) -> u32 {
+        u32::try_from(self.levels[0].len()).expect("account numbers have 32 bits")
+    }
+
     /// The root: its hash, and what all accounts have together. Hashes what has changed.
     pub fn root(&mut self) -> Node {
         self.hash_changes();

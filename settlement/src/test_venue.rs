@@ -26,7 +26,7 @@ use crate::chain::{
 use crate::contract::{self, answer, deploy};
 use crate::follower::{Replica, Venue};
 use crate::keccak::Hash;
-use crate::poster::PosterOptions;
+use crate::poster::{PosterKeys, PosterOptions};
 
 pub(crate) const CHAIN_ID: u64 = 31_337;
 pub(crate) const START_SECONDS: u64 = 1_800_000_000;
@@ -39,9 +39,16 @@ pub(crate) fn operator() -> TransactionSigner {
     TransactionSigner::from_secret(&[1; 32]).unwrap()
 }
 
+/// The poster's key and the header key.
+pub(crate) fn keys() -> PosterKeys {
+    PosterKeys { poster: operator(), header: TransactionSigner::from_secret(&[2; 32]).unwrap() }
+}
+
 /// A trader's key on the chain.
-pub(crate) fn user(number: u8) -> TransactionSigner {
-    TransactionSigner::from_secret(&[10 + number; 32]).unwrap()
+pub(crate) fn user(number: u16) -> TransactionSigner {
+    let mut secret = [10; 32];
+    secret[30..].copy_from_slice(&number.to_be_bytes());
+    TransactionSigner::from_secret(&secret).unwrap()
 }
 
 /// An embedded chain with the contracts and two tokens.
@@ -55,19 +62,23 @@ pub(crate) struct TestChain {
 
 impl TestChain {
     pub(crate) fn new() -> Self {
+        Self::with_owners(4)
+    }
+
+    /// With so many owners of accounts who have ether.
+    pub(crate) fn with_owners(owners: u16) -> Self {
         let clock = Arc::new(AtomicU64::new(START_SECONDS));
         let ether = 1_000_000_000_000_000_000_000;
         let mut accounts = vec![(operator().address(), ether)];
-        accounts.extend((0..5).map(|number| (user(number).address(), ether)));
+        accounts.extend((0..=owners).map(|number| (user(number).address(), ether)));
         let genesis = embedded::Genesis { chain_id: CHAIN_ID, accounts };
         let chain = EmbeddedChain::open(None, &genesis, BlockClock::Manual(Arc::clone(&clock))).unwrap();
         let administrator = user(0);
         let setup = deploy::Setup {
             operator: operator().address(),
-            administrator: administrator.address(),
-            venue_owner: administrator.address(),
+            signer: keys().header.address(),
             window_seconds: WINDOW_SECONDS,
-            window_blocks: 0,
+            ..deploy::Setup::in_one_hand(administrator.address())
         };
         let contract = create(&chain, &administrator, deploy::settlement(&setup));
         let tokens = ["BTC", "USD"].map(|name| create(&chain, &administrator, deploy::demo_token(name, name, 8)));
@@ -96,7 +107,7 @@ impl TestChain {
     }
 
     /// Mints, approves and deposits atoms.
-    pub(crate) fn deposit(&self, number: u8, asset: u16, atoms: u64) {
+    pub(crate) fn deposit(&self, number: u16, asset: u16, atoms: u64) {
         let (signer, units) = (user(number), u128::from(atoms) * u128::from(SCALE));
         let token = self.tokens[usize::from(asset)];
         self.send(&signer, token, contract::mint(signer.address(), units));
@@ -104,9 +115,14 @@ impl TestChain {
         self.send(&signer, self.venue.contract, contract::deposit(AssetId(asset), units));
     }
 
-    pub(crate) fn token_balance(&self, number: u8, asset: u16) -> u128 {
+    pub(crate) fn token_balance(&self, number: u16, asset: u16) -> u128 {
         let owner = user(number).address();
         answer::large_number(&self.ask(self.tokens[usize::from(asset)], contract::balance_of(owner))).unwrap()
+    }
+
+    pub(crate) fn vault_balance(&self, asset: u16) -> u128 {
+        let token = self.tokens[usize::from(asset)];
+        answer::large_number(&self.ask(token, contract::balance_of(self.vault))).unwrap()
     }
 
     pub(crate) fn tip(&self) -> answer::Tip {
@@ -137,7 +153,7 @@ fn send(chain: &EmbeddedChain, signer: &TransactionSigner, to: Option<Address>, 
         nonce: chain.nonce(signer.address(), NonceAt::Latest).unwrap(),
         max_priority_fee_per_gas_wei: 1,
         max_fee_per_gas_wei: 2_000_000_000,
-        gas_limit: 8_000_000,
+        gas_limit: 16_000_000,
         to,
         value_wei: 0,
         data,
@@ -190,6 +206,9 @@ impl Chain for Liar<'_> {
     fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
         self.chain.receipt(hash)
     }
+    fn transaction_data(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+        self.chain.transaction_data(hash)
+    }
     fn fees(&self) -> Result<Fees, ChainError> {
         self.chain.fees()
     }
@@ -238,11 +257,11 @@ impl TestVenue {
             mode: Mode::Dev,
             hash_seed: 1,
             capacities: Capacities {
-                accounts: 8,
+                accounts: 1_024,
                 assets: 4,
                 markets: 2,
-                keys: 16,
-                digests: 64,
+                keys: 1_024,
+                digests: 4_096,
                 agenda: 4,
                 digests_per_key: 2,
             },
@@ -303,7 +322,7 @@ impl TestVenue {
         match kind {
             ChainEntryKind::Deposit => extra[31] = u8::try_from(account).unwrap(),
             ChainEntryKind::RegisterKey | ChainEntryKind::RevokeKey => extra = [u8::try_from(account).unwrap(); 32],
-            ChainEntryKind::Withdrawal => {}
+            ChainEntryKind::Withdrawal | ChainEntryKind::ForcedWithdrawal => {}
         }
         let entry = ChainEntry {
             queue_id: self.engine.last_queue_id() + 1,

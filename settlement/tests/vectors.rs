@@ -11,9 +11,14 @@ use std::path::Path;
 use lakh_engine::command::{ChainEntry, ChainEntryKind, SettlementBinding};
 use lakh_engine::ids::{AccountId, AssetId, Sequence};
 use lakh_engine::units::Atoms;
+use lakh_settlement::chain::Address;
+use lakh_settlement::chain::transaction::TransactionSigner;
 use lakh_settlement::commitment::{AssetLine, Header, Stamp, balances_root, batch_hash, trees_hash};
 use lakh_settlement::diff::{self, LeafUpdate};
+use lakh_settlement::follower::Venue;
+use lakh_settlement::receipt::Interval;
 use lakh_settlement::sum_tree::{BalanceProof, Node, SumTree};
+use lakh_settlement::typed_data::{batch_digest, domain_separator, interval_digest, recover, register_key_digest};
 use lakh_settlement::withdrawals::{Withdrawal, WithdrawalTree, withdrawals_root};
 use lakh_settlement::{Hash, keccak256};
 use serde_json::{Value, json};
@@ -98,6 +103,49 @@ fn withdrawals() {
         }));
     }
     check("withdrawals.json", &json!({ "root": hash(withdrawals_root(&roots)), "assets": assets }));
+}
+
+#[test]
+fn typed_data() {
+    let venue = Venue { chain_id: 31_337, contract: Address([0x5e; 20]) };
+    let signer = TransactionSigner::from_secret(&[0x51; 32]).expect("a secret");
+    let header_hash = keccak256(b"header");
+    let (owner, key) = (Address([0xa1; 20]), [0xed; 32]);
+    let batch = batch_digest(venue, header_hash);
+    let signature = signer.sign_digest(batch);
+    assert_eq!(recover(batch, signature), Some(signer.address()));
+    let mut interval = Interval::new(3, 7);
+    let records: Vec<Hash> = (0..11_u8).map(|number| keccak256(&[number])).collect();
+    for (sequence, record) in (500..).zip(&records) {
+        assert!(interval.push(Sequence(sequence), *record));
+    }
+    let interval = interval.sign(venue, &signer).expect("it has records");
+    let receipts: Vec<Value> = (500..511)
+        .map(|sequence| {
+            let receipt = interval.receipt(Sequence(sequence)).expect("it is there");
+            let root = receipt.root().expect("a whole path");
+            json!({
+                "sequence": receipt.sequence.0, "record_hash": hash(receipt.record_hash), "index": receipt.index,
+                "count": receipt.count, "path": receipt.path.iter().map(|step| hash(*step)).collect::<Vec<_>>(),
+                "root": hash(root), "digest": hash(interval_digest(venue, 3, 7, root)),
+                "r": hex(&receipt.signature.r), "vs": hex(&receipt.signature.vs),
+            })
+        })
+        .collect();
+    let value = json!({
+        "chain_id": decimal(venue.chain_id), "contract": venue.contract.to_string(),
+        "domain_separator": hash(domain_separator(venue)),
+        "signer": signer.address().to_string(),
+        "batch": {
+            "header_hash": hash(header_hash), "digest": hash(batch), "r": hex(&signature.r), "vs": hex(&signature.vs),
+        },
+        "register_key": {
+            "owner": owner.to_string(), "key": hex(&key), "epoch": "3", "expiry": "1900000000",
+            "digest": hash(register_key_digest(venue, owner, key, 3, 1_900_000_000)),
+        },
+        "receipts": { "shard": "3", "epoch": "7", "list": receipts },
+    });
+    check("typed_data.json", &value);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use lakh_engine::command::{
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, KeyId, Sequence};
 use lakh_engine::reject::RejectCode::{
-    AccountUnknown, AmountOutOfRange, BadSpecification, KeyBoundBefore, KeyExpired, KeyOfOtherAccount, KeyPending,
-    KeyRevoked, KeyUnknown, NotAuthorised, TableFull, WrongBatch, WrongKeyEpoch, WrongQueueId, WrongQueuePrefix,
+    AccountBlocked, AccountUnknown, AmountOutOfRange, BadSpecification, KeyBoundBefore, KeyExpired, KeyOfOtherAccount,
+    KeyPending, KeyRevoked, KeyUnknown, NotAuthorised, TableFull, WrongAccount, WrongBatch, WrongKeyEpoch,
+    WrongQueueId, WrongQueuePrefix,
 };
 use lakh_engine::units::{Atoms, Timestamp};
 
@@ -191,6 +192,45 @@ fn an_owner_ends_a_key_through_the_chain() {
     assert_eq!(rejection(&venue.place(A, bid(100, 1))), Some(KeyRevoked));
     assert_eq!(rejection(&venue.apply(by(KeyId(4), 1, Operation::ActivateKey))), Some(KeyRevoked), "pending as well");
     assert_eq!(told(&venue.place(B, bid(100, 1))), "accepted, rests 1");
+}
+
+/// A forced withdrawal takes off the orders that hold the asset, halted markets included, pays all of it, and lets nothing
+/// come back before its batch.
+#[test]
+fn a_forced_withdrawal_takes_everything_out() {
+    let mut venue = Venue::new();
+    venue.deposit(A, USD, 1_000_000);
+    venue.deposit(B, USD, 1_000_000);
+    venue.place(A, bid(100, 1));
+    venue.place(A, bid(99, 2));
+    venue.place(B, bid(98, 1));
+    let before = venue.engine.balance(A, USD).unwrap();
+    let all = before.available + before.held;
+    assert!(!before.held.is_zero(), "orders hold some of it");
+    let forced = ChainEntry { kind: ChainEntryKind::ForcedWithdrawal, ..withdrawal_entry(A, USD, 0) };
+    let events = venue.enter(forced);
+    let canceled = events.iter().filter(|event| matches!(event, Event::OrderCanceled(_))).count();
+    assert_eq!(canceled, 2, "{events:?}");
+    let paid = events
+        .iter()
+        .any(|event| matches!(event, Event::Withdrawn { account: A, asset: USD, amount, .. } if *amount == all));
+    assert!(paid, "{events:?}");
+    assert_eq!(venue.engine.balance(A, USD).unwrap().available, Atoms::ZERO);
+    assert_eq!(venue.engine.balance(A, USD).unwrap().held, Atoms::ZERO);
+    // Restored from a snapshot it still knows who is leaving.
+    let restored = Engine::from_snapshot(&venue.engine.snapshot()).expect("its own snapshot");
+    assert_eq!(restored.state_hash(), venue.engine.state_hash());
+    assert_eq!(rejection(&venue.place(A, bid(97, 1))), Some(AccountBlocked), "nothing is credited before the batch");
+    assert_eq!(told(&venue.place(B, bid(97, 1))), "accepted, rests 1", "others go on");
+    let last_sequence = venue.engine.sequence();
+    let batch =
+        BatchSealed { batch_id: 1, first_sequence: Sequence(1), last_sequence, new_root: [0; 32], data_hash: [0; 32] };
+    venue.apply(Command::BatchSealed(batch));
+    assert_ne!(rejection(&venue.place(A, bid(97, 1))), Some(AccountBlocked), "it may trade again");
+    // An account that has nothing is served too, and one that is not there is used up.
+    assert_eq!(refusal(&venue.enter(forced)), None);
+    let nobody = ChainEntry { account: AccountId(99), ..forced };
+    assert_eq!(refusal(&venue.enter(nobody)), Some(WrongAccount));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use lakh_settlement::chain::decode_hex;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use crate::world::{CHAIN_ID, OPERATOR_SECRET, World};
+use crate::world::{CHAIN_ID, HEADER_SECRET, OPERATOR_SECRET, World};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
 
@@ -36,10 +36,12 @@ impl Venue {
     pub(crate) fn start(world: &World, confirmations: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let mut secret =
-            std::fs::File::options().write(true).create_new(true).mode(0o600).open(path.join("poster.key")).unwrap();
-        let digits: String = OPERATOR_SECRET.iter().map(|byte| format!("{byte:02x}")).collect();
-        secret.write_all(digits.as_bytes()).unwrap();
+        for (name, secret) in [("poster.key", OPERATOR_SECRET), ("header.key", HEADER_SECRET)] {
+            let mut options = std::fs::File::options();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(path.join(name)).unwrap();
+            let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            file.write_all(digits.as_bytes()).unwrap();
+        }
         std::fs::write(path.join("lakh.toml"), configuration(world, confirmations, path)).unwrap();
         let binding = lakh_engine::command::SettlementBinding { chain_id: CHAIN_ID, contract: world.contract.0 };
         let venue = Self { directory, running: Arc::default(), venue_tag: binding.venue_tag() };
@@ -146,6 +148,7 @@ chain_url = "{url}"
 chain_id = {CHAIN_ID}
 contract = "{contract}"
 poster_key_file = {key:?}
+header_key_file = {header_key:?}
 confirmations = {confirmations}
 batch_interval_ms = 1000
 withdrawal_interval_ms = 500
@@ -185,6 +188,7 @@ state = "open"
         url = world.url,
         contract = world.contract,
         key = directory.join("poster.key"),
+        header_key = directory.join("header.key"),
     )
 }
 

@@ -21,6 +21,8 @@ const WINDOW_SECONDS: u64 = 2;
 
 /// Secret of the key that posts batches.
 pub(crate) const OPERATOR_SECRET: [u8; 32] = [0x51; 32];
+/// Secret of the key that signs them.
+pub(crate) const HEADER_SECRET: [u8; 32] = [0x52; 32];
 
 /// The keys of the chain: 0 administrates, 1 and 2 own the accounts of that number, 9 is somebody else.
 fn signer(number: u8) -> TransactionSigner {
@@ -53,10 +55,9 @@ impl World {
         let administrator = signer(0).address();
         let setup = deploy::Setup {
             operator: operator().address(),
-            administrator,
-            venue_owner: administrator,
+            signer: TransactionSigner::from_secret(&HEADER_SECRET).unwrap().address(),
             window_seconds: WINDOW_SECONDS,
-            window_blocks: 0,
+            ..deploy::Setup::in_one_hand(administrator)
         };
         let nowhere = Address::default();
         let mut world =

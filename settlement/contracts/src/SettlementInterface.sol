@@ -30,6 +30,19 @@ interface SettlementEvents {
     event Paid(uint16 indexed asset, address indexed owner, uint256 amount);
     /// @notice The token refused a payment; {claim} tries again. In atoms.
     event PaymentDeferred(uint16 indexed asset, address indexed owner, uint256 amount);
+    /// @notice Watchers dropped this batch and all after it; the batch before it is the last one again.
+    event BatchDropped(uint64 indexed batchId, bytes32 headerHash);
+    /// @notice The venue has stopped for ever. `reason`: 1 silence, 2 vetoes, 3 a proof of misbehaviour.
+    event VenueFrozen(uint8 reason);
+    /// @notice The frozen venue is back at its last final batch: balances under `root` can escape, deposits after
+    /// `queueUpTo` can be reclaimed.
+    event RolledBack(uint64 indexed batchId, bytes32 root, uint64 queueUpTo);
+    /// @notice Blocks are counted since this entry was in the queue, until a batch consumes it.
+    event FreezeClockStarted(uint64 indexed queueId, uint64 blockNumber);
+    /// @notice The vault holds less of the asset than it owes: it is set apart, so that the others go on.
+    event Quarantined(uint16 indexed asset);
+    /// @notice The vault holds enough of the asset again.
+    event Released(uint16 indexed asset);
 }
 
 /// @title Why the settlement contract refuses, one error a reason
@@ -38,6 +51,20 @@ interface SettlementErrors {
     error Frozen();
     /// @notice Only the operator commits batches.
     error NotOperator(address caller);
+    /// @notice The header is not signed by the header key.
+    error WrongSignature(bytes32 headerHash);
+    /// @notice The transaction has no blobs.
+    error NoBlobs();
+    /// @notice Only the watchers' contract drops batches.
+    error NotWatchers(address caller);
+    /// @notice Only the contract of proofs freezes so.
+    error NotProofs(address caller);
+    /// @notice The window is over: the batch can only become final.
+    error WindowOver(uint64 batchId);
+    /// @notice That is not the batch before.
+    error WrongPredecessor(uint64 batchId);
+    /// @notice Only the contract of keys rotates them.
+    error NotKeys(address caller);
     /// @notice Only the administrator does this.
     error NotAdministrator(address caller);
     /// @notice The header has another format.
@@ -104,6 +131,42 @@ interface SettlementErrors {
     error AlreadyClaimed(uint64 batchId, uint16 asset, uint32 index);
     /// @notice The account has no owner.
     error UnknownAccount(uint32 account);
+    /// @notice The entry is not the queue's.
+    error WrongEntry(uint64 queueId);
+    /// @notice The entry is not the oldest that no batch has consumed.
+    error NotOldest(uint64 expected, uint64 got);
+    /// @notice The venue has had too little time, in seconds, to be frozen.
+    error TooEarly(uint64 from);
+    /// @notice The venue has had too few blocks to be frozen, or {Settlement.startFreezeClock} was not called.
+    error TooFewBlocks(uint64 from);
+    /// @notice No entry waits in the queue.
+    error QueueEmpty();
+    /// @notice The clock runs already.
+    error ClockRunning(uint64 queueId);
+    /// @notice Only in a frozen venue.
+    error NotFrozen();
+    /// @notice The venue is back at its last final batch already.
+    error AlreadyRolledBack();
+    /// @notice Only the contract of exits pays so.
+    error NotExits(address caller);
+    /// @notice The fee for a forced withdrawal is another one.
+    error WrongFee(uint256 expected, uint256 got);
+    /// @notice A forced withdrawal of this asset is open.
+    error ForcedWithdrawalOpen(uint64 queueId);
+    /// @notice The payment was refused: by the token, or by the venue's owner who is paid fees.
+    error NotPaid(address owner);
+    /// @notice The asset is set apart: what it owes waits until the vault holds enough of it, or the venue is frozen.
+    error InQuarantine(uint256 asset);
+    /// @notice The asset is in no such trouble.
+    error NotInsolvent(uint256 asset);
+    /// @notice More of the asset leaves today than may at once; this withdrawal can leave from then on, in seconds.
+    error OutflowDelayed(uint64 from);
+    /// @notice The registration is not the owner's next one.
+    error WrongEpoch(uint64 expected, uint64 got);
+    /// @notice The key's end has passed.
+    error KeyExpired(uint64 expiry);
+    /// @notice The owner did not sign this.
+    error NotSigned(address owner);
     /// @notice Nothing waits for this owner.
     error NothingToClaim(address owner);
 }

@@ -2,9 +2,13 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Exits} from "./Exits.sol";
+import {Keys} from "./Keys.sol";
+import {Proofs} from "./Proofs.sol";
 import {SettlementErrors} from "./SettlementInterface.sol";
 import {Setup} from "./Types.sol";
 import {Vault} from "./Vault.sol";
+import {Watchers} from "./Watchers.sol";
 import {Encoding} from "./lib/Encoding.sol";
 
 /// @title What the settlement contract remembers, and how to look at it
@@ -19,6 +23,15 @@ abstract contract SettlementStorage is SettlementErrors {
     /// @notice How far, in seconds, a batch's last record may be ahead of the block: the venue's clock and the chain's
     /// differ, and a block carries the time of its slot's beginning.
     uint64 public constant CLOCK_TOLERANCE = 60;
+    /// @notice How long, in seconds, the queue's oldest entry may wait until anybody may freeze the venue.
+    uint64 public constant FREEZE_AFTER = 7 days;
+    /// @notice How long, in seconds, a withdrawal above the daily outflow waits after its batch was committed.
+    uint64 public constant OUTFLOW_DELAY = 7 days;
+    /// @notice How long ahead, in seconds, new keys and new watchers are announced: who does not trust them has the time
+    /// to leave by force before they come.
+    uint64 public constant NOTICE = 9 days;
+    /// @notice Vetoes after which anybody may freeze the venue.
+    uint64 public constant VETOES_TO_FREEZE = 3;
 
     /// @dev The tip of the batches. One slot: a commit reads and writes it once.
     struct Progress {
@@ -30,6 +43,8 @@ abstract contract SettlementStorage is SettlementErrors {
         uint8 assetCount;
         uint8 lineCount;
         bool frozen;
+        /// Whether the keys are the rotated ones and not the constructor's: spares a commit the look.
+        bool keysRotated;
     }
 
     /// @dev What an asset is and what the vault owes of it, in atoms: balances, withdrawals not yet paid, and deposits
@@ -37,6 +52,7 @@ abstract contract SettlementStorage is SettlementErrors {
     struct Asset {
         IERC20 token;
         uint8 scalePower;
+        bool quarantined;
         uint80 owed;
     }
 
@@ -54,24 +70,61 @@ abstract contract SettlementStorage is SettlementErrors {
         uint64 nextQueueId;
     }
 
-    /// @dev The queue's end, and accounts so far. One slot.
+    /// @dev What of an asset left on a day, in atoms. One slot.
+    struct Outflow {
+        uint40 day;
+        /// What the venue owed when the day's first withdrawal was claimed.
+        uint80 base;
+        uint80 spent;
+    }
+
+    /// @dev An owner's account, and how many keys were registered. One slot.
+    struct Holder {
+        uint32 account;
+        uint64 keyEpoch;
+    }
+
+    /// @dev The queue's end, accounts so far, and what has to do with freezing. One slot.
     struct Counts {
         uint64 queueLength;
         uint32 accounts;
         /// A bit for each asset that may have deposits in the queue which no batch has consumed.
         uint64 pendingAssets;
+        /// An entry that no batch had consumed in block `clockBlock`. As long as none has, its age in blocks is known.
+        uint40 clockId;
+        uint40 clockBlock;
+        uint8 vetoes;
+        /// Whether a frozen venue is back at its last final batch.
+        bool rolledBack;
     }
 
     /// @notice Holds the tokens. Users approve it, not this contract.
     Vault public immutable vault;
-    /// @notice Who may commit batches.
-    address public immutable operator;
-    /// @notice Who may list assets and change deposit limits.
+    /// @notice Whose vetoes drop batches.
+    Watchers public immutable watchers;
+    /// @notice Where misbehaviour is proved.
+    Proofs public immutable proofs;
+    /// @notice Where the venue's keys are announced and rotated.
+    Keys public immutable keys;
+    /// @notice The way out of a frozen venue.
+    Exits public immutable exits;
+    /// @notice The EIP-712 domain of all that is signed: name `Lakh`, version `1`, this chain and contract.
+    bytes32 public immutable domainSeparator;
+    /// @notice Who may list assets, change deposit limits, announce keys and watchers.
     address public immutable administrator;
+    /// @dev The keys until they are rotated.
+    address internal immutable _firstOperator;
+    address internal immutable _firstSigner;
     /// @notice How long a batch waits until it can be final, in seconds.
     uint64 public immutable windowSeconds;
     /// @notice How many blocks a batch waits until it can be final.
     uint64 public immutable windowBlocks;
+    /// @notice How many blocks an entry waits in the queue until the venue may be frozen, beside {FREEZE_AFTER}.
+    uint64 public immutable freezeBlocks;
+    /// @notice What a forced withdrawal costs, in wei. Keeps the queue from being filled with them.
+    uint64 public immutable forcedFee;
+    /// @notice How much of an asset, in percent, may leave in a day without delay; 100 for all.
+    uint64 public immutable outflowPercent;
 
     /// @notice The balances root after the last batch.
     bytes32 public tipRoot;
@@ -84,8 +137,7 @@ abstract contract SettlementStorage is SettlementErrors {
     mapping(uint256 batchId => bytes32) public batchHash;
     /// @notice An account's owner, the only address that is ever paid for it.
     mapping(uint256 account => address) public ownerOf;
-    /// @notice An owner's account; 0 for none.
-    mapping(address owner => uint32) public accountOf;
+    mapping(address owner => Holder) internal _holders;
     /// @notice What was claimed but could not be paid out yet, in atoms.
     mapping(uint256 asset => mapping(address owner => uint256)) public withdrawable;
 
@@ -93,20 +145,40 @@ abstract contract SettlementStorage is SettlementErrors {
     mapping(uint256 asset => Intake) internal _intakes;
     mapping(address token => bool) internal _listed;
     mapping(uint256 asset => mapping(uint256 total => Checkpoint)) internal _checkpoints;
+    mapping(uint256 asset => Outflow) internal _outflows;
+    /// @dev The last forced withdrawal of an account's asset: its queue entry.
+    mapping(uint256 account => mapping(uint256 asset => uint64 queueId)) internal _forced;
+    /// @dev The keys once they were rotated.
+    address internal _operator;
+    address internal _signer;
     /// @dev Claimed withdrawals, a bit each, by batch × asset × (index / 256).
     mapping(uint256 word => uint256 bits) internal _claimed;
 
-    /// @notice Deploys the vault too. Roles and windows can never change.
+    /// @notice Deploys vault, watchers and proofs too.
     /// @param setup See {Setup}.
     constructor(Setup memory setup) {
         if (setup.operator == address(0)) revert BadSetup();
+        if (setup.signer == address(0)) revert BadSetup();
         if (setup.administrator == address(0)) revert BadSetup();
         if (setup.venueOwner == address(0)) revert BadSetup();
-        operator = setup.operator;
+        // Blocks come at least once a second nowhere; more of them would be a freeze that never comes.
+        if (setup.freezeBlocks > FREEZE_AFTER) revert BadSetup();
+        if (setup.outflowPercent == 0) revert BadSetup();
+        if (setup.outflowPercent > 100) revert BadSetup();
+        _firstOperator = setup.operator;
+        _firstSigner = setup.signer;
         administrator = setup.administrator;
         windowSeconds = setup.windowSeconds;
         windowBlocks = setup.windowBlocks;
+        freezeBlocks = setup.freezeBlocks;
+        forcedFee = setup.forcedFee;
+        outflowPercent = setup.outflowPercent;
         vault = new Vault();
+        watchers = new Watchers(setup.watchers, setup.vetoThreshold, setup.vetoBond);
+        proofs = new Proofs();
+        keys = new Keys(setup.signer);
+        exits = new Exits();
+        domainSeparator = Encoding.domain(block.chainid, address(this));
         ownerOf[0] = setup.venueOwner;
         tipRoot = Encoding.balancesRoot(0, 0);
         queuePrefix[0] = Encoding.queueOrigin(block.chainid, address(this));
@@ -131,6 +203,76 @@ abstract contract SettlementStorage is SettlementErrors {
     /// @return Whether it has.
     function frozen() external view returns (bool) {
         return _progress.frozen;
+    }
+
+    /// @notice Whether the venue is frozen and back at its last final batch, so that everybody can leave.
+    /// @return Whether it is.
+    function rolledBack() external view returns (bool) {
+        return _counts.rolledBack;
+    }
+
+    /// @notice How often watchers have dropped batches.
+    /// @return How often, at most 255.
+    function vetoes() external view returns (uint64) {
+        return _counts.vetoes;
+    }
+
+    /// @notice Since when the queue is known to wait, for {Settlement.freeze}.
+    /// @return queueId An entry of the queue; the clock runs while no batch has consumed it.
+    /// @return blockNumber The block since which it counts.
+    function freezeClock() external view returns (uint64 queueId, uint64 blockNumber) {
+        return (_counts.clockId, _counts.clockBlock);
+    }
+
+    /// @notice Who may send batches: the poster's key.
+    /// @return Its address.
+    function operator() external view returns (address) {
+        return _progress.keysRotated ? _operator : _firstOperator;
+    }
+
+    /// @notice Whose signature under headers and receipts counts: the header key.
+    /// @return Its address.
+    function signer() external view returns (address) {
+        return _progress.keysRotated ? _signer : _firstSigner;
+    }
+
+    /// @notice An owner's account.
+    /// @param owner Whose.
+    /// @return Its number; 0 for none.
+    function accountOf(address owner) external view returns (uint32) {
+        return _holders[owner].account;
+    }
+
+    /// @notice How many keys an owner has registered; the next registration that is signed names this number + 1.
+    /// @param owner Whose.
+    /// @return How many.
+    function keyEpochOf(address owner) external view returns (uint64) {
+        return _holders[owner].keyEpoch;
+    }
+
+    /// @notice The last forced withdrawal of an account's asset.
+    /// @param account Whose.
+    /// @param asset Of what.
+    /// @return Its queue entry, which is open while no batch has consumed it; 0 for none.
+    function forcedWithdrawalOf(uint32 account, uint16 asset) external view returns (uint64) {
+        return _forced[account][asset];
+    }
+
+    /// @notice Whether an asset is set apart because the vault holds less of it than it owes.
+    /// @param asset Which.
+    /// @return Whether it is.
+    function isQuarantined(uint16 asset) external view returns (bool) {
+        return _assets[asset].quarantined;
+    }
+
+    /// @notice What of an asset has left on the day of its last claim, in atoms.
+    /// @param asset Which.
+    /// @return day Days since the Unix epoch.
+    /// @return base What the venue owed when the day's first withdrawal was claimed.
+    /// @return spent What has left since.
+    function outflow(uint16 asset) external view returns (uint64 day, uint128 base, uint128 spent) {
+        Outflow memory o = _outflows[asset];
+        return (o.day, o.base, o.spent);
     }
 
     /// @notice How much there is of what is counted.

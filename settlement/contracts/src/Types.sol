@@ -103,16 +103,81 @@ struct Step {
     uint128 sum;
 }
 
-/// @notice What the constructor needs.
-/// @param operator Who may commit batches.
-/// @param administrator Who may list assets and change deposit limits; has no power over balances.
+/// @notice One entry of the queue, as its `Queued` event told it.
+/// @param queueId Its number, from 1.
+/// @param kind What it is, see {Encoding}.
+/// @param account Whose.
+/// @param asset Of what; 0 for keys.
+/// @param amount How much in atoms, or what the kind says.
+/// @param extra What the kind says, else 0.
+/// @param time When, in seconds.
+struct QueueEntry {
+    uint64 queueId;
+    uint8 kind;
+    uint32 account;
+    uint16 asset;
+    uint64 amount;
+    bytes32 extra;
+    uint64 time;
+}
+
+/// @notice A compact secp256k1 signature (EIP-2098).
+/// @param r The first half.
+/// @param vs The second half, with the parity in its highest bit.
+struct Signature {
+    bytes32 r;
+    bytes32 vs;
+}
+
+/// @notice The venue's promise that a record stands in its journal: one signature over the Merkle root of an interval
+/// of records, and the record's way to that root.
+/// @param shard The engine that took it.
+/// @param epoch The start of the node that took it.
+/// @param sequence The record's sequence.
+/// @param recordHash keccak256 of the record.
+/// @param index The record's place in the interval.
+/// @param count Records in the interval.
+/// @param path Siblings from the leaf upwards, see {JournalTree}.
+/// @param signature The header key's, over {Encoding.INTERVAL_TYPE} as EIP-712 typed data of the settlement contract.
+struct Receipt {
+    uint16 shard;
+    uint64 epoch;
+    uint64 sequence;
+    bytes32 recordHash;
+    uint64 index;
+    uint64 count;
+    bytes32[] path;
+    Signature signature;
+}
+
+/// @notice What the constructor needs. What stands here can never change, but for the two keys and the watchers, whose
+/// changes have to be announced {SettlementStorage.NOTICE} ahead.
+/// @param operator The poster's key: who may send batches.
+/// @param signer The header key: whose signature under a batch's header and under receipts counts.
+/// @param administrator Who may list assets, change deposit limits, announce keys and watchers; has no power over
+/// balances.
 /// @param venueOwner Owner of account 0, which receives the venue's fees.
 /// @param windowSeconds How long a batch waits until it can be final, in seconds.
 /// @param windowBlocks How many blocks a batch waits until it can be final; both have to pass.
+/// @param freezeBlocks How many blocks an entry waits in the queue until the venue may be frozen, beside the 7 days; at
+/// most one for each second of them.
+/// @param forcedFee What a forced withdrawal costs, in wei.
+/// @param outflowPercent How much of an asset may leave in a day at once, 1 ..= 100; what exceeds it waits 7 days. 100
+/// stands for no such delay.
+/// @param vetoBond What each watcher's veto puts at stake, in wei.
+/// @param vetoThreshold How many watchers have to agree, at least 1.
+/// @param watchers Who may veto, at most 32.
 struct Setup {
     address operator;
+    address signer;
     address administrator;
     address venueOwner;
     uint64 windowSeconds;
     uint64 windowBlocks;
+    uint64 freezeBlocks;
+    uint64 forcedFee;
+    uint64 outflowPercent;
+    uint64 vetoBond;
+    uint64 vetoThreshold;
+    address[] watchers;
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Header, Stamp, Step, WithdrawalLine} from "../src/Types.sol";
 import {Encoding} from "../src/lib/Encoding.sol";
+import {JournalTree} from "../src/lib/JournalTree.sol";
 import {SumTree} from "../src/lib/SumTree.sol";
 import {Test} from "./lib/Test.sol";
 
@@ -192,6 +195,63 @@ contract VectorsTest is Test {
         for (uint256 i = 0; i < 5; ++i) {
             assertEq(number(string.concat(item(".entries", i), ".kind")), kinds[i], "kind");
         }
+    }
+
+    /// Calldata versions of what the libraries offer.
+    function climbJournal(bytes32 leaf, uint64 index, uint64 count, bytes32[] calldata steps)
+        external
+        view
+        returns (bytes32)
+    {
+        return JournalTree.climb(leaf, index, count, steps);
+    }
+
+    function typed(bytes32 structHash) private view returns (bytes32) {
+        bytes32 domain = Encoding.domain(number(".chain_id"), vm.parseJsonAddress(json, ".contract"));
+        assertEq(domain, word(".domain_separator"), "domain");
+        return MessageHashUtils.toTypedDataHash(domain, structHash);
+    }
+
+    function checkSigner(bytes32 digest, string memory at) private view {
+        (bytes32 r, bytes32 vs) = (word(string.concat(at, ".r")), word(string.concat(at, ".vs")));
+        assertEq(digest, word(string.concat(at, ".digest")), "digest");
+        assertEq(ECDSA.recover(digest, r, vs), vm.parseJsonAddress(json, ".signer"), "signer");
+    }
+
+    function test_TypedData() public {
+        load("typed_data.json");
+        checkSigner(typed(keccak256(abi.encode(Encoding.BATCH_TYPE, word(".batch.header_hash")))), ".batch");
+        bytes32 registration = keccak256(
+            abi.encode(
+                Encoding.REGISTER_KEY_TYPE,
+                vm.parseJsonAddress(json, ".register_key.owner"),
+                word(".register_key.key"),
+                number(".register_key.epoch"),
+                number(".register_key.expiry")
+            )
+        );
+        assertEq(typed(registration), word(".register_key.digest"), "registration");
+    }
+
+    function test_Receipts() public {
+        load("typed_data.json");
+        uint256 count;
+        for (; exists(item(".receipts.list", count)); ++count) {
+            string memory at = item(".receipts.list", count);
+            bytes32 leaf = JournalTree.leaf(
+                uint64(number(string.concat(at, ".sequence"))), word(string.concat(at, ".record_hash"))
+            );
+            bytes32 root = this.climbJournal(
+                leaf,
+                uint64(number(string.concat(at, ".index"))),
+                uint64(number(string.concat(at, ".count"))),
+                vm.parseJsonBytes32Array(json, string.concat(at, ".path"))
+            );
+            assertEq(root, word(string.concat(at, ".root")), "root");
+            (uint256 shard, uint256 epoch) = (number(".receipts.shard"), number(".receipts.epoch"));
+            checkSigner(typed(keccak256(abi.encode(Encoding.INTERVAL_TYPE, shard, epoch, root))), at);
+        }
+        assertTrue(count >= 11, "there are receipts");
     }
 
     function test_StateDiff() public {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Bytes as text.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 + 2 * bytes.len());
     text.push_str("0x");
     for byte in bytes {
@@ -28,7 +28,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Exactly `N` bytes from text.
-pub(super) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     // Looked at before decoding, so that a long text costs nothing.
     if text.len() != 2 + 2 * N {
         return None;

@@ -12,7 +12,7 @@
 //! Bounds: a raw transaction has at most [`MAX_TRANSACTION_BYTES`]; amounts in wei fit 128 bits, which is 10²⁰ ether.
 
 pub mod embedded;
-mod hex;
+pub(crate) mod hex;
 pub mod rpc;
 #[cfg(test)]
 mod tests;
@@ -355,6 +355,12 @@ pub trait Chain: Send + Sync {
     /// # Errors
     /// See [`ChainError`].
     fn receipt(&self, transaction_hash: Hash) -> Result<Option<Receipt>, ChainError>;
+
+    /// What a transaction was sent with: selector and arguments; `None` while the node knows none of that hash.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError>;
 
     /// What gas costs now.
     ///

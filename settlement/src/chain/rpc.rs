@@ -215,6 +215,16 @@ impl Chain for RpcChain {
         Ok(Some(receipt))
     }
 
+    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+        let method = "eth_getTransactionByHash";
+        let answer: Option<TransactionAnswer> = self.ask(method, &json!([transaction_hash.to_string()]))?;
+        let Some(answer) = answer else { return Ok(None) };
+        if answer.hash.0 != transaction_hash.0 {
+            return Err(ChainError::malformed(method, "another transaction"));
+        }
+        Ok(Some(answer.input.0))
+    }
+
     fn fees(&self) -> Result<Fees, ChainError> {
         let method = "eth_getBlockByNumber";
         let block = self.block(BlockTag::Latest)?.ok_or_else(|| ChainError::malformed(method, "no newest block"))?;
@@ -396,6 +406,12 @@ impl LogAnswer {
             log_index: fits(self.log_index, "log index")?,
         })
     }
+}
+
+#[derive(Deserialize)]
+struct TransactionAnswer {
+    hash: Fixed<32>,
+    input: Bytes,
 }
 
 #[derive(Deserialize)]

@@ -14,10 +14,11 @@ use alloy_consensus::{EthereumTxEnvelope, SignableTransaction as _, Signed, Tran
 use alloy_eips::Typed2718 as _;
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Signature, TxKind, U256};
-use k256::ecdsa::SigningKey;
+use k256::ecdsa::{SigningKey, VerifyingKey};
 
 use super::{Address, MAX_TRANSACTION_BYTES};
 use crate::keccak::{Hash, keccak256};
+use crate::typed_data::CompactSignature;
 
 /// A transaction of any type that the embedded chain may meet.
 pub(super) type Envelope = EthereumTxEnvelope<TxEip4844>;
@@ -131,16 +132,20 @@ impl TransactionSigner {
     /// [`TransactionError::Secret`].
     pub fn from_secret(secret: &[u8; 32]) -> Result<Self, TransactionError> {
         let key = SigningKey::from_slice(secret).map_err(|_| TransactionError::Secret)?;
-        let point = key.verifying_key().to_encoded_point(false);
-        // The first byte says that the point is not compressed and is no part of what the address hashes.
-        let hash = keccak256(&point.as_bytes()[1..]);
-        let address = Address(hash.0[12..].try_into().expect("20 of a hash's 32 bytes"));
+        let address = Address::of_key(key.verifying_key());
         Ok(Self { key, address })
     }
 
     /// Whose key this is.
     pub const fn address(&self) -> Address {
         self.address
+    }
+
+    /// Signs a hash, see [`crate::typed_data`]; the same one to the same bytes.
+    pub fn sign_digest(&self, digest: Hash) -> CompactSignature {
+        let (signature, recovery) =
+            self.key.sign_prehash_recoverable(&digest.0).expect("a hash of 32 bytes can be signed");
+        CompactSignature::new(&signature, recovery)
     }
 
     /// Signs a transaction; the same one to the same bytes.
@@ -152,6 +157,16 @@ impl TransactionSigner {
         let signed: Signed<TxEip1559> = unsigned.into_signed(Signature::from((signature, recovery)));
         let raw = Envelope::Eip1559(signed).encoded_2718();
         SignedTransaction { hash: keccak256(&raw), raw }
+    }
+}
+
+impl Address {
+    /// The account of a secp256k1 key.
+    pub(crate) fn of_key(key: &VerifyingKey) -> Self {
+        let point = key.to_encoded_point(false);
+        // The first byte says that the point is not compressed and is no part of what the address hashes.
+        let hash = keccak256(&point.as_bytes()[1..]);
+        Self(hash.0[12..].try_into().expect("20 of a hash's 32 bytes"))
     }
 }
 

@@ -1,12 +1,15 @@
 //! The contract as a comparison sees it: its state at one moment, and every event up to then.
 
+use std::collections::BTreeMap;
+
 use lakh_engine::command::ChainEntry;
 
 use super::Finding;
 use crate::chain::{Address, Block, BlockTag, Call, Chain, ChainError};
+use crate::commitment::Stamp;
 use crate::commits::stamp_of;
-use crate::contract;
 use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, Counts, QUEUED, Tip, decode_queued};
+use crate::contract::{self, exits};
 use crate::follower::Venue;
 use crate::keccak::Hash;
 use crate::log_ranges::LogRanges;
@@ -16,9 +19,13 @@ const STATE_TRIALS: usize = 8;
 
 /// A batch by its event.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CommittedBatch {
-    pub(super) batch_id: u64,
-    pub(super) header_hash: Hash,
+pub(crate) struct CommittedBatch {
+    pub(crate) batch_id: u64,
+    pub(crate) header_hash: Hash,
+    /// `None` where the contract stores another hash than that of header and block.
+    pub(crate) stamp: Option<Stamp>,
+    /// The transaction that committed it.
+    pub(crate) transaction_hash: Hash,
 }
 
 /// What the contract says of itself.
@@ -30,21 +37,21 @@ struct State {
 }
 
 /// Everything that is compared with the journal.
-pub(super) struct ChainSide {
+pub(crate) struct ChainSide {
     pub(super) block_number: u64,
-    pub(super) tip: Tip,
+    pub(crate) tip: Tip,
     /// The balances root of the tip.
     pub(super) root: Hash,
     /// Entry 1 first, without gaps; ends where the events stop fitting together.
-    pub(super) entries: Vec<ChainEntry>,
+    pub(crate) entries: Vec<ChainEntry>,
     /// Batch 1 first, without gaps; ends where the events stop fitting together.
-    pub(super) batches: Vec<CommittedBatch>,
+    pub(crate) batches: Vec<CommittedBatch>,
     /// Where the chain contradicts itself.
-    pub(super) findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl ChainSide {
-    pub(super) fn read(chain: &dyn Chain, venue: Venue, first_block: u64) -> Result<Self, ChainError> {
+    pub(crate) fn read(chain: &dyn Chain, venue: Venue, first_block: u64) -> Result<Self, ChainError> {
         let contract = venue.contract;
         let State { tip, root, counts, head } = state(chain, contract)?;
         let (entries, batches) = (Vec::new(), Vec::new());
@@ -92,21 +99,38 @@ impl ChainSide {
     fn read_batches(&mut self, chain: &dyn Chain, contract: Address, first_block: u64) -> Result<(), ChainError> {
         let topics = vec![vec![answer::topic(BATCH_COMMITTED)]];
         let mut ranges = LogRanges::new(contract, topics, (first_block, self.block_number));
+        let number = |call| Ok::<_, ChainError>(answer::number(&ask(chain, contract, call)?));
+        let malformed_number = || malformed("a number that is none");
+        let vetoes = number(exits::vetoes())?.ok_or_else(malformed_number)?;
+        // A frozen venue goes back to its last final batch.
+        let dropped = vetoes + number(exits::rolled_back())?.ok_or_else(malformed_number)?;
+        let mut blocks = BTreeMap::new();
         while let Some(logs) = ranges.next(chain)? {
             for log in &logs {
                 let expected = self.batches.len() as u64 + 1;
                 let committed = BatchCommitted::decode(log).ok_or_else(|| malformed("a strange event of a batch"))?;
                 let BatchCommitted { batch_id, header_hash } = committed;
-                if batch_id != expected {
+                if (1..expected).contains(&batch_id) && dropped > 0 {
+                    // Watchers had dropped it and those after it; this is what came in its place.
+                    self.batches.truncate(usize::try_from(batch_id - 1).expect("fewer than there are in memory"));
+                } else if batch_id != expected {
                     let detail = format!("batch {batch_id} where batch {expected} should be");
                     self.findings.push(Finding::BatchesBroken { detail });
                     return Ok(());
                 }
-                if stamp_of(chain, contract, log, &committed)?.is_none() {
-                    self.findings.push(Finding::StampDiffers { batch_id, block_number: log.block_number });
-                }
-                self.batches.push(CommittedBatch { batch_id, header_hash });
+                let stamp = stamp_of(chain, contract, log, &committed)?;
+                let transaction_hash = log.transaction_hash;
+                self.batches.push(CommittedBatch { batch_id, header_hash, stamp, transaction_hash });
+                blocks.insert(batch_id, log.block_number);
             }
+        }
+        if dropped > 0 {
+            // What was dropped and did not come again.
+            self.batches.truncate(usize::try_from(self.tip.batch_id).unwrap_or(usize::MAX));
+        }
+        for batch in self.batches.iter().filter(|batch| batch.stamp.is_none()) {
+            let (batch_id, block_number) = (batch.batch_id, blocks[&batch.batch_id]);
+            self.findings.push(Finding::StampDiffers { batch_id, block_number });
         }
         let count = self.batches.len() as u64;
         if count != self.tip.batch_id {

@@ -10,7 +10,7 @@ use crate::chain::Log;
 use crate::contract;
 use crate::contract::answer::{BATCH_COMMITTED, QUEUED, topic};
 use crate::service::{ServiceAction, ServiceOptions, SettlementService};
-use crate::test_venue::{Liar, SCALE, TestChain, TestVenue, WINDOW_SECONDS, operator, user};
+use crate::test_venue::{Liar, SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, user};
 use crate::watcher::{QueuePosition, Watcher};
 
 /// Chain and venue, settled by the service.
@@ -33,7 +33,7 @@ impl World {
     fn settle(&mut self, seconds: u64) {
         let directory = self.venue.directory.path();
         let options = ServiceOptions::new(directory, self.chain.poster_options(directory));
-        let mut service = SettlementService::open(options, Box::new(self.chain.chain.clone()), operator()).unwrap();
+        let mut service = SettlementService::open(options, Box::new(self.chain.chain.clone()), keys()).unwrap();
         for _ in 0..seconds {
             self.chain.pass(1);
             for action in service.poll(self.chain.now()) {

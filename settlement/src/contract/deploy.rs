@@ -8,12 +8,14 @@ use crate::words::{WORD, number};
 
 use super::address_word;
 
-/// What the settlement contract is created with; fixed for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the settlement contract is created with; fixed for ever, but for keys and watchers, which change with notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// Who may commit batches.
+    /// The poster's key: who may send batches.
     pub operator: Address,
-    /// Who may list assets and change deposit limits.
+    /// The header key: whose signature under batches and receipts counts.
+    pub signer: Address,
+    /// Who may list assets, change deposit limits, announce keys and watchers.
     pub administrator: Address,
     /// Owner of account 0, which receives the venue's fees.
     pub venue_owner: Address,
@@ -21,17 +23,62 @@ pub struct Setup {
     pub window_seconds: u64,
     /// How many blocks a batch waits until it can be final.
     pub window_blocks: u64,
+    /// How many blocks an entry waits in the queue until the venue may be frozen, beside the 7 days.
+    pub freeze_blocks: u64,
+    /// What a forced withdrawal costs, in wei.
+    pub forced_fee_wei: u64,
+    /// How much of an asset may leave in a day at once, in percent: 1 ..= 100; 100 for all.
+    pub outflow_percent: u64,
+    /// What a watcher's veto puts at stake, in wei.
+    pub veto_bond_wei: u64,
+    /// How many watchers have to agree on a veto.
+    pub veto_threshold: u64,
+    /// Who may veto.
+    pub watchers: Vec<Address>,
 }
 
-/// The code that creates the settlement contract, which creates its vault itself.
+impl Setup {
+    /// Everything in one hand, no waiting, no fees: for demonstrations and tests, which change what they are about.
+    pub fn in_one_hand(owner: Address) -> Self {
+        Self {
+            operator: owner,
+            signer: owner,
+            administrator: owner,
+            venue_owner: owner,
+            window_seconds: 0,
+            window_blocks: 0,
+            freeze_blocks: 0,
+            forced_fee_wei: 0,
+            outflow_percent: 100,
+            veto_bond_wei: 0,
+            veto_threshold: 1,
+            watchers: vec![owner],
+        }
+    }
+}
+
+/// The code that creates the settlement contract, which creates vault, watchers, proofs, keys and exits itself.
 pub fn settlement(setup: &Setup) -> Vec<u8> {
-    let arguments = [
+    const FIELDS: usize = 12;
+    let watchers = setup.watchers.iter().map(|watcher| address_word(*watcher));
+    let mut arguments = vec![
+        // The structure stands behind this word, its list behind its fields.
+        number(WORD as u128),
         address_word(setup.operator),
+        address_word(setup.signer),
         address_word(setup.administrator),
         address_word(setup.venue_owner),
         number(setup.window_seconds.into()),
         number(setup.window_blocks.into()),
+        number(setup.freeze_blocks.into()),
+        number(setup.forced_fee_wei.into()),
+        number(setup.outflow_percent.into()),
+        number(setup.veto_bond_wei.into()),
+        number(setup.veto_threshold.into()),
+        number((FIELDS * WORD) as u128),
+        number(setup.watchers.len() as u128),
     ];
+    arguments.extend(watchers);
     with_arguments(include_str!("../../contracts/artifacts/Settlement.json"), &arguments)
 }
 

@@ -10,14 +10,17 @@
 //! Invariants: encoding never fails; a decoder takes any bytes and answers with a value or `None`.
 
 pub mod answer;
+pub mod committed;
 pub mod deploy;
 
 use lakh_engine::ids::{AccountId, AssetId};
 
+use crate::batch::SealedBatch;
 use crate::chain::Address;
 use crate::commitment::{AssetChange, AssetLine, Header, Stamp};
 use crate::keccak::{Hash, keccak256};
 use crate::sum_tree::Node;
+use crate::typed_data::CompactSignature;
 use crate::words::{WORD, number};
 
 /// A header's type in signatures.
@@ -27,11 +30,14 @@ macro_rules! header_type {
     };
 }
 
+// Behind the macro, which it uses.
+pub mod exits;
+
 /// Signature of `commitBatch`.
 pub const COMMIT_BATCH: &str = concat!(
     "commitBatch(",
     header_type!(),
-    ",(bytes32,uint128,uint128)[],(uint16,uint128,uint128,uint128,bytes32)[],bytes32,bytes)"
+    ",(bytes32,uint128,uint128)[],(uint16,uint128,uint128,uint128,bytes32)[],bytes32,(bytes32,bytes32),bytes)"
 );
 /// Signature of `finalize`.
 pub const FINALIZE: &str = concat!("finalize(", header_type!(), ",(uint64,uint64))");
@@ -130,16 +136,14 @@ pub(crate) fn address_word(address: Address) -> [u8; WORD] {
     word
 }
 
-/// `commitBatch`: the operator's next batch, with the hash over the last batch's trees
-/// ([`crate::commitment::trees_hash`]) and the published differences.
-pub fn commit_batch(
-    header: &Header,
-    lines: &[AssetLine],
-    changes: &[AssetChange],
-    previous_trees: Hash,
-    data: &[u8],
-) -> Vec<u8> {
-    let line = |line: &AssetLine| [line.tree.hash.0, number(line.tree.sum), number(line.credited)];
+/// An asset's line as words.
+fn line_words(line: &AssetLine) -> [[u8; WORD]; 3] {
+    [line.tree.hash.0, number(line.tree.sum), number(line.credited)]
+}
+
+/// `commitBatch`: the operator's next batch, signed by the header key.
+pub fn commit_batch(batch: &SealedBatch, signature: CompactSignature) -> Vec<u8> {
+    let SealedBatch { header, lines, changes, previous_trees, data, .. } = batch;
     let change = |change: &AssetChange| {
         [
             number(change.asset.0.into()),
@@ -149,11 +153,13 @@ pub fn commit_batch(
             change.withdrawals.hash.0,
         ]
     };
-    Encoder::new(COMMIT_BATCH, HEADER_WORDS + 4)
+    Encoder::new(COMMIT_BATCH, HEADER_WORDS + 6)
         .header(header)
-        .list(lines.len(), lines.iter().flat_map(line))
+        .list(lines.len(), lines.iter().flat_map(line_words))
         .list(changes.len(), changes.iter().flat_map(change))
-        .hash(previous_trees)
+        .hash(*previous_trees)
+        .word(signature.r)
+        .word(signature.vs)
         .bytes(data)
         .finish()
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::answer::{AssetInfo, BATCH_COMMITTED, BATCH_FINAL, BatchCommitted, Counts, QUEUED, Tip, decode_queued};
 use super::*;
 use crate::chain::Log;
+use crate::sum_tree::SumTree;
 
 fn header() -> Header {
     Header {
@@ -30,6 +31,18 @@ fn header() -> Header {
     }
 }
 
+pub(super) fn batch() -> SealedBatch {
+    let tree = |byte, sum| Node { hash: Hash([byte; 32]), sum };
+    SealedBatch {
+        header: header(),
+        lines: vec![AssetLine { tree: tree(1, 2), credited: 3 }, AssetLine { tree: tree(4, 5), credited: 6 }],
+        changes: vec![AssetChange { asset: AssetId(1), sum: 7, credited: 8, withdrawals: tree(9, 10) }],
+        previous_trees: Hash([0xee; 32]),
+        data: vec![0xda; 33],
+        withdrawals: Vec::new(),
+    }
+}
+
 fn abi_type(parameter: &Value) -> String {
     let name = parameter["type"].as_str().unwrap();
     let Some(suffix) = name.strip_prefix("tuple") else { return name.to_owned() };
@@ -45,6 +58,10 @@ fn signatures(kind: &str) -> Vec<String> {
     let artifacts = [
         include_str!("../../contracts/artifacts/Settlement.json"),
         include_str!("../../contracts/artifacts/DemoToken.json"),
+        include_str!("../../contracts/artifacts/Exits.json"),
+        include_str!("../../contracts/artifacts/Keys.json"),
+        include_str!("../../contracts/artifacts/Proofs.json"),
+        include_str!("../../contracts/artifacts/Watchers.json"),
     ];
     let mut found = Vec::new();
     for artifact in artifacts {
@@ -73,7 +90,7 @@ fn claim() -> WithdrawalClaim {
 fn every_call_event_and_error_is_in_the_compilers_list() {
     let (stamp, address) = (Stamp { time_seconds: 1, block_number: 2 }, Address([1; 20]));
     let calls = [
-        commit_batch(&header(), &[], &[], Hash::ZERO, &[]),
+        commit_batch(&batch(), CompactSignature::default()),
         finalize(&header(), stamp),
         claim_from_batch(&claim(), stamp),
         tip(),
@@ -95,6 +112,22 @@ fn every_call_event_and_error_is_in_the_compilers_list() {
         register_key([1; 32]),
         revoke_key([1; 32]),
         request_withdrawal(AssetId(1), 1),
+        exits::exits_contract(),
+        exits::watchers_contract(),
+        exits::frozen(),
+        exits::rolled_back(),
+        exits::vetoes(),
+        exits::forced_fee(),
+        exits::bond(),
+        exits::force_withdraw(AssetId(1)),
+        exits::start_freeze_clock(),
+        exits::freeze(&entry()),
+        exits::roll_back(&header(), stamp),
+        exits::escape(AssetId(1), &SumTree::new().prove(AccountId(1)), &batch().lines),
+        exits::has_escaped(AccountId(1), AssetId(1)),
+        exits::is_reclaimed(1),
+        exits::reclaim_deposit(&entry()),
+        exits::veto((&header(), stamp), (&header(), stamp), &batch().lines, 1),
         approve(address, 1),
         balance_of(address),
         mint(address, 1),
@@ -128,22 +161,18 @@ fn word(bytes: &[u8], index: usize) -> &[u8] {
 
 #[test]
 fn a_commit_has_its_parts_where_their_offsets_say() {
-    let tree = |byte, sum| Node { hash: Hash([byte; 32]), sum };
-    let lines = [AssetLine { tree: tree(1, 2), credited: 3 }, AssetLine { tree: tree(4, 5), credited: 6 }];
-    let change = AssetChange { asset: AssetId(1), sum: 7, credited: 8, withdrawals: tree(9, 10) };
-    let data = [0xda; 33];
-    let bytes = commit_batch(&header(), &lines, &[change], Hash([0xee; 32]), &data);
+    let bytes = commit_batch(&batch(), CompactSignature { r: [0xf1; 32], vs: [0xf2; 32] });
     assert_eq!(bytes[4..4 + 512], header().encode());
     let offset = |index: usize| usize::from(u16::from_be_bytes(word(&bytes, index)[30..].try_into().unwrap())) / 32;
-    let (at_lines, at_changes, at_data) = (offset(16), offset(17), offset(19));
-    assert_eq!(word(&bytes, 18), [0xee; 32]);
-    assert_eq!((at_lines, at_changes, at_data), (20, 20 + 7, 20 + 7 + 6));
+    let (at_lines, at_changes, at_data) = (offset(16), offset(17), offset(21));
+    assert_eq!([18, 19, 20].map(|index| word(&bytes, index)[0]), [0xee, 0xf1, 0xf2]);
+    assert_eq!((at_lines, at_changes, at_data), (22, 22 + 7, 22 + 7 + 6));
     let last = |index: usize| word(&bytes, index)[31];
     assert_eq!([last(at_lines), last(at_lines + 1), last(at_lines + 2), last(at_lines + 3)], [2, 1, 2, 3]);
     assert_eq!([last(at_lines + 4), last(at_lines + 5), last(at_lines + 6)], [4, 5, 6]);
     assert_eq!((0..6).map(|index| last(at_changes + index)).collect::<Vec<_>>(), [1, 1, 7, 8, 10, 9]);
     assert_eq!(last(at_data), 33);
-    assert_eq!(bytes[4 + (at_data + 1) * 32..][..33], data);
+    assert_eq!(bytes[4 + (at_data + 1) * 32..][..33], batch().data);
     assert_eq!(bytes.len(), 4 + (at_data + 3) * 32);
     assert!(bytes[bytes.len() - 31..].iter().all(|byte| *byte == 0));
 }
@@ -178,9 +207,8 @@ fn queued() -> Log {
     log(vec![answer::topic(QUEUED), answer::indexed(7), answer::indexed(3)], words.concat())
 }
 
-#[test]
-fn a_queue_entry_is_read_and_a_strange_one_refused() {
-    let entry = ChainEntry {
+fn entry() -> ChainEntry {
+    ChainEntry {
         queue_id: 7,
         kind: ChainEntryKind::Deposit,
         account: AccountId(3),
@@ -189,15 +217,19 @@ fn a_queue_entry_is_read_and_a_strange_one_refused() {
         extra: [0xee; 32],
         time_seconds: 1_800_000_000,
         prefix: [0xaa; 32],
-    };
-    assert_eq!(decode_queued(&queued()), Some(entry));
+    }
+}
+
+#[test]
+fn a_queue_entry_is_read_and_a_strange_one_refused() {
+    assert_eq!(decode_queued(&queued()), Some(entry()));
     let changed = |place: usize, byte: u8| {
         let mut log = queued();
         log.data[place] = byte;
         log
     };
     let mut strange = vec![
-        changed(31, 5),          // a kind that there is not
+        changed(31, 6),          // a kind that there is not
         changed(30, 1),          // a kind over 8 bits
         changed(32 + 29, 1),     // an asset over 16 bits
         changed(2 * 32 + 23, 1), // an amount over 64 bits

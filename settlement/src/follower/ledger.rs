@@ -23,6 +23,13 @@ use crate::keccak::{Hash, keccak256};
 use crate::sum_tree::{Node, SumTree};
 use crate::withdrawals::{Withdrawal, WithdrawalTree, withdrawals_root};
 
+/// Every balance is published again within so many minutes, see [`Republishing`]: 4 days, one less than data have to last.
+const REPUBLISH_MINUTES: u64 = 4 * 24 * 60;
+/// Most balances that a batch publishes again, so that it fits a transaction; the next one goes on there.
+const MAX_REPUBLISHED: usize = 2_000;
+/// Seconds for which nothing is published again until a batch is worth while for that alone.
+const REPUBLISH_PATIENCE_SECONDS: u64 = 3_600;
+
 /// Most assets: what the contract takes.
 pub const MAX_ASSETS: usize = 64;
 
@@ -136,6 +143,35 @@ struct OpenBatch {
     balances: HashMap<(u32, u16), Atoms>,
 }
 
+/// Which balances are published again though they did not change, so that the newest batches alone tell all of them, even
+/// where older data have gone. Each account has its minute among [`REPUBLISH_MINUTES`]; a batch publishes the accounts whose
+/// minute has come since the last one. What is published follows from the records' times, so that a replay comes to the
+/// same bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Republishing {
+    /// The minute since the Unix epoch up to which it was done; `None` before the first batch.
+    done: Option<u64>,
+}
+
+impl Republishing {
+    /// The accounts below `accounts` whose minutes have come, and the position afterwards. Stops after the minute in
+    /// which there were enough.
+    fn take(&mut self, accounts: u32, now_seconds: u64, mut publish: impl FnMut(AccountId) -> usize) {
+        let now = now_seconds / 60;
+        let mut done = self.done.unwrap_or(now);
+        // Once around is everybody.
+        done = done.max(now.saturating_sub(REPUBLISH_MINUTES));
+        let mut published = 0;
+        while done < now && published < MAX_REPUBLISHED {
+            done += 1;
+            let minute = u32::try_from(done % REPUBLISH_MINUTES).expect("a few thousand");
+            let step = usize::try_from(REPUBLISH_MINUTES).expect("a few thousand");
+            published += (minute..accounts).step_by(step).map(|account| publish(AccountId(account))).sum::<usize>();
+        }
+        self.done = Some(done);
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Ledger {
@@ -153,6 +189,7 @@ pub struct Ledger {
     sealed_queue_id: u64,
     /// The lines of the last batch.
     sealed_lines: Vec<AssetLine>,
+    republishing: Republishing,
     open: OpenBatch,
     families: Families,
 }
@@ -173,6 +210,7 @@ impl Ledger {
             sealed_sequence: Sequence(0),
             sealed_queue_id: 0,
             sealed_lines: Vec::new(),
+            republishing: Republishing::default(),
             open: OpenBatch::default(),
             families: Families::default(),
         }
@@ -201,6 +239,13 @@ impl Ledger {
     /// Whether the open batch would say anything beyond that time went by.
     pub fn has_changes(&self) -> bool {
         !self.open.balances.is_empty() || self.queue_id != self.sealed_queue_id || self.has_withdrawals()
+    }
+
+    /// Whether balances wait to be published again for so long that a batch is worth while.
+    pub fn must_republish(&self, now_seconds: u64) -> bool {
+        let since = self.republishing.done.map(|minute| minute * 60);
+        self.line_count > 0
+            && since.is_some_and(|since| now_seconds.saturating_sub(since) >= REPUBLISH_PATIENCE_SECONDS)
     }
 
     /// Whether somebody waits for the open batch to be paid.
@@ -346,7 +391,7 @@ impl Ledger {
         Ok(SealedBatch { header, lines, changes, previous_trees, data, withdrawals })
     }
 
-    /// Brings the touched balances into the trees and returns the stream of those that changed.
+    /// Brings the touched balances into the trees and returns the stream of those that changed or are due again.
     fn publish(&mut self, balances: HashMap<(u32, u16), Atoms>) -> Vec<u8> {
         let mut balances: Vec<_> = balances.into_iter().collect();
         balances.sort_unstable_by_key(|(place, _)| *place);
@@ -359,7 +404,27 @@ impl Ledger {
                 updates.push(LeafUpdate { account, asset: AssetId(asset), balance });
             }
         }
+        self.republish(&mut updates);
         diff::encode(&updates).expect("sorted by account and asset, each of them once")
+    }
+
+    fn republish(&mut self, updates: &mut Vec<LeafUpdate>) {
+        let changed = updates.len();
+        let accounts = self.assets.iter().map(|books| books.tree.accounts()).max().unwrap_or(0);
+        let assets = &self.assets;
+        self.republishing.take(accounts, self.time_seconds, |account| {
+            let before = updates.len();
+            for (asset, books) in (0_u16..).zip(assets) {
+                let (asset, balance) = (AssetId(asset), books.tree.balance(account));
+                let is_told =
+                    updates[..changed].binary_search_by_key(&(account, asset), |told| (told.account, told.asset));
+                if !balance.is_zero() && is_told.is_err() {
+                    updates.push(LeafUpdate { account, asset, balance });
+                }
+            }
+            updates.len() - before
+        });
+        updates.sort_unstable_by_key(|update| (update.account, update.asset));
     }
 
     fn take_withdrawals(&mut self) -> Vec<(AssetId, WithdrawalTree)> {

@@ -193,6 +193,8 @@ impl Replica {
         self.pending.is_empty()
             && self.engine.sequence() >= self.scanned
             && self.ledger.is_at_block_end()
+            // A forced withdrawal whose orders are not all off yet is consumed and not paid.
+            && !self.engine.agenda_pending()
             && self.ledger.sequence() > self.ledger.sealed_sequence()
     }
 

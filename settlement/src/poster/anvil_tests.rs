@@ -13,7 +13,7 @@ use crate::contract::deploy;
 use crate::follower::Venue;
 use crate::keccak::Hash;
 use crate::test_anvil::Anvil;
-use crate::test_venue::{CHAIN_ID, SCALE, START_SECONDS, WINDOW_SECONDS, operator, sealed_batches, user};
+use crate::test_venue::{CHAIN_ID, SCALE, START_SECONDS, WINDOW_SECONDS, keys, operator, sealed_batches, user};
 use crate::watcher::{QueuePosition, Watcher};
 
 const CONFIRMATIONS: u64 = 3;
@@ -42,10 +42,9 @@ impl World {
         let world = Self { anvil, chain, venue, directory, batches, seconds: Cell::new(START_SECONDS) };
         let setup = deploy::Setup {
             operator: operator().address(),
-            administrator,
-            venue_owner: administrator,
+            signer: keys().header.address(),
             window_seconds: WINDOW_SECONDS,
-            window_blocks: 0,
+            ..deploy::Setup::in_one_hand(administrator)
         };
         world.send(&user(0), None, deploy::settlement(&setup));
         world.mine(1);
@@ -59,7 +58,7 @@ impl World {
             nonce,
             max_priority_fee_per_gas_wei: 2_000_000_000,
             max_fee_per_gas_wei: 100_000_000_000,
-            gas_limit: 8_000_000,
+            gas_limit: 16_000_000,
             to,
             value_wei: 0,
             data,
@@ -95,7 +94,7 @@ impl World {
     }
 
     fn open(&self) -> Poster {
-        let mut poster = Poster::open(self.options(), operator()).unwrap();
+        let mut poster = Poster::open(self.options(), keys()).unwrap();
         self.batches.iter().for_each(|batch| poster.add(batch));
         poster.journal_is_read();
         poster

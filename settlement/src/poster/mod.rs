@@ -40,6 +40,7 @@ use crate::commitment::{Header, Stamp};
 use crate::contract;
 use crate::contract::answer::{self, Tip};
 use crate::log_ranges::MAX_RANGE_BLOCKS;
+use crate::typed_data;
 
 /// Seconds after which the same bytes are sent again.
 pub const RESEND_SECONDS: u64 = 12;
@@ -86,6 +87,15 @@ impl From<AttemptsError> for Trouble {
     }
 }
 
+/// The two keys: whoever steals one of them can do nothing with it.
+#[derive(Debug)]
+pub struct PosterKeys {
+    /// Sends the transactions, and pays for them.
+    pub poster: TransactionSigner,
+    /// Signs the headers of batches.
+    pub header: TransactionSigner,
+}
+
 /// A batch that still matters.
 #[derive(Debug)]
 struct Held {
@@ -108,7 +118,7 @@ struct View {
 /// See the module.
 pub struct Poster {
     options: PosterOptions,
-    signer: TransactionSigner,
+    keys: PosterKeys,
     store: AttemptStore,
     outgoing: VecDeque<Outgoing>,
     batches: BTreeMap<u64, Held>,
@@ -136,10 +146,7 @@ enum JournalRead {
 
 impl fmt::Debug for Poster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poster")
-            .field("signer", &self.signer)
-            .field("journaled", &self.journaled)
-            .finish_non_exhaustive()
+        f.debug_struct("Poster").field("keys", &self.keys).field("journaled", &self.journaled).finish_non_exhaustive()
     }
 }
 
@@ -148,11 +155,11 @@ impl Poster {
     ///
     /// # Errors
     /// See [`AttemptsError`].
-    pub fn open(options: PosterOptions, signer: TransactionSigner) -> Result<Self, AttemptsError> {
-        let (store, outgoing) = AttemptStore::open(options.attempts_file.clone(), signer.address())?;
+    pub fn open(options: PosterOptions, keys: PosterKeys) -> Result<Self, AttemptsError> {
+        let (store, outgoing) = AttemptStore::open(options.attempts_file.clone(), keys.poster.address())?;
         Ok(Self {
             options,
-            signer,
+            keys,
             store,
             outgoing: outgoing.into(),
             batches: BTreeMap::new(),
@@ -176,7 +183,9 @@ impl Poster {
         if batch_id < self.confirmed.final_batch || self.batches.contains_key(&batch_id) {
             return;
         }
-        let calldata = (batch_id > self.confirmed.batch_id).then(|| batch.calldata());
+        let digest = typed_data::batch_digest(self.options.venue, batch.header.hash());
+        let calldata =
+            (batch_id > self.confirmed.batch_id).then(|| batch.calldata(self.keys.header.sign_digest(digest)));
         self.batches.insert(batch_id, Held { header: batch.header, calldata, stamp: None });
     }
 
@@ -264,7 +273,7 @@ impl Poster {
             }
             None => Tip::default(),
         };
-        let nonce = chain.nonce(self.signer.address(), NonceAt::Latest)?;
+        let nonce = chain.nonce(self.keys.poster.address(), NonceAt::Latest)?;
         self.tip = Some(tip);
         Ok(View { head, tip, confirmed, nonce })
     }
@@ -454,12 +463,12 @@ impl Poster {
     }
 
     fn sign(&self, transaction: Transaction) -> Attempt {
-        let signed = self.signer.sign(&transaction);
+        let signed = self.keys.poster.sign(&transaction);
         Attempt { raw: signed.raw, hash: signed.hash, transaction }
     }
 
     fn call(&self, data: Vec<u8>) -> Call {
-        Call { from: self.signer.address(), to: Some(self.options.venue.contract), data, value_wei: 0 }
+        Call { from: self.keys.poster.address(), to: Some(self.options.venue.contract), data, value_wei: 0 }
     }
 
     fn ask(&self, chain: &dyn Chain, data: Vec<u8>, at: BlockTag) -> Result<Vec<u8>, ChainError> {

@@ -10,7 +10,7 @@ use crate::chain::embedded::EmbeddedChain;
 use crate::chain::{Fees, Log, LogFilter, Receipt};
 use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::keccak::Hash;
-use crate::test_venue::{TestChain, WINDOW_SECONDS, operator, sealed_batches};
+use crate::test_venue::{TestChain, WINDOW_SECONDS, keys, operator, sealed_batches};
 
 /// How a transaction fares on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,9 @@ impl Chain for Weather {
     fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
         self.ask()?.receipt(hash)
     }
+    fn transaction_data(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+        self.ask()?.transaction_data(hash)
+    }
     fn fees(&self) -> Result<Fees, ChainError> {
         self.ask()?.fees()
     }
@@ -126,7 +129,7 @@ impl World {
     }
 
     fn open_at(&self, directory: &Path) -> Poster {
-        let mut poster = Poster::open(self.chain.poster_options(directory), operator()).unwrap();
+        let mut poster = Poster::open(self.chain.poster_options(directory), keys()).unwrap();
         self.batches.iter().for_each(|batch| poster.add(batch));
         poster.journal_is_read();
         poster
@@ -280,7 +283,7 @@ fn a_tip_ahead_or_another_header_is_a_contradiction() {
     let world = World::new(2);
     world.finish(&mut world.open(), &world.chain.chain);
     let elsewhere = tempfile::tempdir().unwrap();
-    let mut shorter = Poster::open(world.chain.poster_options(elsewhere.path()), operator()).unwrap();
+    let mut shorter = Poster::open(world.chain.poster_options(elsewhere.path()), keys()).unwrap();
     shorter.add(&world.batches[0]);
     assert!(!matches!(world.step(&mut shorter, &world.chain.chain), PosterStatus::Stopped(_)), "more may come");
     shorter.journal_is_read();
@@ -289,7 +292,7 @@ fn a_tip_ahead_or_another_header_is_a_contradiction() {
     shorter.add(&world.batches[1]);
     assert_eq!(world.step(&mut shorter, &world.chain.chain), ahead, "for good");
 
-    let mut other = Poster::open(world.chain.poster_options(elsewhere.path()), operator()).unwrap();
+    let mut other = Poster::open(world.chain.poster_options(elsewhere.path()), keys()).unwrap();
     let mut changed = world.batches[1].clone();
     changed.header.fills += 1;
     other.add(&world.batches[0]);
@@ -309,7 +312,7 @@ fn refusals_are_told_and_nothing_is_sent() {
     let world = World::new(1);
     let mut lie = world.batches[0].clone();
     lie.header.previous_root = Hash([9; 32]);
-    let mut poster = Poster::open(world.chain.poster_options(world.directory.path()), operator()).unwrap();
+    let mut poster = Poster::open(world.chain.poster_options(world.directory.path()), keys()).unwrap();
     poster.add(&lie);
     let status = world.step(&mut poster, &world.chain.chain);
     let PosterStatus::Refused { purpose: Purpose::Commit(1), reason } = status else { panic!("{status:?}") };
@@ -319,7 +322,7 @@ fn refusals_are_told_and_nothing_is_sent() {
         venue: crate::follower::Venue { chain_id: 1, ..world.chain.venue },
         ..world.chain.poster_options(world.directory.path())
     };
-    let mut poster = Poster::open(other, operator()).unwrap();
+    let mut poster = Poster::open(other, keys()).unwrap();
     let stop = PosterStop::OtherChain { found: world.chain.venue.chain_id, expected: 1 };
     assert_eq!(world.step(&mut poster, &world.chain.chain), PosterStatus::Stopped(stop));
 }
@@ -332,16 +335,16 @@ fn damaged_or_foreign_attempts_are_refused() {
     world.step(&mut world.open(), &weather);
     let options = world.chain.poster_options(world.directory.path());
     let path = options.attempts_file.clone().unwrap();
-    let error = Poster::open(options.clone(), crate::test_venue::user(1)).unwrap_err();
+    let error = Poster::open(options.clone(), PosterKeys { poster: crate::test_venue::user(1), ..keys() }).unwrap_err();
     assert!(matches!(error, AttemptsError::OtherSender { .. }), "{error}");
     let good = std::fs::read(&path).unwrap();
     for place in (0..good.len()).step_by(37) {
         let mut bad = good.clone();
         bad[place] ^= 1;
         std::fs::write(&path, bad).unwrap();
-        let error = Poster::open(options.clone(), operator()).unwrap_err();
+        let error = Poster::open(options.clone(), keys()).unwrap_err();
         assert!(matches!(error, AttemptsError::Damaged { .. }), "byte {place}: {error}");
     }
     std::fs::write(&path, &good[..good.len() - 1]).unwrap();
-    assert!(Poster::open(options, operator()).is_err());
+    assert!(Poster::open(options, keys()).is_err());
 }

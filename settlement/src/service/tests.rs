@@ -7,7 +7,7 @@ use lakh_engine::ids::AssetId;
 use super::*;
 use crate::chain::{Address, Block, BlockTag, Call, ChainError, Fees, Log, LogFilter, NonceAt, Receipt};
 use crate::contract;
-use crate::test_venue::{SCALE, TestChain, TestVenue, WINDOW_SECONDS, operator, order, user};
+use crate::test_venue::{SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, operator, order, user};
 
 /// Chain, venue and its settlement, stepped together.
 struct World {
@@ -21,7 +21,7 @@ struct World {
 fn open(chain: &TestChain, venue: &TestVenue, connection: Box<dyn Chain>) -> SettlementService {
     let directory = venue.directory.path();
     let options = ServiceOptions::new(directory, chain.poster_options(directory));
-    SettlementService::open(options, connection, operator()).unwrap()
+    SettlementService::open(options, connection, keys()).unwrap()
 }
 
 impl World {
@@ -71,7 +71,7 @@ impl World {
         self.chain.deposit(2, 1, 50_000);
         let contract = self.chain.venue.contract;
         for number in [1_u8, 2] {
-            self.chain.send(&user(number), contract, contract::register_key([number; 32]));
+            self.chain.send(&user(number.into()), contract, contract::register_key([number; 32]));
         }
         self.run(3);
         assert_eq!((self.owned(1, 0), self.owned(2, 1)), (1_000, 50_000));
@@ -222,6 +222,9 @@ impl Chain for Cable {
     }
     fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
         self.there()?.receipt(hash)
+    }
+    fn transaction_data(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+        self.there()?.transaction_data(hash)
     }
     fn fees(&self) -> Result<Fees, ChainError> {
         self.there()?.fees()

@@ -2,11 +2,13 @@
 pragma solidity 0.8.37;
 
 import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
-import {Header, Stamp, WithdrawalLine} from "../Types.sol";
+import {AssetLine, Header, QueueEntry, Stamp, WithdrawalLine} from "../Types.sol";
 
 /// @title The hashes that bind operator, contract and journal
 /// @notice Each has its twin in the Rust crate; settlement/vectors/ holds them together.
 library Encoding {
+    /// @notice Most blobs that a transaction of ours carries.
+    uint256 internal constant MAX_BLOBS = 6;
     /// @notice Queue entry: money that arrived. `extra` is the owner's address.
     uint8 internal constant DEPOSIT = 1;
     /// @notice Queue entry: a trading key to be bound. `extra` is the key, `amount` its expiry in seconds, 0 for never.
@@ -15,6 +17,26 @@ library Encoding {
     uint8 internal constant REVOKE_KEY = 3;
     /// @notice Queue entry: a withdrawal that the owner asks for.
     uint8 internal constant WITHDRAWAL = 4;
+    /// @notice Queue entry: the owner wants all of an asset, orders cancelled. The batch that consumes it has to leave
+    /// the account's leaf empty. `amount` and `extra` are 0.
+    uint8 internal constant FORCED_WITHDRAWAL = 5;
+
+    /// @notice What the header key signs of a batch, as EIP-712 typed data. `header` is {hashHeader}.
+    bytes32 internal constant BATCH_TYPE = keccak256("Batch(bytes32 header)");
+    /// @notice What the header key signs of an interval of journal records. `root` is that of {JournalTree}.
+    bytes32 internal constant INTERVAL_TYPE = keccak256("Interval(uint16 shard,uint64 epoch,bytes32 root)");
+    /// @notice What an owner signs so that somebody else may bring in the registration.
+    bytes32 internal constant REGISTER_KEY_TYPE =
+        keccak256("RegisterKey(address owner,bytes32 ed25519Key,uint64 epoch,uint64 expiry)");
+
+    /// @notice The EIP-712 domain of all that is signed for a venue.
+    /// @param chainId The chain.
+    /// @param settlement The contract.
+    /// @return The domain separator.
+    function domain(uint256 chainId, address settlement) internal pure returns (bytes32) {
+        bytes32 kind = keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+        return keccak256(abi.encode(kind, keccak256("Lakh"), keccak256("1"), chainId, settlement));
+    }
 
     /// @notice A header's hash.
     /// @param header The header.
@@ -83,6 +105,35 @@ library Encoding {
         }
     }
 
+    /// @notice The balances root over all assets.
+    /// @param lines Every asset, in the order of their numbers.
+    /// @return The root.
+    function linesRoot(AssetLine[] calldata lines) internal pure returns (bytes32) {
+        bytes32 trees;
+        bytes32 totals;
+        for (uint256 asset = 0; asset < lines.length; ++asset) {
+            trees = append(trees, lines[asset].treeHash);
+            totals = append(totals, totalsWord(lines[asset].sum, lines[asset].credited));
+        }
+        return balancesRoot(trees, totals);
+    }
+
+    /// @notice What a batch's header names as its data where they are in the transaction's blobs.
+    /// @return hash keccak256(first blob's versioned hash ‖ second's ‖ …); 0 where the transaction has no blob.
+    function blobsHash() internal view returns (bytes32 hash) {
+        bytes32[] memory hashes = new bytes32[](MAX_BLOBS);
+        uint256 count;
+        while (count < MAX_BLOBS) {
+            bytes32 versioned = blobhash(count);
+            if (versioned == 0) break;
+            hashes[count++] = versioned;
+        }
+        if (count == 0) return 0;
+        assembly ("memory-safe") {
+            hash := keccak256(add(hashes, 32), mul(count, 32))
+        }
+    }
+
     /// @notice The queue's prefix hash before its first entry: binds everything to one contract on one chain.
     /// @param chainId The chain.
     /// @param settlement The contract.
@@ -110,5 +161,13 @@ library Encoding {
         uint64 time
     ) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(previous, kind, account, asset, amount, extra, time));
+    }
+
+    /// @notice The same for an entry in one piece.
+    /// @param previous Prefix hash before the entry.
+    /// @param entry The entry.
+    /// @return The prefix hash.
+    function hashEntry(bytes32 previous, QueueEntry calldata entry) internal pure returns (bytes32) {
+        return queueEntry(previous, entry.kind, entry.account, entry.asset, entry.amount, entry.extra, entry.time);
     }
 }

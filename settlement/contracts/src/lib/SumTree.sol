@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {Step} from "../Types.sol";
+import {AssetLine, Step} from "../Types.sol";
 
 /// @title Merkle trees whose every node carries the sum below it
 /// @notice node = keccak256(leftHash ‖ leftSum ‖ rightHash ‖ rightSum), sums as 16 bytes, big-endian. A parent's sum is
@@ -55,6 +55,22 @@ library SumTree {
     /// @return The hash.
     function balanceLeaf(uint32 account, uint128 balance) internal pure returns (bytes32) {
         return balance == 0 ? bytes32(0) : keccak256(abi.encodePacked("leaf", account, balance));
+    }
+
+    /// @notice Whether an account has a balance under an asset's line.
+    /// @param line The line.
+    /// @param account Whose.
+    /// @param balance How much, in atoms.
+    /// @param path Siblings from the leaf upwards: as many as the tree is deep.
+    /// @return Whether it has.
+    function isBalance(AssetLine calldata line, uint32 account, uint128 balance, Step[] calldata path)
+        internal
+        pure
+        returns (bool)
+    {
+        if (path.length != BALANCE_DEPTH) return false;
+        (bytes32 hash, uint128 sum) = climb(balanceLeaf(account, balance), balance, account, path);
+        return hash == line.treeHash && sum == line.sum;
     }
 
     /// @notice A withdrawal's leaf.

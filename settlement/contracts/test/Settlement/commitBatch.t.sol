@@ -95,7 +95,17 @@ contract CommitBatchTest is Fixture {
         Batch memory b = nextBatch();
         vm.prank(ADMINISTRATOR);
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.NotOperator.selector, ADMINISTRATOR));
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data);
+        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+    }
+
+    /// Whoever has only the poster's key can do nothing with it.
+    function test_RevertWhen_WrongSignature() public {
+        Batch memory b = nextBatch();
+        bytes32 headerHash = keccak256(abi.encode(b.header));
+        bytes32 structHash = keccak256(abi.encode(Encoding.BATCH_TYPE, headerHash));
+        vm.prank(OPERATOR);
+        vm.expectRevert(abi.encodeWithSelector(SettlementErrors.WrongSignature.selector, headerHash));
+        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, signTyped(0xbad, structHash), data);
     }
 
     function test_RevertWhen_WrongVersion() public {
@@ -227,7 +237,7 @@ contract CommitBatchTest is Fixture {
         b.header.newRoot = root(b.lines);
         vm.prank(OPERATOR);
         vm.expectPartialRevert(SettlementErrors.WrongTotals.selector);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data);
+        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
     }
 
     function test_RevertWhen_WrongTotals_LyingAboutThePast() public {
@@ -238,7 +248,7 @@ contract CommitBatchTest is Fixture {
         b.header.newRoot = root(b.lines);
         vm.prank(OPERATOR);
         vm.expectPartialRevert(SettlementErrors.WrongTotals.selector);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data);
+        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
     }
 
     function test_RevertWhen_WrongTotals_NewAssetWithMoney() public {
@@ -368,7 +378,7 @@ contract CommitBatchTest is Fixture {
         bool treeFits = (b.withdrawn[USD] == 0) == (b.withdrawalsHashes[USD] == 0);
         bool honest = treeFits && b.lines[USD].credited == 7_000 && sum + b.withdrawn[USD] == 7_000;
         vm.prank(OPERATOR);
-        try settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data) {
+        try settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data) {
             assertTrue(honest, "a dishonest batch was taken");
         } catch {
             assertTrue(!honest, "an honest batch was refused");

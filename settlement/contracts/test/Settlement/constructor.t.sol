@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {Fixture, Settlement, SettlementErrors, Setup} from "../lib/Fixture.sol";
+import {Fixture, SettlementErrors, Setup} from "../lib/Fixture.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
 
 contract ConstructorTest is Fixture {
@@ -21,13 +21,36 @@ contract ConstructorTest is Fixture {
     }
 
     function refusedSetup(Setup memory wrong) private {
-        vm.expectRevert(abi.encodeWithSelector(SettlementErrors.BadSetup.selector));
-        new Settlement(wrong);
+        refusedDeployment(wrong, SettlementErrors.BadSetup.selector);
     }
 
     function test_RevertWhen_NoOperator() public {
         Setup memory wrong = setup();
         wrong.operator = address(0);
+        refusedSetup(wrong);
+    }
+
+    function test_RevertWhen_NoSigner() public {
+        Setup memory wrong = setup();
+        wrong.signer = address(0);
+        refusedSetup(wrong);
+    }
+
+    function test_RevertWhen_FreezingNeedsTooManyBlocks() public {
+        Setup memory wrong = setup();
+        wrong.freezeBlocks = 7 days + 1;
+        refusedSetup(wrong);
+    }
+
+    function test_RevertWhen_NothingMayLeave() public {
+        Setup memory wrong = setup();
+        wrong.outflowPercent = 0;
+        refusedSetup(wrong);
+    }
+
+    function test_RevertWhen_MoreThanAllMayLeave() public {
+        Setup memory wrong = setup();
+        wrong.outflowPercent = 101;
         refusedSetup(wrong);
     }
 

@@ -53,7 +53,28 @@ contract ReentrancyTest is Fixture {
 
     function test_Guards_commitBatch() public {
         Batch memory b = nextBatch();
-        guarded(abi.encodeCall(settlement.commitBatch, (b.header, b.lines, b.changes, b.previousTrees, data)));
+        guarded(abi.encodeCall(settlement.commitBatch, (b.header, b.lines, b.changes, b.previousTrees, sign(b), data)));
+    }
+
+    function test_Guards_commitBatchBlobs() public {
+        Batch memory b = nextBatch();
+        guarded(abi.encodeCall(settlement.commitBatchBlobs, (b.header, b.lines, b.changes, b.previousTrees, sign(b))));
+    }
+
+    function test_Guards_registerKeyBySig() public {
+        guarded(abi.encodeCall(settlement.registerKeyBySig, (ALICE, bytes32(uint256(1)), 1, 0, "")));
+    }
+
+    function test_Guards_forceWithdraw() public {
+        guarded(abi.encodeCall(settlement.forceWithdraw, (asset)));
+    }
+
+    function test_Guards_collectFees() public {
+        guarded(abi.encodeCall(settlement.collectFees, ()));
+    }
+
+    function test_Guards_payExit() public {
+        guarded(abi.encodeCall(settlement.payExit, (asset, ALICE, 1)));
     }
 
     function test_Guards_claimFromBatch() public {

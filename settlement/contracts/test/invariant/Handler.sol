@@ -5,8 +5,20 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {DemoToken} from "../../src/dev/DemoToken.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
 import {SumTree} from "../../src/lib/SumTree.sol";
-import {Batch, Fixture, Header, Stamp, Step, Withdrawal, WithdrawalLine} from "../lib/Fixture.sol";
+import {
+    AssetLine,
+    Batch,
+    Fixture,
+    Header,
+    QueueEntry,
+    Signature,
+    Stamp,
+    Step,
+    Withdrawal,
+    WithdrawalLine
+} from "../lib/Fixture.sol";
 import {FeeToken, MoodyToken, ReentrantToken} from "../lib/Tokens.sol";
+import {Trees} from "../lib/Trees.sol";
 
 /// Plays users, an honest operator who keeps a ledger, and a dishonest one whose batches must all be refused. Remembers
 /// what should be true; {InvariantsTest} compares. A call reverts only where something is wrong.
@@ -15,7 +27,7 @@ contract Handler is Fixture {
     uint16 public constant FEE = 2;
     uint16 public constant REENTRANT = 3;
     uint16 public constant MOODY = 4;
-    uint256 public constant LIES = 18;
+    uint256 public constant LIES = 19;
 
     struct Entry {
         uint8 kind;
@@ -33,6 +45,15 @@ contract Handler is Fixture {
         bool claimed;
     }
 
+    /// What the operator knew when a batch was committed, so that it can go back there.
+    struct Memory {
+        uint128[4][5] ledger;
+        uint256[5] withdrawn;
+        uint256 consumed;
+        uint256 payouts;
+        AssetLine[] lines;
+    }
+
     struct Record {
         Header header;
         Stamp stamp;
@@ -46,6 +67,7 @@ contract Handler is Fixture {
     Entry[] internal _entries;
     Payout[] internal _payouts;
     Record[] internal _records;
+    mapping(uint256 batchId => Memory) internal _memories;
     uint256 public consumed;
     /// What accounts have by the entries consumed, in atoms.
     mapping(uint256 account => mapping(uint256 asset => uint128)) public ledger;
@@ -94,6 +116,7 @@ contract Handler is Fixture {
         address actor = actors[actorSeed % 3];
         uint16 asset = uint16(assetSeed % ASSETS);
         amount = bound(amount, 20, 1e9) * scaleOf(asset);
+        if (isForcedOpen(actor, asset)) return;
         fund(actor, asset, amount);
         minted[actor][asset] += amount;
         spent[actor][asset] += amount;
@@ -108,6 +131,28 @@ contract Handler is Fixture {
             Entry(Encoding.DEPOSIT, settlement.accountOf(actor), asset, atoms, extra, uint64(block.timestamp))
         );
         ++times["deposit"];
+    }
+
+    function isForcedOpen(address actor, uint16 asset) private view returns (bool) {
+        return settlement.forcedWithdrawalOf(settlement.accountOf(actor), asset) > consumed;
+    }
+
+    function doForce(uint256 actorSeed, uint256 assetSeed) external monotone {
+        address actor = actors[actorSeed % 3];
+        uint16 asset = uint16(assetSeed % ASSETS);
+        uint32 account = settlement.accountOf(actor);
+        if (account == 0) return;
+        bool may = !isForcedOpen(actor, asset);
+        vm.deal(actor, FORCED_FEE);
+        vm.prank(actor);
+        bool done;
+        try settlement.forceWithdraw{value: FORCED_FEE}(asset) {
+            done = true;
+        } catch {}
+        assertTrue(done == may, "one forced withdrawal at a time");
+        if (!done) return;
+        _entries.push(Entry(Encoding.FORCED_WITHDRAWAL, account, asset, 0, 0, uint64(block.timestamp)));
+        ++times["force"];
     }
 
     function doRegisterKey(uint256 actorSeed, bytes32 key) external monotone {
@@ -184,6 +229,7 @@ contract Handler is Fixture {
         }
         for (uint16 asset = 0; asset < ASSETS; ++asset) {
             plant(b, asset, firstPayout);
+            (b.lines[asset].treeHash,) = Trees.balances(balancesOf(asset));
         }
         seal(b);
         _records.push();
@@ -194,7 +240,80 @@ contract Handler is Fixture {
             record.lines.push(lines[i]);
         }
         record.stamp = commit(b);
+        remember(b.header.batchId);
         ++times["commit"];
+    }
+
+    function balancesOf(uint16 asset) private view returns (uint128[4] memory all) {
+        for (uint32 account = 1; account <= 3; ++account) {
+            all[account] = ledger[account][asset];
+        }
+    }
+
+    function remember(uint256 batchId) private {
+        Memory storage known = _memories[batchId];
+        for (uint16 asset = 0; asset < ASSETS; ++asset) {
+            known.ledger[asset] = balancesOf(asset);
+            known.withdrawn[asset] = withdrawn[asset];
+        }
+        (known.consumed, known.payouts) = (consumed, _payouts.length);
+        delete known.lines;
+        for (uint256 i = 0; i < tipLines.length; ++i) {
+            known.lines.push(tipLines[i]);
+        }
+    }
+
+    /// The operator is back where it was after a batch.
+    function goBack(uint256 batchId) private {
+        Memory storage known = _memories[batchId];
+        for (uint16 asset = 0; asset < ASSETS; ++asset) {
+            for (uint32 account = 1; account <= 3; ++account) {
+                ledger[account][asset] = known.ledger[asset][account];
+            }
+            withdrawn[asset] = known.withdrawn[asset];
+        }
+        consumed = known.consumed;
+        while (_payouts.length > known.payouts) _payouts.pop();
+        while (_records.length > batchId) _records.pop();
+        delete tipLines;
+        for (uint256 i = 0; i < known.lines.length; ++i) {
+            tipLines.push(known.lines[i]);
+        }
+        (_seen[0], _seen[1], _seen[2], _seen[3],) = settlement.tip();
+    }
+
+    /// Two of three watchers drop a batch whose window is open, and all after it.
+    function doVeto(uint256 seed) external {
+        if (_records.length == 0) return;
+        uint256 batchId = seed % _records.length + 1;
+        Record storage record = _records[batchId - 1];
+        Record storage previous = _records[batchId == 1 ? 0 : batchId - 2];
+        (,,,, uint64 finalBatch) = settlement.tip();
+        bool may = batchId > finalBatch && !isOver(record.stamp);
+        for (uint256 i = 0; i < 2; ++i) {
+            address watcher = i == 0 ? WATCHER_A : WATCHER_B;
+            vm.deal(watcher, VETO_BOND);
+            vm.prank(watcher);
+            bool done;
+            try watchers.veto{value: VETO_BOND}(
+                record.header,
+                record.stamp,
+                previous.header,
+                previous.stamp,
+                _memories[batchId - 1].lines,
+                record.header.lastSequence
+            ) {
+                done = true;
+            } catch {}
+            assertTrue(done == may, "veto");
+            if (!done) return;
+        }
+        goBack(batchId - 1);
+        ++times["veto"];
+    }
+
+    function isOver(Stamp memory stamp) private view returns (bool) {
+        return block.timestamp >= stamp.time + WINDOW_SECONDS && block.number >= stamp.blockNumber + WINDOW_BLOCKS;
     }
 
     /// What the engine does with an entry.
@@ -203,7 +322,15 @@ contract Handler is Fixture {
             ledger[entry.account][entry.asset] += entry.amount;
             b.lines[entry.asset].credited += entry.amount;
             b.lines[entry.asset].sum += entry.amount;
-        } else if (entry.kind == Encoding.WITHDRAWAL && ledger[entry.account][entry.asset] >= entry.amount) {
+            return;
+        }
+        if (entry.kind == Encoding.FORCED_WITHDRAWAL) {
+            entry.amount = uint64(ledger[entry.account][entry.asset]);
+            if (entry.amount == 0) return;
+        } else if (entry.kind != Encoding.WITHDRAWAL) {
+            return;
+        }
+        if (ledger[entry.account][entry.asset] >= entry.amount) {
             ledger[entry.account][entry.asset] -= entry.amount;
             b.lines[entry.asset].sum -= entry.amount;
             b.withdrawn[entry.asset] += entry.amount;
@@ -250,7 +377,8 @@ contract Handler is Fixture {
         if (!lie(b, kind % LIES, asset)) return;
         vm.prank(kind % LIES == 0 ? ADMINISTRATOR : OPERATOR);
         bool taken;
-        try settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data) {
+        Signature memory signature = kind % LIES == 18 ? signTyped(0xbad, keccak256("lie")) : sign(b);
+        try settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, signature, data) {
             taken = true;
         } catch {}
         assertTrue(!taken, string.concat("lie was taken: ", vm.toString(kind % LIES)));
@@ -316,9 +444,7 @@ contract Handler is Fixture {
         if (_records.length == 0) return;
         Record storage record = _records[seed % _records.length];
         (,,,, uint64 finalBatch) = settlement.tip();
-        bool over = block.timestamp >= record.stamp.time + WINDOW_SECONDS
-            && block.number >= record.stamp.blockNumber + WINDOW_BLOCKS;
-        bool may = over && record.header.batchId > finalBatch;
+        bool may = isOver(record.stamp) && record.header.batchId > finalBatch;
         bool done;
         try settlement.finalize(record.header, record.stamp) {
             done = true;
@@ -358,6 +484,65 @@ contract Handler is Fixture {
         } catch {}
         assertTrue(done == (waiting != 0 && !moody.barred(actor)), "claim");
         if (done) received[actor][MOODY] += waiting;
+    }
+
+    // ------------------------------------------------------------------ the end
+
+    function entryOf(uint256 index) private view returns (QueueEntry memory) {
+        Entry memory e = _entries[index];
+        return QueueEntry(uint64(index + 1), e.kind, e.account, e.asset, e.amount, e.extra, e.time);
+    }
+
+    /// The operator is silent for a week, in whatever state it was, and everybody leaves: I9. False where nobody ever came.
+    function everybodyLeaves() external returns (bool) {
+        for (uint256 i = 0; i < 3; ++i) {
+            moody.bar(actors[i], false);
+        }
+        if (_entries.length == 0) return false;
+        if (consumed == _entries.length) {
+            address actor = settlement.ownerOf(1);
+            vm.deal(actor, FORCED_FEE);
+            vm.prank(actor);
+            settlement.forceWithdraw{value: FORCED_FEE}(0);
+            _entries.push(Entry(Encoding.FORCED_WITHDRAWAL, 1, 0, 0, 0, uint64(block.timestamp)));
+        }
+        (uint64 clockId,) = settlement.freezeClock();
+        if (clockId <= consumed) settlement.startFreezeClock();
+        vm.warp(block.timestamp + 7 days);
+        vm.roll(block.number + FREEZE_BLOCKS);
+        settlement.freeze(entryOf(consumed));
+        Record memory last;
+        (,,,, uint64 finalBatch) = settlement.tip();
+        if (finalBatch != 0) last = _records[finalBatch - 1];
+        settlement.rollBack(last.header, last.stamp);
+        goBack(finalBatch);
+        for (uint256 i = 0; i < _payouts.length; ++i) {
+            Payout storage p = _payouts[i];
+            Record storage r = _records[p.record];
+            if (!p.claimed) settlement.claimFromBatch(r.header, r.stamp, r.lines, p.withdrawal, p.path);
+        }
+        for (uint16 asset = 0; asset < ASSETS; ++asset) {
+            leaveAsset(asset);
+        }
+        for (uint256 i = consumed; i < _entries.length; ++i) {
+            if (_entries[i].kind == Encoding.DEPOSIT) exits.reclaimDeposit(entryOf(i));
+        }
+        return true;
+    }
+
+    function leaveAsset(uint16 asset) private {
+        for (uint256 i = 0; i < 3; ++i) {
+            if (settlement.withdrawable(asset, actors[i]) != 0) settlement.claim(asset, actors[i]);
+        }
+        uint128[4] memory all = balancesOf(asset);
+        for (uint32 account = 1; account <= 3; ++account) {
+            if (all[account] == 0) continue;
+            Step[] memory path = Trees.path(all, account);
+            exits.escape(account, asset, all[account], tipLines, path);
+            try exits.escape(account, asset, all[account], tipLines, path) {
+                revert("I8: a balance left twice");
+            } catch {}
+        }
     }
 
     // ------------------------------------------------------------------ what should be true

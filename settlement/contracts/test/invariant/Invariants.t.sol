@@ -17,7 +17,7 @@ contract InvariantsTest is Test {
         handler = new Handler();
         (address settlement_, address vault_) = handler.venue();
         (settlement, vault) = (Settlement(settlement_), vault_);
-        bytes4[] memory selectors = new bytes4[](12);
+        bytes4[] memory selectors = new bytes4[](14);
         selectors[0] = handler.doDeposit.selector;
         selectors[1] = handler.doRequest.selector;
         selectors[2] = handler.doRegisterKey.selector;
@@ -31,6 +31,8 @@ contract InvariantsTest is Test {
         selectors[10] = handler.doClaimDeferred.selector;
         // Twice as often: everything else hangs on it.
         selectors[11] = handler.doDeposit.selector;
+        selectors[12] = handler.doForce.selector;
+        selectors[13] = handler.doVeto.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector(address(handler), selectors));
     }
@@ -132,16 +134,27 @@ contract InvariantsTest is Test {
         }
     }
 
+    /// I9: whatever has happened, a week of silence later everybody is out and the vault is empty. I10: and it stays so.
+    function afterInvariant() public {
+        if (!handler.everybodyLeaves()) return;
+        assertTrue(settlement.frozen(), "I10: frozen");
+        for (uint16 asset = 0; asset < handler.ASSETS(); ++asset) {
+            assertEq(handler.tokenOf(asset).balanceOf(vault), 0, "I9: something is left in the vault");
+            (, uint128 owed) = settlement.holdings(asset);
+            assertEq(owed, 0, "I9: something is still owed");
+        }
+    }
+
     /// The handler really gets to all that the invariants are about.
     function test_TheHandlerReachesEverything() public {
         for (uint256 i = 0; i < 15; ++i) {
             handler.doDeposit(i, i, 1_000);
         }
-        for (uint256 kind = 0; kind < 18; ++kind) {
+        for (uint256 kind = 0; kind < 19; ++kind) {
             handler.doLie(kind, 0);
         }
         handler.doCommit(0);
-        for (uint256 kind = 0; kind < 18; ++kind) {
+        for (uint256 kind = 0; kind < 19; ++kind) {
             handler.doLie(kind, 0);
         }
         for (uint256 i = 0; i < 15; ++i) {
@@ -161,8 +174,18 @@ contract InvariantsTest is Test {
         assertEq(handler.times("deposit"), 15, "deposits");
         assertEq(handler.times("commit"), 2, "commits");
         // In an empty venue two of the lies have nothing to be about.
-        assertTrue(handler.times("lie") >= 34, "lies");
+        assertTrue(handler.times("lie") >= 36, "lies");
         assertEq(handler.times("claim"), 15, "claims");
         invariant_Holds();
+        handler.doForce(0, 0);
+        handler.doForce(0, 0);
+        handler.doDeposit(1, 1, 1_000);
+        handler.doCommit(0);
+        handler.doVeto(2);
+        assertEq(handler.times("force"), 1, "forced withdrawals");
+        assertEq(handler.times("veto"), 1, "vetoes");
+        invariant_Holds();
+        handler.doCommit(0);
+        afterInvariant();
     }
 }

@@ -2,23 +2,29 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {Settlement} from "../../src/Settlement.sol";
 import {SettlementErrors, SettlementEvents} from "../../src/SettlementInterface.sol";
-import {AssetChange, AssetLine, Header, Setup, Stamp, Step, Withdrawal, WithdrawalLine} from "../../src/Types.sol";
+import {
+    AssetChange,
+    AssetLine,
+    Header,
+    QueueEntry,
+    Setup,
+    Signature,
+    Stamp,
+    Step,
+    Withdrawal,
+    WithdrawalLine
+} from "../../src/Types.sol";
+import {Exits} from "../../src/Exits.sol";
+import {Keys} from "../../src/Keys.sol";
+import {Proofs} from "../../src/Proofs.sol";
+import {Watchers} from "../../src/Watchers.sol";
 import {Vault} from "../../src/Vault.sol";
 import {DemoToken} from "../../src/dev/DemoToken.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
 import {SumTree} from "../../src/lib/SumTree.sol";
+import {SettlementHarness} from "./SettlementHarness.sol";
 import {Test} from "./Test.sol";
-
-/// The contract with the one lever that comes at a later stage.
-contract SettlementHarness is Settlement {
-    constructor(Setup memory setup) Settlement(setup) {}
-
-    function setFrozen() external {
-        _progress.frozen = true;
-    }
-}
 
 /// All that a commit takes, and what its withdrawals are made from.
 struct Batch {
@@ -42,11 +48,24 @@ abstract contract Fixture is Test {
     address internal constant OPERATOR = address(0x0901);
     address internal constant ADMINISTRATOR = address(0x0902);
     address internal constant VENUE_OWNER = address(0x0903);
+    uint64 internal constant FREEZE_BLOCKS = 2_000;
+    uint64 internal constant FORCED_FEE = 1e15;
+    uint64 internal constant VETO_BOND = 1 ether;
+    /// The header key's secret.
+    uint256 internal constant SIGNER_SECRET = 0x51916;
+    /// Two of the three have to agree.
+    address internal constant WATCHER_A = address(0x3a);
+    address internal constant WATCHER_B = address(0x3b);
+    address internal constant WATCHER_C = address(0x3c);
     address internal constant ALICE = address(0xa11ce);
     address internal constant BOB = address(0xb0b);
 
     SettlementHarness internal settlement;
     Vault internal vault;
+    Watchers internal watchers;
+    Proofs internal proofs;
+    Exits internal exits;
+    Keys internal keys;
     DemoToken internal usd;
     DemoToken internal eth;
     bytes internal data = hex"0100";
@@ -56,26 +75,83 @@ abstract contract Fixture is Test {
     function setUp() public virtual {
         vm.warp(1_800_000_000);
         vm.roll(1_000);
-        settlement = new SettlementHarness(setup());
+        settlement = deploy(setup());
         vault = settlement.vault();
+        watchers = settlement.watchers();
+        proofs = settlement.proofs();
+        exits = settlement.exits();
+        keys = settlement.keys();
         usd = new DemoToken("Dollar", "USD", 6);
         eth = new DemoToken("Ether", "ETH", 18);
         list(usd, 1);
         listTheRest();
     }
 
+    /// Not by `new`: each of the test contracts would hold, and the compiler optimise, the whole contract once more.
+    function deploy(Setup memory with) internal returns (SettlementHarness) {
+        bytes memory code = abi.encodePacked(vm.getCode("SettlementHarness.sol:SettlementHarness"), abi.encode(with));
+        address created;
+        assembly {
+            created := create(0, add(code, 32), mload(code))
+            if iszero(created) {
+                returndatacopy(0, 0, returndatasize())
+                revert(0, returndatasize())
+            }
+        }
+        return SettlementHarness(created);
+    }
+
+    /// Expects a setup to be refused.
+    function refusedDeployment(Setup memory with, bytes4 reason) internal {
+        try this.deployThere(with) {
+            revert("the setup was taken");
+        } catch (bytes memory found) {
+            assertEq(keccak256(found), keccak256(abi.encodeWithSelector(reason)), "another reason");
+        }
+    }
+
+    function deployThere(Setup memory with) external {
+        deploy(with);
+    }
+
     function listTheRest() internal virtual {
         list(eth, ETH_SCALE);
     }
 
+    /// Nothing waits for the outflow's sake: a test of that has its own.
+    function outflowPercent() internal pure virtual returns (uint64) {
+        return 100;
+    }
+
     function setup() internal pure returns (Setup memory) {
+        address[] memory set = new address[](3);
+        (set[0], set[1], set[2]) = (WATCHER_A, WATCHER_B, WATCHER_C);
         return Setup({
             operator: OPERATOR,
+            signer: vm.addr(SIGNER_SECRET),
             administrator: ADMINISTRATOR,
             venueOwner: VENUE_OWNER,
             windowSeconds: WINDOW_SECONDS,
-            windowBlocks: WINDOW_BLOCKS
+            windowBlocks: WINDOW_BLOCKS,
+            freezeBlocks: FREEZE_BLOCKS,
+            forcedFee: FORCED_FEE,
+            outflowPercent: outflowPercent(),
+            vetoBond: VETO_BOND,
+            vetoThreshold: 2,
+            watchers: set
         });
+    }
+
+    /// A signature under typed data of the venue.
+    function signTyped(uint256 secret, bytes32 structHash) internal view returns (Signature memory) {
+        bytes32 domain = Encoding.domain(block.chainid, address(settlement));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, keccak256(abi.encodePacked(hex"1901", domain, structHash)));
+        return Signature(r, bytes32(uint256(s) | (uint256(v - 27) << 255)));
+    }
+
+    /// The header key's signature under a batch.
+    function sign(Batch memory b) internal view returns (Signature memory) {
+        return signTyped(SIGNER_SECRET, keccak256(abi.encode(Encoding.BATCH_TYPE, keccak256(abi.encode(b.header)))));
     }
 
     function list(IERC20 token, uint64 scale) internal returns (uint16 asset) {
@@ -201,7 +277,7 @@ abstract contract Fixture is Test {
 
     function commit(Batch memory b) internal returns (Stamp memory) {
         vm.prank(OPERATOR);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data);
+        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
         delete tipLines;
         for (uint256 asset = 0; asset < b.lines.length; ++asset) {
             tipLines.push(b.lines[asset]);
@@ -224,6 +300,6 @@ abstract contract Fixture is Test {
     function refused(Batch memory b, bytes memory reason) internal {
         vm.prank(OPERATOR);
         vm.expectRevert(reason);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, data);
+        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
     }
 }

@@ -24,6 +24,7 @@ interface Vm {
     function chainId(uint256) external;
     function mockCall(address, bytes calldata, bytes calldata) external;
     function clearMockedCalls() external;
+    function getCode(string calldata) external view returns (bytes memory);
     function readFile(string calldata) external view returns (string memory);
     function parseJsonUint(string calldata, string calldata) external pure returns (uint256);
     function parseJsonUintArray(string calldata, string calldata) external pure returns (uint256[] memory);
@@ -35,6 +36,7 @@ interface Vm {
     function snapshotGasLastCall(string calldata, string calldata) external returns (uint256);
     function addr(uint256) external pure returns (address);
     function sign(uint256, bytes32) external pure returns (uint8, bytes32, bytes32);
+    function etch(address, bytes calldata) external;
     function label(address, string calldata) external;
     function blobhashes(bytes32[] calldata) external;
     function recordLogs() external;

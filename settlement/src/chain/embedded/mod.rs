@@ -389,6 +389,11 @@ impl Chain for EmbeddedChain {
         Ok(self.transaction(transaction_hash).map(|transaction| transaction.receipt))
     }
 
+    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+        use alloy_consensus::Transaction as _;
+        Ok(self.transaction(transaction_hash).map(|transaction| transaction.decoded.envelope.input().to_vec()))
+    }
+
     fn fees(&self) -> Result<Fees, ChainError> {
         Ok(Fees { base_fee_wei: BASE_FEE_WEI.into(), priority_fee_wei: PRIORITY_FEE_WEI.into() })
     }
