@@ -162,7 +162,8 @@ impl World {
             nonce: self.chain.nonce(signer.address(), NonceAt::Latest).unwrap(),
             max_priority_fee_per_gas_wei: 1,
             max_fee_per_gas_wei: 100_000_000_000,
-            gas_limit: 8_000_000,
+            // What one transaction may cost: the contract creates five others.
+            gas_limit: 1 << 24,
             to,
             value_wei: 0,
             data,

@@ -64,9 +64,11 @@ contract VetoTest is WatchFixture {
     function test_TheSameBatchInTheSameBlockIsVotedOnAnew() public {
         drop(2);
         commitBalances();
+        remember(2);
         bytes32 first = settlement.batchHash(2);
         drop(2);
         commitBalances();
+        remember(2);
         assertEq(settlement.batchHash(2), first, "the very same");
         drop(2);
         assertEq(settlement.vetoes(), 3, "each counts");
