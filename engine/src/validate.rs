@@ -3,6 +3,7 @@
 //! The checks stand in the order of the reject codes' numbers, so that an order that breaks several rules is always
 //! answered with the lowest.
 
+use crate::allowance::Footing;
 use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::ids::{AccountId, KeyId, MarketId};
@@ -65,6 +66,7 @@ impl Shard {
         check_trigger(market, new)?;
         self.check_share(market, new)?;
         self.check_key_limits(new, &terms)?;
+        self.check_allowed_notional(new, &terms)?;
         Ok(terms)
     }
 
@@ -131,8 +133,10 @@ pub(crate) struct NewOrder<'a> {
     pub(crate) now: Timestamp,
     /// With which key it is asked for; 0 for none.
     pub(crate) key: KeyId,
+    /// On what right.
+    pub(crate) footing: Footing,
     source: OrderSource,
-    account: AccountId,
+    pub(crate) account: AccountId,
     pub(crate) request: &'a PlaceOrder,
     /// Its price, which is the request's but for an order that slides.
     price: Ticks,
@@ -144,8 +148,9 @@ impl<'a> NewOrder<'a> {
     /// As a trader words it.
     #[inline(always)]
     pub(crate) const fn new(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
-        let (now, key, source) = (moment.now, moment.key, OrderSource::Trader);
-        Self { now, key, source, account, request, price: request.price, instead_of: None }
+        let Moment { now, key, footing, .. } = moment;
+        let source = OrderSource::Trader;
+        Self { now, key, footing, source, account, request, price: request.price, instead_of: None }
     }
 
     /// As the engine words it, from a quote or from the order that is amended.

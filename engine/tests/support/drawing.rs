@@ -106,6 +106,7 @@ fn sentence(event: &Event) -> Option<String> {
         Event::SubAccountOpened { account, parent } => format!("{} under {}", letter(*account), letter(*parent)),
         Event::Transferred(moved) => format!("{} from {} to {}", moved.amount, letter(moved.from), letter(moved.to)),
         Event::KeyLimited { key, .. } => format!("key {key} limited"),
+        Event::EvidenceAllowed { allowance, .. } => format!("allowed {:?}", allowance.grade),
         Event::QuoteSet(quote) => match (quote.bid_refused, quote.ask_refused) {
             (None, None) => format!("quote {}", quote.slot),
             (bid, ask) => format!("quote {} refused {bid:?} {ask:?}", quote.slot),
