@@ -198,12 +198,14 @@ impl Worker {
             (false, Some(_)) => "waiting",
             (false, None) => "running",
         };
+        let (chain_batch, final_batch) = tip.map_or((0, 0), |tip| (tip.batch_id, tip.final_batch));
+        self.directory.chain().set(chain_batch, final_batch);
         *self.status.lock() = SettlementStatus {
             state: state.to_owned(),
             news,
             journal_batch: engine.last_batch().0,
-            chain_batch: tip.map_or(0, |tip| tip.batch_id),
-            final_batch: tip.map_or(0, |tip| tip.final_batch),
+            chain_batch,
+            final_batch,
             waiting_batches: poster.waiting(),
             queue_id: engine.last_queue_id(),
         };
