@@ -124,7 +124,9 @@ mod tests {
         chain.set(3, 1);
         let expected =
             [(10, Finality::Final), (11, Finality::Committed), (25, Finality::Committed), (26, Finality::Durable)];
-        expected.map(|(sequence, finality)| assert_eq!(at(sequence), finality, "{sequence}"));
+        for (sequence, finality) in expected {
+            assert_eq!(at(sequence), finality, "{sequence}");
+        }
         chain.set(4, 4);
         assert_eq!((at(40), at(41)), (Finality::Final, Finality::Durable));
     }
