@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::dev_chain::{ChainReady, DevChain};
 use crate::keys::hex;
+use crate::notary::NotaryPlan;
 use crate::pipeline::{Node, StartOptions};
 use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, runtime, wait_for_end};
 use crate::settlement::SettlementPlan;
@@ -69,8 +70,9 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         config.exchange.venue_tag = settlement.binding.venue_tag();
         let embedded = Box::new(chain.chain.clone());
         let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::keys());
+        let notary = NotaryPlan::over(&settlement, dev_chain::keys().header);
         config.settlement = Some(settlement);
-        let options = StartOptions { settlement: Some(plan), ..StartOptions::default() };
+        let options = StartOptions { settlement: Some(plan), notary: Some(notary), ..StartOptions::default() };
         let node = Node::start(&config, options).await?;
         let url = ready(&node, &config).websocket;
         dev_accounts::activate(&node, &config.operators.control_socket, &url, &accounts).await?;

@@ -31,6 +31,7 @@ mod logs;
 mod metrics;
 mod node_commands;
 mod node_tls;
+mod notary;
 mod open_files;
 mod operators_port;
 mod pipeline;

@@ -28,6 +28,7 @@ use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Output, Signal};
+use lakh_gateway::proofs::ProofDesk;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
 use lakh_gateway::server::{Gateway, SecureListener, Wiring};
@@ -41,6 +42,7 @@ use crate::keys::hex;
 use crate::library_options::{follower_options, gateway_options, open_reports, publisher_options};
 use crate::node_commands::{self, NodeCommands};
 use crate::node_tls::NodeTls;
+use crate::notary::{NotaryPlan, NotaryStart, NotaryThread};
 use crate::open_files;
 use crate::operators_port::{self, OperatorsListeners, Watched};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
@@ -64,6 +66,7 @@ pub(crate) struct Node {
     pub(crate) recovery: Recovery,
     pub(crate) settlement: Option<SettlementThread>,
     keeper: Keeper,
+    notary: Option<NotaryThread>,
     archiver: Option<Archiver>,
     sequencer: JoinHandle<Stopped>,
     sequencer_signal: Arc<Signal>,
@@ -80,6 +83,8 @@ pub(crate) struct Node {
 pub(crate) struct StartOptions {
     /// Without it nothing is settled.
     pub(crate) settlement: Option<SettlementPlan>,
+    /// Without it no receipts are signed.
+    pub(crate) notary: Option<NotaryPlan>,
     /// The operator's decision to give up damaged records from this one on.
     pub(crate) truncate_at: Option<u64>,
 }
@@ -125,12 +130,17 @@ impl Node {
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
         let role_nonces = role_nonces(&engine);
+        let mut desk = ProofDesk::new(sequencer::now);
+        let notary_start =
+            NotaryStart::of(config.journal.directory.clone(), watch.clone(), (engine.epoch(), engine.sequence()));
+        let notary = NotaryThread::start(options.notary, notary_start, &mut desk)?;
         let Rings { to_sequencer, control, from_settlement, from_keeper, inputs } = Rings::new(config);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let (sequencer_signal, publisher_signal) = sequencer.signals();
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let publisher = publisher.with_proof_desk(desk);
         let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
         watch.set_waiter(publisher.thread().clone());
         let sequencer = spawn_sequencer(sequencer, &stop_sequencer)?;
@@ -178,6 +188,7 @@ impl Node {
             recovery,
             settlement,
             keeper,
+            notary,
             archiver,
             sequencer,
             sequencer_signal,
@@ -254,9 +265,10 @@ impl Node {
         }
         stopped.writer.close()?;
         let keeper = self.keeper;
-        let archiver = self.archiver;
+        let (archiver, notary) = (self.archiver, self.notary);
         let stop = move || {
             keeper.stop();
+            notary.into_iter().for_each(NotaryThread::stop);
             archiver.into_iter().for_each(Archiver::stop);
         };
         tokio::task::spawn_blocking(stop).await?;

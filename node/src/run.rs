@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::bring_up::Recovery;
 use crate::keys::hex;
 use crate::node_tls::NodeTls;
+use crate::notary::NotaryPlan;
 use crate::pipeline::{Closed, Node, StartOptions};
 use crate::settlement::SettlementPlan;
 
@@ -90,7 +91,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
             .settlement
             .as_ref()
             .map(|settlement| SettlementPlan::over_rpc(settlement, &config.journal.directory));
-        let options = StartOptions { settlement: plan.transpose()?, truncate_at: arguments.truncate_at };
+        let notary = config.settlement.as_ref().map(NotaryPlan::of).transpose()?;
+        let options = StartOptions { settlement: plan.transpose()?, notary, truncate_at: arguments.truncate_at };
         let node = Node::start(&config, options).await?;
         let ready = ready(&node, &config);
         print_ready(&ready, arguments.json)?;
