@@ -8,6 +8,7 @@ mod archive;
 mod archiver;
 mod audit;
 mod audit_signatures;
+mod background;
 mod bring_up;
 mod checkpoints;
 mod claims;

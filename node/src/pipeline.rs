@@ -35,6 +35,7 @@ use lakh_gateway::server::{Gateway, SecureListener, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::archiver::Archiver;
+use crate::background::BackgroundThread;
 use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
 use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
@@ -224,13 +225,16 @@ impl Node {
         if self.sequencer.is_finished() {
             return died("sequencer");
         }
-        if self.settlement.as_ref().is_some_and(SettlementThread::has_died) {
-            return died("settlement thread");
+        if self.publisher.is_finished() {
+            return died("publisher");
         }
-        if self.keeper.has_died() {
-            return died("keeper");
-        }
-        if self.publisher.is_finished() { died("publisher") } else { None }
+        let beside = [
+            ("settlement thread", self.settlement.as_ref().map(|settlement| &settlement.thread)),
+            ("keeper", Some(&self.keeper.thread)),
+            ("archiver", self.archiver.as_ref().map(|archiver| &archiver.thread)),
+        ];
+        let dead = beside.iter().find(|(_, thread)| thread.is_some_and(BackgroundThread::has_died));
+        dead.and_then(|(name, _)| died(name))
     }
 
     /// Closes the entrance, drains everything, closes the journal.

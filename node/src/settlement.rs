@@ -8,9 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use lakh_config::SettlementConfig;
@@ -25,6 +23,7 @@ use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService}
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::background::{BackgroundThread, StopRequest};
 use crate::keys::{read_private, unhex};
 use crate::node_commands::NodeCommands;
 use crate::sequencer::now;
@@ -35,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 const CHAIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stop waits for a chain that does not answer. What is under way then is found again at the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// The nicest that a thread can be.
-const LOWEST_PRIORITY: i32 = 19;
 
 /// How settlement stands, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,8 +99,7 @@ pub(crate) fn read_key(path: &Path) -> Result<TransactionSigner> {
 
 /// A running settlement.
 pub(crate) struct SettlementThread {
-    thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    pub(crate) thread: BackgroundThread,
     pub(crate) status: Arc<Mutex<SettlementStatus>>,
 }
 
@@ -112,7 +108,6 @@ struct Worker {
     service: SettlementService,
     directory: Arc<Directory>,
     commands: NodeCommands,
-    stop: Arc<AtomicBool>,
     status: Arc<Mutex<SettlementStatus>>,
 }
 
@@ -126,45 +121,24 @@ impl SettlementThread {
     ) -> Result<Self> {
         let service = SettlementService::open(plan.options, plan.chain, plan.keys);
         let service = service.context("settlement cannot begin")?;
-        let stop = Arc::new(AtomicBool::new(false));
         let running = SettlementStatus { state: "running".to_owned(), ..SettlementStatus::default() };
         let status = Arc::new(Mutex::new(running));
-        let mut worker = Worker {
-            service,
-            directory,
-            commands: NodeCommands::new(input, signal),
-            stop: Arc::clone(&stop),
-            status: Arc::clone(&status),
-        };
-        let run = move || worker.run();
-        let thread = std::thread::Builder::new().name("settlement".to_owned()).spawn(run)?;
-        Ok(Self { thread, stop, status })
-    }
-
-    /// Whether the thread has ended without being asked to.
-    pub(crate) fn has_died(&self) -> bool {
-        self.thread.is_finished()
+        let mut worker =
+            Worker { service, directory, commands: NodeCommands::new(input, signal), status: Arc::clone(&status) };
+        let thread = BackgroundThread::start("settlement", move |stop| worker.run(&stop))?;
+        Ok(Self { thread, status })
     }
 
     /// Asks the thread to end and waits a little: it may hang on a chain that does not answer, and leaves nothing open
     /// that the next start does not find.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
+        self.thread.stop(STOP_PATIENCE);
     }
 }
 
 impl Worker {
-    fn run(&mut self) {
-        // Without it settlement costs the venue a little more of a core, which is no reason not to run.
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
-            tracing::warn!("settlement runs at the priority of the rest: {error}");
-        }
-        while !self.stop.load(Ordering::SeqCst) {
+    fn run(&mut self, stop: &StopRequest) {
+        while !stop.is_made() {
             if self.commands.is_empty() {
                 let actions = self.service.poll(now());
                 actions.into_iter().for_each(|action| self.take(action));
