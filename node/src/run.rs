@@ -16,7 +16,7 @@ use crate::keys::hex;
 use crate::node_tls::NodeTls;
 use crate::notary::NotaryPlan;
 use crate::pipeline::{Closed, Node, StartOptions};
-use crate::settlement::SettlementPlan;
+use crate::settlement::SettlementMode;
 
 /// Runs an exchange.
 #[derive(Debug, clap::Args)]
@@ -87,12 +87,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     }
     runtime()?.block_on(async {
         let asked = AskedToStop::listen()?;
-        let plan = config
-            .settlement
-            .as_ref()
-            .map(|settlement| SettlementPlan::over_rpc(settlement, &config.journal.directory));
+        let mode = config.settlement.as_ref().map(|one| SettlementMode::of(one, &config.journal.directory));
         let notary = config.settlement.as_ref().map(NotaryPlan::of).transpose()?;
-        let options = StartOptions { settlement: plan.transpose()?, notary, truncate_at: arguments.truncate_at };
+        let options = StartOptions { settlement: mode.transpose()?, notary, truncate_at: arguments.truncate_at };
         let node = Node::start(&config, options).await?;
         let ready = ready(&node, &config);
         print_ready(&ready, arguments.json)?;

@@ -25,6 +25,7 @@
 //! | [`service`] | all of it as one object that is polled |
 //! | [`notary`] | signs records as they come, and makes receipts |
 //! | [`claims`] | what somebody needs to be paid |
+//! | [`final_balances`] | what everybody has in the last final batch, with proofs |
 //! | [`rebuild`] | every balance from chain data alone |
 //! | [`escape`] | the calls by which everybody leaves |
 //! | [`comparison`] | whether journal and chain say the same |
@@ -42,6 +43,7 @@ pub mod comparison;
 pub mod contract;
 pub mod diff;
 pub mod escape;
+pub mod final_balances;
 pub mod follower;
 pub mod inclusion;
 mod keccak;
