@@ -54,6 +54,7 @@ impl Method {
                 | Self::SubAccountCreate
                 | Self::SubAccountList
                 | Self::AccountAllowEvidence
+                | Self::AccountProof
         )
     }
 }
@@ -100,6 +101,10 @@ methods! {
     AccountRateLimitsOrders = "account.rateLimits.orders", SignedOrSession;
     /// The fees of markets.
     AccountTradeFees = "account.tradeFees", SignedOrSession;
+    /// What the account has in the last final batch, with proofs.
+    AccountProof = "account.proof", SignedOrSession;
+    /// The venue's signed promise that a record stands at its place.
+    Receipt = "receipt", SignedOrSession;
     /// Lets requests of the account stand on weaker evidence, for a time and up to a sum.
     AccountAllowEvidence = "account.allowEvidence", Signed;
     /// Puts the account into a self-trade group.

@@ -30,7 +30,7 @@ pub(crate) use self::sub_accounts::speaking;
 
 use crate::api_error::ApiError;
 use crate::directory::{Directory, KeyEntry};
-use crate::hand_over::{AnswerShape, Read};
+use crate::hand_over::{AnswerShape, Proof, Read};
 
 /// Most parameters that one request may have.
 pub const MAX_PARAMETERS: usize = 32;
@@ -111,6 +111,8 @@ impl Intent {
             Method::SubAccountCreate => sub_accounts::create(fields),
             Method::SubAccountTransfer => sub_accounts::transfer(fields, account, directory),
             Method::SubAccountList => Ok(Self::Read(sub_accounts::list(account))),
+            Method::Receipt => read::receipt(fields, account).map(Self::Read),
+            Method::AccountProof => Ok(Self::Read(Read::Proof { account, proof: Proof::Balances })),
             Method::AccountTradeFees => history::trade_fees(fields, account, directory).map(Self::Read),
             _ => Err(refusal::unsupported_operation()),
         }
