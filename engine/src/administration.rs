@@ -23,6 +23,7 @@ use crate::units::Atoms;
 
 impl Shard {
     /// Carries out an operator's decision.
+    #[inline(never)]
     pub(crate) fn administer(
         &mut self,
         moment: Moment,
@@ -159,7 +160,7 @@ impl Shard {
         if self.markets.len() == usize::from(self.genesis.capacities.markets) {
             return Err(RejectCode::TableFull);
         }
-        self.markets.push(Market::new(*spec, self.genesis.capacities.accounts, self.genesis.hash_seed));
+        self.markets.push(Market::new(*spec, &self.genesis));
         events.push(Event::MarketListed(*spec));
         Ok(())
     }
@@ -255,6 +256,7 @@ impl Shard {
     }
 
     /// Credits what an account starts with; the next unused account number opens an account.
+    #[inline(never)]
     pub(crate) fn deposit(
         &mut self,
         moment: Moment,
