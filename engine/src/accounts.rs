@@ -14,7 +14,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::command::{
-    AccountBlock, Capacities, DisconnectMode, EvidenceGrade, Genesis, KeyLimits, KeyScope, RegisterKey,
+    AccountBlock, Capacities, DisconnectMode, EvidenceAllowance, EvidenceGrade, Genesis, KeyLimits, KeyScope,
+    RegisterKey,
 };
 use crate::event::KeyEnd;
 use crate::fees::Announced;
@@ -110,6 +111,8 @@ pub(crate) struct Accounts {
     sub_accounts: Vec<Account>,
     /// By owner's account; follows from `sub_accounts` and `keys`.
     families: Box<[Family]>,
+    /// What may be asked for on weaker evidence, by owner's account.
+    allowances: Box<[EvidenceAllowance]>,
     /// By sub-account: its owner's that was opened before it, 0 for none. Follows from `sub_accounts`.
     older: Vec<AccountId>,
     account_capacity: usize,
@@ -137,6 +140,7 @@ impl Accounts {
             accounts: table,
             sub_accounts: Vec::with_capacity(accounts as usize),
             families: vec![Family::default(); accounts as usize].into_boxed_slice(),
+            allowances: vec![EvidenceAllowance::NONE; accounts as usize].into_boxed_slice(),
             older: Vec::with_capacity(accounts as usize),
             account_capacity: accounts as usize,
             key_holders: 0,
@@ -203,6 +207,22 @@ impl Accounts {
         }
         let index = self.sub_account_index(account).expect("only accounts that there are are changed");
         &mut self.sub_accounts[index]
+    }
+
+    /// What may be asked for on weaker evidence than the owner's accounts demand.
+    pub(crate) fn allowance(&self, owner: AccountId) -> &EvidenceAllowance {
+        &self.allowances[owner.0 as usize]
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn allowance_mut(&mut self, owner: AccountId) -> &mut EvidenceAllowance {
+        &mut self.allowances[owner.0 as usize]
+    }
+
+    /// Every owner's that allows anything, by rising number.
+    pub(crate) fn allowances(&self) -> impl Iterator<Item = (AccountId, &EvidenceAllowance)> {
+        let all = (0..).map(AccountId).zip(&self.allowances);
+        all.filter(|(_, allowance)| **allowance != EvidenceAllowance::NONE)
     }
 
     /// The number of the account that governs an account: its owner's, which is mostly itself.

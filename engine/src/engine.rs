@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::accounts::Accounts;
 use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
+use crate::allowance::Footing;
 use crate::balances::{Balance, Balances};
 use crate::book_view::BookView;
 use crate::chain_queue::ChainPosition;
@@ -94,6 +95,8 @@ pub(crate) struct Moment {
     pub(crate) bounded_key: KeyId,
     /// The last record that was passed over.
     pub(crate) passed_over: Sequence,
+    /// On what right it was asked for.
+    pub(crate) footing: Footing,
 }
 
 /// Whether the exchange is still being set up.
@@ -164,7 +167,8 @@ impl Engine {
     pub(crate) fn moment(&self) -> Moment {
         let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
         let &Self { sequence, now, passed_over, .. } = self;
-        Moment { sequence, now, genesis_phase, operation: 0, bounded_key: KeyId(0), passed_over }
+        let (bounded_key, footing) = (KeyId(0), Footing::Own);
+        Moment { sequence, now, genesis_phase, operation: 0, bounded_key, passed_over, footing }
     }
 
     /// The last record applied.

@@ -103,7 +103,7 @@ impl Shard {
         let Some(Admitted { digest }) = self.let_in(moment, asking, events)? else { return Ok(()) };
         let order_ids: u64 = operations.iter().map(FrameOperation::order_ids).sum();
         let fits = (1..=OrderId::PER_SEQUENCE).contains(&order_ids);
-        let checked = self.check_policy(moment.now, asking);
+        let checked = self.check_policy(moment.now, asking).map(|_| ());
         let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
         let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
         if let Err(code) = checked {

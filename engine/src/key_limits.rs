@@ -5,6 +5,7 @@
 //! order does not know the key that placed it, and to count fills alone would let a thief place any number of orders at
 //! once. A day is one of UTC by the engine's time.
 
+use crate::allowance::Footing;
 use crate::command::{KeyLimits, PlaceOrder, Side};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
@@ -69,6 +70,9 @@ impl Shard {
         if self.accounts.key(moment.bounded_key).is_some_and(|key| !key.limits.notional_per_day.is_zero()) {
             self.count_notional(moment, request, terms);
         }
+        if moment.footing == Footing::Allowed {
+            self.use_allowance(account, request, terms);
+        }
         self.accept(order_id(moment), account, (request, terms), events);
     }
 
@@ -111,7 +115,7 @@ impl Shard {
 }
 
 /// The most that the order can come to, before fees.
-fn notional(spec: &MarketSpec, request: &PlaceOrder, terms: Terms) -> Atoms {
+pub(crate) fn notional(spec: &MarketSpec, request: &PlaceOrder, terms: Terms) -> Atoms {
     match request.quantity {
         Lots::ZERO => request.quote_budget,
         quantity => spec.notional(terms.limit, quantity),

@@ -4,6 +4,7 @@
 //! rejected order could be sent again by somebody else once funds have arrived.
 
 use crate::accounts::KeyStatus;
+use crate::allowance::Footing;
 use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
 use crate::emitter::Emitter;
@@ -59,6 +60,7 @@ impl<'a> Asking<'a> {
                     | Operation::LimitKey { .. }
                     | Operation::OpenSubAccount
                     | Operation::Transfer(_)
+                    | Operation::AllowEvidence(_)
             )
         )
     }
@@ -224,7 +226,8 @@ impl Shard {
         operation: &Operation,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        self.check_policy(moment.now, asking)?;
+        let footing = self.check_policy(moment.now, asking)?;
+        let moment = Moment { footing, ..moment };
         let Asking { account, key, .. } = asking;
         if needs_unblocked(operation) {
             self.check_not_blocked(account)?;
@@ -261,26 +264,30 @@ impl Shard {
             Operation::LimitKey { key: limited, limits } => self.limit_key((account, key), *limited, *limits, events),
             Operation::OpenSubAccount => self.open_sub_account(account, events),
             Operation::Transfer(transfer) => self.transfer(account, transfer, events),
+            Operation::AllowEvidence(allowance) => {
+                self.allow_evidence(moment, (account, asking.grade), *allowance, events)
+            }
             Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(account, *group, events),
             Operation::InviteToSelfTradeGroup { invited } => self.invite(account, *invited, events),
         }
     }
 
     #[inline(always)]
-    pub(crate) fn check_policy(&self, now: Timestamp, signed: Asking<'_>) -> Result<(), RejectCode> {
+    pub(crate) fn check_policy(&self, now: Timestamp, signed: Asking<'_>) -> Result<Footing, RejectCode> {
         let account = self.accounts.governing(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
         let delegated = signed.grade == EvidenceGrade::Delegated;
         let wrong_grade = in_session && !delegated;
-        if weak || wrong_grade || (delegated && signed.needs_signature()) {
+        if wrong_grade || (delegated && signed.needs_signature()) {
             return Err(RejectCode::EvidenceTooWeak);
         }
+        let footing = if weak { self.check_allowance(signed.account, signed.grade, now)? } else { Footing::Own };
         if signed.valid_until != Timestamp::ZERO && signed.valid_until <= now {
             return Err(RejectCode::ValidUntilPassed);
         }
-        Ok(())
+        Ok(footing)
     }
 
     /// Whether the key's scope, of which something may be taken away, covers the operation.
@@ -361,7 +368,11 @@ const fn needs_unblocked(operation: &Operation) -> bool {
 const fn concerns_others(operation: &Operation) -> bool {
     matches!(
         operation,
-        Operation::NarrowKey { .. } | Operation::LimitKey { .. } | Operation::OpenSubAccount | Operation::Transfer(_)
+        Operation::NarrowKey { .. }
+            | Operation::LimitKey { .. }
+            | Operation::OpenSubAccount
+            | Operation::Transfer(_)
+            | Operation::AllowEvidence(_)
     )
 }
 
@@ -381,7 +392,8 @@ fn scope_of(operation: &Operation) -> Option<(u8, Option<MarketId>)> {
         | Operation::NarrowKey { .. }
         | Operation::LimitKey { .. }
         | Operation::OpenSubAccount
-        | Operation::Transfer(_) => (KeyScope::ACCOUNT, None),
+        | Operation::Transfer(_)
+        | Operation::AllowEvidence(_) => (KeyScope::ACCOUNT, None),
         Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => return None,
     })
 }
@@ -408,6 +420,7 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         | Operation::LimitKey { .. }
         | Operation::OpenSubAccount
         | Operation::Transfer(_)
+        | Operation::AllowEvidence(_)
         | Operation::SetDisconnectMode { .. }
         | Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),

@@ -3,6 +3,7 @@
 //! The checks stand in the order of the reject codes' numbers, so that an order that breaks several rules is always
 //! answered with the lowest.
 
+use crate::allowance::Footing;
 use crate::command::{MarketState, OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::ids::{AccountId, KeyId, MarketId};
@@ -64,6 +65,7 @@ impl Shard {
         check_trigger(market, new)?;
         self.check_share(market, new)?;
         self.check_key_limits(new, terms)?;
+        self.check_allowed_notional(new, terms)?;
         Ok(terms)
     }
 
@@ -137,8 +139,10 @@ pub(crate) struct NewOrder<'a> {
     pub(crate) now: Timestamp,
     /// With which key it is asked for; 0 for none, and for one that nothing bounds.
     pub(crate) bounded_key: KeyId,
+    /// On what right.
+    pub(crate) footing: Footing,
     source: OrderSource,
-    account: AccountId,
+    pub(crate) account: AccountId,
     pub(crate) request: &'a PlaceOrder,
     /// Its price, which is the request's but for an order that slides.
     price: Ticks,
@@ -152,9 +156,9 @@ impl<'a> NewOrder<'a> {
     /// As a trader words it.
     #[inline(always)]
     pub(crate) const fn new(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
-        let (now, bounded_key, source) = (moment.now, moment.bounded_key, OrderSource::Trader);
-        let (price, is_plain) = (request.price, request.is_plain());
-        Self { now, bounded_key, source, account, request, price, is_plain, instead_of: None }
+        let Moment { now, bounded_key, footing, .. } = moment;
+        let (source, price, is_plain) = (OrderSource::Trader, request.price, request.is_plain());
+        Self { now, bounded_key, footing, source, account, request, price, is_plain, instead_of: None }
     }
 
     /// As the engine words it, from a quote or from the order that is amended.

@@ -16,6 +16,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
+pub use crate::proofs::Proof;
 pub use crate::reports::follower::FromPosition;
 pub use crate::signal::Signal;
 pub use crate::stream::{Stream, StreamKind};
@@ -141,8 +142,15 @@ pub enum Read {
     },
     /// What the account pays in fees.
     TradeFees {
+        /// Whose.
+        account: AccountId,
         /// In one market, or in all.
         market: Option<MarketId>,
+    },
+    /// The sub-accounts of an owner, and what is in them.
+    SubAccounts {
+        /// Whose.
+        owner: AccountId,
     },
     /// What of a key's budget for new orders is used; answered by the verifier, which keeps it.
     OrderBudget {
@@ -223,6 +231,13 @@ pub enum Read {
     UnsubscribeStreams {
         /// Which.
         streams: Vec<Stream>,
+    },
+    /// Something that others than the publisher prove.
+    Proof {
+        /// Whose.
+        account: AccountId,
+        /// What.
+        proof: Proof,
     },
     /// Opens a session of the binary face: its reports from here on, those that were missed in front of them.
     OpenReports {
@@ -384,6 +399,8 @@ pub enum AnswerShape {
     OrdersCanceled,
     /// `openOrders.cancelAllAfter`: when the orders go.
     TimerSet,
+    /// `subAccount.create`: the number of the account.
+    SubAccountOpened,
     /// That it was done, and where in the journal.
     Done,
     /// An empty object: the session itself builds what its client sees.

@@ -35,10 +35,12 @@ use lakh_engine::units::Timestamp;
 use crate::account_state::AccountState;
 use crate::account_trades::{AccountTrades, AccountTradesOptions};
 use crate::directory::{Directory, MarketEntry};
+use crate::finality::SealedBatches;
 use crate::hand_over::{AnswerShape, Output, RequestHandle};
 use crate::market_data::tape::Aggregation;
 use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
+use crate::proofs::ProofDesk;
 use crate::publisher::binary::Binary;
 use crate::publisher::mass_cancels::MassCancels;
 use crate::publisher::outgoing::Outgoing;
@@ -95,12 +97,14 @@ pub struct Publisher {
     private: PrivateReports,
     orders: OrderState,
     account_trades: AccountTrades,
+    sealed: SealedBatches,
     accounts: AccountState,
     market_data: MarketData,
     subscriptions: Subscriptions,
     mass_cancels: MassCancels,
     outgoing: Outgoing,
     binary: Binary,
+    proofs: ProofDesk,
     /// Trades of this command that may have more to come with them, and their market.
     aggregation: Option<(MarketId, Aggregation)>,
     /// The command whose events still come.
@@ -126,8 +130,10 @@ impl Publisher {
     pub fn new(options: PublisherOptions, directory: Arc<Directory>) -> Self {
         let markets = directory.markets();
         let mut market_data = MarketData::new(options.market_data);
+        let mut binary = Binary::new(options.binary);
         for market in &markets {
             market_data.list(market.spec.market);
+            binary.list(market.spec.market);
         }
         Self {
             options,
@@ -137,18 +143,27 @@ impl Publisher {
             private: PrivateReports::default(),
             orders: OrderState::new(options.orders),
             account_trades: AccountTrades::new(options.account_trades),
+            sealed: SealedBatches::default(),
             accounts: AccountState::new(),
             market_data,
             subscriptions: Subscriptions::new(options.subscriptions_max),
             mass_cancels: MassCancels::default(),
             outgoing: Outgoing::default(),
-            binary: Binary::new(options.binary),
+            binary,
+            proofs: ProofDesk::new(|| Timestamp::ZERO),
             aggregation: None,
             open: None,
             events: Vec::new(),
             flushed_at: Timestamp::ZERO,
             latest: Timestamp::ZERO,
         }
+    }
+
+    /// The same, with somebody who answers what it cannot.
+    #[must_use]
+    pub fn with_proof_desk(mut self, desk: ProofDesk) -> Self {
+        self.proofs = desk;
+        self
     }
 
     /// Takes in what a record of the journal caused, without telling anybody: rebuilds the read models at the start.
