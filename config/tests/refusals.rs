@@ -183,6 +183,16 @@ fn listeners_with_tls() {
         ("private_key_file = \"k\"\n", "", ":16:1: tls: missing field `private_key_file`"),
         (venue, "mode = \"dev\"", contract),
         (
+            "tls_listen = \"0.0.0.0:9443\"",
+            "tls_listen = \"0.0.0.0:9443\"\nbinary_tls_listen = \"0.0.0.0:9443\"",
+            ": gateway.binary_tls_listen: is the address of gateway.tls_listen",
+        ),
+        (
+            "tls_listen = \"0.0.0.0:9443\"",
+            "binary_listen = \"0.0.0.0:9445\"",
+            ": gateway.binary_listen: 0.0.0.0:9445 is not loopback, and plain text leaves this machine in no mode",
+        ),
+        (
             "[::1]:0\"",
             "[::1]:0\"\ntls_listen = \"0.0.0.0:9443\"",
             ": operators.tls_listen: is the address of gateway.tls_listen",
@@ -360,6 +370,11 @@ fn accounts_and_keys() {
             "name = \"é\"",
             ": operator_key[0].name: \"é\" is not 1 to 32 printable ASCII characters",
         ),
+        (
+            "{ BTC = \"10.5\" }\n",
+            "{ BTC = \"10.5\" }\nminimum_evidence = \"header_keyed\"\n",
+            ": genesis.account[0].minimum_evidence: is below signed, which only the account's owner may allow (account.allowEvidence)",
+        ),
         ("{ BTC = \"10.5\" }", "{}", ": genesis.account[0].balances: is empty, and only a deposit opens an account"),
         ("{ BTC = \"10.5\" }", "{ DOGE = \"1\" }", ": genesis.account[0].balances.DOGE: is no listed [[asset]]"),
         ("{ BTC = \"10.5\" }", "{ BTC = \"0.0\" }", ": genesis.account[0].balances.BTC: is zero: leave it out"),
@@ -467,7 +482,7 @@ fn files_that_cannot_be_read_are_named() {
     let long = folder.path().join("long.toml");
     std::fs::write(&long, " ".repeat(usize::try_from(MAX_FILE_BYTES).unwrap() + 1)).unwrap();
     let error = Config::load(&long).unwrap_err().to_string();
-    assert!(error.ends_with("long.toml: cannot be read: longer than 4194304 bytes"), "{error}");
+    assert!(error.ends_with("long.toml: cannot be read: longer than 67108864 bytes"), "{error}");
 
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();
