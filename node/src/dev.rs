@@ -14,7 +14,7 @@ use crate::keys::hex;
 use crate::notary::NotaryPlan;
 use crate::pipeline::{Node, StartOptions};
 use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, runtime, wait_for_end};
-use crate::settlement::SettlementPlan;
+use crate::settlement::{SettlementMode, SettlementPlan};
 use crate::{demo_traders, dev_accounts, dev_chain, keys};
 
 /// Where the chain listens unless the gateway was told where to.
@@ -72,7 +72,11 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::keys());
         let notary = NotaryPlan::over(&settlement, dev_chain::keys().header);
         config.settlement = Some(settlement);
-        let options = StartOptions { settlement: Some(plan), notary: Some(notary), ..StartOptions::default() };
+        let options = StartOptions {
+            settlement: Some(SettlementMode::Here(Box::new(plan))),
+            notary: Some(notary),
+            ..StartOptions::default()
+        };
         let node = Node::start(&config, options).await?;
         let url = ready(&node, &config).websocket;
         dev_accounts::activate(&node, &config.operators.control_socket, &url, &accounts).await?;

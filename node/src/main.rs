@@ -9,7 +9,9 @@ mod archiver;
 mod audit;
 mod audit_signatures;
 mod background;
+mod beside;
 mod bring_up;
+mod chain_sender;
 mod checkpoints;
 mod claims;
 mod control;
@@ -37,15 +39,19 @@ mod open_files;
 mod operators_port;
 mod pipeline;
 mod progress;
+mod proof;
 mod receipt;
 mod replay;
 mod run;
 mod sequencer;
+mod settle;
 mod settlement;
+mod settlement_link;
 #[cfg(test)]
 mod simulation;
 mod snapshots;
 mod soak;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -80,9 +86,16 @@ enum Command {
     Claims(claims::ClaimsArguments),
     /// Leaves a venue whose operator is gone, by chain data alone.
     Escape(escape::EscapeArguments),
+    /// Watches a venue's batches and vetoes those that are not what they should be.
+    Watch(watch::WatchArguments),
+    /// Settles a venue beside its node.
+    Settle(settle::SettleArguments),
     /// Checks a receipt of the venue's, offline.
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Checks the proof of an account's balances.
+    #[command(subcommand)]
+    Proof(proof::ProofCommand),
     /// Checks the engine against recorded order flow.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -101,7 +114,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logs::start(arguments.log_format);
     match run_command(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -109,8 +122,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_command(command: Command) -> Result<()> {
-    match command {
+fn run_command(command: Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Watch(arguments) => return watch::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
@@ -118,11 +132,14 @@ fn run_command(command: Command) -> Result<()> {
         Command::Journal(command) => journal_tool::run(&command),
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Escape(arguments) => escape::run(&arguments),
+        Command::Settle(arguments) => settle::run(&arguments),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Proof(command) => proof::run(&command),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Soak(command) => soak::run(&command),
         Command::Keygen(arguments) => keys::keygen(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -7,15 +7,15 @@
 //! Bounds: those of [`lakh_settlement::notary`]; [`MAX_WAITING`] questions wait for [`PATIENCE`] at most.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use lakh_config::SettlementConfig;
+use lakh_engine::Engine;
 use lakh_engine::ids::{AccountId, Sequence};
 use lakh_gateway::proofs::{Proof, ProofDesk, ProofQuestion, ProofRefusal};
 use lakh_journal::{DurabilityWatch, Follower, JournalError};
@@ -23,6 +23,7 @@ use lakh_settlement::chain::transaction::TransactionSigner;
 use lakh_settlement::follower::Venue;
 use lakh_settlement::notary::{Found, Notary, NotaryOptions};
 
+use crate::background::{BackgroundThread, StopRequest};
 use crate::sequencer::now;
 use crate::settlement::read_key;
 
@@ -36,8 +37,6 @@ const MAX_WAITING: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a stop waits.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// The nicest that a thread can be.
-const LOWEST_PRIORITY: i32 = 19;
 
 /// Who signs for whom.
 pub(crate) struct NotaryPlan {
@@ -68,15 +67,16 @@ pub(crate) struct NotaryStart {
 }
 
 impl NotaryStart {
-    pub(crate) fn of(journal: PathBuf, watch: DurabilityWatch, (epoch, behind): (u32, Sequence)) -> Self {
-        Self { journal, watch, epoch: epoch.into(), behind }
+    /// Behind the last record of a start.
+    pub(crate) fn of(journal: &Path, watch: &DurabilityWatch, engine: &Engine) -> Self {
+        let (journal, watch) = (journal.to_owned(), watch.clone());
+        Self { journal, watch, epoch: engine.epoch().into(), behind: engine.sequence() }
     }
 }
 
 /// A running notary.
 pub(crate) struct NotaryThread {
-    thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    pub(crate) thread: BackgroundThread,
     /// The last record that is signed.
     pub(crate) signed: Arc<AtomicU64>,
 }
@@ -88,7 +88,7 @@ impl NotaryThread {
         let NotaryStart { journal, watch, epoch, behind } = start;
         let follower = Follower::open_behind(&journal, behind.0).context("the notary cannot follow the journal")?;
         let options = NotaryOptions { venue, shard: follower.shard(), epoch, key, behind };
-        let (stop, signed) = (Arc::<AtomicBool>::default(), Arc::new(AtomicU64::new(behind.0)));
+        let signed = Arc::new(AtomicU64::new(behind.0));
         let mut worker = Worker {
             journal,
             watch,
@@ -97,26 +97,21 @@ impl NotaryThread {
             questions: desk.receipts(),
             waiting: VecDeque::new(),
             old: VecDeque::new(),
-            stop: Arc::clone(&stop),
             signed: Arc::clone(&signed),
         };
-        let run = move || {
-            if let Err(error) = worker.run() {
+        let thread = BackgroundThread::start("notary", move |stop| {
+            if let Err(error) = worker.run(&stop) {
                 // Nobody's money hangs on it: the venue goes on, and who asks for a receipt is told that there is none.
                 tracing::error!("no receipts are signed any more: {error}");
+                worker.refuse_all(&stop);
             }
-        };
-        let thread = std::thread::Builder::new().name("notary".to_owned()).spawn(run)?;
-        Ok(Some(Self { thread, stop, signed }))
+        })?;
+        Ok(Some(Self { thread, signed }))
     }
 
     /// Asks the thread to end and waits a little. What it leaves unsigned is signed when somebody asks for it.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
+        self.thread.stop(STOP_PATIENCE);
     }
 }
 
@@ -138,17 +133,12 @@ struct Worker {
     waiting: VecDeque<Waiting>,
     /// About records that the journal has to be read for.
     old: VecDeque<Waiting>,
-    stop: Arc<AtomicBool>,
     signed: Arc<AtomicU64>,
 }
 
 impl Worker {
-    fn run(&mut self) -> Result<(), JournalError> {
-        // Without it receipts cost the venue a little more of a core, which is no reason not to sign.
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
-            tracing::warn!("the notary runs at the priority of the rest: {error}");
-        }
-        while !self.stop.load(Ordering::SeqCst) {
+    fn run(&mut self, stop: &StopRequest) -> Result<(), JournalError> {
+        while !stop.is_made() {
             let followed = self.follow()?;
             let stable = Sequence(self.watch.stable_sequence());
             if self.notary.sign_if_due(stable, now()) {
@@ -159,6 +149,18 @@ impl Worker {
             self.take_questions(if followed == 0 && !read { PAUSE } else { Duration::ZERO });
         }
         Ok(())
+    }
+
+    /// Answers everybody that there is no receipt.
+    fn refuse_all(&mut self, stop: &StopRequest) {
+        let waiting = self.waiting.drain(..).chain(self.old.drain(..));
+        waiting.for_each(|waiting| waiting.question.answer(Err(ProofRefusal::Failed)));
+        while !stop.is_made() {
+            match self.questions.recv_timeout(PAUSE) {
+                Ok(question) => question.answer(Err(ProofRefusal::Failed)),
+                Err(_) => std::thread::park_timeout(PAUSE),
+            }
+        }
     }
 
     /// Takes what is durable, a round at most; says how many.
@@ -179,7 +181,7 @@ impl Worker {
             Ok(question) => self.take(question),
             Err(RecvTimeoutError::Timeout) => return,
             // The publisher has gone: the stop is under way.
-            Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(pause),
+            Err(RecvTimeoutError::Disconnected) => return std::thread::park_timeout(pause),
         }
         while let Ok(question) = self.questions.try_recv() {
             self.take(question);

@@ -34,20 +34,19 @@ use lakh_gateway::reports::follower::ReportFollower;
 use lakh_gateway::server::{Gateway, SecureListener, Wiring};
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
-use crate::archiver::Archiver;
-use crate::background::BackgroundThread;
+use crate::beside::{Beside, Plans, Reach};
 use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
-use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
+use crate::keeper::{KeeperPlan, KeeperStart};
 use crate::keys::hex;
 use crate::library_options::{follower_options, gateway_options, open_reports, publisher_options};
 use crate::node_commands::{self, NodeCommands};
 use crate::node_tls::NodeTls;
-use crate::notary::{NotaryPlan, NotaryStart, NotaryThread};
+use crate::notary::{NotaryPlan, NotaryStart};
 use crate::open_files;
-use crate::operators_port::{self, OperatorsListeners, Watched};
+use crate::operators_port::{self, OperatorsListeners};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{SettlementPlan, SettlementThread};
+use crate::settlement::SettlementMode;
 use crate::snapshots;
 
 /// Places in each ring into the sequencer.
@@ -65,10 +64,7 @@ pub(crate) struct Node {
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: Recovery,
-    pub(crate) settlement: Option<SettlementThread>,
-    keeper: Keeper,
-    notary: Option<NotaryThread>,
-    archiver: Option<Archiver>,
+    beside: Beside,
     sequencer: JoinHandle<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
@@ -83,7 +79,7 @@ pub(crate) struct Node {
 #[derive(Default)]
 pub(crate) struct StartOptions {
     /// Without it nothing is settled.
-    pub(crate) settlement: Option<SettlementPlan>,
+    pub(crate) settlement: Option<SettlementMode>,
     /// Without it no receipts are signed.
     pub(crate) notary: Option<NotaryPlan>,
     /// The operator's decision to give up damaged records from this one on.
@@ -131,28 +127,27 @@ impl Node {
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
         let role_nonces = role_nonces(&engine);
-        let mut desk = ProofDesk::new(sequencer::now);
-        let notary_start =
-            NotaryStart::of(config.journal.directory.clone(), watch.clone(), (engine.epoch(), engine.sequence()));
-        let notary = NotaryThread::start(options.notary, notary_start, &mut desk)?;
+        let notary_start = NotaryStart::of(&config.journal.directory, &watch, &engine);
         let Rings { to_sequencer, control, from_settlement, from_keeper, inputs } = Rings::new(config);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let (sequencer_signal, publisher_signal) = sequencer.signals();
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let command = |ring| NodeCommands::new(ring, Arc::clone(&sequencer_signal));
+        let (from_settlement, from_keeper) = (command(from_settlement), command(from_keeper));
+        let plans = Plans {
+            settlement: options.settlement,
+            keeper: (keeper_plan, keeper_start),
+            notary: (options.notary, notary_start),
+        };
+        let reach = Reach { directory: Arc::clone(&directory), from_settlement, from_keeper };
+        let mut desk = ProofDesk::new(sequencer::now);
+        let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
         let publisher = publisher.with_proof_desk(desk);
         let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
         watch.set_waiter(publisher.thread().clone());
         let sequencer = spawn_sequencer(sequencer, &stop_sequencer)?;
-        let (names, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
-        let settle = |plan| SettlementThread::start(plan, names, from_settlement, signal);
-        let settlement = options.settlement.map(settle).transpose()?;
-        let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
-        let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
-        let keeper = Keeper::start(keeper_plan, keeper_start, Arc::clone(&directory), commands)?;
-        let archiver = Archiver::start(config)?;
-
         ControlServer {
             genesis,
             role_nonces,
@@ -160,7 +155,8 @@ impl Node {
             watch: watch.clone(),
             input: control,
             signal: Arc::clone(&sequencer_signal),
-            settlement: settlement_status.clone(),
+            settlement: beside.settlement_status(),
+            link,
         }
         .start(&config.operators.control_socket)?;
         let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
@@ -169,16 +165,11 @@ impl Node {
             sequencer_signal: Arc::clone(&sequencer_signal),
             directory: Arc::clone(&directory),
             secure: secure_listener(config.gateway.tls_listen, tls.as_ref()),
+            secure_binary: secure_listener(config.gateway.binary_tls_listen, tls.as_ref()),
             counters,
         };
         let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
-        let watched = Watched {
-            journal: watch.clone(),
-            gateway: gateway.watch(),
-            keeper: Arc::clone(&keeper.status),
-            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
-            settlement: settlement_status,
-        };
+        let watched = beside.watched(watch.clone(), gateway.watch());
         let health = operators_port::start(operators_listeners(config, tls.as_ref()), watched).await?;
         Ok(Self {
             gateway,
@@ -187,10 +178,7 @@ impl Node {
             directory,
             watch,
             recovery,
-            settlement,
-            keeper,
-            notary,
-            archiver,
+            beside,
             sequencer,
             sequencer_signal,
             stop_sequencer,
@@ -216,6 +204,11 @@ impl Node {
         self.gateway.binary_address().expect("the gateway was asked to listen there")
     }
 
+    /// Where they connect with TLS, if they can.
+    pub(crate) fn secure_binary_address(&self) -> Option<SocketAddr> {
+        self.gateway.secure_binary_address()
+    }
+
     /// Why the exchange cannot go on, if so.
     pub(crate) fn failure(&self) -> Option<String> {
         if let Some(reason) = self.watch.stopped() {
@@ -228,21 +221,18 @@ impl Node {
         if self.publisher.is_finished() {
             return died("publisher");
         }
-        let beside = [
-            ("settlement thread", self.settlement.as_ref().map(|settlement| &settlement.thread)),
-            ("keeper", Some(&self.keeper.thread)),
-            ("archiver", self.archiver.as_ref().map(|archiver| &archiver.thread)),
-        ];
-        let dead = beside.iter().find(|(_, thread)| thread.is_some_and(BackgroundThread::has_died));
-        dead.and_then(|(name, _)| died(name))
+        self.beside.dead().and_then(died)
     }
 
     /// Closes the entrance, drains everything, closes the journal.
     pub(crate) async fn stop(self) -> Result<Closed> {
         self.gateway.shutdown().await;
-        if let Some(settlement) = self.settlement {
-            tokio::task::spawn_blocking(move || settlement.stop()).await?;
-        }
+        let mut beside = self.beside;
+        let stop = move || {
+            beside.stop_settlement();
+            beside
+        };
+        let beside = tokio::task::spawn_blocking(stop).await?;
         self.stop_sequencer.store(true, Ordering::SeqCst);
         self.sequencer_signal.notify();
         let sequencer = self.sequencer;
@@ -268,14 +258,7 @@ impl Node {
             bail!("the journal has stopped: {failure}");
         }
         stopped.writer.close()?;
-        let keeper = self.keeper;
-        let (archiver, notary) = (self.archiver, self.notary);
-        let stop = move || {
-            keeper.stop();
-            notary.into_iter().for_each(NotaryThread::stop);
-            archiver.into_iter().for_each(Archiver::stop);
-        };
-        tokio::task::spawn_blocking(stop).await?;
+        tokio::task::spawn_blocking(move || beside.stop()).await?;
         Ok(Closed {
             sequence: last,
             state_hash: hex(&stopped.engine.state_hash()),
@@ -284,7 +267,6 @@ impl Node {
     }
 }
 
-/// What is looked at when somebody asks how the node is.
 /// Each role's last used nonce.
 fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
     core::array::from_fn(|role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default())

@@ -16,7 +16,7 @@ use crate::keys::hex;
 use crate::node_tls::NodeTls;
 use crate::notary::NotaryPlan;
 use crate::pipeline::{Closed, Node, StartOptions};
-use crate::settlement::SettlementPlan;
+use crate::settlement::SettlementMode;
 
 /// Runs an exchange.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub(crate) struct Ready {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Doors>,
     pub(crate) binary: String,
+    /// The same with TLS, where there is a listener for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) binary_tls: Option<String>,
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
@@ -87,12 +90,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     }
     runtime()?.block_on(async {
         let asked = AskedToStop::listen()?;
-        let plan = config
-            .settlement
-            .as_ref()
-            .map(|settlement| SettlementPlan::over_rpc(settlement, &config.journal.directory));
+        let mode = config.settlement.as_ref().map(|one| SettlementMode::of(one, &config.journal.directory));
         let notary = config.settlement.as_ref().map(NotaryPlan::of).transpose()?;
-        let options = StartOptions { settlement: plan.transpose()?, notary, truncate_at: arguments.truncate_at };
+        let options = StartOptions { settlement: mode.transpose()?, notary, truncate_at: arguments.truncate_at };
         let node = Node::start(&config, options).await?;
         let ready = ready(&node, &config);
         print_ready(&ready, arguments.json)?;
@@ -117,6 +117,7 @@ pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
         rest,
         tls: node.secure_address().map(|address| Doors::at(address, "s")),
         binary: format!("tcp://{}", node.binary_address()),
+        binary_tls: node.secure_binary_address().map(|address| format!("tls://{address}")),
         health: format!("http://{}/health", node.health),
         venue_tag: hex(&node.directory.venue_tag()),
         journal: config.journal.directory.clone(),
@@ -138,6 +139,9 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
         println!("with TLS    {websocket}, {streams}, {rest}");
     }
     println!("binary      {}", ready.binary);
+    if let Some(binary) = &ready.binary_tls {
+        println!("with TLS    {binary}");
+    }
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
     let Recovery { outcome, from_snapshot, replayed, milliseconds, passed_over } = &ready.recovery;

@@ -8,12 +8,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use lakh_config::SettlementConfig;
+use lakh_config::{PosterPlace, SettlementConfig};
 use lakh_gateway::directory::Directory;
-use lakh_gateway::hand_over::{Input, Signal};
+use lakh_gateway::proofs::{ProofDesk, ProofQuestion, ProofRefusal};
 use lakh_settlement::chain::Chain;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::TransactionSigner;
@@ -30,16 +31,23 @@ use crate::sequencer::now;
 
 /// Between two looks at the journal once its end is reached.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Questions for balances that are answered between two looks at the journal.
+const QUESTIONS: usize = 16;
 /// How long a question to the chain may take.
 const CHAIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stop waits for a chain that does not answer. What is under way then is found again at the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The state of settlement that is over.
+const STOPPED: &str = "stopped";
+/// After so long a process that says nothing counts as away.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// How settlement stands, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SettlementStatus {
-    /// `running`, `waiting` while the chain does not do what it should, or `stopped` for good.
+    /// `running`, `waiting` while the chain does not do what it should, `away` while `lakh settle` is, or `stopped` for good.
     pub(crate) state: String,
     /// What is wrong, if anything.
     pub(crate) news: Option<String>,
@@ -53,6 +61,73 @@ pub(crate) struct SettlementStatus {
     pub(crate) waiting_batches: usize,
     /// The last entry of the chain's queue that the journal has.
     pub(crate) queue_id: u64,
+    /// Where settlement runs in another process: when that was heard of last.
+    #[serde(skip)]
+    heard: Option<Instant>,
+}
+
+impl SettlementStatus {
+    /// Of a service.
+    pub(crate) fn of(service: &SettlementService) -> Self {
+        let engine = service.replica().engine();
+        let poster = service.poster();
+        let tip = poster.tip();
+        let news = service.news();
+        let state = match (service.is_stopped(), &news) {
+            (true, _) => STOPPED,
+            (false, Some(_)) => "waiting",
+            (false, None) => "running",
+        };
+        Self {
+            state: state.to_owned(),
+            news,
+            journal_batch: engine.last_batch().0,
+            chain_batch: tip.map_or(0, |tip| tip.batch_id),
+            final_batch: tip.map_or(0, |tip| tip.final_batch),
+            waiting_batches: poster.waiting(),
+            queue_id: engine.last_queue_id(),
+            heard: None,
+        }
+    }
+
+    /// Of another process that was not heard of yet.
+    pub(crate) fn apart() -> Self {
+        let news = Some("`lakh settle` was not heard of yet".to_owned());
+        Self { state: "away".to_owned(), news, heard: Some(Instant::now()), ..Self::default() }
+    }
+
+    /// Takes what the other process says of itself.
+    pub(crate) fn hear(&mut self, status: Self) {
+        *self = Self { heard: Some(Instant::now()), ..status };
+    }
+
+    /// As it is now: a process that was not heard of for a while is away, unless it had stopped for good.
+    pub(crate) fn current(&self) -> Self {
+        let silence = self.heard.map_or(Duration::ZERO, |heard| heard.elapsed());
+        if silence < SILENCE || self.state == STOPPED {
+            return self.clone();
+        }
+        let news = format!("`lakh settle` was not heard of for {} s: batches and deposits wait", silence.as_secs());
+        Self { state: "away".to_owned(), news: Some(news), ..self.clone() }
+    }
+}
+
+/// Where settlement runs.
+pub(crate) enum SettlementMode {
+    /// On a thread of this process.
+    Here(Box<SettlementPlan>),
+    /// As `lakh settle`, in another one.
+    Apart,
+}
+
+impl SettlementMode {
+    /// As the configuration says, over a node of the chain.
+    pub(crate) fn of(config: &SettlementConfig, journal: &Path) -> Result<Self> {
+        match config.poster {
+            PosterPlace::Node => Ok(Self::Here(Box::new(SettlementPlan::over_rpc(config, journal)?))),
+            PosterPlace::Apart => Ok(Self::Apart),
+        }
+    }
 }
 
 /// What the settlement of a venue needs.
@@ -87,6 +162,11 @@ impl SettlementPlan {
         };
         Self { options, chain, keys }
     }
+
+    /// Opens the journal and what an earlier run left.
+    pub(crate) fn open(self) -> Result<SettlementService> {
+        SettlementService::open(self.options, self.chain, self.keys).context("settlement cannot begin")
+    }
 }
 
 /// A secp256k1 key in a file that only its owner can read.
@@ -108,6 +188,8 @@ struct Worker {
     service: SettlementService,
     directory: Arc<Directory>,
     commands: NodeCommands,
+    /// For accounts' balances in the last final batch.
+    questions: Receiver<ProofQuestion>,
     status: Arc<Mutex<SettlementStatus>>,
 }
 
@@ -116,15 +198,14 @@ impl SettlementThread {
     pub(crate) fn start(
         plan: SettlementPlan,
         directory: Arc<Directory>,
-        input: rtrb::Producer<Input>,
-        signal: Arc<Signal>,
+        commands: NodeCommands,
+        desk: &mut ProofDesk,
     ) -> Result<Self> {
-        let service = SettlementService::open(plan.options, plan.chain, plan.keys);
-        let service = service.context("settlement cannot begin")?;
+        let service = plan.open()?;
         let running = SettlementStatus { state: "running".to_owned(), ..SettlementStatus::default() };
         let status = Arc::new(Mutex::new(running));
-        let mut worker =
-            Worker { service, directory, commands: NodeCommands::new(input, signal), status: Arc::clone(&status) };
+        let questions = desk.balances();
+        let mut worker = Worker { service, directory, commands, questions, status: Arc::clone(&status) };
         let thread = BackgroundThread::start("settlement", move |stop| worker.run(&stop))?;
         Ok(Self { thread, status })
     }
@@ -145,6 +226,7 @@ impl Worker {
                 self.report();
             }
             self.commands.hand_over();
+            self.answer_questions();
             if self.service.is_caught_up() || self.service.is_stopped() || !self.commands.is_empty() {
                 std::thread::park_timeout(PAUSE);
             }
@@ -162,24 +244,17 @@ impl Worker {
         }
     }
 
+    /// Behind a poll: what it said of the chain is then as new as it gets.
+    fn answer_questions(&mut self) {
+        for question in self.questions.try_iter().take(QUESTIONS) {
+            let proof = self.service.balances_of(question.account).map(|proof| proof.to_json());
+            question.answer(proof.ok_or(ProofRefusal::NoBatch));
+        }
+    }
+
     fn report(&self) {
-        let engine = self.service.replica().engine();
-        let poster = self.service.poster();
-        let tip = poster.tip();
-        let news = self.service.news();
-        let state = match (self.service.is_stopped(), &news) {
-            (true, _) => "stopped",
-            (false, Some(_)) => "waiting",
-            (false, None) => "running",
-        };
-        *self.status.lock() = SettlementStatus {
-            state: state.to_owned(),
-            news,
-            journal_batch: engine.last_batch().0,
-            chain_batch: tip.map_or(0, |tip| tip.batch_id),
-            final_batch: tip.map_or(0, |tip| tip.final_batch),
-            waiting_batches: poster.waiting(),
-            queue_id: engine.last_queue_id(),
-        };
+        let status = SettlementStatus::of(&self.service);
+        self.directory.chain().set(status.chain_batch, status.final_batch);
+        *self.status.lock() = status;
     }
 }

@@ -25,8 +25,10 @@
 //! | [`service`] | all of it as one object that is polled |
 //! | [`notary`] | signs records as they come, and makes receipts |
 //! | [`claims`] | what somebody needs to be paid |
+//! | [`final_balances`] | what everybody has in the last final batch, with proofs |
 //! | [`rebuild`] | every balance from chain data alone |
 //! | [`escape`] | the calls by which everybody leaves |
+//! | [`watch`] | whether each batch on the chain is what it should be, and the veto |
 //! | [`comparison`] | whether journal and chain say the same |
 //!
 //! Invariants: nothing that encodes reads a clock, a file or a socket; equal input gives equal bytes on every machine; a
@@ -42,6 +44,7 @@ pub mod comparison;
 pub mod contract;
 pub mod diff;
 pub mod escape;
+pub mod final_balances;
 pub mod follower;
 pub mod inclusion;
 mod keccak;
@@ -59,6 +62,7 @@ mod test_venue;
 #[cfg(test)]
 mod testing;
 pub mod typed_data;
+pub mod watch;
 pub mod watcher;
 pub mod withdrawals;
 mod words;

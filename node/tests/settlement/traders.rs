@@ -145,13 +145,25 @@ impl Client {
         assert!(missing.is_empty(), "acknowledged and not in the journal: {missing:?}");
     }
 
-    fn insist(&mut self, method: &str, params: &[(&str, Value<'_>)]) -> Json {
+    /// Asks, as often as it takes, and gives the answer.
+    pub(crate) fn insist(&mut self, method: &str, params: &[(&str, Value<'_>)]) -> Json {
         self.next += 1;
         let mut params = params.to_vec();
         params.push(("timestamp", Value::Number(now_us() / 1_000)));
         params.push(("recvWindow", Value::Number(WINDOW_MS)));
         let request = signed_request(self.next, method, &self.trader, &params);
         wait_for("an answer", || self.ask(&request))
+    }
+
+    /// Asks over HTTP and gives the answer.
+    pub(crate) fn get(&self, path: &str, query: &str) -> Json {
+        let between = if query.is_empty() { "" } else { "&" };
+        let text = format!("{query}{between}timestamp={}&recvWindow={WINDOW_MS}", now_us() / 1_000);
+        let signature = self.trader.sign(&text).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let url = self.url.now().replace("ws://", "http://").replace("/ws-api/v3", path);
+        let request =
+            ureq::get(format!("{url}?{text}&signature={signature}")).header("x-mbx-apikey", self.trader.api_key());
+        serde_json::from_str(&request.call().unwrap().body_mut().read_to_string().unwrap()).unwrap()
     }
 
     /// Asks once; nothing where the venue dies on the way.
