@@ -32,7 +32,7 @@ impl KeyScope {
     pub const EVERYTHING: Self = Self { operations: 15, market: None, account: None };
 
     /// Whether all that `other` may do may be done with this scope too.
-    #[inline]
+    #[inline(always)]
     pub fn covers(&self, other: &Self) -> bool {
         other.operations & !self.operations == 0
             && (self.market.is_none() || self.market == other.market)

@@ -24,6 +24,7 @@ use crate::units::Atoms;
 
 impl Shard {
     /// Carries out an operator's decision.
+    #[inline(never)]
     pub(crate) fn administer(
         &mut self,
         moment: Moment,
@@ -165,7 +166,7 @@ impl Shard {
         if self.markets.len() == usize::from(self.genesis.capacities.markets) {
             return Err(RejectCode::TableFull);
         }
-        self.markets.push(Market::new(*spec, self.genesis.capacities.accounts, self.genesis.hash_seed));
+        self.markets.push(Market::new(*spec, &self.genesis));
         events.push(Event::MarketListed(*spec));
         Ok(())
     }
@@ -261,6 +262,7 @@ impl Shard {
     }
 
     /// Credits what an account starts with; the next unused account number opens an account.
+    #[inline(never)]
     pub(crate) fn deposit(
         &mut self,
         moment: Moment,

@@ -48,12 +48,12 @@ impl Shard {
 
     /// Whether an order on weaker evidence is within what the owner has allowed.
     #[inline(always)]
-    pub(crate) fn check_allowed_notional(&self, new: &NewOrder<'_>, terms: &Terms) -> Result<(), RejectCode> {
+    pub(crate) fn check_allowed_notional(&self, new: NewOrder<'_>, terms: Terms) -> Result<(), RejectCode> {
         if new.footing == Footing::Own { Ok(()) } else { self.check_notional_of(new, terms) }
     }
 
     #[cold]
-    fn check_notional_of(&self, new: &NewOrder<'_>, terms: &Terms) -> Result<(), RejectCode> {
+    fn check_notional_of(&self, new: NewOrder<'_>, terms: Terms) -> Result<(), RejectCode> {
         let spec = &self.market(new.request.market)?.spec;
         let allowance = self.accounts.allowance(self.accounts.owner_of(new.account));
         let fits = spec.quote == allowance.quote && notional(spec, new.request, terms) <= allowance.notional;
@@ -62,13 +62,14 @@ impl Shard {
 
     /// An order on weaker evidence is accepted: so much less is allowed from here on.
     #[cold]
-    pub(crate) fn use_allowance(&mut self, account: AccountId, request: &PlaceOrder, terms: &Terms) {
+    pub(crate) fn use_allowance(&mut self, account: AccountId, request: &PlaceOrder, terms: Terms) {
         let used = notional(&self.markets[usize::from(request.market.0)].spec, request, terms);
         let owner = self.accounts.owner_of(account);
         self.accounts.allowance_mut(owner).notional -= used;
     }
 
     /// Sets what may be asked for on weaker evidence, or takes it back.
+    #[inline(never)]
     pub(crate) fn allow_evidence(
         &mut self,
         moment: Moment,

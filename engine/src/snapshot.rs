@@ -240,7 +240,7 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
 fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<Market, DecodeError> {
     let spec = Wire::decode(input)?;
     shard.validate_market(&spec).map_err(|_| DecodeError::BadValue)?;
-    let mut market = Market::new(spec, genesis.capacities.accounts, genesis.hash_seed);
+    let mut market = Market::new(spec, genesis);
     market.state = Wire::decode(input)?;
     market.last_trade = Wire::decode(input)?;
     market.feed_sequence = Wire::decode(input)?;
