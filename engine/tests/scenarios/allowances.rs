@@ -61,9 +61,9 @@ fn it_is_given_by_full_evidence_and_by_a_key_that_may() {
     let allowance = an_hour(&venue, 1_000);
     let operation = Operation::AllowEvidence(allowance);
     for grade in [Delegated, HeaderKeyed] {
-        assert_eq!(weakly(&mut venue, A, grade, operation.clone()), "rejected EvidenceTooWeak");
+        assert_eq!(weakly(&mut venue, A, grade, operation), "rejected EvidenceTooWeak");
     }
-    assert_eq!(weakly(&mut venue, A, Signed, operation.clone()), "allowed Delegated");
+    assert_eq!(weakly(&mut venue, A, Signed, operation), "allowed Delegated");
     for grade in [Delegated, HeaderKeyed] {
         let more = Operation::AllowEvidence(EvidenceAllowance { notional: Atoms(1 << 40), ..allowance });
         assert_eq!(weakly(&mut venue, A, grade, more), "rejected EvidenceTooWeak", "it never widens itself");
