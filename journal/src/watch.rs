@@ -111,10 +111,11 @@ impl Shared {
     }
 
     fn wake(&self) {
-        let waiter = self.waiter();
-        if let Some(thread) = waiter.as_ref() {
+        if let Some(thread) = self.waiter().as_ref() {
             thread.unpark();
         }
+        // The lock was taken behind the change, so whoever had looked before it waits by now; and it is free again, or who
+        // is woken would at once have to wait for it.
         self.advanced.notify_all();
     }
 }
