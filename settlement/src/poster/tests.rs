@@ -23,7 +23,7 @@ enum Mail {
 }
 
 /// A chain that dies at a given question and whose pool can hold things back.
-pub(super) struct Weather {
+struct Weather {
     chain: Box<dyn Chain>,
     questions: AtomicU64,
     dies_at: u64,
@@ -38,7 +38,7 @@ impl Weather {
         Self::over(Box::new(chain.chain.clone()), dies_at)
     }
 
-    pub(super) fn over(chain: Box<dyn Chain>, dies_at: u64) -> Self {
+    fn over(chain: Box<dyn Chain>, dies_at: u64) -> Self {
         let (questions, mail) = (AtomicU64::new(0), Mutex::new(Mail::Delivered));
         let (most_blocks, pool) = (u64::MAX, Mutex::new(Vec::new()));
         Self { chain, questions, dies_at, most_blocks, mail, pool }
@@ -49,7 +49,7 @@ impl Weather {
         if number >= self.dies_at { Err(dead()) } else { Ok(&*self.chain) }
     }
 
-    pub(super) fn is_dead(&self) -> bool {
+    fn is_dead(&self) -> bool {
         self.questions.load(Ordering::SeqCst) > self.dies_at
     }
 }
