@@ -16,7 +16,9 @@ use lakh_engine::Engine;
 use lakh_engine::ids::AssetId;
 use lakh_journal::verify;
 use lakh_loadtest::client::Trader;
-use lakh_loadtest::load::{Books, Bunches, Grouping, LiveCounters, LoadOptions, Transport, recorded_orders, run_load};
+use lakh_loadtest::load::{
+    Books, Bunches, Grouping, HOSTILE_MEMBERS, LiveCounters, LoadOptions, Transport, recorded_orders, run_load,
+};
 use lakh_loadtest::market_text::MarketText;
 use lakh_loadtest::report::{Conditions, LoadReport, Measured};
 use lakh_loadtest::scratch_venue::{VENUE_TAG, VenueOptions};
