@@ -19,6 +19,9 @@ pub const VENUE_TAG: [u8; 16] = *b"lakh-scratch-tag";
 /// Room for accounts under those that there are.
 const SUB_ACCOUNTS: u32 = 8;
 
+/// Base assets at most: what the engine has room for beside CASH. Further markets trade the first ones again.
+const BASES_MAX: usize = 63;
+
 /// What venue to start.
 #[derive(Clone, Debug)]
 pub struct VenueOptions {
@@ -28,7 +31,7 @@ pub struct VenueOptions {
     pub directory: PathBuf,
     /// `sync` or `async`.
     pub durability: String,
-    /// Markets, each of its own base asset; all quoted in CASH, with a tick of 0.01 and a lot of one whole unit.
+    /// Markets, the first 63 each of its own base asset; all quoted in CASH, with a tick of 0.01 and a lot of one whole unit.
     pub markets: Vec<String>,
     /// Whole units of each asset that each account starts with.
     pub units: u64,
@@ -95,7 +98,7 @@ impl VenueOptions {
     pub fn configuration(&self) -> String {
         let keys = self.keys + self.spare_keys;
         let digests = u64::from(keys) * u64::from(self.digest_capacity);
-        let bases: Vec<String> = (0..self.markets.len()).map(|index| format!("UNIT{index}")).collect();
+        let bases: Vec<String> = (0..self.markets.len().min(BASES_MAX)).map(|index| format!("UNIT{index}")).collect();
         // A scratch venue trades on a nearly full disk, too, unless that is what it is for.
         let is_guarded = self.journal_keys.contains("free_disk_percent_min");
         let guard = if is_guarded { "" } else { "free_disk_percent_min = 0\n" };
@@ -123,10 +126,13 @@ impl VenueOptions {
             (bases.len() + 1).max(2),
             self.markets.len(),
         );
-        for (base, market) in bases.iter().zip(&self.markets) {
+        for base in &bases {
+            write!(toml, "\n[[asset]]\nsymbol = \"{base}\"\ndecimals = 0\n").expect("writing to a string cannot fail");
+        }
+        for (base, market) in bases.iter().cycle().zip(&self.markets) {
             write!(
                 toml,
-                "\n[[asset]]\nsymbol = \"{base}\"\ndecimals = 0\n\n[[market]]\nsymbol = \"{market}\"\n\
+                "\n[[market]]\nsymbol = \"{market}\"\n\
                  base = \"{base}\"\nquote = \"CASH\"\ntick_size = \"0.01\"\nlot_size = \"1\"\n\
                  max_price = \"21474836.47\"\nmax_quantity = \"100000000\"\nmaker_fee = \"0\"\ntaker_fee = \"0\"\n\
                  max_orders = {}\nstate = \"open\"\n",

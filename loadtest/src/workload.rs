@@ -297,7 +297,7 @@ mod tests {
         println!("seed {seed}");
         let options = mixed();
         let (mut open, mut counts) = (HashMap::new(), [0_u32; 5]);
-        let mut rest = |open: &mut HashMap<u64, LoadedOrder>, order: LoadedOrder| {
+        let rest = |open: &mut HashMap<u64, LoadedOrder>, order: LoadedOrder| {
             assert!(open.insert(order.number, order).is_none() && open.len() <= 50);
             assert_eq!(order.side == Side::Bid, order.price.raw() < options.mid_ticks);
             assert!(order.price.raw().abs_diff(options.mid_ticks) <= 64 && order.price.raw() != options.mid_ticks);

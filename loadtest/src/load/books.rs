@@ -50,7 +50,7 @@ fn walls(options: &WorkloadOptions) -> impl Iterator<Item = LoadedOrder> {
 fn resting(options: &WorkloadOptions, index: u64, number: u64) -> LoadedOrder {
     let markets = u64::from(options.markets);
     let market = u16::try_from(index % markets).expect("a market's number");
-    let side = if index / markets % 2 == 0 { Side::Bid } else { Side::Ask };
+    let side = if (index / markets).is_multiple_of(2) { Side::Bid } else { Side::Ask };
     let distance = options.wall_ticks() + 1 + index / (2 * markets) % RESTING_TICKS;
     let price = Ticks(if side == Side::Bid { options.mid_ticks - distance } else { options.mid_ticks + distance });
     LoadedOrder { number, market, side, price, quantity: Lots(1 + index % options.max_quantity_lots) }

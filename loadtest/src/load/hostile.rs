@@ -1,8 +1,9 @@
 //! Clients that sign badly: what the venue has to bear beside its honest ones.
 //!
 //! Over WebSocket an impostor uses the api keys of honest traders, which are public, with signatures of another key. Over
-//! binary it has a key of its own for the logon and signs orders with another one. The venue ends a connection after three
-//! such requests; the impostor comes again at once. One bad request that is taken spoils the run.
+//! binary it has keys of its own for the logon and signs orders with other ones; each logon uses up a place of its key's
+//! until it is out of date, so there are [`MEMBERS`] of them. The venue ends a connection after three such requests; the
+//! impostor comes again at once. One bad request that is taken spoils the run.
 //! Bounds: one connection at a time; it sends as many requests as it can, up to its rate, and says how many.
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -27,6 +28,8 @@ use crate::random::SplitMix64;
 use crate::scan::scan_response;
 use crate::workload::{LoadOrder, LoadedOrder};
 
+/// Keys of those who sign badly over binary, in turn.
+pub const MEMBERS: u32 = 128;
 /// Bad requests of one connection: the venue ends it at the last of them.
 const REQUESTS: u64 = 3;
 /// How long the end of a connection is waited for.
@@ -56,33 +59,41 @@ pub struct HostileReport {
 pub(crate) enum Target {
     /// With other people's api keys.
     WebSocket { url: String, market: MarketText, victims: Vec<Trader> },
-    /// With a key of its own, whose account this is, and orders that are signed with another one.
-    Binary { address: SocketAddr, venue_tag: [u8; 16], trader: Trader, account: u32 },
+    /// With keys of its own, whose accounts these are, and orders that are signed with other ones.
+    Binary { address: SocketAddr, venue_tag: [u8; 16], members: Vec<(Trader, u32)> },
 }
 
 /// Sends bad requests at this rate until it is stopped.
 pub(crate) fn harass(target: &Target, per_second: u64, stop: &Arc<AtomicBool>) -> HostileReport {
     let mut report = HostileReport { offered_per_second: per_second, ..HostileReport::default() };
     let mut random = SplitMix64::new(0xbad);
-    let begun = Instant::now();
+    let (begun, mut attempts) = (Instant::now(), 0);
     while !stop.load(Ordering::Relaxed) {
-        let due = Duration::from_nanos(report.sent * 1_000_000_000 / per_second.max(1));
+        let due = Duration::from_nanos(attempts * REQUESTS * 1_000_000_000 / per_second.max(1));
         if let Some(early) = due.checked_sub(begun.elapsed()) {
             std::thread::sleep(early.min(Duration::from_millis(50)));
             continue;
         }
-        match attack(target, &mut random, &mut report) {
-            Ok(()) => report.disconnected += 1,
+        match attack(target, attempts, &mut random, &mut report) {
+            Ok(()) => {
+                report.disconnected += 1;
+                report.sent += REQUESTS;
+            }
             // A venue that lets nobody in for a moment has not been asked anything.
             Err(_) => report.turned_away += 1,
         }
-        report.sent += REQUESTS;
+        attempts += 1;
     }
     report
 }
 
 /// One connection from its first request to its end.
-fn attack(target: &Target, random: &mut SplitMix64, report: &mut HostileReport) -> Result<(), LoadtestError> {
+fn attack(
+    target: &Target,
+    attempt: u64,
+    random: &mut SplitMix64,
+    report: &mut HostileReport,
+) -> Result<(), LoadtestError> {
     match target {
         Target::WebSocket { url, market, victims } => {
             let mut stream = open_websocket(url)?;
@@ -104,7 +115,9 @@ fn attack(target: &Target, random: &mut SplitMix64, report: &mut HostileReport) 
             let text = read_to_end(&mut stream);
             count_websocket(&text, report);
         }
-        Target::Binary { address, venue_tag, trader, account } => {
+        Target::Binary { address, venue_tag, members } => {
+            let turn = usize::try_from(attempt % members.len() as u64).expect("an index of the members");
+            let (trader, account) = &members[turn];
             let OpenSession { mut stream, mut incoming, accepted } =
                 OpeningSession::begin(*address, *venue_tag, (trader, *account))?.finish()?;
             let wrong = Trader::impostor(trader, &random.bytes_32());

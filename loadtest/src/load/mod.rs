@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::drive::LiveCounters;
-pub use self::hostile::HostileReport;
+pub use self::hostile::{HostileReport, MEMBERS as HOSTILE_MEMBERS};
 pub use self::plan::Grouping;
 pub use self::recorded::recorded_orders;
 pub use self::run::run_load;
@@ -89,8 +89,8 @@ pub struct LoadOptions {
     pub resting_orders: u64,
     /// Requests with a bad signature, a second, beside the others.
     pub bad_signatures_per_second: u64,
-    /// The key that signs badly over binary, and its account.
-    pub hostile: Option<(Trader, u32)>,
+    /// The keys that sign badly over binary, with their accounts.
+    pub hostile: Vec<(Trader, u32)>,
     /// Whether the venue keeps books: one that does nothing does not.
     pub books: Books,
     /// How long a signature is good over WebSocket, in milliseconds: 3,000 ..= 60,000.
@@ -137,7 +137,7 @@ impl LoadOptions {
             recorded: None,
             resting_orders: 0,
             bad_signatures_per_second: 0,
-            hostile: None,
+            hostile: Vec::new(),
             books: Books::Kept,
             receive_window_ms: 5_000,
             pacing: Duration::from_micros(250),
@@ -193,6 +193,8 @@ impl LoadOptions {
             "a request has 1 to 64 operations, and one over WebSocket".to_owned()
         } else if !is_websocket && self.binary.is_none() {
             "there is no binary port".to_owned()
+        } else if !is_websocket && self.bad_signatures_per_second > 0 && self.hostile.is_empty() {
+            "nobody signs badly over binary".to_owned()
         } else if !run_is_plain {
             format!("the run's name must be 1 to {MAX_RUN_BYTES} letters and digits")
         } else if !(3_000..=60_000).contains(&self.receive_window_ms) {

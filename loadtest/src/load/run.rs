@@ -331,9 +331,9 @@ impl Hostile {
         if per_second == 0 {
             return None;
         }
-        let target = match (options.transport, options.binary, &options.hostile) {
-            (Transport::Binary, Some(address), Some((trader, account))) => {
-                Target::Binary { address, venue_tag: options.venue_tag, trader: trader.clone(), account: *account }
+        let target = match (options.transport, options.binary) {
+            (Transport::Binary, Some(address)) => {
+                Target::Binary { address, venue_tag: options.venue_tag, members: options.hostile.clone() }
             }
             _ => Target::WebSocket {
                 url: options.url.clone(),

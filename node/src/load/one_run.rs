@@ -16,7 +16,9 @@ use lakh_engine::Engine;
 use lakh_engine::ids::AssetId;
 use lakh_journal::verify;
 use lakh_loadtest::client::Trader;
-use lakh_loadtest::load::{Books, Bunches, Grouping, LiveCounters, LoadOptions, Transport, recorded_orders, run_load};
+use lakh_loadtest::load::{
+    Books, Bunches, Grouping, HOSTILE_MEMBERS, LiveCounters, LoadOptions, Transport, recorded_orders, run_load,
+};
 use lakh_loadtest::market_text::MarketText;
 use lakh_loadtest::report::{Conditions, LoadReport, Measured};
 use lakh_loadtest::scratch_venue::{VENUE_TAG, VenueOptions};
@@ -97,8 +99,7 @@ impl Plan {
         let mut options = VenueOptions::new(&std::env::current_exe()?, directory);
         durability_text(scenario.durability).clone_into(&mut options.durability);
         options.markets = markets(scenario).into_iter().map(|market| market.symbol).collect();
-        // One more for those who sign badly.
-        options.keys = scenario.keys + u32::from(scenario.bad_signature_percent > 0);
+        options.keys = scenario.keys + if scenario.bad_signature_percent > 0 { HOSTILE_MEMBERS } else { 0 };
         options.units = UNITS;
         let per_key = scenario.rate * DIGEST_SECONDS * 2 / u64::from(scenario.keys);
         let digests = match (&self.recorded, self.transport) {
@@ -270,23 +271,28 @@ fn against_venue(plan: &Plan) -> Result<(LoadReport, Measured)> {
     let binary = venue.binary().parse().context("the venue named no binary port")?;
     let mut options = plan.load_options((venue.websocket(), binary), &live);
     options.venue_process = Some(venue.process_id());
-    if plan.scenario.bad_signature_percent > 0 {
-        let account = venue_options.keys;
-        options.hostile = traders.pop().map(|trader| (trader, account));
-    }
+    let others = traders.split_off(plan.scenario.keys as usize);
+    options.hostile = others.into_iter().zip(plan.scenario.keys + 1..).collect();
+    let journal = venue_options.journal();
+    // Accounts and their money are journaled before the first order.
+    let set_up_bytes = journal_bytes(&journal)?;
     let measured = watched(plan, &live, &options, || Ok(run_load(&options, &traders)?))?;
     let closed = venue.stop()?;
-    let journal = venue_options.journal();
     let engine = replayed(plan, &journal, &closed)?;
     check_balances(&engine, u64::from(venue_options.keys))?;
     let mut conditions = plan.conditions();
     conditions.checks = ["replay of the journal in the venue's own state", "balances conserved to the atom"]
         .map(str::to_owned)
         .to_vec();
-    let bytes: u64 = verify::overview(&journal)?.segments.iter().map(|segment| segment.used_bytes).sum();
-    // What was set up before is among it, and little beside it unless a million orders were placed first.
+    let bytes = journal_bytes(&journal)?.saturating_sub(set_up_bytes);
+    // What rests before is placed by the load, and would be counted with what it measures.
     conditions.journal_bytes_per_operation = (plan.scenario.resting_orders == 0).then(|| bytes / measured.sent.max(1));
     Ok((LoadReport::new(&measured, conditions), measured))
+}
+
+/// Bytes of the journal that are written.
+fn journal_bytes(journal: &Path) -> Result<u64> {
+    Ok(verify::overview(journal)?.segments.iter().map(|segment| segment.used_bytes).sum())
 }
 
 /// Replays the journal to the state that the venue said it stopped in.
