@@ -228,10 +228,19 @@ fn feed(exchange: &Exchange) {
 }
 
 fn main() {
-    codec();
+    // `-- latency` and the like: only that part.
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = |part| only.as_deref().is_none_or(|only| only == part);
+    if wanted("codec") {
+        codec();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let exchange = runtime.block_on(Exchange::with(|options| options.address.connections = 4_096, |_| {}));
-    round_trips(&exchange);
-    feed(&exchange);
+    if wanted("latency") {
+        round_trips(&exchange);
+    }
+    if wanted("feed") {
+        feed(&exchange);
+    }
     runtime.block_on(exchange.end());
 }

@@ -6,7 +6,6 @@
 //! placed, and an allowance besides, in each second; only beyond that it asks for work without an end.
 //! Bounds: [`KeyLimits::keys`] keys are remembered; of those that have nothing to pay back nothing has to be.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -14,6 +13,7 @@ use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
+use crate::id_map::IdMap;
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::wire::json::response::{Budget, OrderBudgets};
 
@@ -68,7 +68,7 @@ pub enum Errand {
 
 /// The live orders of each account, as the publisher knows them: written by it, read by whoever limits cancels.
 #[derive(Debug, Default)]
-pub struct LiveOrders(RwLock<HashMap<AccountId, Arc<AtomicU32>>>);
+pub struct LiveOrders(RwLock<IdMap<AccountId, Arc<AtomicU32>>>);
 
 impl LiveOrders {
     /// Takes in how many live orders an account has.
@@ -93,7 +93,7 @@ impl LiveOrders {
 #[derive(Debug)]
 pub struct KeyBudgets {
     limits: KeyLimits,
-    keys: Mutex<HashMap<KeyId, Arc<KeyBudget>>>,
+    keys: Mutex<IdMap<KeyId, Arc<KeyBudget>>>,
 }
 
 impl KeyBudgets {

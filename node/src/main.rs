@@ -44,6 +44,7 @@ mod settlement;
 mod simulation;
 mod snapshots;
 mod soak;
+mod stage;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,8 @@ use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Output, Signal};
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
-use lakh_gateway::server::{Gateway, SecureListener, Wiring};
+use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
+use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::archiver::Archiver;
@@ -46,6 +48,7 @@ use crate::operators_port::{self, OperatorsListeners, Watched};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
 use crate::settlement::{SettlementPlan, SettlementThread};
 use crate::snapshots;
+use crate::stage::{Placement, Stage};
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
@@ -65,10 +68,10 @@ pub(crate) struct Node {
     pub(crate) settlement: Option<SettlementThread>,
     keeper: Keeper,
     archiver: Option<Archiver>,
-    sequencer: JoinHandle<Stopped>,
+    sequencer: Stage<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
-    publisher: JoinHandle<Publisher>,
+    publisher: Stage<Publisher>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
     /// Ends with the publisher.
@@ -131,9 +134,10 @@ impl Node {
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let (sequencer_signal, publisher_signal) = sequencer.signals();
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
-        watch.set_waiter(publisher.thread().clone());
-        let sequencer = spawn_sequencer(sequencer, &stop_sequencer)?;
+        let placement = Placement::of(config.gateway.stages);
+        let control_publisher =
+            publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
+        let publisher = start_publisher(placement, publisher, outputs, &watch, control_publisher)?;
         let (names, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
         let settle = |plan| SettlementThread::start(plan, names, from_settlement, signal);
         let settlement = options.settlement.map(settle).transpose()?;
@@ -160,7 +164,8 @@ impl Node {
             secure: secure_listener(config.gateway.tls_listen, tls.as_ref()),
             counters,
         };
-        let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
+        let (gateway, verifiers) = start_gateway(placement, gateway_options(config), wiring).await?;
+        let sequencer = Stage::start(placement, "sequencer", sequencer.run(verifiers, Arc::clone(&stop_sequencer)))?;
         let watched = Watched {
             journal: watch.clone(),
             gateway: gateway.watch(),
@@ -230,9 +235,9 @@ impl Node {
         }
         self.stop_sequencer.store(true, Ordering::SeqCst);
         self.sequencer_signal.notify();
-        let sequencer = self.sequencer;
-        let stopped = tokio::task::spawn_blocking(move || sequencer.join()).await?;
-        let Ok(stopped) = stopped else { bail!("the sequencer panicked; the journal is as durable as it was") };
+        let Some(stopped) = self.sequencer.join().await else {
+            bail!("the sequencer panicked; the journal is as durable as it was")
+        };
         let last = stopped.engine.sequence().0;
         if stopped.failure.is_none() {
             let watch = self.watch.clone();
@@ -241,8 +246,7 @@ impl Node {
         }
         self.stop_publisher.store(true, Ordering::SeqCst);
         self.publisher_signal.notify();
-        self.publisher.thread().unpark();
-        if self.publisher.join().is_err() {
+        if self.publisher.join().await.is_none() {
             bail!("the publisher panicked");
         }
         // The publisher is gone, so its end of the queue is: what it had handed over is written, and that was all.
@@ -274,23 +278,30 @@ fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
     core::array::from_fn(|role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default())
 }
 
-fn spawn_sequencer(sequencer: Sequencer, stop: &Arc<AtomicBool>) -> Result<JoinHandle<Stopped>> {
-    let stop = Arc::clone(stop);
-    Ok(std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?)
-}
-
-fn spawn_publisher(
+fn start_publisher(
+    placement: Placement,
     publisher: Publisher,
     outputs: rtrb::Consumer<Output>,
     watch: &DurabilityWatch,
-    signal: &Arc<Signal>,
-    stop: &Arc<AtomicBool>,
-) -> Result<JoinHandle<Publisher>> {
+    control: publisher::Control,
+) -> Result<Stage<Publisher>> {
+    watch.set_waiter(Waker::from(Arc::clone(&control.signal)));
     let watch = watch.clone();
-    let control = publisher::Control { signal: Arc::clone(signal), stop: Arc::clone(stop) };
     let durable = move || watch.durable_sequence();
-    let run = move || publisher::run(publisher, outputs, durable, sequencer::now, &control);
-    Ok(std::thread::Builder::new().name("publisher".to_owned()).spawn(run)?)
+    Stage::start(placement, "publisher", publisher::run(publisher, outputs, durable, sequencer::now, control))
+}
+
+/// The gateway, with the verifiers that the sequencer's stage turns.
+async fn start_gateway(
+    placement: Placement,
+    options: GatewayOptions,
+    wiring: Wiring,
+) -> Result<(Gateway, Vec<VerifierStage>)> {
+    let started = match placement {
+        Placement::OwnThreads => Gateway::start(options, wiring).await.map(|gateway| (gateway, Vec::new())),
+        Placement::Shared => Gateway::start_with_verifiers(options, wiring).await,
+    };
+    started.context("the gateway cannot start")
 }
 
 fn secure_listener(listen: Option<SocketAddr>, tls: Option<&NodeTls>) -> Option<SecureListener> {
