@@ -30,6 +30,9 @@ pub(crate) struct SettlementText {
     poster_key_file: PathBuf,
     /// File with the header key's secret; another file.
     header_key_file: PathBuf,
+    /// Default "node".
+    #[serde(default)]
+    poster: PosterPlace,
     /// Default 10.
     #[serde(default = "default_confirmations")]
     confirmations: u64,
@@ -42,6 +45,17 @@ pub(crate) struct SettlementText {
     /// Default 1,000.
     #[serde(default = "default_chain_interval_ms")]
     chain_interval_ms: u64,
+}
+
+/// Which process settles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PosterPlace {
+    /// The node, on a thread of its own.
+    #[default]
+    Node,
+    /// `lakh settle`, beside the node.
+    Apart,
 }
 
 /// `[settlement]`: where the money is and how batches get there.
@@ -58,6 +72,8 @@ pub struct SettlementConfig {
     /// File with the secp256k1 secret that signs the batches' headers and receipts: 64 hexadecimal digits. Another key
     /// than the poster's, best kept on another machine's disk: whoever steals one of the two can do nothing with it.
     pub header_key_file: PathBuf,
+    /// Which process brings batches to the chain and deposits into the journal.
+    pub poster: PosterPlace,
     /// Blocks that have to stand on a transaction until it counts as final: 0 ..= 256; 0 only for a chain without
     /// reorganisations.
     pub confirmations: u64,
@@ -115,6 +131,7 @@ impl SettlementText {
             first_block: self.first_block,
             poster_key_file: self.poster_key_file.clone(),
             header_key_file: self.header_key_file.clone(),
+            poster: self.poster,
             confirmations: self.confirmations,
             batch_interval_ms: self.batch_interval_ms,
             withdrawal_interval_ms: self.withdrawal_interval_ms,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use lakh_engine::command::{Capacities, Genesis, Mode};
 use lakh_engine::market_spec::AssetSpec;
+use serde::de::DeserializeOwned;
 
 use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
 use crate::error::{ConfigError, Fault};
@@ -18,8 +19,8 @@ use crate::sections::{JournalConfig, OperatorsConfig, TlsConfig, check_listeners
 use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
 
-/// The longest file that is read: room for ten thousand genesis accounts.
-pub const MAX_FILE_BYTES: u64 = 4 << 20;
+/// The longest file that is read: room for a hundred thousand genesis accounts.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// The configuration of `lakh dev`, in the binary so that it needs no file.
 const DEV_FILE: &str = include_str!("../dev.toml");
@@ -85,11 +86,7 @@ impl Config {
     /// [`ConfigError::Read`] when it cannot be read, is longer than [`MAX_FILE_BYTES`] or no UTF-8; else as
     /// [`Config::from_toml`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        match read(path) {
-            Ok(text) => Self::from_toml(&text, &name),
-            Err(source) => Err(ConfigError::Read { file: name, source }),
-        }
+        Self::from_toml(&read_file(path)?, &path.display().to_string())
     }
 
     /// Checks the TOML document `text`; `name` stands for its file in messages.
@@ -97,11 +94,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong: [`ConfigError::Syntax`] for its shape, [`ConfigError::Value`] for its values.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, ConfigError> {
-        let document = toml::from_str::<DocumentText>(text).map_err(|error| {
-            let Position { line, column, key } = Position::of(text, error.span().map_or(0, |span| span.start));
-            ConfigError::Syntax { file: name.to_owned(), line, column, key, reason: error.message().to_owned() }
-        })?;
-        Self::resolve(document, name).map_err(|fault| fault.in_file(name))
+        Self::resolve(parse_toml(text, name)?, name).map_err(|fault| fault.in_file(name))
     }
 
     /// The embedded configuration of `lakh dev`: BTCUSDT and ETHUSDT, open, and four funded accounts whose secret
@@ -150,6 +143,19 @@ impl Config {
             file: name.to_owned(),
         })
     }
+}
+
+/// The text of the file at `path`.
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigError> {
+    read(path).map_err(|source| ConfigError::Read { file: path.display().to_string(), source })
+}
+
+/// A document of the shape `T`; `name` stands for its file in messages.
+pub(crate) fn parse_toml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let Position { line, column, key } = Position::of(text, error.span().map_or(0, |span| span.start));
+        ConfigError::Syntax { file: name.to_owned(), line, column, key, reason: error.message().to_owned() }
+    })
 }
 
 /// The file's text, of bounded length: a wrong path may well be a disk.

@@ -467,7 +467,7 @@ fn files_that_cannot_be_read_are_named() {
     let long = folder.path().join("long.toml");
     std::fs::write(&long, " ".repeat(usize::try_from(MAX_FILE_BYTES).unwrap() + 1)).unwrap();
     let error = Config::load(&long).unwrap_err().to_string();
-    assert!(error.ends_with("long.toml: cannot be read: longer than 4194304 bytes"), "{error}");
+    assert!(error.ends_with("long.toml: cannot be read: longer than 67108864 bytes"), "{error}");
 
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();

@@ -16,6 +16,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 
+pub use crate::proofs::Proof;
 pub use crate::reports::follower::FromPosition;
 pub use crate::signal::Signal;
 pub use crate::stream::{Stream, StreamKind};
@@ -223,6 +224,13 @@ pub enum Read {
     UnsubscribeStreams {
         /// Which.
         streams: Vec<Stream>,
+    },
+    /// Something that others than the publisher prove.
+    Proof {
+        /// Whose.
+        account: AccountId,
+        /// What.
+        proof: Proof,
     },
     /// Opens a session of the binary face: its reports from here on, those that were missed in front of them.
     OpenReports {

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod market_data;
 pub mod order_state;
 pub mod presence;
+pub mod proofs;
 pub mod publisher;
 pub mod reports;
 pub mod request;

@@ -291,6 +291,11 @@ impl<S: Storage> BlockLog<S> {
         }
     }
 
+    /// The last record on stable storage.
+    pub(crate) const fn committed_sequence(&self) -> u64 {
+        self.committed_sequence
+    }
+
     fn note_stable(&mut self, header: &BlockHeader) {
         self.committed_sequence = header.last_sequence();
         self.durable_block = header.number;

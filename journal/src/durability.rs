@@ -95,6 +95,7 @@ impl<S: Storage> DurabilityWorker<S> {
 
     /// One write of blocks, one head or one sync, whatever comes next.
     pub(crate) fn turn(&mut self) -> Result<Turn, JournalError> {
+        self.shared.note_stable(self.log.committed_sequence());
         // Read before looking for work: what was published before the closing is then seen.
         let closing = self.shared.closing.load(Ordering::SeqCst);
         if self.pump()? {
@@ -107,6 +108,7 @@ impl<S: Storage> DurabilityWorker<S> {
         }
         if closing {
             self.log.settle()?;
+            self.shared.note_stable(self.log.committed_sequence());
             return Ok(Turn::Finished);
         }
         if self.log.sync_due_in_ns() == Some(0) {

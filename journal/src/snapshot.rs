@@ -184,27 +184,6 @@ pub fn load<S: Storage>(
     Ok(Snapshot { header, payload })
 }
 
-/// Loads the newest snapshot that is whole and for which `accept` says that it lies on the chain; damaged ones are
-/// passed over, and `None` means a full replay.
-///
-/// # Errors
-/// The directory cannot be listed, or a snapshot is of another exchange or a newer format.
-pub fn load_newest<S: Storage>(
-    storage: &S,
-    directory: &Path,
-    identity: (&[u8; 16], u16),
-    mut accept: impl FnMut(&SnapshotHeader) -> bool,
-) -> Result<Option<Snapshot>, JournalError> {
-    for sequence in list(storage, directory, identity.1)? {
-        match load(storage, directory, identity, sequence) {
-            Ok(snapshot) if accept(&snapshot.header) => return Ok(Some(snapshot)),
-            Ok(_) | Err(JournalError::Snapshot { .. } | JournalError::Io { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,18 +206,19 @@ mod tests {
     }
 
     #[test]
-    fn two_are_kept_and_the_newest_whole_one_is_loaded() {
+    fn two_are_kept_and_each_is_loaded_by_its_sequence() {
         let directory = tempfile::tempdir().unwrap();
         let identity = (&[9; 16], 2);
-        assert_eq!(load_newest(&RealStorage, directory.path(), identity, |_| true).unwrap(), None);
+        assert_eq!(list(&RealStorage, directory.path(), 2).unwrap(), [0; 0]);
         for sequence in [10, 20, 30] {
             save(&RealStorage, directory.path(), &header(sequence), &sequence.to_le_bytes()).unwrap();
         }
         assert_eq!(list(&RealStorage, directory.path(), 2).unwrap(), [30, 20]);
-        let newest = load_newest(&RealStorage, directory.path(), identity, |_| true).unwrap().unwrap();
-        assert_eq!((newest.header, newest.payload), (header(30), 30u64.to_le_bytes().to_vec()));
-        let off_chain = load_newest(&RealStorage, directory.path(), identity, |at| at.sequence < 30).unwrap().unwrap();
-        assert_eq!(off_chain.header.sequence, 20);
+        for sequence in [30, 20] {
+            let loaded = load(&RealStorage, directory.path(), identity, sequence).unwrap();
+            assert_eq!((loaded.header, loaded.payload), (header(sequence), sequence.to_le_bytes().to_vec()));
+        }
+        assert!(load(&RealStorage, directory.path(), identity, 10).is_err(), "the oldest is gone");
         let foreign = load(&RealStorage, directory.path(), (&[1; 16], 2), 30).unwrap_err();
         assert!(matches!(foreign, JournalError::ForeignExchange { .. }), "{foreign}");
     }
@@ -247,8 +227,7 @@ mod tests {
     fn every_flipped_bit_and_every_cut_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let identity = (&[9; 16], 2);
-        save(&RealStorage, directory.path(), &header(10), b"older").unwrap();
-        let path = save(&RealStorage, directory.path(), &header(20), b"newer").unwrap();
+        let path = save(&RealStorage, directory.path(), &header(20), b"state").unwrap();
         let whole = std::fs::read(&path).unwrap();
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.clone();
@@ -258,8 +237,8 @@ mod tests {
         }
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let loaded = load_newest(&RealStorage, directory.path(), identity, |_| true).unwrap().unwrap();
-            assert_eq!(loaded.header.sequence, 10, "cut at {length}");
+            let error = load(&RealStorage, directory.path(), identity, 20).unwrap_err();
+            assert!(matches!(error, JournalError::Snapshot { .. }), "cut at {length}: {error}");
         }
     }
 }

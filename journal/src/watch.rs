@@ -69,6 +69,8 @@ impl NoteSlot {
 #[derive(Default)]
 pub(crate) struct Shared {
     durable_sequence: AtomicU64,
+    /// The last record on stable storage.
+    stable_sequence: AtomicU64,
     /// The durability thread sleeps or is about to; the writer wakes it only then.
     pub(crate) idle: AtomicBool,
     /// The writer is closing: drain and end.
@@ -84,6 +86,11 @@ impl Shared {
     pub(crate) fn advance(&self, sequence: u64) {
         self.durable_sequence.store(sequence, Ordering::Release);
         self.wake();
+    }
+
+    /// Notes the last record on stable storage.
+    pub(crate) fn note_stable(&self, sequence: u64) {
+        self.stable_sequence.store(sequence, Ordering::Release);
     }
 
     /// Stops for good; the first reason stays.
@@ -136,6 +143,12 @@ impl DurabilityWatch {
     /// The highest sequence that is durable at the configured level; output up to it may leave the process.
     pub fn durable_sequence(&self) -> u64 {
         self.shared.durable_sequence.load(Ordering::Acquire)
+    }
+
+    /// The highest sequence that survives power loss at every level: its block was written and synced. At the level
+    /// `sync` that can be a moment ahead of [`Self::durable_sequence`], at `async` it follows some time behind.
+    pub fn stable_sequence(&self) -> u64 {
+        self.shared.stable_sequence.load(Ordering::Acquire)
     }
 
     /// Why the journal stopped, if it did. Nothing becomes durable after that.

@@ -5,6 +5,7 @@
 //! library. A request's signed text is its parameters sorted by name, `k=v` joined by `&`; Ed25519; base64.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -47,6 +48,11 @@ impl Trader {
             write!(api_key, "{byte:02x}").expect("writing to a string cannot fail");
         }
         Self { signing_key, api_key }
+    }
+
+    /// Somebody who knows the API key of `victim` and not its secret: signatures of another key.
+    pub fn impostor(victim: &Self, secret: &[u8; 32]) -> Self {
+        Self { signing_key: SigningKey::from_bytes(secret), api_key: victim.api_key.clone() }
     }
 
     /// `count` keys that follow from `seed`, which anybody may know: for tests and demonstrations only.
@@ -144,6 +150,13 @@ fn push_params(json: &mut String, params: &[(&str, Value<'_>)]) {
 pub fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).expect("the clock stands before the year 500,000")
+}
+
+pub(crate) fn host_and_path(url: &str) -> Result<(SocketAddr, &str), LoadtestError> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let address = host.parse().map_err(|error| LoadtestError::Options(format!("{url}: {error}")))?;
+    Ok((address, path))
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

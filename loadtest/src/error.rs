@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use crate::recorder::FailedChecks;
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,8 +66,8 @@ pub enum LoadtestError {
     #[error("options: {0}")]
     Options(String),
     /// A check during the load failed, so that there is no figure.
-    #[error("no figure, since checks failed: {}", .0.join("; "))]
-    ChecksFailed(Vec<String>),
+    #[error("no figure, since checks failed: {}", [&.0.faults[..], &.0.refusals].concat().join("; "))]
+    ChecksFailed(FailedChecks),
 }
 
 impl LoadtestError {

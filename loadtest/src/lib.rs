@@ -4,15 +4,17 @@
 //! [`load`] asks how *fast* it is, and refuses to name a number unless every request was answered exactly once.
 //!
 //! Invariants: no figure without its conditions; no figure from a run in which a check failed. Prices and quantities
-//! are integers throughout. The venue is only known by its public face: signed JSON over a WebSocket.
+//! are integers throughout. The venue is only known by its public faces: signed JSON over a WebSocket, and SBE over TCP.
 #![forbid(unsafe_code)]
 
 pub mod client;
-pub mod echo;
+pub mod cpu;
 pub mod error;
 pub mod flow;
+pub mod html;
 pub mod load;
 pub mod market_text;
+pub mod null_venue;
 pub mod random;
 pub mod recorder;
 pub mod report;

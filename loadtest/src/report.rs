@@ -1,18 +1,25 @@
 //! What a load came to, with the conditions without which its numbers mean nothing.
 //!
-//! Exists only for a run in which every check held: see [`crate::load::run_load`].
+//! [`Measured`] is what the client saw, [`LoadReport`] what is printed. Both exist only for a run in which every check
+//! held: see [`crate::load::run_load`].
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::workload::WorkloadOptions;
+use crate::cpu::UseSample;
+use crate::load::HostileReport;
+use crate::recorder::Recorder;
 
-/// Latencies in microseconds, from the intended send time to the answer, of acknowledged requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What the client's process and its thread that sends and reads are called.
+pub(crate) const GENERATOR: &str = "generator";
+
+/// Latencies in microseconds, from the intended send time to the answer, of acknowledged operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LatencyMicroseconds {
-    /// Half of the requests were faster.
+    /// Half of the operations were faster.
     pub p50: u64,
     /// 99 of 100.
     pub p99: u64,
@@ -24,58 +31,198 @@ pub struct LatencyMicroseconds {
     pub max: u64,
 }
 
+/// A point of the latency's curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LatencyPoint {
+    /// The share of operations that took longer: 1 for all, 0.001 for one in a thousand.
+    pub above: f64,
+    /// How long the others took at most.
+    pub us: u64,
+}
+
+/// What was seen in one interval of a load.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Interval {
+    /// Milliseconds after the start at its end.
+    pub end_ms: u64,
+    /// Operations taken in it.
+    pub acknowledged: u64,
+    /// Operations refused in it.
+    pub rejected: u64,
+    /// Latencies of those that were taken in it.
+    pub latency_us: LatencyMicroseconds,
+}
+
+/// How large the venue's books were at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BookSize {
+    /// Price levels of all markets.
+    pub levels: u64,
+    /// Resting orders of all markets.
+    pub orders: u64,
+}
+
+/// What the client saw of a load in which its checks held.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Operations sent; every one was answered once.
+    pub sent: u64,
+    /// What was looked at.
+    pub checks: Vec<&'static str>,
+    /// The books at the end, where they could be seen.
+    pub book: Option<BookSize>,
+    /// What became of those who sign badly, where there were any.
+    pub hostile: Option<HostileReport>,
+    /// Processor time and memory meanwhile.
+    pub uses: Vec<UseSample>,
+    /// Processor time of the thread that sends and reads.
+    pub generator_cpu: Duration,
+    /// Everything that was answered.
+    pub recorder: Recorder,
+}
+
+impl Measured {
+    /// Acknowledged operations a second, from the first intended send time to the last answer.
+    pub fn orders_per_second(&self) -> u64 {
+        let elapsed_ns = self.recorder.last_answer().as_nanos().max(1);
+        let per_second = u128::from(self.recorder.acknowledged()) * 1_000_000_000 / elapsed_ns;
+        u64::try_from(per_second).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds of processor time that sending an operation and reading its answer took the client.
+    pub fn generator_ns_per_operation(&self) -> u64 {
+        u64::try_from(self.generator_cpu.as_nanos() / u128::from(self.sent.max(1))).unwrap_or(u64::MAX)
+    }
+
+    /// Seconds of processor time by process and thread, in whole milliseconds.
+    pub fn cpu_seconds(&self) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
+        let Some(last) = self.uses.last() else { return BTreeMap::new() };
+        let seconds = |ns: u64| (ns / 1_000_000) as f64 / 1_000.0;
+        let of = |cpu_ns: &BTreeMap<String, u64>| {
+            cpu_ns.iter().filter(|(_, ns)| **ns >= 1_000_000).map(|(name, ns)| (name.clone(), seconds(*ns))).collect()
+        };
+        let mut seconds: BTreeMap<_, BTreeMap<_, _>> =
+            last.processes.iter().map(|(label, used)| (*label, of(&used.cpu_ns))).collect();
+        // It ends before the last look, and knows its own time.
+        let own = u64::try_from(self.generator_cpu.as_millis()).unwrap_or(u64::MAX) as f64 / 1_000.0;
+        seconds.entry(GENERATOR).or_default().insert(GENERATOR.to_owned(), own);
+        seconds
+    }
+}
+
 /// Under what conditions the numbers were taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Conditions {
+    /// Processor and system.
+    pub machine: String,
+    /// Processors that this process may use; the venue shares them.
+    pub processors: usize,
+    /// Of the program's source.
+    pub commit: String,
+    /// The scenario's name, and what it is about.
+    pub scenario: String,
+    /// The same.
+    pub about: String,
+    /// How requests travelled.
+    pub transport: crate::load::Transport,
+    /// What stood at the other end.
+    pub against: String,
     /// Always `open`: requests are sent when they are due, whatever the answers do.
     pub r#loop: &'static str,
     /// What a latency is.
     pub latency: &'static str,
-    /// What is left out.
-    pub left_out: &'static str,
-    /// Requests a second that were offered, evenly spaced.
-    pub offered_per_second: u64,
-    /// WebSocket connections.
-    pub connections: u32,
+    /// What the requests were.
+    pub mix: serde_json::Value,
     /// Trading keys, each request signed by one.
     pub keys: u32,
-    /// Seed of the workload.
+    /// Markets.
+    pub markets: u16,
+    /// Connections.
+    pub connections: u64,
+    /// Requests of one connection in a row.
+    pub consecutive: u32,
+    /// Operations under one signature.
+    pub operations_per_request: u64,
+    /// Operations a second that were offered.
+    pub offered_per_second: u64,
+    /// For so many seconds.
+    pub seconds: u64,
+    /// Seed of everything random.
     pub seed: u64,
-    /// Mix, prices and quantities.
-    pub workload: WorkloadOptions,
-    /// How long a signature is good, in milliseconds.
-    pub receive_window_ms: u32,
-    /// How often the client looks what is due, in microseconds; up to this is in every latency.
+    /// How often the client looked what is due and what came, in microseconds; up to this is in every latency, twice.
     pub pacing_us: u64,
-    /// Processors that this process may use; the venue may share them.
-    pub processors: usize,
-    /// What only the caller knows: machine, commit, durability level, where the venue runs.
-    pub notes: BTreeMap<String, String>,
+    /// Orders that rested before the start.
+    pub resting_orders: u64,
+    /// The books at the end.
+    pub book: Option<BookSize>,
+    /// Level of the venue's journal.
+    pub durability: String,
+    /// What is left out.
+    pub excluded: &'static str,
+    /// Processor time by process and thread, of the load alone.
+    pub cpu_seconds: BTreeMap<&'static str, BTreeMap<String, f64>>,
+    /// Nanoseconds of processor time of the client's thread for each operation.
+    pub generator_ns_per_operation: u64,
+    /// The most that the client itself was late with a request, in microseconds: part of the latencies.
+    pub client_lag_us_max: u64,
+    /// From the first intended send time to the last answer, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Refusals by the protocol's number.
+    pub reject_codes: BTreeMap<i64, u64>,
+    /// Those who signed badly; the figures above are of the others.
+    pub hostile: Option<HostileReport>,
+    /// What was checked, and held.
+    pub checks: Vec<String>,
+    /// Bytes of the journal for each operation that was sent.
+    pub journal_bytes_per_operation: Option<u64>,
 }
 
 /// What a load came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct LoadReport {
-    /// Acknowledged requests a second, from the first intended send time to the last answer.
+    /// Acknowledged operations a second, from the first intended send time to the last answer.
     pub orders_per_second: u64,
     /// How long they took.
     pub latency_us: LatencyMicroseconds,
-    /// Requests sent; every one was answered once.
+    /// Operations sent; every one was answered once.
     pub sent: u64,
-    /// Requests that the venue took.
+    /// Operations that the venue took.
     pub acknowledged: u64,
-    /// Immediate-or-cancel orders that traded.
+    /// Orders that traded on arrival.
     pub filled: u64,
-    /// Requests that it refused.
+    /// Operations that it refused.
     pub rejected: u64,
-    /// The same by the API's error number.
-    pub reject_codes: BTreeMap<i64, u64>,
-    /// From the first intended send time to the last answer, in milliseconds.
-    pub elapsed_ms: u64,
-    /// The most that this client itself was late with a request, in microseconds: part of the latencies.
-    pub client_lag_us_max: u64,
     /// Under what conditions.
     pub conditions: Conditions,
+}
+
+impl LoadReport {
+    /// The numbers of `measured` under `conditions`, which are completed with what was measured.
+    pub fn new(measured: &Measured, conditions: Conditions) -> Self {
+        let recorder = &measured.recorder;
+        let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let checks = measured.checks.iter().map(|check| (*check).to_owned()).chain(conditions.checks);
+        let conditions = Conditions {
+            book: measured.book,
+            cpu_seconds: measured.cpu_seconds(),
+            generator_ns_per_operation: measured.generator_ns_per_operation(),
+            client_lag_us_max: us(recorder.send_lag_max()),
+            elapsed_ms: us(recorder.last_answer()) / 1_000,
+            reject_codes: recorder.reject_codes().clone(),
+            hostile: measured.hostile.clone(),
+            checks: checks.collect(),
+            ..conditions
+        };
+        Self {
+            orders_per_second: measured.orders_per_second(),
+            latency_us: recorder.latency_us(),
+            sent: measured.sent,
+            acknowledged: recorder.acknowledged(),
+            filled: recorder.filled(),
+            rejected: recorder.rejected(),
+            conditions,
+        }
+    }
 }
 
 impl fmt::Display for LoadReport {
@@ -90,21 +237,43 @@ impl fmt::Display for LoadReport {
             self.acknowledged,
             self.filled,
             self.rejected,
-            self.reject_codes
+            conditions.reject_codes
         )?;
         let LatencyMicroseconds { p50, p99, p99_9, p99_99, max } = latency_us;
         writeln!(f, "latency µs: p50 {p50}, p99 {p99}, p99.9 {p99_9}, p99.99 {p99_99}, max {max}")?;
-        writeln!(f, "client itself late by at most {} µs", self.client_lag_us_max)?;
+        let lag = conditions.client_lag_us_max;
+        let cost = conditions.generator_ns_per_operation;
+        writeln!(f, "client itself late by at most {lag} µs, {cost} ns of its thread for an operation")?;
+        for (process, threads) in &conditions.cpu_seconds {
+            let threads: Vec<String> = threads.iter().map(|(name, seconds)| format!("{name} {seconds:.2}")).collect();
+            writeln!(f, "processor seconds of {process}: {}", threads.join(", "))?;
+        }
+        if let Some(hostile) = &conditions.hostile {
+            let (sent, refused, ended) = (hostile.sent, hostile.refused, hostile.disconnected);
+            writeln!(f, "beside it {sent} bad signatures: {refused} refused, {ended} connections ended")?;
+        }
+        if let Some(book) = &conditions.book {
+            writeln!(f, "books at the end: {} orders on {} levels", book.orders, book.levels)?;
+        }
+        writeln!(f, "checked: {}", conditions.checks.join("; "))?;
         write!(
             f,
-            "{} loop, {} connections, {} keys, seed {}, {} processors; latency {}; left out: {}",
+            "{} over {:?} against {}, {} loop, {} connections, {} keys, {} markets, durability {}, seed {}; {}, {} \
+             processors, commit {}; latency {}; left out: {}",
+            conditions.scenario,
+            conditions.transport,
+            conditions.against,
             conditions.r#loop,
             conditions.connections,
             conditions.keys,
+            conditions.markets,
+            conditions.durability,
             conditions.seed,
+            conditions.machine,
             conditions.processors,
+            conditions.commit,
             conditions.latency,
-            conditions.left_out
+            conditions.excluded
         )
     }
 }

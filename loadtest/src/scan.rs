@@ -50,12 +50,47 @@ pub fn scan_id(text: &[u8]) -> Option<u64> {
     if key == b"id" { u64::try_from(scanner.number()?).ok() } else { None }
 }
 
-/// Whether an order's answer says that it traded: `executedQty` has a digit other than zero.
-pub fn has_executed(text: &[u8]) -> bool {
-    const KEY: &[u8] = b"\"executedQty\":\"";
-    let Some(at) = text.windows(KEY.len()).position(|window| window == KEY) else { return false };
-    let value = text[at + KEY.len()..].iter().take_while(|byte| **byte != b'"');
-    value.into_iter().any(|byte| (b'1'..=b'9').contains(byte))
+/// The strings of an answer by their names, front to back: for answers whose order of fields is known.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// From the beginning of `text`.
+    pub const fn of(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The next string that has this name. It is looked for behind the last one that was found.
+    pub fn next(&mut self, name: &str) -> Option<&'a str> {
+        self.pass(name, b":\"")?;
+        let rest = &self.text[self.at..];
+        let length = rest.iter().position(|byte| *byte == b'"')?;
+        self.at += length + 1;
+        std::str::from_utf8(&rest[..length]).ok()
+    }
+
+    /// Goes into the next array that has this name.
+    pub fn next_array(&mut self, name: &str) -> Option<()> {
+        self.pass(name, b":[")
+    }
+
+    /// Goes behind the name with its quotes and what has to stand behind it.
+    fn pass(&mut self, name: &str, behind: &[u8]) -> Option<()> {
+        let name = name.as_bytes();
+        loop {
+            let rest = self.text.get(self.at..)?;
+            self.at += rest.iter().position(|byte| *byte == b'"')? + 1;
+            let rest = self.text.get(self.at..)?;
+            let tail = rest.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"\""));
+            if tail.is_some_and(|tail| tail.starts_with(behind)) {
+                self.at += name.len() + 1 + behind.len();
+                return Some(());
+            }
+        }
+    }
 }
 
 struct Scanner<'a> {
@@ -179,17 +214,16 @@ mod tests {
     }
 
     #[test]
-    fn executed_quantity_counts_digits_only() {
-        for (text, expected) in [
-            (r#"{"executedQty":"0.00"}"#, false),
-            (r#"{"executedQty":"0.05","x":1}"#, true),
-            (r#"{"executedQty":"10"}"#, true),
-            (r#"{"executedQty":"","origQty":"5"}"#, false),
-            (r#"{"executedQty":"00"#, false),
-            ("{}", false),
-        ] {
-            assert_eq!(has_executed(text.as_bytes()), expected, "{text}");
-        }
+    fn fields_are_found_in_their_order() {
+        let text = br#"{"id":1,"result":{"executedQty":"7","price":"nope","fills":[{"price":"10.01","qty":"3"},{"price":"10.02","qty":"4"}]}}"#;
+        let mut fields = Fields::of(text);
+        assert_eq!(fields.next("executedQty"), Some("7"));
+        assert_eq!(fields.next_array("fills"), Some(()));
+        assert_eq!((fields.next("price"), fields.next("qty")), (Some("10.01"), Some("3")));
+        assert_eq!((fields.next("price"), fields.next("qty"), fields.next("qty")), (Some("10.02"), Some("4"), None));
+        assert_eq!(Fields::of(text).next("id"), None, "a number is no string");
+        assert_eq!(Fields::of(b"{\"price\":\"10").next("price"), None);
+        assert_eq!(Fields::of(b"").next_array("fills"), None);
     }
 
     #[test]
@@ -219,7 +253,8 @@ mod tests {
                 text.extend_from_slice(pieces[usize::try_from(random.below(14)).unwrap()]);
             }
             let _ = scan_response(&text);
-            let _ = has_executed(&text);
+            let mut fields = Fields::of(&text);
+            let _ = (fields.next("id"), fields.next_array("error"), fields.next("code"));
         }
     }
 }

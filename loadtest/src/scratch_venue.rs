@@ -45,6 +45,8 @@ pub struct VenueOptions {
     pub second_operator_key: Option<String>,
     /// Further lines of `[journal]`.
     pub journal_keys: String,
+    /// Resting orders that each market's book has room for.
+    pub max_orders: u32,
 }
 
 impl VenueOptions {
@@ -64,6 +66,7 @@ impl VenueOptions {
             operator_key: None,
             second_operator_key: None,
             journal_keys: String::new(),
+            max_orders: 1 << 18,
         }
     }
 
@@ -119,7 +122,8 @@ impl VenueOptions {
                 "\n[[asset]]\nsymbol = \"{base}\"\ndecimals = 0\n\n[[market]]\nsymbol = \"{market}\"\n\
                  base = \"{base}\"\nquote = \"CASH\"\ntick_size = \"0.01\"\nlot_size = \"1\"\n\
                  max_price = \"21474836.47\"\nmax_quantity = \"100000000\"\nmaker_fee = \"0\"\ntaker_fee = \"0\"\n\
-                 state = \"open\"\n"
+                 max_orders = {}\nstate = \"open\"\n",
+                self.max_orders
             )
             .expect("writing to a string cannot fail");
         }

@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::client::{self, Trader, now_us};
+use crate::client::{self, Trader, host_and_path, now_us};
+use crate::cpu;
 use crate::error::LoadtestError;
 use crate::load::{LoadOptions, run_load};
 use crate::market_text::MarketText;
@@ -157,12 +158,15 @@ async fn trade(
     traders: &[Trader],
 ) -> Result<Trading, LoadtestError> {
     let mut options = LoadOptions::new(venue.websocket(), MarketText::cents_and_units("UNITCASH"));
-    options.requests = traffic.rate.saturating_mul(traffic.seconds);
-    options.requests_per_second = traffic.rate;
+    options.operations = traffic.rate.saturating_mul(traffic.seconds);
+    options.operations_per_second = traffic.rate;
     options.connections = traffic.connections;
     run.clone_into(&mut options.run);
-    let report = run_load(&options, traders).await?;
-    Ok(Trading { acknowledged_per_second: report.orders_per_second, latency_us: report.latency_us })
+    let traders = traders.to_vec();
+    let loading = tokio::task::spawn_blocking(move || run_load(&options, &traders));
+    let measured = loading.await.map_err(|_| LoadtestError::Venue("the load panicked".to_owned()))??;
+    let latency_us = measured.recorder.latency_us();
+    Ok(Trading { acknowledged_per_second: measured.orders_per_second(), latency_us })
 }
 
 fn delays() -> Histogram<u64> {
@@ -216,13 +220,6 @@ async fn subscribe_in_silence(url: &str) -> Result<TcpStream, LoadtestError> {
     }
 }
 
-fn host_and_path(url: &str) -> Result<(std::net::SocketAddr, &str), LoadtestError> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let address = host.parse().map_err(|error| LoadtestError::Options(format!("{url}: {error}")))?;
-    Ok((address, path))
-}
-
 /// A number that the venue's operators' port tells.
 async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> {
     let failed = |error: std::io::Error| LoadtestError::connection("asking for metrics", error);
@@ -238,13 +235,7 @@ async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> 
 
 /// The memory of the venue's process that is in use.
 fn resident_bytes(venue: &ScratchVenue) -> Result<u64, LoadtestError> {
-    let path = std::path::PathBuf::from(format!("/proc/{}/status", venue.process_id()));
-    let text = std::fs::read_to_string(&path).map_err(|source| LoadtestError::Io { path, source })?;
-    let kilobytes =
-        text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes
-        .map(|kilobytes| kilobytes * 1_024)
-        .ok_or_else(|| LoadtestError::Venue("its memory is not told".to_owned()))
+    cpu::resident_bytes(venue.process_id()).ok_or_else(|| LoadtestError::Venue("its memory is not told".to_owned()))
 }
 
 #[cfg(test)]

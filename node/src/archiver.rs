@@ -4,9 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use lakh_config::Config;
@@ -14,13 +12,12 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::archive::{Archive, Retention};
+use crate::background::{BackgroundThread, StopRequest};
 
 /// Between two looks for sealed segments.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stop waits for a segment that is under way; the next start begins it anew.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// The nicest that a thread can be.
-const LOWEST_PRIORITY: i32 = 19;
 
 /// How the archive stands, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,8 +33,7 @@ pub(crate) struct ArchiverStatus {
 
 /// A running archiver.
 pub(crate) struct Archiver {
-    thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    pub(crate) thread: BackgroundThread,
     pub(crate) status: Arc<Mutex<ArchiverStatus>>,
 }
 
@@ -55,20 +51,15 @@ impl Archiver {
             None => Retention::KeepNewest(u64::from(journal.segments_kept)),
         };
         let directory = journal.directory.clone();
-        let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(ArchiverStatus::default())));
-        let worker = Worker { archive, directory, retention, stop: Arc::clone(&stop), status: Arc::clone(&status) };
-        let thread = std::thread::Builder::new().name("archiver".to_owned()).spawn(move || worker.run())?;
-        Ok(Some(Self { thread, stop, status }))
+        let status = Arc::new(Mutex::new(ArchiverStatus::default()));
+        let worker = Worker { archive, directory, retention, status: Arc::clone(&status) };
+        let thread = BackgroundThread::start("archiver", move |stop| worker.run(&stop))?;
+        Ok(Some(Self { thread, status }))
     }
 
     /// Asks the thread to end and waits a little: it may hang on an archive that does not answer.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
+        self.thread.stop(STOP_PATIENCE);
     }
 }
 
@@ -77,16 +68,12 @@ struct Worker {
     archive: Archive,
     directory: PathBuf,
     retention: Retention,
-    stop: Arc<AtomicBool>,
     status: Arc<Mutex<ArchiverStatus>>,
 }
 
 impl Worker {
-    fn run(self) {
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
-            tracing::warn!("the archiver runs at the priority of the rest: {error}");
-        }
-        while !self.stop.load(Ordering::SeqCst) {
+    fn run(self, stop: &StopRequest) {
+        while !stop.is_made() {
             self.round(&self.directory);
             std::thread::park_timeout(INTERVAL);
         }

@@ -2,7 +2,7 @@
 //!
 //! One JSON line asks, one JSON line answers. A decision carries its signed text; the node checks the signature against
 //! the role's key from the genesis, and the journal keeps it as evidence. The socket is the owner's alone (0600).
-//! Bounds: a line is at most 4 KiB, a connection has five seconds, one is served at a time.
+//! Bounds: a line is at most 1 MiB, a connection has five seconds, one is served at a time.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,9 +27,11 @@ use serde::{Deserialize, Serialize};
 use crate::admin::RoleNonce;
 use crate::keys::{hex, unhex};
 use crate::settlement::SettlementStatus;
+use crate::settlement_link::{Exchange, Exchanged, SettlementLink};
 use crate::{admin, audit};
 
-const LINE_BYTES: u64 = 4_096;
+/// A decision is short; what `lakh settle` says may hold proofs of many assets.
+const LINE_BYTES: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What an operator's evidence names as its method.
 pub(crate) const METHOD: &str = "ctl";
@@ -42,6 +44,8 @@ enum Request {
     Status,
     /// A decision, signed by each of its roles.
     Decide { text: String, signatures: Vec<String> },
+    /// What `lakh settle` has to say.
+    Settle { exchange: Box<Exchange> },
 }
 
 /// What the node answers.
@@ -65,6 +69,7 @@ pub(crate) struct Status {
 #[serde(rename_all = "camelCase")]
 enum Answer {
     Status(Status),
+    Settled(Exchanged),
     Done,
     Error(String),
 }
@@ -78,6 +83,8 @@ pub(crate) struct ControlServer {
     pub(crate) input: rtrb::Producer<Input>,
     pub(crate) signal: Arc<Signal>,
     pub(crate) settlement: Option<Arc<Mutex<SettlementStatus>>>,
+    /// Where settlement runs in another process.
+    pub(crate) link: Option<SettlementLink>,
 }
 
 impl ControlServer {
@@ -111,10 +118,19 @@ impl ControlServer {
                 Ok(()) => Answer::Done,
                 Err(error) => Answer::Error(format!("{error:#}")),
             },
+            Ok(Request::Settle { exchange }) => match self.settle(*exchange) {
+                Ok(exchanged) => Answer::Settled(exchanged),
+                Err(error) => Answer::Error(format!("{error:#}")),
+            },
             Err(error) => Answer::Error(format!("not a request: {error}")),
         };
         (&connection).write_all(format!("{}\n", serde_json::to_string(&answer)?).as_bytes())?;
         Ok(())
+    }
+
+    fn settle(&mut self, exchange: Exchange) -> Result<Exchanged> {
+        let link = self.link.as_mut().context("this node settles by itself, or not at all")?;
+        link.exchange(exchange)
     }
 
     fn status(&self) -> Status {
@@ -133,7 +149,7 @@ impl ControlServer {
                 .iter()
                 .map(|asset| (asset.symbol.to_string(), asset.decimals, asset.chain_units_per_atom))
                 .collect(),
-            settlement: self.settlement.as_ref().map(|status| status.lock().clone()),
+            settlement: self.settlement.as_ref().map(|status| status.lock().current()),
         }
     }
 
@@ -225,7 +241,7 @@ pub(crate) fn decide(
     match ask(socket, &Request::Decide { text: text.clone(), signatures })? {
         Answer::Done => Ok(text),
         Answer::Error(error) => bail!(error),
-        Answer::Status(_) => bail!("the node answered something else"),
+        Answer::Status(_) | Answer::Settled(_) => bail!("the node answered something else"),
     }
 }
 
@@ -233,6 +249,15 @@ pub(crate) fn decide(
 pub(crate) fn status(socket: &Path) -> Result<Status> {
     let Answer::Status(status) = ask(socket, &Request::Status)? else { bail!("the node gave no status") };
     Ok(status)
+}
+
+/// Tells the node on this socket what settlement has to say.
+pub(crate) fn exchange(socket: &Path, exchange: Exchange) -> Result<Exchanged> {
+    match ask(socket, &Request::Settle { exchange: Box::new(exchange) })? {
+        Answer::Settled(exchanged) => Ok(exchanged),
+        Answer::Error(error) => bail!(error),
+        Answer::Status(_) | Answer::Done => bail!("the node answered something else"),
+    }
 }
 
 fn ask(socket: &Path, request: &Request) -> Result<Answer> {

@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use crate::dev_chain::{ChainReady, DevChain};
 use crate::keys::hex;
+use crate::notary::NotaryPlan;
 use crate::pipeline::{Node, StartOptions};
 use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, runtime, wait_for_end};
-use crate::settlement::SettlementPlan;
+use crate::settlement::{SettlementMode, SettlementPlan};
 use crate::{demo_traders, dev_accounts, dev_chain, keys};
 
 /// Where the chain listens unless the gateway was told where to.
@@ -69,8 +70,13 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         config.exchange.venue_tag = settlement.binding.venue_tag();
         let embedded = Box::new(chain.chain.clone());
         let plan = SettlementPlan::over(&settlement, &config.journal.directory, embedded, dev_chain::keys());
+        let notary = NotaryPlan::over(&settlement, dev_chain::keys().header);
         config.settlement = Some(settlement);
-        let options = StartOptions { settlement: Some(plan), ..StartOptions::default() };
+        let options = StartOptions {
+            settlement: Some(SettlementMode::Here(Box::new(plan))),
+            notary: Some(notary),
+            ..StartOptions::default()
+        };
         let node = Node::start(&config, options).await?;
         let url = ready(&node, &config).websocket;
         dev_accounts::activate(&node, &config.operators.control_socket, &url, &accounts).await?;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use lakh_config::{Config, GenesisAccount, SettlementConfig};
+use lakh_config::{Config, GenesisAccount, PosterPlace, SettlementConfig};
 use lakh_engine::SUPPLY_CAP;
 use lakh_engine::command::SettlementBinding;
 use lakh_loadtest::random::SplitMix64;
@@ -130,6 +130,7 @@ impl DevChain {
             first_block: 0,
             poster_key_file: "".into(),
             header_key_file: "".into(),
+            poster: PosterPlace::Node,
             confirmations: 0,
             batch_interval_ms: 10_000,
             withdrawal_interval_ms: 2_000,

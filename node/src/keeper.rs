@@ -10,8 +10,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -24,6 +22,7 @@ use lakh_journal::{Durability, Follower};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::background::{BackgroundThread, StopRequest};
 use crate::checkpoints::{self, Checkpoint, CheckpointFile};
 use crate::history::Replay;
 use crate::keys::{read_key, read_private};
@@ -43,8 +42,6 @@ const ROUND: u32 = 4_096;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a stop waits for what has not been followed yet.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// The nicest that a thread can be.
-const LOWEST_PRIORITY: i32 = 19;
 
 /// What is to be kept.
 pub(crate) struct KeeperPlan {
@@ -104,8 +101,7 @@ pub(crate) struct KeeperStatus {
 
 /// A running keeper.
 pub(crate) struct Keeper {
-    thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    pub(crate) thread: BackgroundThread,
     pub(crate) status: Arc<Mutex<KeeperStatus>>,
 }
 
@@ -126,7 +122,6 @@ impl Keeper {
         directory: Arc<Directory>,
         commands: NodeCommands,
     ) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
         let status = Arc::new(Mutex::new(KeeperStatus::default()));
         let mut worker = Worker {
             disk: DiskGuard {
@@ -137,28 +132,16 @@ impl Keeper {
             },
             directory,
             commands,
-            stop: Arc::clone(&stop),
             status: Arc::clone(&status),
         };
-        let run = move || worker.run(plan, &start);
-        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(run)?;
-        Ok(Self { thread, stop, status })
-    }
-
-    /// Whether the thread has ended without being asked to.
-    pub(crate) fn has_died(&self) -> bool {
-        self.thread.is_finished()
+        let thread = BackgroundThread::start("keeper", move |stop| worker.run(plan, &start, &stop))?;
+        Ok(Self { thread, status })
     }
 
     /// Asks the thread to follow the closed journal to its end and waits a little. Whatever is left open then is made
     /// good by the next start.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
+        self.thread.stop(STOP_PATIENCE);
     }
 }
 
@@ -166,24 +149,19 @@ impl Keeper {
 struct Worker {
     directory: Arc<Directory>,
     commands: NodeCommands,
-    stop: Arc<AtomicBool>,
     status: Arc<Mutex<KeeperStatus>>,
     disk: DiskGuard,
 }
 
 impl Worker {
-    fn run(&mut self, plan: KeeperPlan, start: &KeeperStart) {
-        // Without it keeping costs the venue a little more of a core, which is no reason not to run.
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
-            tracing::warn!("the keeper runs at the priority of the rest: {error}");
-        }
+    fn run(&mut self, plan: KeeperPlan, start: &KeeperStart, stop: &StopRequest) {
         let wanted = plan.snapshot_every > 0 || plan.key.is_some();
         let mut replica = wanted.then(|| Replica::begin(plan, start)).transpose().unwrap_or_else(|error| {
             self.tell(&format!("nothing is kept: {error:#}"));
             None
         });
         loop {
-            let stopping = self.stop.load(Ordering::SeqCst);
+            let stopping = stop.is_made();
             let followed = replica.as_mut().map_or(Ok(Round::Idle), Replica::round);
             let round = followed.unwrap_or_else(|error| {
                 self.give_up(&error, replica.take().as_ref());

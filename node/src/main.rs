@@ -8,6 +8,8 @@ mod archive;
 mod archiver;
 mod audit;
 mod audit_signatures;
+mod background;
+mod beside;
 mod bring_up;
 mod checkpoints;
 mod claims;
@@ -31,15 +33,19 @@ mod logs;
 mod metrics;
 mod node_commands;
 mod node_tls;
+mod notary;
 mod open_files;
 mod operators_port;
 mod pipeline;
 mod progress;
+mod proof;
 mod receipt;
 mod replay;
 mod run;
 mod sequencer;
+mod settle;
 mod settlement;
+mod settlement_link;
 #[cfg(test)]
 mod simulation;
 mod snapshots;
@@ -79,9 +85,14 @@ enum Command {
     Claims(claims::ClaimsArguments),
     /// Leaves a venue whose operator is gone, by chain data alone.
     Escape(escape::EscapeArguments),
+    /// Settles a venue beside its node.
+    Settle(settle::SettleArguments),
     /// Checks a receipt of the venue's, offline.
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Checks the proof of an account's balances.
+    #[command(subcommand)]
+    Proof(proof::ProofCommand),
     /// Checks the engine against recorded order flow.
     #[command(subcommand)]
     Flow(flow::FlowCommand),
@@ -117,7 +128,9 @@ fn run_command(command: Command) -> Result<()> {
         Command::Journal(command) => journal_tool::run(&command),
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Escape(arguments) => escape::run(&arguments),
+        Command::Settle(arguments) => settle::run(&arguments),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Proof(command) => proof::run(&command),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),
         Command::Soak(command) => soak::run(&command),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lakh_gateway::counters::Histogram;
 use prometheus_client::collector::Collector;
@@ -49,7 +50,7 @@ struct NodeCollector(Arc<Watched>);
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Watched { journal, gateway, keeper, archiver, settlement } = &*self.0;
+        let Watched { journal, gateway, keeper, archiver, settlement, notary } = &*self.0;
         let counters = gateway.counters();
         for (name, meaning, value) in counters.all() {
             let meaning = meaning.trim_end_matches('.');
@@ -87,7 +88,7 @@ impl Collector for NodeCollector {
             gauges.push(("archiver_removed_segments", "Segments let go since the start", saturating(archiver.removed)));
         }
         if let Some(settlement) = settlement {
-            let settlement = settlement.lock();
+            let settlement = settlement.lock().current();
             gauges.extend([
                 (
                     "settlement_running",
@@ -99,6 +100,10 @@ impl Collector for NodeCollector {
                 ("settlement_final_batch", "Last batch that is final", saturating(settlement.final_batch)),
                 ("settlement_waiting_batches", "Batches that wait for the chain", count(settlement.waiting_batches)),
             ]);
+        }
+        if let Some(signed) = notary {
+            let signed = saturating(signed.load(Ordering::Relaxed));
+            gauges.push(("notary_signed_sequence", "Last record that receipts are signed for", signed));
         }
         if let Some(bytes) = resident_bytes() {
             gauges.push(("process_resident_memory_bytes", "Memory of the process", bytes));

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -52,6 +53,8 @@ pub(crate) struct Watched {
     pub(crate) keeper: Arc<Mutex<KeeperStatus>>,
     pub(crate) archiver: Option<Arc<Mutex<ArchiverStatus>>>,
     pub(crate) settlement: Option<Arc<Mutex<SettlementStatus>>>,
+    /// The last record under a signed receipt's interval.
+    pub(crate) notary: Option<Arc<AtomicU64>>,
 }
 
 /// Serves `/health` and `/metrics` on the current runtime and tells where.
@@ -123,7 +126,7 @@ fn health(watched: &Watched) -> (StatusCode, String) {
         answer["archiver"] = serde_json::json!(*archiver.lock());
     }
     if let Some(settlement) = &watched.settlement {
-        answer["settlement"] = serde_json::json!(*settlement.lock());
+        answer["settlement"] = serde_json::json!(settlement.lock().current());
     }
     (status, format!("{answer}\n"))
 }

@@ -29,24 +29,26 @@ use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Output, Signal};
+use lakh_gateway::proofs::ProofDesk;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
 use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
-use crate::archiver::Archiver;
+use crate::beside::{Beside, Plans, Reach};
 use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
-use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
+use crate::keeper::{KeeperPlan, KeeperStart};
 use crate::keys::hex;
 use crate::library_options::{follower_options, gateway_options, open_reports, publisher_options};
 use crate::node_commands::{self, NodeCommands};
 use crate::node_tls::NodeTls;
+use crate::notary::{NotaryPlan, NotaryStart};
 use crate::open_files;
-use crate::operators_port::{self, OperatorsListeners, Watched};
+use crate::operators_port::{self, OperatorsListeners};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
-use crate::settlement::{SettlementPlan, SettlementThread};
+use crate::settlement::SettlementMode;
 use crate::snapshots;
 use crate::stage::{Placement, Stage};
 
@@ -65,9 +67,7 @@ pub(crate) struct Node {
     pub(crate) directory: Arc<Directory>,
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: Recovery,
-    pub(crate) settlement: Option<SettlementThread>,
-    keeper: Keeper,
-    archiver: Option<Archiver>,
+    beside: Beside,
     sequencer: Stage<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
@@ -82,7 +82,9 @@ pub(crate) struct Node {
 #[derive(Default)]
 pub(crate) struct StartOptions {
     /// Without it nothing is settled.
-    pub(crate) settlement: Option<SettlementPlan>,
+    pub(crate) settlement: Option<SettlementMode>,
+    /// Without it no receipts are signed.
+    pub(crate) notary: Option<NotaryPlan>,
     /// The operator's decision to give up damaged records from this one on.
     pub(crate) truncate_at: Option<u64>,
 }
@@ -128,24 +130,28 @@ impl Node {
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
         let role_nonces = role_nonces(&engine);
+        let notary_start = NotaryStart::of(&config.journal.directory, &watch, &engine);
         let Rings { to_sequencer, control, from_settlement, from_keeper, inputs } = Rings::new(config);
         let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let (sequencer_signal, publisher_signal) = sequencer.signals();
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let command = |ring| NodeCommands::new(ring, Arc::clone(&sequencer_signal));
+        let (from_settlement, from_keeper) = (command(from_settlement), command(from_keeper));
+        let plans = Plans {
+            settlement: options.settlement,
+            keeper: (keeper_plan, keeper_start),
+            notary: (options.notary, notary_start),
+        };
+        let reach = Reach { directory: Arc::clone(&directory), from_settlement, from_keeper };
+        let mut desk = ProofDesk::new(sequencer::now);
+        let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
+        let publisher = publisher.with_proof_desk(desk);
         let placement = Placement::of(config.gateway.stages);
-        let control_publisher =
+        let publisher_control =
             publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
-        let publisher = start_publisher(placement, publisher, outputs, &watch, control_publisher)?;
-        let (names, signal) = (Arc::clone(&directory), Arc::clone(&sequencer_signal));
-        let settle = |plan| SettlementThread::start(plan, names, from_settlement, signal);
-        let settlement = options.settlement.map(settle).transpose()?;
-        let settlement_status = settlement.as_ref().map(|thread| Arc::clone(&thread.status));
-        let commands = NodeCommands::new(from_keeper, Arc::clone(&sequencer_signal));
-        let keeper = Keeper::start(keeper_plan, keeper_start, Arc::clone(&directory), commands)?;
-        let archiver = Archiver::start(config)?;
-
+        let publisher = start_publisher(placement, publisher, outputs, &watch, publisher_control)?;
         ControlServer {
             genesis,
             role_nonces,
@@ -153,7 +159,8 @@ impl Node {
             watch: watch.clone(),
             input: control,
             signal: Arc::clone(&sequencer_signal),
-            settlement: settlement_status.clone(),
+            settlement: beside.settlement_status(),
+            link,
         }
         .start(&config.operators.control_socket)?;
         let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
@@ -166,13 +173,7 @@ impl Node {
         };
         let (gateway, verifiers) = start_gateway(placement, gateway_options(config), wiring).await?;
         let sequencer = Stage::start(placement, "sequencer", sequencer.run(verifiers, Arc::clone(&stop_sequencer)))?;
-        let watched = Watched {
-            journal: watch.clone(),
-            gateway: gateway.watch(),
-            keeper: Arc::clone(&keeper.status),
-            archiver: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
-            settlement: settlement_status,
-        };
+        let watched = beside.watched(watch.clone(), gateway.watch());
         let health = operators_port::start(operators_listeners(config, tls.as_ref()), watched).await?;
         Ok(Self {
             gateway,
@@ -181,9 +182,7 @@ impl Node {
             directory,
             watch,
             recovery,
-            settlement,
-            keeper,
-            archiver,
+            beside,
             sequencer,
             sequencer_signal,
             stop_sequencer,
@@ -218,21 +217,21 @@ impl Node {
         if self.sequencer.is_finished() {
             return died("sequencer");
         }
-        if self.settlement.as_ref().is_some_and(SettlementThread::has_died) {
-            return died("settlement thread");
+        if self.publisher.is_finished() {
+            return died("publisher");
         }
-        if self.keeper.has_died() {
-            return died("keeper");
-        }
-        if self.publisher.is_finished() { died("publisher") } else { None }
+        self.beside.dead().and_then(died)
     }
 
     /// Closes the entrance, drains everything, closes the journal.
     pub(crate) async fn stop(self) -> Result<Closed> {
         self.gateway.shutdown().await;
-        if let Some(settlement) = self.settlement {
-            tokio::task::spawn_blocking(move || settlement.stop()).await?;
-        }
+        let mut beside = self.beside;
+        let stop = move || {
+            beside.stop_settlement();
+            beside
+        };
+        let beside = tokio::task::spawn_blocking(stop).await?;
         self.stop_sequencer.store(true, Ordering::SeqCst);
         self.sequencer_signal.notify();
         let Some(stopped) = self.sequencer.join().await else {
@@ -257,13 +256,7 @@ impl Node {
             bail!("the journal has stopped: {failure}");
         }
         stopped.writer.close()?;
-        let keeper = self.keeper;
-        let archiver = self.archiver;
-        let stop = move || {
-            keeper.stop();
-            archiver.into_iter().for_each(Archiver::stop);
-        };
-        tokio::task::spawn_blocking(stop).await?;
+        tokio::task::spawn_blocking(move || beside.stop()).await?;
         Ok(Closed {
             sequence: last,
             state_hash: hex(&stopped.engine.state_hash()),

@@ -1,6 +1,7 @@
 //! `lakh receipt`: whether a receipt is what the venue promised, without venue, journal or chain.
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use lakh_settlement::chain::Address;
@@ -37,9 +38,7 @@ pub(crate) struct VerifyArguments {
 pub(crate) fn run(command: &ReceiptCommand) -> Result<()> {
     let ReceiptCommand::Verify(arguments) = command;
     let path = &arguments.file;
-    let length = std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.len();
-    ensure!(length <= MAX_FILE_BYTES, "{} is no receipt: it has {length} bytes", path.display());
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = read_bounded(path, MAX_FILE_BYTES)?;
     let receipt = Receipt::from_json(&text).with_context(|| format!("{} is no receipt", path.display()))?;
     let address = |text: &str| Address::from_hex(text).with_context(|| format!("{text} is no address"));
     let venue = Venue { chain_id: arguments.chain_id, contract: address(&arguments.contract)? };
@@ -51,4 +50,14 @@ pub(crate) fn run(command: &ReceiptCommand) -> Result<()> {
         receipt.sequence.0, receipt.shard, receipt.record_hash, receipt.epoch
     );
     Ok(())
+}
+
+/// A text file that somebody else may have made.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<String> {
+    let unreadable = || format!("{} cannot be read", path.display());
+    let mut text = String::new();
+    let file = std::fs::File::open(path).with_context(unreadable)?;
+    file.take(bytes_max + 1).read_to_string(&mut text).with_context(unreadable)?;
+    ensure!(text.len() as u64 <= bytes_max, "{} has more than {bytes_max} bytes", path.display());
+    Ok(text)
 }

@@ -14,8 +14,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::bring_up::Recovery;
 use crate::keys::hex;
 use crate::node_tls::NodeTls;
+use crate::notary::NotaryPlan;
 use crate::pipeline::{Closed, Node, StartOptions};
-use crate::settlement::SettlementPlan;
+use crate::settlement::SettlementMode;
 
 /// Runs an exchange.
 #[derive(Debug, clap::Args)]
@@ -86,11 +87,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     }
     runtime()?.block_on(async {
         let asked = AskedToStop::listen()?;
-        let plan = config
-            .settlement
-            .as_ref()
-            .map(|settlement| SettlementPlan::over_rpc(settlement, &config.journal.directory));
-        let options = StartOptions { settlement: plan.transpose()?, truncate_at: arguments.truncate_at };
+        let mode = config.settlement.as_ref().map(|one| SettlementMode::of(one, &config.journal.directory));
+        let notary = config.settlement.as_ref().map(NotaryPlan::of).transpose()?;
+        let options = StartOptions { settlement: mode.transpose()?, notary, truncate_at: arguments.truncate_at };
         let node = Node::start(&config, options).await?;
         let ready = ready(&node, &config);
         print_ready(&ready, arguments.json)?;

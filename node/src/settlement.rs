@@ -8,14 +8,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use lakh_config::SettlementConfig;
+use lakh_config::{PosterPlace, SettlementConfig};
 use lakh_gateway::directory::Directory;
-use lakh_gateway::hand_over::{Input, Signal};
+use lakh_gateway::proofs::{ProofDesk, ProofQuestion, ProofRefusal};
 use lakh_settlement::chain::Chain;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::TransactionSigner;
@@ -25,24 +24,30 @@ use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService}
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::background::{BackgroundThread, StopRequest};
 use crate::keys::{read_private, unhex};
 use crate::node_commands::NodeCommands;
 use crate::sequencer::now;
 
 /// Between two looks at the journal once its end is reached.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Questions for balances that are answered between two looks at the journal.
+const QUESTIONS: usize = 16;
 /// How long a question to the chain may take.
 const CHAIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stop waits for a chain that does not answer. What is under way then is found again at the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// The nicest that a thread can be.
-const LOWEST_PRIORITY: i32 = 19;
+
+/// The state of settlement that is over.
+const STOPPED: &str = "stopped";
+/// After so long a process that says nothing counts as away.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How settlement stands, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SettlementStatus {
-    /// `running`, `waiting` while the chain does not do what it should, or `stopped` for good.
+    /// `running`, `waiting` while the chain does not do what it should, `away` while `lakh settle` is, or `stopped` for good.
     pub(crate) state: String,
     /// What is wrong, if anything.
     pub(crate) news: Option<String>,
@@ -56,6 +61,73 @@ pub(crate) struct SettlementStatus {
     pub(crate) waiting_batches: usize,
     /// The last entry of the chain's queue that the journal has.
     pub(crate) queue_id: u64,
+    /// Where settlement runs in another process: when that was heard of last.
+    #[serde(skip)]
+    heard: Option<Instant>,
+}
+
+impl SettlementStatus {
+    /// Of a service.
+    pub(crate) fn of(service: &SettlementService) -> Self {
+        let engine = service.replica().engine();
+        let poster = service.poster();
+        let tip = poster.tip();
+        let news = service.news();
+        let state = match (service.is_stopped(), &news) {
+            (true, _) => STOPPED,
+            (false, Some(_)) => "waiting",
+            (false, None) => "running",
+        };
+        Self {
+            state: state.to_owned(),
+            news,
+            journal_batch: engine.last_batch().0,
+            chain_batch: tip.map_or(0, |tip| tip.batch_id),
+            final_batch: tip.map_or(0, |tip| tip.final_batch),
+            waiting_batches: poster.waiting(),
+            queue_id: engine.last_queue_id(),
+            heard: None,
+        }
+    }
+
+    /// Of another process that was not heard of yet.
+    pub(crate) fn apart() -> Self {
+        let news = Some("`lakh settle` was not heard of yet".to_owned());
+        Self { state: "away".to_owned(), news, heard: Some(Instant::now()), ..Self::default() }
+    }
+
+    /// Takes what the other process says of itself.
+    pub(crate) fn hear(&mut self, status: Self) {
+        *self = Self { heard: Some(Instant::now()), ..status };
+    }
+
+    /// As it is now: a process that was not heard of for a while is away, unless it had stopped for good.
+    pub(crate) fn current(&self) -> Self {
+        let silence = self.heard.map_or(Duration::ZERO, |heard| heard.elapsed());
+        if silence < SILENCE || self.state == STOPPED {
+            return self.clone();
+        }
+        let news = format!("`lakh settle` was not heard of for {} s: batches and deposits wait", silence.as_secs());
+        Self { state: "away".to_owned(), news: Some(news), ..self.clone() }
+    }
+}
+
+/// Where settlement runs.
+pub(crate) enum SettlementMode {
+    /// On a thread of this process.
+    Here(Box<SettlementPlan>),
+    /// As `lakh settle`, in another one.
+    Apart,
+}
+
+impl SettlementMode {
+    /// As the configuration says, over a node of the chain.
+    pub(crate) fn of(config: &SettlementConfig, journal: &Path) -> Result<Self> {
+        match config.poster {
+            PosterPlace::Node => Ok(Self::Here(Box::new(SettlementPlan::over_rpc(config, journal)?))),
+            PosterPlace::Apart => Ok(Self::Apart),
+        }
+    }
 }
 
 /// What the settlement of a venue needs.
@@ -90,6 +162,11 @@ impl SettlementPlan {
         };
         Self { options, chain, keys }
     }
+
+    /// Opens the journal and what an earlier run left.
+    pub(crate) fn open(self) -> Result<SettlementService> {
+        SettlementService::open(self.options, self.chain, self.keys).context("settlement cannot begin")
+    }
 }
 
 /// A secp256k1 key in a file that only its owner can read.
@@ -102,8 +179,7 @@ pub(crate) fn read_key(path: &Path) -> Result<TransactionSigner> {
 
 /// A running settlement.
 pub(crate) struct SettlementThread {
-    thread: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
+    pub(crate) thread: BackgroundThread,
     pub(crate) status: Arc<Mutex<SettlementStatus>>,
 }
 
@@ -112,7 +188,8 @@ struct Worker {
     service: SettlementService,
     directory: Arc<Directory>,
     commands: NodeCommands,
-    stop: Arc<AtomicBool>,
+    /// For accounts' balances in the last final batch.
+    questions: Receiver<ProofQuestion>,
     status: Arc<Mutex<SettlementStatus>>,
 }
 
@@ -121,56 +198,35 @@ impl SettlementThread {
     pub(crate) fn start(
         plan: SettlementPlan,
         directory: Arc<Directory>,
-        input: rtrb::Producer<Input>,
-        signal: Arc<Signal>,
+        commands: NodeCommands,
+        desk: &mut ProofDesk,
     ) -> Result<Self> {
-        let service = SettlementService::open(plan.options, plan.chain, plan.keys);
-        let service = service.context("settlement cannot begin")?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let service = plan.open()?;
         let running = SettlementStatus { state: "running".to_owned(), ..SettlementStatus::default() };
         let status = Arc::new(Mutex::new(running));
-        let mut worker = Worker {
-            service,
-            directory,
-            commands: NodeCommands::new(input, signal),
-            stop: Arc::clone(&stop),
-            status: Arc::clone(&status),
-        };
-        let run = move || worker.run();
-        let thread = std::thread::Builder::new().name("settlement".to_owned()).spawn(run)?;
-        Ok(Self { thread, stop, status })
-    }
-
-    /// Whether the thread has ended without being asked to.
-    pub(crate) fn has_died(&self) -> bool {
-        self.thread.is_finished()
+        let questions = desk.balances();
+        let mut worker = Worker { service, directory, commands, questions, status: Arc::clone(&status) };
+        let thread = BackgroundThread::start("settlement", move |stop| worker.run(&stop))?;
+        Ok(Self { thread, status })
     }
 
     /// Asks the thread to end and waits a little: it may hang on a chain that does not answer, and leaves nothing open
     /// that the next start does not find.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < STOP_PATIENCE {
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
+        self.thread.stop(STOP_PATIENCE);
     }
 }
 
 impl Worker {
-    fn run(&mut self) {
-        // Without it settlement costs the venue a little more of a core, which is no reason not to run.
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
-            tracing::warn!("settlement runs at the priority of the rest: {error}");
-        }
-        while !self.stop.load(Ordering::SeqCst) {
+    fn run(&mut self, stop: &StopRequest) {
+        while !stop.is_made() {
             if self.commands.is_empty() {
                 let actions = self.service.poll(now());
                 actions.into_iter().for_each(|action| self.take(action));
                 self.report();
             }
             self.commands.hand_over();
+            self.answer_questions();
             if self.service.is_caught_up() || self.service.is_stopped() || !self.commands.is_empty() {
                 std::thread::park_timeout(PAUSE);
             }
@@ -188,24 +244,15 @@ impl Worker {
         }
     }
 
+    /// Behind a poll: what it said of the chain is then as new as it gets.
+    fn answer_questions(&mut self) {
+        for question in self.questions.try_iter().take(QUESTIONS) {
+            let proof = self.service.balances_of(question.account).map(|proof| proof.to_json());
+            question.answer(proof.ok_or(ProofRefusal::NoBatch));
+        }
+    }
+
     fn report(&self) {
-        let engine = self.service.replica().engine();
-        let poster = self.service.poster();
-        let tip = poster.tip();
-        let news = self.service.news();
-        let state = match (self.service.is_stopped(), &news) {
-            (true, _) => "stopped",
-            (false, Some(_)) => "waiting",
-            (false, None) => "running",
-        };
-        *self.status.lock() = SettlementStatus {
-            state: state.to_owned(),
-            news,
-            journal_batch: engine.last_batch().0,
-            chain_batch: tip.map_or(0, |tip| tip.batch_id),
-            final_batch: tip.map_or(0, |tip| tip.final_batch),
-            waiting_batches: poster.waiting(),
-            queue_id: engine.last_queue_id(),
-        };
+        *self.status.lock() = SettlementStatus::of(&self.service);
     }
 }

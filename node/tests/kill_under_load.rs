@@ -9,6 +9,8 @@
 //! `LAKH_KILL_ROUNDS`, and goes on where it was by `LAKH_KILL_PROGRESS`, a file with a line for each venue that is through.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod flood;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
@@ -21,10 +23,11 @@ use lakh_engine::command::{Command, Operation, SignedCommand};
 use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
 use lakh_journal::JournalReader;
-use lakh_loadtest::client::{Trader, Value, connect, now_us, signed_request};
 use lakh_loadtest::random::SplitMix64;
 use lakh_loadtest::scratch_venue::VenueOptions;
 use serde_json::Value as Json;
+
+use crate::flood::flood;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
 const SEED: u64 = 0x6b69_6c6c;
@@ -46,6 +49,16 @@ fn a_hundred_kills_at_async_lose_nothing_acknowledged() {
 struct Told {
     acknowledged: HashMap<u64, String>,
     states_compared: u64,
+}
+
+impl Told {
+    /// Remembers an order that was acknowledged, by its id.
+    fn hear(&mut self, answer: &Json) {
+        if answer["status"] == 200 {
+            let (id, client_id) = (&answer["result"]["orderId"], &answer["result"]["clientOrderId"]);
+            self.acknowledged.insert(id.as_u64().unwrap(), client_id.as_str().unwrap().to_owned());
+        }
+    }
 }
 
 fn kill_venues(durability: &str) {
@@ -92,17 +105,13 @@ fn kill_venue(durability: &str, venue: u64, runtime: &tokio::runtime::Runtime) -
         let url = running.websocket().to_owned();
         let pause = Duration::from_micros(2_000 + random.below(80_000));
         let name = format!("k{round}");
-        let orders = runtime.block_on(async {
-            let flood = flood(&url, &trader, &name);
-            let mut orders = HashMap::new();
+        runtime.block_on(async {
             let killed = async {
                 tokio::time::sleep(pause).await;
                 running.kill();
             };
-            tokio::join!(async { orders = flood.await }, killed);
-            orders
+            tokio::join!(flood(&url, &trader, &name, |answer| told.hear(answer)), killed);
         });
-        told.acknowledged.extend(orders);
         examine(&options.journal(), &mut told);
     }
     let closed = options.start().unwrap().stop().unwrap();
@@ -119,53 +128,6 @@ fn kill_on_the_way_up(options: &VenueOptions, after: Duration) {
     std::thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
-}
-
-/// Sends orders as fast as 64 in flight allow, until the venue is gone; what was acknowledged, by order id.
-async fn flood(url: &str, trader: &Trader, name: &str) -> HashMap<u64, String> {
-    let mut acknowledged = HashMap::new();
-    let Ok((mut outgoing, mut incoming)) = connect(url).await else { return acknowledged };
-    let mut next = 0_u64;
-    let mut in_flight = 0;
-    loop {
-        while in_flight < 64 {
-            let client_id = format!("{name}-{next}");
-            if outgoing.feed(order(trader, next, &client_id).into()).await.is_err() {
-                return acknowledged;
-            }
-            next += 1;
-            in_flight += 1;
-        }
-        if outgoing.flush().await.is_err() {
-            return acknowledged;
-        }
-        let Ok(answer) = incoming.next().await else { return acknowledged };
-        in_flight -= 1;
-        let answer: Json = serde_json::from_str(&answer).unwrap();
-        if answer["status"] == 200 {
-            let result = &answer["result"];
-            acknowledged
-                .insert(result["orderId"].as_u64().unwrap(), result["clientOrderId"].as_str().unwrap().to_owned());
-        }
-    }
-}
-
-/// An order that rests, or trades with one of the same account: both change the state. Never more than a few rest.
-fn order(trader: &Trader, number: u64, client_id: &str) -> String {
-    let side = if number.is_multiple_of(2) { "BUY" } else { "SELL" };
-    let params = [
-        ("symbol", Value::Text("UNITCASH")),
-        ("side", Value::Text(side)),
-        ("type", Value::Text("LIMIT")),
-        ("timeInForce", Value::Text("GTC")),
-        ("price", Value::Text("100.00")),
-        ("quantity", Value::Text("3")),
-        ("newClientOrderId", Value::Text(client_id)),
-        ("selfTradePreventionMode", Value::Text("NONE")),
-        ("newOrderRespType", Value::Text("ACK")),
-        ("timestamp", Value::Number(now_us())),
-    ];
-    signed_request(number, "order.place", trader, &params)
 }
 
 /// Replays the journal: every acknowledged order is in it, at the sequence that its id names, with its client id, and the

@@ -6,6 +6,8 @@
 //! the venue tells somebody who asks for all of it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod flood;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use lakh_loadtest::client::{Incoming, Outgoing, Trader, Value, connect, now_us, 
 use lakh_loadtest::random::SplitMix64;
 use lakh_loadtest::scratch_venue::{ScratchVenue, VenueOptions};
 use serde_json::Value as Json;
+
+use crate::flood::{flood, order};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
 const ROUNDS: u64 = 6;
@@ -30,7 +34,7 @@ fn nothing_is_missed_and_nothing_comes_twice() {
     for round in 0..ROUNDS {
         let venue = options.start().unwrap();
         let trader = options.traders().remove(0);
-        let flood = runtime.spawn(flood(venue.websocket().to_owned(), trader.clone(), round));
+        let flood = runtime.spawn(trade(venue.websocket().to_owned(), trader.clone(), round));
         let pause = Duration::from_micros(50_000 + random.below(200_000));
         let url = venue.websocket().to_owned();
         let before = seen.reports.len();
@@ -148,42 +152,9 @@ async fn quiet_end(venue: &ScratchVenue, trader: &Trader) -> u64 {
     }
 }
 
-/// Trades as fast as 32 in flight allow, until the venue is gone.
-async fn flood(url: String, trader: Trader, round: u64) {
-    let Ok((mut outgoing, mut incoming)) = connect(&url).await else { return };
-    let mut next = 0_u64;
-    let mut in_flight = 0;
-    loop {
-        while in_flight < 32 {
-            if outgoing.feed(order(&trader, next, &format!("r{round}-{next}")).into()).await.is_err() {
-                return;
-            }
-            next += 1;
-            in_flight += 1;
-        }
-        if outgoing.flush().await.is_err() || incoming.next().await.is_err() {
-            return;
-        }
-        in_flight -= 1;
-    }
-}
-
-/// An order that rests, or trades with one of the same account.
-fn order(trader: &Trader, number: u64, client_id: &str) -> String {
-    let side = if number.is_multiple_of(2) { "BUY" } else { "SELL" };
-    let params = [
-        ("symbol", Value::Text("UNITCASH")),
-        ("side", Value::Text(side)),
-        ("type", Value::Text("LIMIT")),
-        ("timeInForce", Value::Text("GTC")),
-        ("price", Value::Text("100.00")),
-        ("quantity", Value::Text("3")),
-        ("newClientOrderId", Value::Text(client_id)),
-        ("selfTradePreventionMode", Value::Text("NONE")),
-        ("newOrderRespType", Value::Text("ACK")),
-        ("timestamp", Value::Number(now_us())),
-    ];
-    signed_request(number, "order.place", trader, &params)
+/// Trades as fast as it goes, until the venue is gone.
+async fn trade(url: String, trader: Trader, round: u64) {
+    flood(&url, &trader, &format!("r{round}"), |_| {}).await;
 }
 
 /// With little room for reports the first ones are gone, and whoever asks is told from where on there are any.
@@ -195,7 +166,7 @@ fn too_far_back_and_too_far_ahead(options: &VenueOptions, runtime: &tokio::runti
     let venue = ScratchVenue::launch(&options.program, &file).unwrap();
     let trader = options.traders().remove(0);
     runtime.block_on(async {
-        let flood = tokio::spawn(flood(venue.websocket().to_owned(), trader.clone(), 99));
+        let flood = tokio::spawn(trade(venue.websocket().to_owned(), trader.clone(), 99));
         let gone = loop {
             let (_, _, answer) = resume(venue.websocket(), &trader, (0, 0)).await.unwrap();
             match answer["error"]["code"].as_i64() {

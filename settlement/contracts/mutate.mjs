@@ -1,7 +1,8 @@
 // Removes every check of the contracts in turn, and expects the test that is named for it to fail.
 //
 // All removals are compiled at once: each check gets a number and does nothing while the environment's MUTANT is that
-// number (a cheat code reads it), so that one build of the slow compiler serves them all. A check that the table below
+// number (a cheat code reads it), so that one build serves them all. It is the tests' fast build for the contracts too,
+// since what is asked here is whether a test notices, not what the optimizer makes of it. A check that the table below
 // does not name ends the run, so none can be added without its test. `node mutate.mjs [FILTER]`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -32,6 +33,8 @@ _setLimits › cap > SUPPLY_CAP: ListAssetTest › test_RevertWhen_CapAboveSuppl
 _powerOfTen › power == 18: ListAssetTest › test_RevertWhen_ScaleIsNoPowerOfTen
 deposit › nonReentrant: ReentrancyTest › test_Guards_deposit
 deposit › _requireLive(): DepositTest › test_RevertWhen_Frozen
+quarantine › nonReentrant: ReentrancyTest › test_Guards_quarantine
+release › nonReentrant: ReentrancyTest › test_Guards_release
 deposit › !_isSolvent(kind): DepositTest › test_RevertWhen_Insolvent
 deposit › atoms < intake.minimum: DepositTest › test_RevertWhen_BelowMinimum
 deposit › owed > intake.cap: DepositTest › test_RevertWhen_AboveCap
@@ -47,35 +50,36 @@ requestWithdrawal › atoms > SUPPLY_CAP: RequestWithdrawalTest › test_RevertW
 claim › nonReentrant: ReentrancyTest › test_Guards_claim
 claim › atoms == 0: ClaimTest › test_RevertWhen_NothingToClaim
 claimFromBatch › nonReentrant: ReentrancyTest › test_Guards_claimFromBatch
-claimFromBatch › batchId > _progress.finalBatch: ClaimFromBatchTest › test_RevertWhen_NotFinal
+claimFromBatch › batchId > _progress.finalBatch(): ClaimFromBatchTest › test_RevertWhen_NotFinal
 claimFromBatch › _requireBatch(header, stamp): ClaimFromBatchTest › test_RevertWhen_UnknownBatch
 claimFromBatch › root != header.withdrawalsRoot: ClaimFromBatchTest › test_RevertWhen_WrongWithdrawals
 claimFromBatch › _requireWithdrawal(lines, withdrawal, path): ClaimFromBatchTest › test_RevertWhen_WrongProof_Content
 claimFromBatch › _markClaimed(batchId, withdrawal.asset, withdrawal.index): ClaimFromBatchTest › test_RevertWhen_AlreadyClaimed
 claimFromBatch › owner == address(0): ClaimFromBatchTest › test_RevertWhen_UnknownAccount
-commitBatch › nonReentrant: ReentrancyTest › test_Guards_commitBatch
-_commit › progress.frozen: CommitBatchTest › test_RevertWhen_Frozen
+commitBatch › nonReentrantView: ReentrancyTest › test_Guards_commitBatch
+_commit › progress.isFrozen(): CommitBatchTest › test_RevertWhen_Frozen
 _requireKeys › msg.sender != poster: CommitBatchTest › test_RevertWhen_NotOperator
 _commit › _requireNext(progress, header): CommitBatchTest › test_RevertWhen_WrongBatch
 _commit › _requireQueue(progress, header): CommitBatchTest › test_RevertWhen_WrongQueue_Altered
-_commit › lines.length < progress.lineCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooFew
-_commit › lines.length > progress.assetCount: CommitBatchTest › test_RevertWhen_WrongLineCount_TooMany
-_commit › _requireTotals(progress.lineCount, header, lines, changes, previousTrees): CommitBatchTest › test_RevertWhen_WrongSum
+_commit › lines.length < progress.lineCount(): CommitBatchTest › test_RevertWhen_WrongLineCount_TooFew
+_commit › lines.length > progress.assetCount(): CommitBatchTest › test_RevertWhen_WrongLineCount_TooMany
+_commit › _requireTotals(progress.lineCount(), header, lines, changes, previousTrees): CommitBatchTest › test_RevertWhen_WrongSum
 _commit › _consumeDeposits(progress, header.queueUpTo, lines, changes): CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
-_commit › _requireWithdrawals(header, changes): CommitBatchTest › test_RevertWhen_WrongWithdrawals
+_commit › _requireWithdrawals(header, lines, changes): CommitBatchTest › test_RevertWhen_WrongWithdrawals
 finalize › _requireLive(): FinalizeTest › test_RevertWhen_Frozen
-finalize › header.batchId <= _progress.finalBatch: FinalizeTest › test_RevertWhen_AlreadyFinal
+finalize › header.batchId <= _progress.finalBatch(): FinalizeTest › test_RevertWhen_AlreadyFinal
 finalize › _requireBatch(header, stamp): FinalizeTest › test_RevertWhen_UnknownBatch
 _requireNext › header.version != HEADER_VERSION: CommitBatchTest › test_RevertWhen_WrongVersion
 _requireNext › header.batchId != batchId: CommitBatchTest › test_RevertWhen_WrongBatch
 _requireNext › header.firstSequence != first: CommitBatchTest › test_RevertWhen_WrongSequence_Start
 _requireNext › header.lastSequence < first: CommitBatchTest › test_RevertWhen_WrongSequence_Empty
 _requireNext › header.prevRoot != root: CommitBatchTest › test_RevertWhen_WrongRoot
-_requireNext › header.firstTime < progress.lastTime: CommitBatchTest › test_RevertWhen_WrongTime_Backwards
+_requireNext › header.firstTime < progress.lastTime(): CommitBatchTest › test_RevertWhen_WrongTime_Backwards
 _requireNext › header.lastTime < header.firstTime: CommitBatchTest › test_RevertWhen_WrongTime_LastBeforeFirst
 _requireNext › header.lastTime > block.timestamp + CLOCK_TOLERANCE: CommitBatchTest › test_RevertWhen_WrongTime_Future
 _requireNext › header.stepsRoot != 0: CommitBatchTest › test_RevertWhen_WrongSteps
-_requireQueue › header.queueUpTo < progress.queueUpTo: CommitBatchTest › test_RevertWhen_WrongQueue_Backwards
+_requireQueue › header.queuePrefix != 0: CommitBatchTest › test_RevertWhen_WrongQueue_NamesWhatItDoesNotConsume
+_requireQueue › header.queueUpTo < queueUpTo: CommitBatchTest › test_RevertWhen_WrongQueue_Backwards
 _requireQueue › prefix == 0: CommitBatchTest › test_RevertWhen_WrongQueue_BeyondTheEnd
 _requireQueue › prefix != header.queuePrefix: CommitBatchTest › test_RevertWhen_WrongQueue_Altered
 _commit › header.dataHash != dataHash: CommitBatchTest › test_RevertWhen_WrongData
@@ -89,9 +93,9 @@ _consumeDeposits › !mayCredit && lines[change.asset].credited != change.credit
 _requireCredit › credited != 0 && checkpoint.queueId == 0: CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
 _requireCredit › checkpoint.queueId > queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_AheadOfTheQueue
 _requireCredit › next != 0 && next <= queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_BehindTheQueue
-_requireWithdrawals › !kind.quarantined && !_isSolvent(kind): CommitBatchTest › test_RevertWhen_Insolvent
+_requireWithdrawals › uint256(lines[asset].sum) + withdrawn > _assets[asset].owed: CommitBatchTest › test_RevertWhen_Insolvent
 _requireWithdrawals › root != header.withdrawalsRoot: CommitBatchTest › test_RevertWhen_WrongWithdrawals
-_requireLive › _progress.frozen: DepositTest › test_RevertWhen_Frozen
+_requireLive › _progress.isFrozen(): DepositTest › test_RevertWhen_Frozen
 _requireBatch › stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp): FinalizeTest › test_RevertWhen_UnknownBatch
 _requireWithdrawal › uint256(withdrawal.index) >> path.length != 0: ClaimFromBatchTest › test_RevertWhen_WrongProof_IndexBeyondTheTree
 _requireWithdrawal › always: ClaimFromBatchTest › test_RevertWhen_WrongProof_Content
@@ -106,7 +110,7 @@ constructor › setup.freezeBlocks > FREEZE_AFTER: ConstructorTest › test_Reve
 constructor › setup.outflowPercent == 0: ConstructorTest › test_RevertWhen_NothingMayLeave
 constructor › setup.outflowPercent > 100: ConstructorTest › test_RevertWhen_MoreThanAllMayLeave
 requireBatch › _requireBatch(header, stamp): RollBackTest › test_GoesBackToTheLastFinalBatch
-rollBack › !_progress.frozen: RollBackTest › test_RevertWhen_NotFrozen
+rollBack › !_progress.isFrozen(): RollBackTest › test_RevertWhen_NotFrozen
 rollBack › _counts.rolledBack: RollBackTest › test_RevertWhen_Twice
 rollBack › header.batchId != batchId: RollBackTest › test_RevertWhen_NotFinal
 rollBack › _requireBatch(header, stamp): RollBackTest › test_RevertWhen_UnknownBatch
@@ -116,10 +120,10 @@ Exits.reclaimDeposit › entry.kind != Encoding.DEPOSIT: ReclaimDepositTest › 
 Exits.reclaimDeposit › entry.queueId <= queueUpTo: ReclaimDepositTest › test_RevertWhen_Consumed
 Exits.reclaimDeposit › isReclaimed(entry.queueId): ReclaimDepositTest › test_ComesBackOnce
 Exits.reclaimDeposit › !settlement.rolledBack(): ReclaimDepositEarlyTest › test_RevertWhen_NotRolledBack
-_requireBatch › header.batchId > _progress.batchId: VetoTest › test_EnoughDropTheBatchAndAllAfterIt
+_requireBatch › header.batchId > _progress.batchId(): VetoTest › test_EnoughDropTheBatchAndAllAfterIt
 requireVetoable › _requireLive(): VetoTest › test_RevertWhen_Frozen
 requireVetoable › _requireBatch(header, stamp): VetoTest › test_RevertWhen_UnknownBatch
-requireVetoable › header.batchId <= _progress.finalBatch: VetoTest › test_RevertWhen_Final
+requireVetoable › header.batchId <= _progress.finalBatch(): VetoTest › test_RevertWhen_Final
 requireVetoable › _isWindowOver(stamp): VetoTest › test_RevertWhen_WindowOver
 drop › msg.sender != address(watchers): VetoTest › test_RevertWhen_SomebodyElseDrops
 drop › requireVetoable(header, stamp): VetoTest › test_RevertWhen_DroppingWhatIsFinal
@@ -144,7 +148,7 @@ freeze › block.timestamp < from: FreezeTest › test_RevertWhen_TooEarly
 freeze › block.number < fromBlock: FreezeTest › test_RevertWhen_TooFewBlocks
 freezeForProof › msg.sender != address(proofs): FreezeTest › test_RevertWhen_NoProof
 freezeForProof › _requireLive(): FreezeTest › test_RevertWhen_ProvedTwice
-_pay › !_progress.frozen && (kind.quarantined || held < owed): QuarantineTest › test_RevertWhen_ClaimingWhatIsMissing
+_pay › !_progress.isFrozen() && (kind.quarantined || held < owed): QuarantineTest › test_RevertWhen_ClaimingWhatIsMissing
 quarantine › _isSolvent(_assetOf(asset)): QuarantineTest › test_RevertWhen_Solvent
 release › !_isSolvent(_assetOf(asset)): QuarantineTest › test_RevertWhen_StillInsolvent
 deposit › _requireNoForced(_holders[msg.sender].account, asset): ForceWithdrawTest › test_RevertWhen_DepositMeanwhile
@@ -153,14 +157,14 @@ forceWithdraw › msg.value != forcedFee: ForceWithdrawTest › test_RevertWhen_
 forceWithdraw › _assetOf(asset): ForceWithdrawTest › test_RevertWhen_UnknownAsset
 forceWithdraw › _requireNoForced(account, asset): ForceWithdrawTest › test_OpenUntilABatchConsumesIt
 collectFees › !isPaid: ForceWithdrawTest › test_RevertWhen_TheVenueRefusesFees
-_requireNoForced › queueId > _progress.queueUpTo: ForceWithdrawTest › test_OpenUntilABatchConsumesIt
+_requireNoForced › queueId > _progress.queueUpTo(): ForceWithdrawTest › test_OpenUntilABatchConsumesIt
 registerKeyBySig › expiry != 0 && expiry <= block.timestamp: RegisterKeyBySigTest › test_RevertWhen_KeyExpired
 registerKeyBySig › epoch != next: RegisterKeyBySigTest › test_RevertWhen_Replayed
 registerKeyBySig › !keys.isSignedBy(owner, digest, signature): RegisterKeyBySigTest › test_RevertWhen_NotSigned
 registerKeyBySig › nonReentrant: ReentrancyTest › test_Guards_registerKeyBySig
 forceWithdraw › nonReentrant: ReentrancyTest › test_Guards_forceWithdraw
 collectFees › nonReentrant: ReentrancyTest › test_Guards_collectFees
-commitBatchBlobs › nonReentrant: ReentrancyTest › test_Guards_commitBatchBlobs
+commitBatchBlobs › nonReentrantView: ReentrancyTest › test_Guards_commitBatchBlobs
 payExit › nonReentrant: ReentrancyTest › test_Guards_payExit
 commitBatchBlobs › dataHash == 0: CommitBatchBlobsTest › test_RevertWhen_NoBlobs
 _commit › _requireKeys(progress, headerHash, signature): CommitBatchTest › test_RevertWhen_NotOperator
@@ -233,6 +237,10 @@ const MODIFIERS = {
         _;
         _mutantEntered = false;
     }
+    modifier nonReentrantViewIf(uint256 n) {
+        if (!Mutant.isOff(n) && _mutantEntered) revert ReentrancyGuardReentrantCall();
+        _;
+    }
     modifier onlyAdministratorIf(uint256 n) {
         if (!Mutant.isOff(n) && msg.sender != administrator) revert NotAdministrator(msg.sender);
         _;
@@ -300,7 +308,7 @@ function transform(source, prefix) {
     }
     found = line.match(/^(\s*)((?:_(?:require\w+|assetOf|markClaimed|consumeDeposits|spendOutflow)|requireVetoable|settlement\.require\w+)\(.*\));$/);
     if (found) return `${found[1]}if (!Mutant.isOff(${mutant(where, found[2])})) ${found[2]};`;
-    return line.replace(/ (nonReentrant|onlyAdministrator|onlySettlement)(?= |$)/, (_, modifier) => {
+    return line.replace(/ (nonReentrantView|nonReentrant|onlyAdministrator|onlySettlement)(?= |$)/, (_, modifier) => {
       return ` ${modifier}If(${mutant(where, modifier)})`;
     });
   });
@@ -315,11 +323,11 @@ const work = mkdtempSync(join(tmpdir(), 'lakh-mutants-'));
 /** Copies the project with all switches in. */
 function prepare() {
   for (const part of ['src', 'test', 'bin']) cpSync(join(here, part), join(work, part), { recursive: true });
-  for (const part of ['test/invariant', 'test/Gas.t.sol', 'test/Vectors.t.sol']) {
+  for (const part of ['test/invariant', 'test/symbolic', 'test/Gas.t.sol', 'test/GasPerFill.t.sol', 'test/Vectors.t.sol']) {
     rmSync(join(work, part), { recursive: true });
   }
   symlinkSync(join(here, 'node_modules'), join(work, 'node_modules'));
-  const toml = readFileSync(join(here, 'foundry.toml'), 'utf8').replace(/^fs_permissions.*$/m, 'code_size_limit = 100000');
+  const toml = readFileSync(join(here, 'foundry.toml'), 'utf8').replace(/\{[^{}]*"\.\.\/vectors" \}, /, '');
   writeFileSync(join(work, 'foundry.toml'), toml.replace(/^runs = .*$/gm, 'runs = 16'));
   writeFileSync(join(work, 'src/Mutant.sol'), MUTANT);
   for (const file of SOURCES) {
@@ -349,7 +357,11 @@ try {
   prepare();
   const unused = [...expected.keys()].filter((name) => !mutants.some((one) => one.name === name));
   if (unused.length !== 0) throw new Error(`the table names checks that are not there: ${unused.join('; ')}`);
-  execFileSync(join(work, 'node_modules/.bin/forge'), ['build'], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] });
+  const deployed = { FOUNDRY_PROFILE: 'deployed', FOUNDRY_VIA_IR: 'false', FOUNDRY_OPTIMIZER: 'false' };
+  const build = ['build', 'src', 'test/lib/SettlementHarness.sol'];
+  for (const [args, env] of [[build, { ...process.env, ...deployed }], [['build'], process.env]]) {
+    execFileSync(join(work, 'node_modules/.bin/forge'), args, { cwd: work, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
   const whole = forge(0, []);
   if (whole.status !== 0) throw new Error(`with all checks on, a test fails:\n${whole.stdout}\n${whole.stderr}`);
   const filter = process.argv[2] ?? '';

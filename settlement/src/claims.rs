@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lakh_engine::ids::{AccountId, AssetId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::chain::{Address, BlockTag, Call, Chain, ChainError, encode_hex};
 use crate::commitment::{HEADER_VERSION, Header, Stamp};
@@ -66,7 +66,7 @@ pub struct HeaderData {
 }
 
 /// When the batch came to the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StampData {
     /// The block's time, in seconds since the Unix epoch.
@@ -100,8 +100,8 @@ pub struct WithdrawalData {
     pub amount: String,
 }
 
-/// A sibling on the way from the withdrawal to its tree's root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A sibling on the way from a leaf to its tree's root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepData {
     /// Its hash.
     pub hash: String,

@@ -131,7 +131,7 @@ pub struct Header {
     pub journal_hash: Hash,
     /// Merkle root over the batch's journal records.
     pub journal_root: Hash,
-    /// The queue's prefix hash at `queue_up_to`.
+    /// The queue's prefix hash at `queue_up_to`; 0 where the batch consumes no entry.
     pub queue_prefix: Hash,
     /// keccak256 of the published state differences.
     pub data_hash: Hash,

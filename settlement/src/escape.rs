@@ -78,7 +78,7 @@ pub fn exit_steps(
 }
 
 /// What is shown in place of a header where no batch is final.
-const NO_HEADER: Header = Header {
+pub(crate) const NO_HEADER: Header = Header {
     batch_id: 0,
     first_sequence: Sequence(0),
     last_sequence: Sequence(0),

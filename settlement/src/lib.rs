@@ -13,6 +13,7 @@
 //! | [`batch`] | all of a batch in one, and the journal's Merkle root |
 //! | [`typed_data`] | what is signed |
 //! | [`receipt`] | promises that a record stands at its place |
+//! | [`inclusion`] | whether it does |
 //! | [`contract`] | calls, answers and events of the contracts |
 //!
 //! | module | what it does |
@@ -22,7 +23,9 @@
 //! | [`poster`] | brings batches to the chain, each once |
 //! | [`watcher`] | reads the contract's queue |
 //! | [`service`] | all of it as one object that is polled |
+//! | [`notary`] | signs records as they come, and makes receipts |
 //! | [`claims`] | what somebody needs to be paid |
+//! | [`final_balances`] | what everybody has in the last final batch, with proofs |
 //! | [`rebuild`] | every balance from chain data alone |
 //! | [`escape`] | the calls by which everybody leaves |
 //! | [`comparison`] | whether journal and chain say the same |
@@ -40,9 +43,12 @@ pub mod comparison;
 pub mod contract;
 pub mod diff;
 pub mod escape;
+pub mod final_balances;
 pub mod follower;
+pub mod inclusion;
 mod keccak;
 mod log_ranges;
+pub mod notary;
 pub mod poster;
 pub mod rebuild;
 pub mod receipt;

@@ -31,7 +31,7 @@ pub const MAX_INTERVAL_RECORDS: usize = 1 << 16;
 pub struct Receipt {
     /// The engine that took the record.
     pub shard: u16,
-    /// The start of the node that took it.
+    /// The start of the node that signed it.
     pub epoch: u64,
     /// The record's place in the journal.
     pub sequence: Sequence,
@@ -154,13 +154,7 @@ impl SignedInterval {
     /// The receipt of a record; `None` where it is not of this interval.
     pub fn receipt(&self, sequence: Sequence) -> Option<Receipt> {
         let index = self.records.binary_search_by_key(&sequence, |(known, _)| *known).ok()?;
-        let mut path = Vec::new();
-        let mut place = index;
-        for level in &self.levels[..self.levels.len() - 1] {
-            // The last node of a level that has no sibling rises as it is.
-            path.extend(level.get(place ^ 1));
-            place >>= 1;
-        }
+        let path = siblings(&self.levels, index);
         Some(Receipt {
             shard: self.shard,
             epoch: self.epoch,
@@ -174,8 +168,19 @@ impl SignedInterval {
     }
 }
 
+/// The siblings on the way from leaf `place` to the root.
+pub(crate) fn siblings(levels: &[Vec<Hash>], mut place: usize) -> Vec<Hash> {
+    let mut path = Vec::new();
+    for level in &levels[..levels.len() - 1] {
+        // The last node of a level that has no sibling rises as it is.
+        path.extend(level.get(place ^ 1));
+        place >>= 1;
+    }
+    path
+}
+
 /// The nodes of a tree, leaves first; `None` for no leaf. A last node without sibling rises, which gives the tree of RFC 6962.
-fn levels(leaves: Vec<Hash>) -> Option<Vec<Vec<Hash>>> {
+pub(crate) fn levels(leaves: Vec<Hash>) -> Option<Vec<Vec<Hash>>> {
     let mut levels = vec![leaves];
     while levels.last()?.len() > 1 {
         let level = levels.last()?.chunks(2);
@@ -191,7 +196,7 @@ fn levels(leaves: Vec<Hash>) -> Option<Vec<Vec<Hash>>> {
 }
 
 /// The root above a leaf (RFC 9162, 2.1.3.2), as the contract climbs.
-fn climb(leaf: Hash, mut index: u64, count: u64, path: &[Hash]) -> Option<Hash> {
+pub(crate) fn climb(leaf: Hash, mut index: u64, count: u64, path: &[Hash]) -> Option<Hash> {
     if index >= count {
         return None;
     }

@@ -32,6 +32,7 @@ use crate::claims::{ClaimData, claim_data};
 use crate::commitment::Stamp;
 use crate::commits::{CommitStamps, MAX_WANTED};
 use crate::contract::WithdrawalClaim;
+use crate::final_balances::{BalancesProof, FinalBalances};
 use crate::follower::{FollowError, Progress, Replica};
 use crate::keccak::Hash;
 use crate::poster::{AttemptsError, Poster, PosterKeys, PosterOptions, PosterStatus, PosterStop};
@@ -135,6 +136,8 @@ pub struct SettlementService {
     claims: BTreeMap<u64, SealedBatch>,
     /// When those came to the chain, once they are final.
     stamps: CommitStamps,
+    /// What everybody has in the last final batch.
+    final_balances: FinalBalances,
     /// The last news of each teller.
     told: [Option<String>; TELLERS],
     batches: Vec<SealedBatch>,
@@ -184,6 +187,7 @@ impl SettlementService {
             chain_asked_at: None,
             claims: BTreeMap::new(),
             stamps: CommitStamps::new(venue.contract, first_block),
+            final_balances: FinalBalances::new(venue),
             told: [const { None }; TELLERS],
             batches: Vec::new(),
         })
@@ -236,6 +240,12 @@ impl SettlementService {
         self.claims_of(account).iter().map(|(claim, stamp)| claim_data(venue, claim, *stamp, tip)).collect()
     }
 
+    /// What an account has in the last final batch, with proofs; `None` while there is none.
+    pub fn balances_of(&mut self, account: AccountId) -> Option<BalancesProof> {
+        let stamp = self.final_balances.batch_id().and_then(|batch_id| self.poster.stamp(batch_id));
+        self.final_balances.prove(account, stamp)
+    }
+
     /// Works for about a millisecond, or for as long as the chain takes to answer. `now` is the wall clock.
     pub fn poll(&mut self, now: Timestamp) -> Vec<ServiceAction> {
         let mut actions = Vec::new();
@@ -267,6 +277,7 @@ impl SettlementService {
         let result = self.replica.advance(CHUNK_RECORDS, &mut self.batches);
         for mut batch in self.batches.drain(..) {
             self.poster.add(&batch);
+            self.final_balances.add(&batch);
             if self.batch_submitted.is_some_and(|submitted| submitted.what <= batch.header.batch_id) {
                 self.batch_submitted = None;
             }
@@ -364,6 +375,7 @@ impl SettlementService {
     }
 
     fn find_stamps(&mut self, actions: &mut Vec<ServiceAction>) {
+        self.final_balances.settle(self.poster.confirmed().final_batch);
         match self.stamps.step(&*self.chain, self.poster.confirmed().final_batch) {
             Ok(()) => self.told[Teller::Claims as usize] = None,
             Err(error) => self.tell(Teller::Claims, format!("claims wait: {error}"), actions),

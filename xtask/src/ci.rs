@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::command::{output, run, run_with, works};
-use crate::tidy;
+use crate::{contracts, tidy};
 
 /// How a step ended that did not fail.
 pub(crate) enum Outcome {
@@ -45,7 +45,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", check: format },
     Step { name: "clippy", check: clippy },
     Step { name: "documentation", check: documentation },
-    Step { name: "contracts", check: contracts },
+    Step { name: "contracts", check: contracts::check },
     Step { name: "portable engine", check: portable_engine },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
@@ -205,21 +205,6 @@ fn interpreter(root: &Path) -> anyhow::Result<Outcome> {
     }
     let words = ["cargo", "+nightly", "miri", "test", "--package", "lakh-journal", "--lib", "ring::", "watch::"];
     run_with(root, &words, &[("MIRIFLAGS", "-Zmiri-disable-isolation")]).map(|()| Outcome::Passed)
-}
-
-/// The contracts: their tests, that each check removed breaks one of them, and that what is committed is what they build.
-/// It comes before the other tests, some of which run on the anvil that it installs.
-fn contracts(root: &Path) -> anyhow::Result<Outcome> {
-    let folder = root.join("settlement/contracts");
-    run(&folder, &["npm", "ci", "--no-audit", "--no-fund"])?;
-    // The compiler knows one processor: two builds side by side take as long as one.
-    std::thread::scope(|scope| {
-        let mutants = scope.spawn(|| run(&folder, &["node", "mutate.mjs"]));
-        let tests = run(&folder, &["node_modules/.bin/forge", "test"])
-            .and_then(|()| run(&folder, &["node", "check-artifacts.mjs"]));
-        tests.and(mutants.join().expect("what runs a program does not panic"))
-    })?;
-    Ok(Outcome::Passed)
 }
 
 fn own_flow(root: &Path) -> anyhow::Result<Outcome> {

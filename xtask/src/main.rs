@@ -7,6 +7,7 @@
 
 mod ci;
 mod command;
+mod contracts;
 mod soak;
 mod tidy;
 

@@ -17,6 +17,10 @@ const FOLDER: &str = "target/soak";
 /// Sequences of one process of the engine's soak.
 const PART: u64 = 10_000;
 
+/// Seeds of one process of the journal's soak, on the simulated disk and of the whole system.
+const DISK_SEEDS_A_PART: u64 = 5_000;
+const SYSTEM_SEEDS_A_PART: u64 = 200;
+
 /// How large a soak of the journal is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JournalSoak {
@@ -51,36 +55,49 @@ pub(crate) fn simulate(root: &Path, seed: u64) -> anyhow::Result<()> {
     run_with(root, &words, &[("LAKH_SIM_SEED", &seed.to_string())])
 }
 
-/// Runs the large sizes of what the journal is held to.
+/// Runs the large sizes of what the journal is held to, in release and in parts, each a process of its own: whoever stops
+/// it loses the part that was under way.
 ///
 /// # Errors
 /// The first that fails.
 pub(crate) fn journal(root: &Path, size: JournalSoak) -> anyhow::Result<()> {
     fs::create_dir_all(root.join(FOLDER)).with_context(|| format!("cannot create {FOLDER}"))?;
-    let done = root.join(FOLDER).join("journal.done");
-    let part = |name: &str, words: &[&str], variables: &[(&str, &str)]| -> anyhow::Result<()> {
-        let before = fs::read_to_string(&done).unwrap_or_default();
-        if before.lines().any(|line| line == name) {
-            println!("{name}: done before; remove {FOLDER} to begin anew");
-            return Ok(());
-        }
-        run_with(root, &[&["cargo", "test", "--locked", "--package"], words].concat(), variables)?;
-        fs::write(&done, format!("{before}{name}\n")).with_context(|| format!("cannot write {}", done.display()))
-    };
-    let shown = ["--", "--nocapture"];
-    let seeds = size.disk_seeds.to_string();
-    let disk = [&["lakh-journal", "--test", "journal", "thousand_seeds"], &shown[..]].concat();
-    part(&format!("{seeds} disk seeds"), &disk, &[("LAKH_SEEDS", &seeds)])?;
-    let seeds = size.system_seeds.to_string();
-    let system = [&["lakh-node", "--bin", "lakh", "simulation::seeds"], &shown[..]].concat();
-    part(&format!("{seeds} system seeds"), &system, &[("LAKH_SIM_SEEDS", &seeds)])?;
+    let disk = ["lakh-journal", "--test", "journal", "thousand_seeds"];
+    soak_seeds(root, "disk seeds", (size.disk_seeds, DISK_SEEDS_A_PART), &disk)?;
+    let system = ["lakh-node", "--bin", "lakh", "simulation::seeds"];
+    soak_seeds(root, "system seeds", (size.system_seeds, SYSTEM_SEEDS_A_PART), &system)?;
     // The kills themselves go on where they were, venue by venue.
     let kills = size.kills.to_string();
     let progress = root.join(FOLDER).join("kills.done");
     let progress = progress.to_str().context("the repository's path is no UTF-8")?;
-    let killed = [&["lakh-node", "--test", "kill_under_load"], &shown[..]].concat();
+    let killed = ["lakh-node", "--test", "kill_under_load", "lose_nothing_acknowledged"];
     let variables = [("LAKH_KILL_ROUNDS", kills.as_str()), ("LAKH_KILL_PROGRESS", progress)];
-    part(&format!("{kills} kills"), &killed, &variables)
+    run_part(root, &format!("{kills} kills"), &killed, &variables)
+}
+
+/// Runs the seeds up to a number, part by part.
+fn soak_seeds(root: &Path, name: &str, (all, a_part): (u64, u64), words: &[&str]) -> anyhow::Result<()> {
+    for first in (0..all).step_by(usize::try_from(a_part)?) {
+        let count = a_part.min(all - first);
+        let (from, seeds) = (first.to_string(), count.to_string());
+        let variables = [("LAKH_FIRST_SEED", from.as_str()), ("LAKH_SEEDS", seeds.as_str())];
+        run_part(root, &format!("{name} {first} to {}", first + count - 1), words, &variables)?;
+    }
+    Ok(())
+}
+
+/// Runs tests in release, unless they passed in an earlier run.
+fn run_part(root: &Path, name: &str, words: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<()> {
+    let done = root.join(FOLDER).join("journal.done");
+    let before = fs::read_to_string(&done).unwrap_or_default();
+    if before.lines().any(|line| line == name) {
+        println!("{name}: done before; remove {FOLDER} to begin anew");
+        return Ok(());
+    }
+    println!("{name}");
+    let test = ["cargo", "test", "--locked", "--release", "--package"];
+    run_with(root, &[&test[..], words, &["--", "--nocapture"]].concat(), variables)?;
+    fs::write(&done, format!("{before}{name}\n")).with_context(|| format!("cannot write {}", done.display()))
 }
 
 /// Runs random sequences of the engine against the naive book. A sequence follows from its number alone, so that a failure

@@ -149,6 +149,8 @@ pub fn method_of(verb: &str, path: &str) -> Option<Method> {
         ("GET", "/api/v3/allOrders") => Some(Method::AllOrders),
         ("GET", "/api/v3/myTrades") => Some(Method::MyTrades),
         ("GET", "/api/v3/rateLimit/order") => Some(Method::AccountRateLimitsOrders),
+        ("GET", "/api/v3/receipt") => Some(Method::Receipt),
+        ("GET", "/api/v3/account/proof") => Some(Method::AccountProof),
         ("GET", "/sapi/v1/asset/tradeFee") => Some(Method::AccountTradeFees),
         ("POST", "/api/v3/order") => Some(Method::OrderPlace),
         ("POST", "/api/v3/order/cancelReplace") => Some(Method::OrderCancelReplace),

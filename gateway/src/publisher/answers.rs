@@ -88,6 +88,7 @@ impl Publisher {
             Read::ReportPage { account, subscription, from, through } => {
                 return self.next_reports(page(account, (from, through), FromPosition::Seen, subscription));
             }
+            Read::Proof { account, proof } => return self.proofs.ask(account, proof, handle),
             _ => self.outcome(read, handle),
         };
         handle.answer(outcome);

@@ -39,6 +39,7 @@ use crate::hand_over::{AnswerShape, Output, RequestHandle};
 use crate::market_data::tape::Aggregation;
 use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
+use crate::proofs::ProofDesk;
 use crate::publisher::binary::Binary;
 use crate::publisher::mass_cancels::MassCancels;
 use crate::publisher::outgoing::Outgoing;
@@ -101,6 +102,7 @@ pub struct Publisher {
     mass_cancels: MassCancels,
     outgoing: Outgoing,
     binary: Binary,
+    proofs: ProofDesk,
     /// Trades of this command that may have more to come with them, and their market.
     aggregation: Option<(MarketId, Aggregation)>,
     /// The command whose events still come.
@@ -143,12 +145,20 @@ impl Publisher {
             mass_cancels: MassCancels::default(),
             outgoing: Outgoing::default(),
             binary: Binary::new(options.binary),
+            proofs: ProofDesk::new(|| Timestamp::ZERO),
             aggregation: None,
             open: None,
             events: Vec::new(),
             flushed_at: Timestamp::ZERO,
             latest: Timestamp::ZERO,
         }
+    }
+
+    /// The same, with somebody who answers what it cannot.
+    #[must_use]
+    pub fn with_proof_desk(mut self, desk: ProofDesk) -> Self {
+        self.proofs = desk;
+        self
     }
 
     /// Takes in what a record of the journal caused, without telling anybody: rebuilds the read models at the start.

@@ -87,6 +87,10 @@ methods! {
     AccountRateLimitsOrders = "account.rateLimits.orders", SignedOrSession;
     /// The fees of markets.
     AccountTradeFees = "account.tradeFees", SignedOrSession;
+    /// What the account has in the last final batch, with proofs.
+    AccountProof = "account.proof", SignedOrSession;
+    /// The venue's signed promise that a record stands at its place.
+    Receipt = "receipt", SignedOrSession;
     /// Puts the account into a self-trade group.
     AccountSelfTradeGroup = "account.selfTradeGroup", Signed;
     /// Lets another account into this account's self-trade group.

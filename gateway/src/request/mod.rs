@@ -28,7 +28,7 @@ pub use self::read::exchange_info_symbols;
 
 use crate::api_error::ApiError;
 use crate::directory::{Directory, KeyEntry};
-use crate::hand_over::{AnswerShape, Read};
+use crate::hand_over::{AnswerShape, Proof, Read};
 
 /// Most parameters that one request may have.
 pub const MAX_PARAMETERS: usize = 32;
@@ -105,6 +105,8 @@ impl Intent {
             Method::AccountStatus => read::account_status(fields, account).map(Self::Read),
             Method::AllOrders => history::all_orders(fields, account, directory).map(Self::Read),
             Method::MyTrades => history::my_trades(fields, account, directory).map(Self::Read),
+            Method::Receipt => read::receipt(fields, account).map(Self::Read),
+            Method::AccountProof => Ok(Self::Read(Read::Proof { account, proof: Proof::Balances })),
             Method::AccountTradeFees => history::trade_fees(fields, directory).map(Self::Read),
             _ => Err(refusal::unsupported_operation()),
         }

@@ -1,11 +1,11 @@
 //! Questions: order, open orders, balances, depth, and the names that `exchangeInfo` is asked for.
 
-use lakh_engine::ids::AccountId;
+use lakh_engine::ids::{AccountId, OrderId, Sequence};
 
 use super::{Fields, fields, refusal};
 use crate::api_error::ApiError;
 use crate::directory::Directory;
-use crate::hand_over::Read;
+use crate::hand_over::{Proof, Read};
 
 /// Price levels a side that `depth` shows when no limit is named.
 const DEFAULT_DEPTH: u16 = 100;
@@ -30,6 +30,17 @@ pub(super) fn open_orders(fields: Fields<'_>, account: AccountId, directory: &Di
 pub(super) fn account_status(fields: Fields<'_>, account: AccountId) -> Result<Read, ApiError> {
     let omit_zero_balances = fields.boolean("omitZeroBalances")?.unwrap_or(false);
     Ok(Read::AccountStatus { account, omit_zero_balances })
+}
+
+/// `receipt`: of the record `sequence`, or of the one in which the order `orderId` was placed.
+pub(super) fn receipt(fields: Fields<'_>, account: AccountId) -> Result<Read, ApiError> {
+    let sequence = match (fields.text("sequence"), fields.text("orderId")) {
+        (Some(_), Some(_)) => return Err(refusal::combination("sequence", "orderId")),
+        (None, None) => return Err(refusal::missing_either("sequence", "orderId")),
+        (Some(text), None) => Sequence(fields::integer("sequence", text)?),
+        (None, Some(text)) => OrderId(fields::integer("orderId", text)?).sequence(),
+    };
+    Ok(Read::Proof { account, proof: Proof::Receipt(sequence) })
 }
 
 /// `depth`; a limit above 5,000 means 5,000.

@@ -212,6 +212,21 @@ pub(crate) fn resume_too_old(floor: u64, archive: &str) -> ApiError {
     ApiError { data: Some(Bytes::from(data)), ..error }
 }
 
+/// -2102: the record is not signed yet: it is milliseconds old, or not on stable storage.
+pub(crate) fn receipt_not_yet() -> ApiError {
+    error(503, -2102, "RECEIPT_NOT_YET: the record is not on stable storage yet; ask again.")
+}
+
+/// -2103: nobody's record, or somebody else's.
+pub(crate) fn no_such_record() -> ApiError {
+    error(400, -2103, "NO_SUCH_RECORD: the account has no record there.")
+}
+
+/// -2104: nothing can be proved of a batch that is not final.
+pub(crate) fn no_final_batch() -> ApiError {
+    error(503, -2104, "NO_FINAL_BATCH: no final batch's balances are at hand yet; ask again.")
+}
+
 /// -1000: the venue itself failed.
 pub(crate) fn internal() -> ApiError {
     error(500, -1000, "An unknown error occurred while processing the request.")

@@ -59,7 +59,7 @@ pub(crate) fn router(peer: Arc<Peer>) -> Router {
         .route("/api/v3/openOrders", get(signed).delete(signed))
         .route("/api/v3/openOrders/cancelAllAfter", post(signed))
         .route("/api/v3/userDataStream", post(listen_key).put(listen_key).delete(listen_key));
-    for path in ["account", "allOrders", "myTrades", "rateLimit/order"] {
+    for path in ["account", "account/proof", "receipt", "allOrders", "myTrades", "rateLimit/order"] {
         router = router.route(&format!("/api/v3/{path}"), get(signed));
     }
     router = router.route("/sapi/v1/asset/tradeFee", get(signed));

@@ -13,7 +13,7 @@ pub mod fills;
 pub mod format;
 pub mod judge;
 pub mod level_book;
-mod resting;
+pub(crate) mod resting;
 pub mod through;
 pub mod through_binary;
 mod user_stream;

@@ -42,6 +42,8 @@ pub(crate) enum Conduct {
     WrongDepth,
     /// Refuses request 20 for load.
     Overloaded,
+    /// Refuses the first read for load, as a venue does that has as much in flight as it takes.
+    RefusesBarrier,
     /// Never answers request 20.
     DropsAnswer,
     /// Answers request 20 twice.
@@ -143,6 +145,10 @@ impl Venue {
             return refuse(-1008, "Server is currently overloaded; try again.");
         }
         if method == "depth" {
+            if self.conduct == Conduct::RefusesBarrier {
+                self.conduct = Conduct::Good;
+                return refuse(-1015, "Too many requests without an answer on this connection.");
+            }
             return answer(self.depth(params["limit"].as_u64().unwrap()));
         }
         if !signature_holds(params) {
@@ -181,7 +187,7 @@ impl Venue {
             Some(RejectCode::WouldTrade) => refuse(-2010, "Order would immediately match and take."),
             Some(RejectCode::OrderUnknown) => refuse(-2011, "Unknown order sent."),
             Some(code) => refuse(-2010, code.name()),
-            None => answer(json!({"executedQty": executed(&events)})),
+            None => answer(json!({"executedQty": executed(&events), "fills": self.fills(&events)})),
         };
         for event in &events {
             if let Event::Trade(trade) = event
@@ -221,6 +227,16 @@ impl Venue {
             levels.iter().map(|(price, lots)| json!([self.market.price(*price), self.market.quantity(*lots)])).collect()
         };
         json!({"lastUpdateId": 1, "bids": levels(bids), "asks": levels(asks)})
+    }
+
+    fn fills(&self, events: &[Event]) -> Vec<Value> {
+        let fill = |event: &Event| match event {
+            Event::Trade(trade) => {
+                Some(json!({"price": self.market.price(trade.price), "qty": self.market.quantity(trade.quantity)}))
+            }
+            _ => None,
+        };
+        events.iter().filter_map(fill).collect()
     }
 
     fn reports(&self, trade: &Trade) -> Vec<Value> {

@@ -4,7 +4,9 @@
 //! traders hold at the end is reckoned here by hand, to the atom.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod apart;
 mod chains;
+mod proofs;
 mod traders;
 mod troubles;
 mod venue;

@@ -145,7 +145,8 @@ impl Client {
         assert!(missing.is_empty(), "acknowledged and not in the journal: {missing:?}");
     }
 
-    fn insist(&mut self, method: &str, params: &[(&str, Value<'_>)]) -> Json {
+    /// Asks, as often as it takes, and gives the answer.
+    pub(crate) fn insist(&mut self, method: &str, params: &[(&str, Value<'_>)]) -> Json {
         self.next += 1;
         let mut params = params.to_vec();
         params.push(("timestamp", Value::Number(now_us() / 1_000)));

@@ -10,21 +10,27 @@ use crate::wait_for;
 use crate::world::{CASH, UNIT, World};
 
 /// A venue on the embedded chain, with two traders who can trade.
-fn begin(embedded: &Embedded) -> (World, Venue, [Client; 2]) {
+pub(crate) fn begin(embedded: &Embedded) -> (World, Venue, [Client; 2]) {
     let world = World::deploy(&embedded.url());
     let venue = Venue::start(&world, 0);
+    let clients = fund(&world, &venue);
+    (world, venue, clients)
+}
+
+/// Two traders who can trade.
+pub(crate) fn fund(world: &World, venue: &Venue) -> [Client; 2] {
     let keys = [1, 2].map(|number| venue.trader(number));
     world.fund(1, UNIT, 1_000);
     world.register_key(1, keys[0].public_key());
     world.fund(2, CASH, 10_000_000);
     world.register_key(2, keys[1].public_key());
     let [maker, taker] = keys;
-    let mut clients = [(1, maker), (2, taker)].map(|(account, key)| Client::new(&venue, account, key));
+    let mut clients = [(1, maker), (2, taker)].map(|(account, key)| Client::new(venue, account, key));
     clients.iter_mut().for_each(Client::activate);
-    (world, venue, clients)
+    clients
 }
 
-fn trade([maker, taker]: &mut [Client; 2]) -> u64 {
+pub(crate) fn trade([maker, taker]: &mut [Client; 2]) -> u64 {
     maker.place("SELL", 100, 1);
     taker.place("BUY", 100, 1);
     taker.last_sequence()

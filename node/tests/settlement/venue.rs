@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -34,6 +34,12 @@ pub(crate) struct Venue {
 impl Venue {
     /// Starts a new venue on a contract.
     pub(crate) fn start(world: &World, confirmations: u64) -> Self {
+        let venue = Self::prepare(world, confirmations);
+        venue.go_on();
+        venue
+    }
+
+    fn prepare(world: &World, confirmations: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         for (name, secret) in [("poster.key", OPERATOR_SECRET), ("header.key", HEADER_SECRET)] {
@@ -44,9 +50,29 @@ impl Venue {
         }
         std::fs::write(path.join("lakh.toml"), configuration(world, confirmations, path)).unwrap();
         let binding = lakh_engine::command::SettlementBinding { chain_id: CHAIN_ID, contract: world.contract.0 };
-        let venue = Self { directory, running: Arc::default(), venue_tag: binding.venue_tag() };
+        Self { directory, running: Arc::default(), venue_tag: binding.venue_tag() }
+    }
+
+    /// Starts a new venue on a contract, which a process of its own settles.
+    pub(crate) fn start_apart(world: &World) -> Self {
+        let venue = Self::prepare(world, 0);
+        let path = venue.directory.path().join("lakh.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text.replace("confirmations =", "poster = \"apart\"\nconfirmations =")).unwrap();
         venue.go_on();
         venue
+    }
+
+    /// Starts `lakh settle` beside it.
+    pub(crate) fn settle(&self) -> Settler {
+        let mut command = Command::new(PROGRAM);
+        command.arg("settle").arg("--config").arg(self.directory.path().join("lakh.toml"));
+        Settler(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Kills it and leaves it dead.
+    pub(crate) fn kill(&self) {
+        self.running.lock().take().unwrap().kill();
     }
 
     /// Starts again, on the journal that there is.
@@ -92,6 +118,26 @@ impl Venue {
         SharedUrl(Arc::clone(&self.running))
     }
 
+    /// Kills it and starts it again, on the journal that there is.
+    pub(crate) fn kill_and_go_on(&self) {
+        self.kill();
+        self.go_on();
+    }
+
+    /// Runs the program and gives whether it succeeded, and what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    }
+
+    /// Writes a file beside the journal.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// Runs the program and gives the JSON that it prints.
     pub(crate) fn lakh(&self, arguments: &[&str]) -> Json {
         let output = Command::new(PROGRAM).args(arguments).output().unwrap();
@@ -107,6 +153,30 @@ impl Venue {
             self.lakh(&["claims", "--json", journal.to_str().unwrap(), "--account", &account, "--chain", chain]);
         let calls = claims.as_array().unwrap().iter().filter_map(|claim| claim["call"].as_str());
         calls.map(|call| decode_hex(call).unwrap()).collect()
+    }
+}
+
+/// A running `lakh settle`, which ends with this.
+pub(crate) struct Settler(Child);
+
+impl Settler {
+    /// Ends it as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// How it ends by itself.
+    pub(crate) fn end(mut self) -> bool {
+        self.0.wait().unwrap().success()
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        // Neither can fail but for a process that has already ended, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -88,6 +88,7 @@ contract Exits {
         if (!settlement.rolledBack()) revert NotRolledBack();
         settlement.requireEntry(entry);
         if (entry.kind != Encoding.DEPOSIT) revert NotReclaimable(entry.queueId);
+        // slither-disable-next-line unused-return
         (,, uint64 queueUpTo,,) = settlement.tip();
         if (entry.queueId <= queueUpTo) revert NotReclaimable(entry.queueId);
         if (isReclaimed(entry.queueId)) revert AlreadyReclaimed(entry.queueId);

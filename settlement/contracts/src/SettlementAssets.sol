@@ -17,12 +17,12 @@ abstract contract SettlementAssets is SettlementParts {
         onlyAdministrator
         returns (uint16 asset)
     {
-        asset = _progress.assetCount;
+        asset = uint16(_progress.assetCount());
         if (asset >= MAX_ASSETS) revert BadListing();
         if (_listed[address(token)]) revert BadListing();
         if (address(token).code.length == 0) revert BadListing();
         _listed[address(token)] = true;
-        _progress.assetCount = uint8(asset + 1);
+        _progress = _progress.withOneMoreAsset();
         _assets[asset] = Asset({token: token, scalePower: _powerOfTen(scale), quarantined: false, owed: 0});
         emit AssetListed(asset, address(token), scale);
         _setLimits(asset, minimum, cap);
@@ -40,7 +40,7 @@ abstract contract SettlementAssets is SettlementParts {
     /// @notice Sets an asset apart whose vault holds less than it owes: it is not paid out until that is over or the
     /// venue is frozen, and cannot be put in; the other assets go on. Anybody may call.
     /// @param asset Which.
-    function quarantine(uint16 asset) external {
+    function quarantine(uint16 asset) external nonReentrant {
         if (_isSolvent(_assetOf(asset))) revert NotInsolvent(asset);
         _assets[asset].quarantined = true;
         emit Quarantined(asset);
@@ -48,7 +48,7 @@ abstract contract SettlementAssets is SettlementParts {
 
     /// @notice Ends that, once the vault holds enough again. Anybody may call.
     /// @param asset Which.
-    function release(uint16 asset) external {
+    function release(uint16 asset) external nonReentrant {
         if (!_isSolvent(_assetOf(asset))) revert Insolvent(asset);
         _assets[asset].quarantined = false;
         emit Released(asset);

@@ -33,7 +33,7 @@ abstract contract SettlementExits is SettlementParts {
         Step[] calldata path
     ) external nonReentrant {
         uint64 batchId = header.batchId;
-        if (batchId > _progress.finalBatch) revert NotFinal(batchId);
+        if (batchId > _progress.finalBatch()) revert NotFinal(batchId);
         _requireBatch(header, stamp);
         bytes32 root = Encoding.withdrawalsRoot(lines);
         if (root != header.withdrawalsRoot) revert WrongWithdrawals(header.withdrawalsRoot, root);
@@ -50,7 +50,7 @@ abstract contract SettlementExits is SettlementParts {
     /// one). Anybody may call.
     function startFreezeClock() external {
         _requireLive();
-        uint64 oldest = uint64(_progress.queueUpTo) + 1;
+        uint64 oldest = _progress.queueUpTo() + 1;
         if (oldest > _counts.queueLength) revert QueueEmpty();
         if (_counts.clockId >= oldest) revert ClockRunning(_counts.clockId);
         (_counts.clockId, _counts.clockBlock) = (uint40(oldest), uint40(block.number));
@@ -63,7 +63,7 @@ abstract contract SettlementExits is SettlementParts {
     function freeze(QueueEntry calldata oldest) external {
         _requireLive();
         if (_counts.vetoes >= VETOES_TO_FREEZE) return _freeze(BY_VETOES);
-        uint64 next = uint64(_progress.queueUpTo) + 1;
+        uint64 next = _progress.queueUpTo() + 1;
         if (oldest.queueId != next) revert NotOldest(next, oldest.queueId);
         _requireEntry(oldest);
         uint64 from = oldest.time + FREEZE_AFTER;
@@ -85,8 +85,8 @@ abstract contract SettlementExits is SettlementParts {
     /// @param header The last final batch's header; anything where none is final.
     /// @param stamp When it was committed.
     function rollBack(Header calldata header, Stamp calldata stamp) external {
-        uint40 batchId = _progress.finalBatch;
-        if (!_progress.frozen) revert NotFrozen();
+        uint64 batchId = _progress.finalBatch();
+        if (!_progress.isFrozen()) revert NotFrozen();
         if (_counts.rolledBack) revert AlreadyRolledBack();
         _counts.rolledBack = true;
         if (batchId == 0) {
@@ -96,7 +96,7 @@ abstract contract SettlementExits is SettlementParts {
             _requireBatch(header, stamp);
             _goBack(batchId, header.lastSequence, header.queueUpTo, header.lastTime, header.newRoot);
         }
-        emit RolledBack(batchId, tipRoot, _progress.queueUpTo);
+        emit RolledBack(batchId, tipRoot, _progress.queueUpTo());
     }
 
     /// @notice Pays what has left a frozen venue by {Exits}.
@@ -134,7 +134,7 @@ abstract contract SettlementExits is SettlementParts {
     /// @dev What leaves in a day beyond the asset's share can leave {OUTFLOW_DELAY} after its batch was committed, or on
     /// a day with room for it. In a frozen venue there is nothing left to wait for.
     function _spendOutflow(uint16 asset, uint128 atoms, Stamp calldata stamp) private {
-        if (outflowPercent == 100 || _progress.frozen) return;
+        if (outflowPercent == 100 || _progress.isFrozen()) return;
         Outflow memory today = _outflows[asset];
         uint40 day = uint40(block.timestamp / 1 days);
         if (today.day != day) today = Outflow({day: day, base: _assets[asset].owed, spent: 0});

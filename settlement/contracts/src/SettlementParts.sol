@@ -45,7 +45,7 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
     }
 
     function _requireLive() internal view {
-        if (_progress.frozen) revert Frozen();
+        if (_progress.isFrozen()) revert Frozen();
     }
 
     function _hashTypedData(bytes32 structHash) internal view returns (bytes32) {
@@ -53,20 +53,16 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
     }
 
     /// @dev Goes back to a batch: the totals of the assets, and what came after it, count no more.
-    function _goBack(uint40 batchId, uint64 lastSequence, uint64 queueUpTo, uint64 lastTime, bytes32 root) internal {
-        Progress storage progress = _progress;
-        progress.batchId = batchId;
-        progress.lastSequence = lastSequence;
-        progress.queueUpTo = uint40(queueUpTo);
-        progress.lastTime = uint40(lastTime);
+    function _goBack(uint64 batchId, uint64 lastSequence, uint64 queueUpTo, uint64 lastTime, bytes32 root) internal {
+        _progress = _progress.withTip(batchId, lastSequence, queueUpTo, lastTime);
         tipRoot = root;
         // Deposits wait again that had been consumed: which, the next batches find out.
-        _counts.pendingAssets = uint64((uint256(1) << progress.assetCount) - 1);
+        _counts.pendingAssets = uint64((uint256(1) << _progress.assetCount()) - 1);
     }
 
     /// @dev A batch that watchers dropped does not count, though its hash may still stand there.
     function _requireBatch(Header calldata header, Stamp calldata stamp) internal view {
-        if (header.batchId > _progress.batchId) revert UnknownBatch(header.batchId);
+        if (header.batchId > _progress.batchId()) revert UnknownBatch(header.batchId);
         bytes32 stored = batchHash[header.batchId];
         if (stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp)) revert UnknownBatch(header.batchId);
     }
@@ -84,7 +80,7 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
     }
 
     function _freeze(uint8 reason) internal {
-        _progress.frozen = true;
+        _progress = _progress.asFrozen();
         emit VenueFrozen(reason);
     }
 
@@ -107,9 +103,12 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
         uint256 units = atoms * scale;
         uint256 owed = kind.owed * scale;
         uint256 held = kind.token.balanceOf(address(vault));
-        if (!_progress.frozen && (kind.quarantined || held < owed)) revert InQuarantine(asset);
+        if (!_progress.isFrozen() && (kind.quarantined || held < owed)) revert InQuarantine(asset);
         // Both are below 2^62 atoms of 10^18 units: the product is below 2^244.
         if (held < owed) units = units * held / owed;
+        // What is owed falls once the money has gone, since only then is it known to have. Whoever is called in between
+        // finds every function that moves money or looks at it closed.
+        // slither-disable-next-line reentrancy-no-eth
         try vault.pay(kind.token, owner, units) {
             isPaid = true;
             // Never more than is owed, which is kept in 80 bits.

@@ -21,6 +21,9 @@ abstract contract SettlementQueue is SettlementParts {
         _requireNoForced(_holders[msg.sender].account, asset);
         // Whoever pays into an asset that cannot pay everybody only shares the loss.
         if (!_isSolvent(kind)) revert Insolvent(asset);
+        // How much there is to book, only the transfer tells. Whoever is called in between finds every function that moves
+        // money or looks at it closed.
+        // slither-disable-next-line reentrancy-no-eth
         uint256 atoms = _toAtoms(vault.pull(kind.token, msg.sender, amount), _scaleOf(kind));
         Intake memory intake = _intakes[asset];
         if (atoms < intake.minimum) revert AmountOutOfRange(atoms);
@@ -119,7 +122,7 @@ abstract contract SettlementQueue is SettlementParts {
 
     function _requireNoForced(uint32 account, uint16 asset) private view {
         uint64 queueId = _forced[account][asset];
-        if (queueId > _progress.queueUpTo) revert ForcedWithdrawalOpen(queueId);
+        if (queueId > _progress.queueUpTo()) revert ForcedWithdrawalOpen(queueId);
     }
 
     function _toAtoms(uint256 amount, uint64 scale) private pure returns (uint256) {
@@ -147,7 +150,7 @@ abstract contract SettlementQueue is SettlementParts {
     {
         Counts memory counted = _counts;
         queueId = ++counted.queueLength;
-        if (counted.clockId <= _progress.queueUpTo) {
+        if (counted.clockId <= _progress.queueUpTo()) {
             // The entry that showed how many blocks the queue waits is consumed; this one is not.
             (counted.clockId, counted.clockBlock) = (uint40(queueId), uint40(block.number));
         }

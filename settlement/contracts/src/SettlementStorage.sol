@@ -10,6 +10,7 @@ import {Setup} from "./Types.sol";
 import {Vault} from "./Vault.sol";
 import {Watchers} from "./Watchers.sol";
 import {Encoding} from "./lib/Encoding.sol";
+import {Progress} from "./lib/Progress.sol";
 
 /// @title What the settlement contract remembers, and how to look at it
 /// @notice Sized so that a batch touches as few slots as can be: its own hash, the root, and {Progress}.
@@ -32,20 +33,6 @@ abstract contract SettlementStorage is SettlementErrors {
     uint64 public constant NOTICE = 9 days;
     /// @notice Vetoes after which anybody may freeze the venue.
     uint64 public constant VETOES_TO_FREEZE = 3;
-
-    /// @dev The tip of the batches. One slot: a commit reads and writes it once.
-    struct Progress {
-        uint40 batchId;
-        uint64 lastSequence;
-        uint40 queueUpTo;
-        uint40 lastTime;
-        uint40 finalBatch;
-        uint8 assetCount;
-        uint8 lineCount;
-        bool frozen;
-        /// Whether the keys are the rotated ones and not the constructor's: spares a commit the look.
-        bool keysRotated;
-    }
 
     /// @dev What an asset is and what the vault owes of it, in atoms: balances, withdrawals not yet paid, and deposits
     /// in the queue. One slot. `scalePower` is the power of ten of the token's units in one atom.
@@ -195,14 +182,14 @@ abstract contract SettlementStorage is SettlementErrors {
         view
         returns (uint64 batchId, uint64 lastSequence, uint64 queueUpTo, uint64 lastTime, uint64 finalBatch)
     {
-        Progress memory p = _progress;
-        return (p.batchId, p.lastSequence, p.queueUpTo, p.lastTime, p.finalBatch);
+        Progress p = _progress;
+        return (p.batchId(), p.lastSequence(), p.queueUpTo(), p.lastTime(), p.finalBatch());
     }
 
     /// @notice Whether the venue has stopped for ever.
     /// @return Whether it has.
     function frozen() external view returns (bool) {
-        return _progress.frozen;
+        return _progress.isFrozen();
     }
 
     /// @notice Whether the venue is frozen and back at its last final batch, so that everybody can leave.
@@ -227,13 +214,13 @@ abstract contract SettlementStorage is SettlementErrors {
     /// @notice Who may send batches: the poster's key.
     /// @return Its address.
     function operator() external view returns (address) {
-        return _progress.keysRotated ? _operator : _firstOperator;
+        return _progress.areKeysRotated() ? _operator : _firstOperator;
     }
 
     /// @notice Whose signature under headers and receipts counts: the header key.
     /// @return Its address.
     function signer() external view returns (address) {
-        return _progress.keysRotated ? _signer : _firstSigner;
+        return _progress.areKeysRotated() ? _signer : _firstSigner;
     }
 
     /// @notice An owner's account.
@@ -280,7 +267,7 @@ abstract contract SettlementStorage is SettlementErrors {
     /// @return accounts Accounts, the venue's not included.
     /// @return queueLength Queue entries.
     function counts() external view returns (uint64 assets, uint64 accounts, uint64 queueLength) {
-        return (_progress.assetCount, _counts.accounts, _counts.queueLength);
+        return (uint64(_progress.assetCount()), _counts.accounts, _counts.queueLength);
     }
 
     /// @notice What an asset is and what may be deposited.

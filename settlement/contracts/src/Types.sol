@@ -17,7 +17,7 @@ pragma solidity 0.8.37;
 /// @param newRoot Balances root after the batch, see {Encoding.balancesRoot}.
 /// @param journalHash Hash of the journal's last block that the batch covers.
 /// @param journalRoot Merkle root over the batch's journal records.
-/// @param queuePrefix The queue's prefix hash at `queueUpTo`.
+/// @param queuePrefix The queue's prefix hash at `queueUpTo`; 0 where the batch consumes no entry.
 /// @param dataHash keccak256 of the published state differences.
 /// @param stepsRoot Root over the batch's intermediate states for fraud proofs; 0 at this stage.
 /// @param withdrawalsRoot The batch's withdrawals, see {Encoding.foldWithdrawals}; 0 for none.

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Batch, Fixture, Stamp, Withdrawal, WithdrawalLine} from "./lib/Fixture.sol";
-import {DemoToken} from "../src/dev/DemoToken.sol";
 
 /// What it costs, as whole transactions (21,000 and calldata included; each call is one, with everything cold).
 /// snapshots/Gas.json holds the figures; `FORGE_SNAPSHOT_CHECK=true` compares.
@@ -11,7 +10,7 @@ contract GasTest is Fixture {
     function setUp() public override {
         super.setUp();
         for (uint256 i = 2; i < 10; ++i) {
-            list(new DemoToken("Other", "OTHER", 6), 1);
+            list(newToken("Other", "OTHER", 6), 1);
         }
         for (uint16 i = 0; i < 10; ++i) {
             deposit(ALICE, i, 1_000_000 * (i == ETH ? ETH_SCALE : 1));

@@ -16,9 +16,12 @@ use super::{COMMIT_BATCH, HEADER_WORDS, SELECTOR, selector};
 
 /// Words of a line.
 const LINE_WORDS: usize = 3;
-/// Where the offsets of lines and data stand, in words.
-const LINES_AT: usize = HEADER_WORDS;
-const DATA_AT: usize = HEADER_WORDS + 5;
+/// Words of a change.
+const CHANGE_WORDS: usize = 5;
+/// Where the offsets of lines, data and changes stand, in words.
+const LINES_AT: usize = HEADER_WORDS + 1;
+const DATA_AT: usize = HEADER_WORDS + 4;
+const CHANGES_AT: usize = HEADER_WORDS + 5;
 
 /// What a commit said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ impl CommitCall {
         let lines = lines.chunks_exact(LINE_WORDS * WORD).map(line).collect::<Option<_>>()?;
         let (length, data) = split_length(tail(arguments, DATA_AT)?)?;
         let data = data.get(..length)?.to_vec();
+        // Nobody asks for the changes; a call without them is none.
+        words(tail(arguments, CHANGES_AT)?, CHANGE_WORDS)?;
         Some(Self { header, lines, data })
     }
 }

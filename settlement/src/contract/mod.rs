@@ -37,7 +37,7 @@ pub mod exits;
 pub const COMMIT_BATCH: &str = concat!(
     "commitBatch(",
     header_type!(),
-    ",(bytes32,uint128,uint128)[],(uint16,uint128,uint128,uint128,bytes32)[],bytes32,(bytes32,bytes32),bytes)"
+    ",bytes32,(bytes32,uint128,uint128)[],(bytes32,bytes32),bytes,(uint16,uint128,uint128,uint128,bytes32)[])"
 );
 /// Signature of `finalize`.
 pub const FINALIZE: &str = concat!("finalize(", header_type!(), ",(uint64,uint64))");
@@ -155,12 +155,12 @@ pub fn commit_batch(batch: &SealedBatch, signature: CompactSignature) -> Vec<u8>
     };
     Encoder::new(COMMIT_BATCH, HEADER_WORDS + 6)
         .header(header)
-        .list(lines.len(), lines.iter().flat_map(line_words))
-        .list(changes.len(), changes.iter().flat_map(change))
         .hash(*previous_trees)
+        .list(lines.len(), lines.iter().flat_map(line_words))
         .word(signature.r)
         .word(signature.vs)
         .bytes(data)
+        .list(changes.len(), changes.iter().flat_map(change))
         .finish()
 }
 

@@ -164,17 +164,17 @@ fn a_commit_has_its_parts_where_their_offsets_say() {
     let bytes = commit_batch(&batch(), CompactSignature { r: [0xf1; 32], vs: [0xf2; 32] });
     assert_eq!(bytes[4..4 + 512], header().encode());
     let offset = |index: usize| usize::from(u16::from_be_bytes(word(&bytes, index)[30..].try_into().unwrap())) / 32;
-    let (at_lines, at_changes, at_data) = (offset(16), offset(17), offset(21));
-    assert_eq!([18, 19, 20].map(|index| word(&bytes, index)[0]), [0xee, 0xf1, 0xf2]);
-    assert_eq!((at_lines, at_changes, at_data), (22, 22 + 7, 22 + 7 + 6));
+    let (at_lines, at_data, at_changes) = (offset(17), offset(20), offset(21));
+    assert_eq!([16, 18, 19].map(|index| word(&bytes, index)[0]), [0xee, 0xf1, 0xf2]);
+    assert_eq!((at_lines, at_data, at_changes), (22, 22 + 7, 22 + 7 + 3));
     let last = |index: usize| word(&bytes, index)[31];
     assert_eq!([last(at_lines), last(at_lines + 1), last(at_lines + 2), last(at_lines + 3)], [2, 1, 2, 3]);
     assert_eq!([last(at_lines + 4), last(at_lines + 5), last(at_lines + 6)], [4, 5, 6]);
     assert_eq!((0..6).map(|index| last(at_changes + index)).collect::<Vec<_>>(), [1, 1, 7, 8, 10, 9]);
     assert_eq!(last(at_data), 33);
     assert_eq!(bytes[4 + (at_data + 1) * 32..][..33], batch().data);
-    assert_eq!(bytes.len(), 4 + (at_data + 3) * 32);
-    assert!(bytes[bytes.len() - 31..].iter().all(|byte| *byte == 0));
+    assert!(bytes[4 + (at_data + 1) * 32 + 33..][..31].iter().all(|byte| *byte == 0));
+    assert_eq!(bytes.len(), 4 + (at_changes + 6) * 32);
 }
 
 #[test]

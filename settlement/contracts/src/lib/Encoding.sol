@@ -109,8 +109,8 @@ library Encoding {
     /// @param lines Every asset, in the order of their numbers.
     /// @return The root.
     function linesRoot(AssetLine[] calldata lines) internal pure returns (bytes32) {
-        bytes32 trees;
-        bytes32 totals;
+        bytes32 trees = 0;
+        bytes32 totals = 0;
         for (uint256 asset = 0; asset < lines.length; ++asset) {
             trees = append(trees, lines[asset].treeHash);
             totals = append(totals, totalsWord(lines[asset].sum, lines[asset].credited));
@@ -122,7 +122,7 @@ library Encoding {
     /// @return hash keccak256(first blob's versioned hash ‖ second's ‖ …); 0 where the transaction has no blob.
     function blobsHash() internal view returns (bytes32 hash) {
         bytes32[] memory hashes = new bytes32[](MAX_BLOBS);
-        uint256 count;
+        uint256 count = 0;
         while (count < MAX_BLOBS) {
             bytes32 versioned = blobhash(count);
             if (versioned == 0) break;

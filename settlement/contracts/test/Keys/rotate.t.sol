@@ -27,10 +27,10 @@ contract RotateTest is Fixture {
         refused(b, abi.encodeWithSelector(SettlementErrors.NotOperator.selector, OPERATOR));
         vm.prank(NEXT_OPERATOR);
         vm.expectPartialRevert(SettlementErrors.WrongSignature.selector);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
         bytes32 structHash = keccak256(abi.encode(Encoding.BATCH_TYPE, keccak256(abi.encode(b.header))));
         vm.prank(NEXT_OPERATOR);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, signTyped(NEXT_SECRET, structHash), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, signTyped(NEXT_SECRET, structHash), data, b.changes);
         // A second rotation ends the second key, not the first.
         vm.prank(ADMINISTRATOR);
         keys.announce(OPERATOR, vm.addr(SIGNER_SECRET));

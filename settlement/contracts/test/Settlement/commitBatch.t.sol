@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {AssetChange, AssetLine, Batch, Fixture, SettlementErrors, SettlementEvents, Stamp} from "../lib/Fixture.sol";
+import {
+    AssetChange,
+    AssetLine,
+    Batch,
+    Fixture,
+    SettlementErrors,
+    SettlementEvents,
+    Stamp,
+    Withdrawal,
+    WithdrawalLine
+} from "../lib/Fixture.sol";
 import {MoodyToken} from "../lib/Tokens.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
 
@@ -55,8 +65,7 @@ contract CommitBatchTest is Fixture {
 
     /// Consumes the queue up to the entry only, with this much credited.
     function consumeUpTo(Batch memory b, uint64 queueId, uint16 asset, uint128 credited) private view {
-        b.header.queueUpTo = queueId;
-        b.header.queuePrefix = settlement.queuePrefix(queueId);
+        consumeUpTo(b, queueId);
         b.lines[asset].sum = b.lines[asset].sum + credited - b.lines[asset].credited;
         b.lines[asset].credited = credited;
         seal(b);
@@ -76,8 +85,7 @@ contract CommitBatchTest is Fixture {
         uint16 asset = list(new MoodyToken(), 1);
         deposit(ALICE, asset, 100);
         Batch memory b = nextBatch();
-        b.header.queueUpTo = 3;
-        b.header.queuePrefix = settlement.queuePrefix(3);
+        consumeUpTo(b, 3);
         b.lines = firstLines(b, 2);
         seal(b);
         commit(b);
@@ -95,7 +103,7 @@ contract CommitBatchTest is Fixture {
         Batch memory b = nextBatch();
         vm.prank(ADMINISTRATOR);
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.NotOperator.selector, ADMINISTRATOR));
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
     }
 
     /// Whoever has only the poster's key can do nothing with it.
@@ -105,7 +113,7 @@ contract CommitBatchTest is Fixture {
         bytes32 structHash = keccak256(abi.encode(Encoding.BATCH_TYPE, headerHash));
         vm.prank(OPERATOR);
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.WrongSignature.selector, headerHash));
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, signTyped(0xbad, structHash), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, signTyped(0xbad, structHash), data, b.changes);
     }
 
     function test_RevertWhen_WrongVersion() public {
@@ -199,6 +207,14 @@ contract CommitBatchTest is Fixture {
         refused(b, abi.encodeWithSelector(SettlementErrors.WrongQueue.selector, 3, b.header.queuePrefix));
     }
 
+    function test_RevertWhen_WrongQueue_NamesWhatItDoesNotConsume() public {
+        commitNext();
+        Batch memory b = nextBatch();
+        assertEq(b.header.queuePrefix, bytes32(0), "nothing waits");
+        b.header.queuePrefix = settlement.queuePrefix(3);
+        refused(b, abi.encodeWithSelector(SettlementErrors.WrongQueue.selector, 3, b.header.queuePrefix));
+    }
+
     function test_RevertWhen_WrongData() public {
         Batch memory b = nextBatch();
         bytes32 right = b.header.dataHash;
@@ -237,7 +253,7 @@ contract CommitBatchTest is Fixture {
         b.header.newRoot = root(b.lines);
         vm.prank(OPERATOR);
         vm.expectPartialRevert(SettlementErrors.WrongTotals.selector);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
     }
 
     function test_RevertWhen_WrongTotals_LyingAboutThePast() public {
@@ -248,7 +264,7 @@ contract CommitBatchTest is Fixture {
         b.header.newRoot = root(b.lines);
         vm.prank(OPERATOR);
         vm.expectPartialRevert(SettlementErrors.WrongTotals.selector);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
     }
 
     function test_RevertWhen_WrongTotals_NewAssetWithMoney() public {
@@ -348,21 +364,37 @@ contract CommitBatchTest is Fixture {
         refused(b, abi.encodeWithSelector(SettlementErrors.WrongWithdrawals.selector, right, b.header.withdrawalsRoot));
     }
 
+    /// Were anything else in these contracts to make more claims than money came in, no batch would pay them out.
     function test_RevertWhen_Insolvent() public {
+        commitNext();
+        Batch memory b = nextBatch();
+        withdraw(b, USD, 1, 100);
+        (, uint128 owed) = settlement.holdings(USD);
+        settlement.setOwed(USD, uint80(owed) - 1);
+        refused(b, abi.encodeWithSelector(SettlementErrors.Insolvent.selector, USD));
+        settlement.setOwed(USD, uint80(owed));
+        commit(b);
+    }
+
+    /// A token that lost money holds back neither the other assets nor the queue, nor its own withdrawals: those wait
+    /// where they are claimed.
+    function test_TakesWithdrawalsOfATokenThatLostMoney() public {
         MoodyToken moody = new MoodyToken();
         uint16 asset = list(moody, 1);
         deposit(ALICE, asset, 1_000);
         commitNext();
-        deposit(ALICE, asset, 1_000);
         moody.burn(address(vault), 1);
-        // Nobody leaves before others...
         Batch memory b = nextBatch();
         withdraw(b, asset, 1, 100);
-        refused(b, abi.encodeWithSelector(SettlementErrors.Insolvent.selector, asset));
-        // ...but neither the other assets nor the queue are held back.
-        b = nextBatch();
         withdraw(b, USD, 1, 100);
-        commit(b);
+        WithdrawalLine[] memory out = withdrawalLines(b);
+        Stamp memory s = commit(b);
+        waitForWindow();
+        settlement.finalize(b.header, s);
+        settlement.claimFromBatch(b.header, s, out, Withdrawal(USD, 0, 1, 100), pathOfFirst());
+        assertEq(usd.balanceOf(ALICE), 100, "the other asset is paid");
+        vm.expectRevert(abi.encodeWithSelector(SettlementErrors.InQuarantine.selector, asset));
+        settlement.claimFromBatch(b.header, s, out, Withdrawal(asset, 0, 1, 100), pathOfFirst());
     }
 
     /// Around the honest batch: each of the four is right in about every second or third run.
@@ -378,7 +410,7 @@ contract CommitBatchTest is Fixture {
         bool treeFits = (b.withdrawn[USD] == 0) == (b.withdrawalsHashes[USD] == 0);
         bool honest = treeFits && b.lines[USD].credited == 7_000 && sum + b.withdrawn[USD] == 7_000;
         vm.prank(OPERATOR);
-        try settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data) {
+        try settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes) {
             assertTrue(honest, "a dishonest batch was taken");
         } catch {
             assertTrue(!honest, "an honest batch was refused");

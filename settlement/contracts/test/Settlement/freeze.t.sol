@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Batch, QueueEntry, SettlementErrors, SettlementEvents} from "../lib/Fixture.sol";
+import {DemoToken} from "../../src/dev/DemoToken.sol";
 import {ExitFixture} from "../lib/ExitFixture.sol";
 
 contract FreezeTest is ExitFixture {
@@ -17,6 +18,30 @@ contract FreezeTest is ExitFixture {
         emit SettlementEvents.VenueFrozen(1);
         settlement.freeze(entry);
         assertTrue(settlement.frozen(), "frozen");
+    }
+
+    /// Neither the operator nor the administrator nor time brings it back, and it is frozen once.
+    function test_FrozenIsForEver() public {
+        finalizeTip();
+        Batch memory b = balancesBatch();
+        QueueEntry memory entry = force(ALICE, USD);
+        vm.prank(ADMINISTRATOR);
+        keys.announce(BOB, BOB);
+        beSilent();
+        settlement.freeze(entry);
+        refused(b, abi.encodeWithSelector(SettlementErrors.Frozen.selector));
+        settlement.rollBack(header, stamp);
+        refused(b, abi.encodeWithSelector(SettlementErrors.Frozen.selector));
+        vm.warp(block.timestamp + 3650 days);
+        keys.rotate();
+        list(new DemoToken("Late", "LATE", 6), 1);
+        vm.prank(ADMINISTRATOR);
+        settlement.setLimits(USD, 1, CAP);
+        settlement.collectFees();
+        assertTrue(settlement.frozen(), "it came back");
+        vm.expectRevert(abi.encodeWithSelector(SettlementErrors.Frozen.selector));
+        settlement.finalize(header, stamp);
+        refusedFreeze(entry, abi.encodeWithSelector(SettlementErrors.Frozen.selector));
     }
 
     function test_RevertWhen_TooEarly() public {

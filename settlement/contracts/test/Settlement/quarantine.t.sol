@@ -31,7 +31,6 @@ contract QuarantineTest is Fixture {
         Batch memory b = nextBatch();
         withdraw(b, asset, 1, 100);
         withdraw(b, USD, 1, 100);
-        refused(b, abi.encodeWithSelector(SettlementErrors.Insolvent.selector, asset));
         vm.expectEmit();
         emit SettlementEvents.Quarantined(asset);
         settlement.quarantine(asset);

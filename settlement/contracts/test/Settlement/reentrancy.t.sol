@@ -53,12 +53,12 @@ contract ReentrancyTest is Fixture {
 
     function test_Guards_commitBatch() public {
         Batch memory b = nextBatch();
-        guarded(abi.encodeCall(settlement.commitBatch, (b.header, b.lines, b.changes, b.previousTrees, sign(b), data)));
+        guarded(abi.encodeCall(settlement.commitBatch, (b.header, b.previousTrees, b.lines, sign(b), data, b.changes)));
     }
 
     function test_Guards_commitBatchBlobs() public {
         Batch memory b = nextBatch();
-        guarded(abi.encodeCall(settlement.commitBatchBlobs, (b.header, b.lines, b.changes, b.previousTrees, sign(b))));
+        guarded(abi.encodeCall(settlement.commitBatchBlobs, (b.header, b.previousTrees, b.lines, sign(b), b.changes)));
     }
 
     function test_Guards_registerKeyBySig() public {
@@ -71,6 +71,29 @@ contract ReentrancyTest is Fixture {
 
     function test_Guards_collectFees() public {
         guarded(abi.encodeCall(settlement.collectFees, ()));
+    }
+
+    function test_Guards_quarantine() public {
+        guarded(abi.encodeCall(settlement.quarantine, (asset)));
+    }
+
+    function test_Guards_release() public {
+        guarded(abi.encodeCall(settlement.release, (asset)));
+    }
+
+    /// While a payment is on its way the vault holds less than is owed: that must set no asset apart.
+    function test_NobodySetsAnAssetApartFromWithinItsPayment() public {
+        deposit(ALICE, asset, 5_000);
+        Batch memory b = nextBatch();
+        withdraw(b, asset, 1, 200);
+        WithdrawalLine[] memory out = withdrawalLines(b);
+        Stamp memory s = commit(b);
+        waitForWindow();
+        settlement.finalize(b.header, s);
+        token.arm(address(settlement), abi.encodeCall(settlement.quarantine, (asset)));
+        settlement.claimFromBatch(b.header, s, out, Withdrawal(asset, 0, 1, 200), pathOfFirst());
+        checkRefused();
+        assertTrue(!settlement.isQuarantined(asset), "set apart");
     }
 
     function test_Guards_payExit() public {

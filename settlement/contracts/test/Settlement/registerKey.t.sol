@@ -18,6 +18,23 @@ contract RegisterKeyTest is Fixture {
         assertEq(settlement.queuePrefix(2), prefix, "stored hash");
     }
 
+    /// Asking binds nothing, so nobody can keep a key from its owner by asking first: the key itself signs to the venue.
+    function test_AnybodyMayAskForAnyKey() public {
+        deposit(ALICE, USD, 100);
+        deposit(BOB, USD, 100);
+        uint64 time = uint64(block.timestamp);
+        vm.prank(BOB);
+        assertEq(settlement.registerKey(KEY), 3, "the squatter's entry");
+        vm.prank(ALICE);
+        assertEq(settlement.registerKey(KEY), 4, "the owner's entry");
+        bytes32 prefix = Encoding.queueEntry(settlement.queuePrefix(2), Encoding.REGISTER_KEY, 2, 0, 0, KEY, time);
+        assertEq(settlement.queuePrefix(3), prefix, "names its own account");
+        prefix = Encoding.queueEntry(prefix, Encoding.REGISTER_KEY, 1, 0, 0, KEY, time);
+        assertEq(settlement.queuePrefix(4), prefix, "names its own account too");
+        assertEq(settlement.keyEpochOf(ALICE), 1, "each counts its own");
+        assertEq(settlement.keyEpochOf(BOB), 1, "each counts its own");
+    }
+
     function test_RevertWhen_Frozen() public {
         deposit(ALICE, USD, 100);
         settlement.setFrozen();

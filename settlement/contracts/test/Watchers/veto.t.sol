@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {
-    AssetLine,
-    Batch,
-    Header,
-    QueueEntry,
-    SettlementErrors,
-    SettlementEvents,
-    Stamp
-} from "../lib/Fixture.sol";
+import {AssetLine, Batch, Header, QueueEntry, SettlementErrors, SettlementEvents, Stamp} from "../lib/Fixture.sol";
 import {WatchFixture} from "../lib/WatchFixture.sol";
 import {Watchers} from "../../src/Watchers.sol";
 

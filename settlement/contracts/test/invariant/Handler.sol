@@ -217,8 +217,7 @@ contract Handler is Fixture {
     function doCommit(uint256 upToSeed) external monotone {
         Batch memory b = nextBatch();
         uint256 upTo = upToSeed % 2 == 0 ? _entries.length : bound(upToSeed, consumed, _entries.length);
-        b.header.queueUpTo = uint64(upTo);
-        b.header.queuePrefix = settlement.queuePrefix(upTo);
+        consumeUpTo(b, uint64(upTo));
         for (uint16 asset = 0; asset < ASSETS; ++asset) {
             b.lines[asset].sum = tipLine(asset).sum;
             b.lines[asset].credited = tipLine(asset).credited;
@@ -291,25 +290,28 @@ contract Handler is Fixture {
         (,,,, uint64 finalBatch) = settlement.tip();
         bool may = batchId > finalBatch && !isOver(record.stamp);
         for (uint256 i = 0; i < 2; ++i) {
-            address watcher = i == 0 ? WATCHER_A : WATCHER_B;
-            vm.deal(watcher, VETO_BOND);
-            vm.prank(watcher);
-            bool done;
-            try watchers.veto{value: VETO_BOND}(
-                record.header,
-                record.stamp,
-                previous.header,
-                previous.stamp,
-                _memories[batchId - 1].lines,
-                record.header.lastSequence
-            ) {
-                done = true;
-            } catch {}
+            bool done = tryVeto(i == 0 ? WATCHER_A : WATCHER_B, record, previous, _memories[batchId - 1].lines);
             assertTrue(done == may, "veto");
             if (!done) return;
         }
         goBack(batchId - 1);
         ++times["veto"];
+    }
+
+    function tryVeto(address watcher, Record storage record, Record storage previous, AssetLine[] storage lines)
+        private
+        returns (bool)
+    {
+        (Header memory header, Stamp memory stamp) = (record.header, record.stamp);
+        vm.deal(watcher, VETO_BOND);
+        vm.prank(watcher);
+        try watchers.veto{value: VETO_BOND}(
+            header, stamp, previous.header, previous.stamp, lines, header.lastSequence
+        ) {
+            return true;
+        } catch {
+            return false;
+        }
     }
 
     function isOver(Stamp memory stamp) private view returns (bool) {
@@ -378,7 +380,7 @@ contract Handler is Fixture {
         vm.prank(kind % LIES == 0 ? ADMINISTRATOR : OPERATOR);
         bool taken;
         Signature memory signature = kind % LIES == 18 ? signTyped(0xbad, keccak256("lie")) : sign(b);
-        try settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, signature, data) {
+        try settlement.commitBatch(b.header, b.previousTrees, b.lines, signature, data, b.changes) {
             taken = true;
         } catch {}
         assertTrue(!taken, string.concat("lie was taken: ", vm.toString(kind % LIES)));

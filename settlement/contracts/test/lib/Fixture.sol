@@ -81,24 +81,18 @@ abstract contract Fixture is Test {
         proofs = settlement.proofs();
         exits = settlement.exits();
         keys = settlement.keys();
-        usd = new DemoToken("Dollar", "USD", 6);
-        eth = new DemoToken("Ether", "ETH", 18);
+        usd = newToken("Dollar", "USD", 6);
+        eth = newToken("Ether", "ETH", 18);
         list(usd, 1);
         listTheRest();
     }
 
-    /// Not by `new`: each of the test contracts would hold, and the compiler optimise, the whole contract once more.
     function deploy(Setup memory with) internal returns (SettlementHarness) {
-        bytes memory code = abi.encodePacked(vm.getCode("SettlementHarness.sol:SettlementHarness"), abi.encode(with));
-        address created;
-        assembly {
-            created := create(0, add(code, 32), mload(code))
-            if iszero(created) {
-                returndatacopy(0, 0, returndatasize())
-                revert(0, returndatasize())
-            }
-        }
-        return SettlementHarness(created);
+        return SettlementHarness(deployBuilt("SettlementHarness", abi.encode(with)));
+    }
+
+    function newToken(string memory name, string memory symbol, uint8 decimals) internal returns (DemoToken) {
+        return DemoToken(deployBuilt("DemoToken", abi.encode(name, symbol, decimals)));
     }
 
     /// Expects a setup to be refused.
@@ -187,7 +181,7 @@ abstract contract Fixture is Test {
         b.header.fills = 3;
         b.header.prevRoot = settlement.tipRoot();
         b.header.journalHash = keccak256(abi.encode("journal", b.header.lastSequence));
-        b.header.queuePrefix = settlement.queuePrefix(queueLength);
+        consumeUpTo(b, queueLength);
         b.header.dataHash = keccak256(data);
         b.lines = new AssetLine[](assets);
         b.withdrawn = new uint128[](assets);
@@ -200,6 +194,13 @@ abstract contract Fixture is Test {
             b.lines[asset].sum = old.sum + deposited - old.credited;
         }
         seal(b);
+    }
+
+    /// The batch consumes the queue's entries up to this one; where that is none, it names no prefix.
+    function consumeUpTo(Batch memory b, uint64 queueId) internal view {
+        (,, uint64 consumed,,) = settlement.tip();
+        b.header.queueUpTo = queueId;
+        b.header.queuePrefix = queueId == consumed ? bytes32(0) : settlement.queuePrefix(queueId);
     }
 
     function tipLine(uint256 asset) internal view returns (AssetLine memory line) {
@@ -277,7 +278,7 @@ abstract contract Fixture is Test {
 
     function commit(Batch memory b) internal returns (Stamp memory) {
         vm.prank(OPERATOR);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
         delete tipLines;
         for (uint256 asset = 0; asset < b.lines.length; ++asset) {
             tipLines.push(b.lines[asset]);
@@ -300,6 +301,6 @@ abstract contract Fixture is Test {
     function refused(Batch memory b, bytes memory reason) internal {
         vm.prank(OPERATOR);
         vm.expectRevert(reason);
-        settlement.commitBatch(b.header, b.lines, b.changes, b.previousTrees, sign(b), data);
+        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
     }
 }

@@ -34,6 +34,9 @@ interface Vm {
     function parseJsonAddress(string calldata, string calldata) external pure returns (address);
     function keyExistsJson(string calldata, string calldata) external view returns (bool);
     function snapshotGasLastCall(string calldata, string calldata) external returns (uint256);
+    function snapshotValue(string calldata, string calldata, uint256) external;
+    function snapshotState() external returns (uint256);
+    function revertToState(uint256) external returns (bool);
     function addr(uint256) external pure returns (address);
     function sign(uint256, bytes32) external pure returns (uint8, bytes32, bytes32);
     function etch(address, bytes calldata) external;
@@ -91,6 +94,19 @@ abstract contract Test {
 
     function assertTrue(bool ok, string memory why) internal pure {
         require(ok, why);
+    }
+
+    /// Not by `new`: what is tested is what the profile `deployed` compiles, not what the tests' fast one does.
+    function deployBuilt(string memory name, bytes memory arguments) internal returns (address created) {
+        string memory artifact = string.concat("out/deployed/", name, ".sol/", name, ".json");
+        bytes memory code = abi.encodePacked(vm.getCode(artifact), arguments);
+        assembly {
+            created := create(0, add(code, 32), mload(code))
+            if iszero(created) {
+                returndatacopy(0, 0, returndatasize())
+                revert(0, returndatasize())
+            }
+        }
     }
 
     function bound(uint256 x, uint256 lo, uint256 hi) internal pure returns (uint256) {

@@ -1,0 +1,97 @@
+//! A thread beside the venue: of the lowest priority, ended when it is asked to or left behind.
+//!
+//! Keeper, settlement and archiver are such threads. What they do may take long or hang on somebody who does not answer, so
+//! a stop asks, waits a little and goes on: whatever is under way then is found again by the next start.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The nicest that a thread can be.
+const LOWEST_PRIORITY: i32 = 19;
+/// Between two looks whether a thread that was asked to end has done so.
+const STOP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A running thread.
+pub(crate) struct BackgroundThread {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Tells the thread whether it is to end; whoever asks wakes it from its pause.
+pub(crate) struct StopRequest(Arc<AtomicBool>);
+
+impl StopRequest {
+    /// Whether the thread is to end.
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl BackgroundThread {
+    /// Begins.
+    ///
+    /// # Errors
+    /// The system starts no thread.
+    pub(crate) fn start(name: &'static str, run: impl FnOnce(StopRequest) + Send + 'static) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let request = StopRequest(Arc::clone(&stop));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Without it the thread costs the venue a little more of a core, which is no reason not to run.
+            if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
+                tracing::warn!("the thread {name} runs at the priority of the rest: {error}");
+            }
+            run(request);
+        })?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Whether the thread has ended, which it does not without being asked to unless it panics.
+    pub(crate) fn has_died(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Asks the thread to end and waits as long as `patience`.
+    pub(crate) fn stop(self, patience: Duration) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
+        let asked = Instant::now();
+        while !self.thread.is_finished() && asked.elapsed() < patience {
+            std::thread::park_timeout(STOP_INTERVAL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_ends_when_asked_and_is_left_behind_when_it_does_not() {
+        let (ended, end) = std::sync::mpsc::channel();
+        let obedient = move |stop: StopRequest| {
+            while !stop.is_made() {
+                std::thread::park();
+            }
+            ended.send(()).unwrap();
+        };
+        let thread = BackgroundThread::start("obedient", obedient).unwrap();
+        assert!(!thread.has_died());
+        thread.stop(Duration::from_secs(60));
+        assert_eq!(end.try_recv(), Ok(()), "the stop has waited for its end");
+
+        let (release, hung) = std::sync::mpsc::channel::<()>();
+        let thread = BackgroundThread::start("hung", move |_| assert!(hung.recv().is_err())).unwrap();
+        let asked = Instant::now();
+        thread.stop(Duration::from_millis(20));
+        assert!(asked.elapsed() >= Duration::from_millis(20));
+        drop(release);
+
+        let thread = BackgroundThread::start("dead", |_| {}).unwrap();
+        while !thread.has_died() {
+            std::thread::yield_now();
+        }
+    }
+}

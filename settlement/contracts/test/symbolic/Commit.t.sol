@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {AssetChange, AssetLine, Header, Setup, Signature, Stamp} from "../../src/Types.sol";
+import {Encoding} from "../../src/lib/Encoding.sol";
+import {SettlementHarness} from "../lib/SettlementHarness.sol";
+import {Test} from "../lib/Test.sol";
+
+/// halmos' own cheatcode: from here on the contract's storage can be anything.
+interface Symbolic {
+    function enableSymbolicStorage(address) external;
+    function createUint(uint256 bits, string calldata name) external returns (uint256);
+}
+
+/// Proofs by symbolic execution of the code that is deployed (`halmos`, see README.md): each `check_` holds for every
+/// storage that the contract could have, not only for those that a history leads to, and for every value of its
+/// arguments; hash functions are taken to have no collisions. Bounds: one or two assets, at most one change a batch.
+contract CommitProofs is Test {
+    address internal constant OPERATOR = address(0x0901);
+    Symbolic internal constant SYMBOLIC = Symbolic(address(uint160(uint256(keccak256("svm cheat code")))));
+
+    SettlementHarness internal settlement;
+
+    struct Tip {
+        uint64 batchId;
+        uint64 lastSequence;
+        uint64 queueUpTo;
+        uint64 lastTime;
+        uint64 finalBatch;
+    }
+
+    function setUp() public {
+        address[] memory watchers = new address[](1);
+        watchers[0] = address(0x3a);
+        Setup memory with = Setup({
+            operator: OPERATOR,
+            signer: address(0x5160),
+            administrator: address(0x0902),
+            venueOwner: address(0x0903),
+            windowSeconds: 600,
+            windowBlocks: 50,
+            freezeBlocks: 2_000,
+            forcedFee: 1e15,
+            outflowPercent: 100,
+            vetoBond: 1 ether,
+            vetoThreshold: 1,
+            watchers: watchers
+        });
+        settlement = SettlementHarness(deployBuilt("SettlementHarness", abi.encode(with)));
+    }
+
+    function tip() private view returns (Tip memory t) {
+        (t.batchId, t.lastSequence, t.queueUpTo, t.lastTime, t.finalBatch) = settlement.tip();
+    }
+
+    /// Any state with so many assets, all of which have lines. Batches, queue entries and seconds are counted in 40 bits.
+    function anyState(uint256 assets) private {
+        anyTime();
+        SYMBOLIC.enableSymbolicStorage(address(settlement));
+        (uint64 listed,,) = settlement.counts();
+        vm.assume(listed == assets);
+        vm.assume(settlement.lineCount() == assets);
+        vm.assume(tip().batchId < type(uint40).max);
+    }
+
+    function anyTime() private {
+        uint256 time = SYMBOLIC.createUint(64, "time");
+        uint256 number = SYMBOLIC.createUint(64, "block");
+        vm.assume(time < type(uint40).max - 60);
+        vm.warp(time);
+        vm.roll(number);
+    }
+
+    function commit(
+        Header memory header,
+        bytes32 previousTrees,
+        AssetLine[] memory lines,
+        Signature memory signature,
+        AssetChange[] memory changes
+    ) private {
+        vm.assume(header.queueUpTo <= type(uint40).max);
+        vm.prank(OPERATOR);
+        settlement.commitBatch(header, previousTrees, lines, signature, hex"0100", changes);
+    }
+
+    /// A batch that is taken is the next one, begins behind the last record, and moves nothing back.
+    function check_NothingFalls(
+        Header memory header,
+        bytes32 previousTrees,
+        AssetLine memory line,
+        Signature memory signature
+    ) public {
+        anyState(1);
+        Tip memory old = tip();
+        AssetLine[] memory lines = new AssetLine[](1);
+        lines[0] = line;
+        commit(header, previousTrees, lines, signature, new AssetChange[](0));
+        Tip memory now_ = tip();
+        assert(now_.batchId == old.batchId + 1);
+        assert(now_.batchId == header.batchId);
+        assert(header.firstSequence == old.lastSequence + 1);
+        assert(now_.lastSequence > old.lastSequence);
+        assert(now_.lastSequence == header.lastSequence);
+        assert(now_.queueUpTo >= old.queueUpTo);
+        assert(now_.lastTime >= old.lastTime);
+        assert(now_.finalBatch == old.finalBatch);
+        assert(settlement.tipRoot() == header.newRoot);
+    }
+
+    /// What was taken once is not taken again.
+    function check_NoReplay(
+        Header memory header,
+        bytes32 previousTrees,
+        AssetLine memory line,
+        Signature memory signature
+    ) public {
+        anyState(1);
+        AssetLine[] memory lines = new AssetLine[](1);
+        lines[0] = line;
+        commit(header, previousTrees, lines, signature, new AssetChange[](0));
+        vm.prank(OPERATOR);
+        try settlement.commitBatch(header, previousTrees, lines, signature, hex"0100", new AssetChange[](0)) {
+            assert(false);
+        } catch {}
+    }
+
+    /// Where no change is declared, no total changes.
+    function check_UndeclaredTotalsStay(
+        Header memory header,
+        bytes32 previousTrees,
+        bytes32 trees,
+        AssetLine memory line,
+        AssetLine memory old,
+        Signature memory signature
+    ) public {
+        anyState(1);
+        vm.assume(settlement.tipRoot() == rootOf(trees, old));
+        AssetLine[] memory lines = new AssetLine[](1);
+        lines[0] = line;
+        commit(header, previousTrees, lines, signature, new AssetChange[](0));
+        assert(line.sum == old.sum);
+        assert(line.credited == old.credited);
+        assert(previousTrees == trees);
+    }
+
+    /// What is owed = what was owed + deposits consumed − withdrawals, whatever the operator says about the past.
+    function check_MoneyIsConserved(
+        Header memory header,
+        bytes32 previousTrees,
+        bytes32 trees,
+        AssetLine memory line,
+        AssetLine memory old,
+        AssetChange memory change,
+        Signature memory signature
+    ) public {
+        anyState(1);
+        vm.assume(settlement.tipRoot() == rootOf(trees, old));
+        AssetLine[] memory lines = new AssetLine[](1);
+        lines[0] = line;
+        AssetChange[] memory changes = new AssetChange[](1);
+        changes[0] = change;
+        commit(header, previousTrees, lines, signature, changes);
+        assert(change.asset == 0);
+        assert(uint256(line.sum) + change.withdrawn + old.credited == uint256(old.sum) + line.credited);
+        (, uint128 owed) = settlement.holdings(0);
+        if (change.withdrawn != 0) assert(uint256(line.sum) + change.withdrawn <= owed);
+    }
+
+    /// A change of one asset leaves the other's totals as they were.
+    function check_OtherAssetsStay(
+        Header memory header,
+        bytes32 previousTrees,
+        bytes32 trees,
+        AssetLine[2] memory now_,
+        AssetLine[2] memory old,
+        AssetChange memory change,
+        Signature memory signature
+    ) public {
+        anyState(2);
+        bytes32 totals = Encoding.append(0, Encoding.totalsWord(old[0].sum, old[0].credited));
+        totals = Encoding.append(totals, Encoding.totalsWord(old[1].sum, old[1].credited));
+        vm.assume(settlement.tipRoot() == Encoding.balancesRoot(trees, totals));
+        AssetLine[] memory lines = new AssetLine[](2);
+        (lines[0], lines[1]) = (now_[0], now_[1]);
+        AssetChange[] memory changes = new AssetChange[](1);
+        changes[0] = change;
+        commit(header, previousTrees, lines, signature, changes);
+        uint256 other = change.asset == 0 ? 1 : 0;
+        assert(now_[other].sum == old[other].sum);
+        assert(now_[other].credited == old[other].credited);
+    }
+
+    /// Finality only grows, and never beyond what was committed.
+    function check_FinalityOnlyGrows(Header memory header, Stamp memory stamp) public {
+        anyTime();
+        SYMBOLIC.enableSymbolicStorage(address(settlement));
+        Tip memory old = tip();
+        settlement.finalize(header, stamp);
+        Tip memory now_ = tip();
+        assert(now_.finalBatch > old.finalBatch);
+        assert(now_.finalBatch <= now_.batchId);
+        assert(now_.batchId == old.batchId);
+        assert(now_.lastSequence == old.lastSequence);
+        assert(now_.queueUpTo == old.queueUpTo);
+        assert(now_.lastTime == old.lastTime);
+        assert(block.timestamp >= uint256(stamp.time) + 600);
+    }
+
+    function rootOf(bytes32 trees, AssetLine memory line) private pure returns (bytes32) {
+        return Encoding.balancesRoot(trees, Encoding.append(0, Encoding.totalsWord(line.sum, line.credited)));
+    }
+}
