@@ -81,6 +81,18 @@ pub(crate) fn resolve_accounts(
     Ok(accounts)
 }
 
+/// Refuses a real venue whose operator says for an owner what only that owner may: that less than a signature will do.
+pub(crate) fn check_evidence(mode: Mode, accounts: &[GenesisAccount]) -> Result<(), Fault> {
+    let weak = accounts.iter().position(|account| account.minimum_evidence < EvidenceGrade::Signed);
+    match weak.filter(|_| mode == Mode::Run) {
+        Some(index) => Err(Fault::new(
+            format!("genesis.account[{index}].minimum_evidence"),
+            "is below signed, which only the account's owner may allow (account.allowEvidence)",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn resolve_account(
     text: &AccountText,
     account: AccountId,

@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     /// Address of the binary port of market makers: loopback, since it is plain text; port 0 takes a free one.
     /// Default `127.0.0.1:9083`.
     pub binary_listen: SocketAddr,
+    /// Address of the same with TLS, which needs `[tls]`; port 0 takes a free one. Default: there is none.
+    pub binary_tls_listen: Option<SocketAddr>,
     /// Connections open at once: 1 ..= 65,536. Default 1,024.
     pub max_connections: u32,
     /// Connections that one IP address may have open: 1 ..= 65,536. Default 256.
@@ -68,6 +70,9 @@ pub struct GatewayConfig {
     /// Bytes that wait for one slow reader of the binary port before it is dropped; what a client has missed has to fit:
     /// 8,388,608 ..= 1,073,741,824. Default 33,554,432.
     pub binary_outbox_bytes: u32,
+    /// Bytes of a connection that the system may hold on their way to the client, beside what waits here: 4,096 ..=
+    /// 16,777,216. Default 262,144.
+    pub send_buffer_bytes: u32,
     /// Bytes of a client's longest message; a longer one ends its connection: 1,024 ..= 65,536. Default 65,536.
     pub max_frame_bytes: u32,
     /// Milliseconds for a TLS handshake, and for the head of an HTTP request: 100 ..= 60,000. Default 10,000.
@@ -97,6 +102,7 @@ impl Default for GatewayConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 9_080)),
             tls_listen: None,
             binary_listen: SocketAddr::from(([127, 0, 0, 1], 9_083)),
+            binary_tls_listen: None,
             max_connections: 1_024,
             max_connections_per_address: 256,
             in_flight_per_connection: 256,
@@ -114,6 +120,7 @@ impl Default for GatewayConfig {
             outbox_messages: 4_096,
             outbox_bytes: 4_194_304,
             binary_outbox_bytes: 33_554_432,
+            send_buffer_bytes: 262_144,
             max_frame_bytes: 65_536,
             handshake_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -149,6 +156,7 @@ impl GatewayConfig {
             ("outbox_messages", self.outbox_messages, 16..=1_048_576),
             ("outbox_bytes", self.outbox_bytes, 65_536..=1_073_741_824),
             ("binary_outbox_bytes", self.binary_outbox_bytes, 8_388_608..=1_073_741_824),
+            ("send_buffer_bytes", self.send_buffer_bytes, 4_096..=16_777_216),
             ("max_frame_bytes", self.max_frame_bytes, 1_024..=65_536),
             ("handshake_timeout_ms", self.handshake_timeout_ms, 100..=60_000),
             ("idle_timeout_ms", self.idle_timeout_ms, 1_000..=86_400_000),

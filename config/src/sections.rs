@@ -138,7 +138,11 @@ pub(crate) fn check_listeners(
     operators: &OperatorsConfig,
     tls: Option<&TlsConfig>,
 ) -> Result<(), Fault> {
-    let secure = [("gateway.tls_listen", gateway.tls_listen), ("operators.tls_listen", operators.tls_listen)];
+    let secure = [
+        ("gateway.tls_listen", gateway.tls_listen),
+        ("gateway.binary_tls_listen", gateway.binary_tls_listen),
+        ("operators.tls_listen", operators.tls_listen),
+    ];
     let secure = secure.into_iter().filter_map(|(key, address)| Some((key, address?)));
     for (key, address) in secure.clone() {
         if tls.is_none() {

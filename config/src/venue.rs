@@ -8,7 +8,7 @@ use lakh_engine::command::{Capacities, Genesis, Mode};
 use lakh_engine::market_spec::AssetSpec;
 use serde::de::DeserializeOwned;
 
-use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, resolve_accounts, resolve_operator_keys};
+use crate::accounts::{GenesisAccount, KeyRing, OperatorKey, check_evidence, resolve_accounts, resolve_operator_keys};
 use crate::error::{ConfigError, Fault};
 use crate::gateway::GatewayConfig;
 use crate::hex;
@@ -119,6 +119,7 @@ impl Config {
         let markets = resolve_markets(&document.market, &assets, &capacities)?;
         let mut ring = KeyRing::new(exchange.mode);
         let accounts = resolve_accounts(&document.genesis.account, &assets, &capacities, &mut ring)?;
+        check_evidence(exchange.mode, &accounts)?;
         if settlement.is_some() && !accounts.is_empty() {
             return Err(Fault::new(
                 "genesis.account",

@@ -183,6 +183,16 @@ fn listeners_with_tls() {
         ("private_key_file = \"k\"\n", "", ":16:1: tls: missing field `private_key_file`"),
         (venue, "mode = \"dev\"", contract),
         (
+            "tls_listen = \"0.0.0.0:9443\"",
+            "tls_listen = \"0.0.0.0:9443\"\nbinary_tls_listen = \"0.0.0.0:9443\"",
+            ": gateway.binary_tls_listen: is the address of gateway.tls_listen",
+        ),
+        (
+            "tls_listen = \"0.0.0.0:9443\"",
+            "binary_listen = \"0.0.0.0:9445\"",
+            ": gateway.binary_listen: 0.0.0.0:9445 is not loopback, and plain text leaves this machine in no mode",
+        ),
+        (
             "[::1]:0\"",
             "[::1]:0\"\ntls_listen = \"0.0.0.0:9443\"",
             ": operators.tls_listen: is the address of gateway.tls_listen",
@@ -359,6 +369,11 @@ fn accounts_and_keys() {
             "name = \"duty officer\"",
             "name = \"é\"",
             ": operator_key[0].name: \"é\" is not 1 to 32 printable ASCII characters",
+        ),
+        (
+            "{ BTC = \"10.5\" }\n",
+            "{ BTC = \"10.5\" }\nminimum_evidence = \"header_keyed\"\n",
+            ": genesis.account[0].minimum_evidence: is below signed, which only the account's owner may allow (account.allowEvidence)",
         ),
         ("{ BTC = \"10.5\" }", "{}", ": genesis.account[0].balances: is empty, and only a deposit opens an account"),
         ("{ BTC = \"10.5\" }", "{ DOGE = \"1\" }", ": genesis.account[0].balances.DOGE: is no listed [[asset]]"),

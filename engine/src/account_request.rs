@@ -3,8 +3,9 @@
 //!
 //! Part of [`crate::command`], where every name of this file stands too.
 
+use crate::command::EvidenceGrade;
 use crate::ids::{AccountId, AssetId, MarketId};
-use crate::units::Atoms;
+use crate::units::{Atoms, Timestamp};
 
 /// What a key may do beside logging on, activating itself and ending itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl KeyScope {
     pub const EVERYTHING: Self = Self { operations: 15, market: None, account: None };
 
     /// Whether all that `other` may do may be done with this scope too.
-    #[inline]
+    #[inline(always)]
     pub fn covers(&self, other: &Self) -> bool {
         other.operations & !self.operations == 0
             && (self.market.is_none() || self.market == other.market)
@@ -54,6 +55,25 @@ pub struct KeyLimits {
 impl KeyLimits {
     /// None at all.
     pub const NONE: Self = Self { notional_per_day: Atoms::ZERO, quote: AssetId(0), price_band: 0 };
+}
+
+/// What an owner lets be asked for him on weaker evidence than his account demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvidenceAllowance {
+    /// The weakest that is taken: [`EvidenceGrade::Delegated`] or [`EvidenceGrade::HeaderKeyed`].
+    pub grade: EvidenceGrade,
+    /// Until when: ahead, by at most 366 days.
+    pub until: Timestamp,
+    /// Orders may go to markets of this quote asset.
+    pub quote: AssetId,
+    /// Price × quantity of all such orders together, accepted ones; at least 1. What is left of it, in the state.
+    pub notional: Atoms,
+}
+
+impl EvidenceAllowance {
+    /// Nothing is allowed.
+    pub const NONE: Self =
+        Self { grade: EvidenceGrade::Native, until: Timestamp::ZERO, quote: AssetId(0), notional: Atoms::ZERO };
 }
 
 /// Money on its way to another account of the same owner.

@@ -14,7 +14,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::command::{
-    AccountBlock, Capacities, DisconnectMode, EvidenceGrade, Genesis, KeyLimits, KeyScope, RegisterKey,
+    AccountBlock, Capacities, DisconnectMode, EvidenceAllowance, EvidenceGrade, Genesis, KeyLimits, KeyScope,
+    RegisterKey,
 };
 use crate::event::KeyEnd;
 use crate::fees::Announced;
@@ -80,6 +81,18 @@ pub(crate) struct Key {
     pub(crate) nonces: NonceWindow,
 }
 
+impl Key {
+    /// Its account, if nothing bounds what it may do.
+    fn unbounded_account(&self) -> Option<AccountId> {
+        let Self { account, status, expires_at, scope, limits, .. } = *self;
+        let is_unbounded = status == KeyStatus::Live
+            && expires_at == Timestamp::ZERO
+            && scope == KeyScope::EVERYTHING
+            && limits == KeyLimits::NONE;
+        is_unbounded.then_some(account)
+    }
+}
+
 /// How far a key has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -98,6 +111,8 @@ pub(crate) struct Accounts {
     sub_accounts: Vec<Account>,
     /// By owner's account; follows from `sub_accounts` and `keys`.
     families: Box<[Family]>,
+    /// What may be asked for on weaker evidence, by owner's account.
+    allowances: Box<[EvidenceAllowance]>,
     /// By sub-account: its owner's that was opened before it, 0 for none. Follows from `sub_accounts`.
     older: Vec<AccountId>,
     account_capacity: usize,
@@ -105,6 +120,9 @@ pub(crate) struct Accounts {
     key_holders: u32,
     share_parts: u16,
     keys: Vec<Key>,
+    /// By key: the account of one that is live, has no end, no limits and may do everything; nearly all are like that, and
+    /// what asks with such a key is looked at no further. Follows from `keys`.
+    unbounded: Vec<Option<AccountId>>,
     key_capacity: usize,
     by_public_key: IndexTable,
     /// Keys that end by themselves, next first. A revoked key is taken out at once: what stands here has to follow from
@@ -122,11 +140,13 @@ impl Accounts {
             accounts: table,
             sub_accounts: Vec::with_capacity(accounts as usize),
             families: vec![Family::default(); accounts as usize].into_boxed_slice(),
+            allowances: vec![EvidenceAllowance::NONE; accounts as usize].into_boxed_slice(),
             older: Vec::with_capacity(accounts as usize),
             account_capacity: accounts as usize,
             key_holders: 0,
             share_parts,
             keys: Vec::with_capacity(keys as usize),
+            unbounded: Vec::with_capacity(keys as usize),
             key_capacity: keys as usize,
             by_public_key: IndexTable::new(keys),
             expiries: VecDeque::with_capacity(keys as usize),
@@ -189,6 +209,22 @@ impl Accounts {
         &mut self.sub_accounts[index]
     }
 
+    /// What may be asked for on weaker evidence than the owner's accounts demand.
+    pub(crate) fn allowance(&self, owner: AccountId) -> &EvidenceAllowance {
+        &self.allowances[owner.0 as usize]
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn allowance_mut(&mut self, owner: AccountId) -> &mut EvidenceAllowance {
+        &mut self.allowances[owner.0 as usize]
+    }
+
+    /// Every owner's that allows anything, by rising number.
+    pub(crate) fn allowances(&self) -> impl Iterator<Item = (AccountId, &EvidenceAllowance)> {
+        let all = (0..).map(AccountId).zip(&self.allowances);
+        all.filter(|(_, allowance)| **allowance != EvidenceAllowance::NONE)
+    }
+
     /// The number of the account that governs an account: its owner's, which is mostly itself.
     pub(crate) fn owner_of(&self, account: AccountId) -> AccountId {
         match self.account(account) {
@@ -198,6 +234,7 @@ impl Accounts {
     }
 
     /// The account that governs an account.
+    #[inline(always)]
     pub(crate) fn governing(&self, account: AccountId) -> Option<&Account> {
         match self.account(account)? {
             known if known.parent == AccountId(0) => Some(known),
@@ -243,6 +280,7 @@ impl Accounts {
     }
 
     /// Opens the owner's next sub-account.
+    #[inline(never)]
     pub(crate) fn open_sub_account(&mut self, account: Account) -> AccountId {
         assert!(!self.is_full() && account.parent != AccountId(0), "`check_sub_account` looks for room first");
         let id = self.sub_account_id(self.sub_accounts.len());
@@ -303,9 +341,24 @@ impl Accounts {
         self.keys.get((key.0 as usize).checked_sub(1)?)
     }
 
+    /// A key to change in what it has used. What it may do is changed by [`Self::bound_key`].
     #[inline(always)]
     pub(crate) fn key_mut(&mut self, key: KeyId) -> &mut Key {
         &mut self.keys[key.0 as usize - 1]
+    }
+
+    /// Changes what a key may do.
+    pub(crate) fn bound_key(&mut self, key: KeyId, change: impl FnOnce(&mut Key)) {
+        change(self.key_mut(key));
+        let index = key.0 as usize - 1;
+        self.unbounded[index] = self.keys[index].unbounded_account();
+    }
+
+    /// Whether it is this account's key, and nothing bounds it.
+    #[inline(always)]
+    pub(crate) fn is_unbounded(&self, key: KeyId, account: AccountId) -> bool {
+        let index = (key.0 as usize).wrapping_sub(1);
+        self.unbounded.get(index).is_some_and(|known| *known == Some(account))
     }
 
     /// Whether the registration may be taken.
@@ -354,6 +407,7 @@ impl Accounts {
             let at = self.expiries.partition_point(|expiry| *expiry < (key.expires_at, id));
             self.expiries.insert(at, (key.expires_at, id));
         }
+        self.unbounded.push(key.unbounded_account());
         self.keys.push(key);
         id
     }
@@ -366,17 +420,18 @@ impl Accounts {
     /// Ends the next key whose time is over.
     pub(crate) fn expire_one(&mut self, now: Timestamp) -> Option<KeyId> {
         let (_, id) = self.expiries.pop_front_if(|(at, _)| *at <= now)?;
-        self.key_mut(id).status = KeyStatus::Expired;
+        self.bound_key(id, |key| key.status = KeyStatus::Expired);
         Some(id)
     }
 
     /// Ends a key now; tells how.
+    #[inline(never)]
     pub(crate) fn revoke(&mut self, key: KeyId) -> KeyEnd {
         let expiry = (self.key_mut(key).expires_at, key);
         if let Ok(at) = self.expiries.binary_search(&expiry) {
             self.expiries.remove(at);
         }
-        self.key_mut(key).status = KeyStatus::Revoked;
+        self.bound_key(key, |key| key.status = KeyStatus::Revoked);
         KeyEnd::Revoked
     }
 

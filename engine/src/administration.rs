@@ -8,7 +8,8 @@
 use crate::accounts::{Account, Key, KeyStatus};
 use crate::balances::{SUPPLY_CAP, Totals};
 use crate::command::{
-    AdminAction, AdminAuthority, AdminCommand, Deposit, Genesis, KeyLimits, KeyScope, MarketState, Mode, RegisterKey,
+    AdminAction, AdminAuthority, AdminCommand, Deposit, EvidenceGrade, Genesis, KeyLimits, KeyScope, MarketState, Mode,
+    RegisterKey,
 };
 use crate::emitter::Emitter;
 use crate::engine::{GenesisPhase, Moment, Shard};
@@ -23,6 +24,7 @@ use crate::units::Atoms;
 
 impl Shard {
     /// Carries out an operator's decision.
+    #[inline(never)]
     pub(crate) fn administer(
         &mut self,
         moment: Moment,
@@ -70,6 +72,11 @@ impl Shard {
             AdminAction::SetAccountPolicy { account, minimum_grade } => {
                 // What a sub-account asks for is its owner's word.
                 self.accounts.owner_account(*account).ok_or(RejectCode::AccountUnknown)?;
+                // Less than a signature an operator could make up himself: only the owner can allow that.
+                let lowers = *minimum_grade < EvidenceGrade::Signed;
+                if lowers && self.genesis.mode == Mode::Run && moment.genesis_phase == GenesisPhase::Over {
+                    return Err(RejectCode::NotAuthorised);
+                }
                 self.accounts.account_mut(*account).minimum_grade = *minimum_grade;
                 events.push(Event::AccountPolicyChanged { account: *account, minimum_grade: *minimum_grade });
                 Ok(())
@@ -159,7 +166,7 @@ impl Shard {
         if self.markets.len() == usize::from(self.genesis.capacities.markets) {
             return Err(RejectCode::TableFull);
         }
-        self.markets.push(Market::new(*spec, self.genesis.capacities.accounts, self.genesis.hash_seed));
+        self.markets.push(Market::new(*spec, &self.genesis));
         events.push(Event::MarketListed(*spec));
         Ok(())
     }
@@ -255,6 +262,7 @@ impl Shard {
     }
 
     /// Credits what an account starts with; the next unused account number opens an account.
+    #[inline(never)]
     pub(crate) fn deposit(
         &mut self,
         moment: Moment,

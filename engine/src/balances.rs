@@ -81,7 +81,8 @@ impl Balances {
 
     #[inline(always)]
     fn index(&self, account: AccountId, asset: AssetId) -> usize {
-        account.0 as usize * self.assets + usize::from(asset.0)
+        // Both are far below what could overflow, and an index that is wrong has no slot.
+        (account.0 as usize).wrapping_mul(self.assets).wrapping_add(usize::from(asset.0))
     }
 
     #[inline(always)]

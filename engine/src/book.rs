@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
-use crate::index_table::{IndexTable, NONE, Place, hash_client_id, hash_sequence};
+use crate::index_table::{IndexTable, NONE, Place, Seeds, hash_client_id, hash_sequence};
 use crate::order::{Order, OrderDetails, OrderExtras, OrderFlags, OrderLine, Standing};
 use crate::order_arena::RestingOrder;
 use crate::price_time_book::PriceTimeBook;
@@ -25,7 +25,7 @@ pub(crate) struct Book {
     resting: PriceTimeBook<OrderLine>,
     /// By slot; means something only for orders that are flagged to have extras.
     extras: Box<[OrderExtras]>,
-    /// By slot.
+    /// By slot, and one more for the neighbour of an order that has none.
     links: Box<[Links]>,
     /// By slot.
     client_ids: Box<[ClientId]>,
@@ -35,7 +35,7 @@ pub(crate) struct Book {
     accounts: Vec<AccountOrders>,
     /// Accounts that have any.
     holders: u32,
-    hash_seed: u64,
+    seeds: Seeds,
 }
 
 /// One account's orders in this market, by ascending id.
@@ -68,13 +68,13 @@ impl Book {
         Self {
             resting: PriceTimeBook::with_entries(max_orders, max_levels),
             extras: vec![OrderExtras::NONE; max_orders as usize].into_boxed_slice(),
-            links: vec![Links::NONE; max_orders as usize].into_boxed_slice(),
+            links: vec![Links::NONE; max_orders as usize + 1].into_boxed_slice(),
             client_ids: vec![ClientId::EMPTY; max_orders as usize].into_boxed_slice(),
             by_order_id: IndexTable::new(max_orders),
             by_client_id: IndexTable::new(max_orders),
             accounts: vec![nobody; accounts as usize],
             holders: 0,
-            hash_seed,
+            seeds: Seeds::new(hash_seed),
         }
     }
 
@@ -113,7 +113,7 @@ impl Book {
     }
 
     /// True when an order at `price` would need a price level for which there is no room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lacks_level_for(&self, side: Side, price: Ticks) -> bool {
         self.resting.lacks_level_for(side, price)
     }
@@ -153,10 +153,10 @@ impl Book {
     #[inline(always)]
     pub(crate) fn find(&self, account: AccountId, target: OrderReference) -> Option<u32> {
         match target {
-            OrderReference::OrderId(id) => {
-                let slot = self.by_order_id.find(self.order_hash(id), |slot| self.details(slot).id == id)?;
-                (self.resting.order(slot).owner() == account).then_some(slot)
-            }
+            OrderReference::OrderId(id) => self.by_order_id.find(self.order_hash(id), |slot| {
+                let line = self.resting.entry(slot);
+                line.details.id == id && line.resting.owner() == account
+            }),
             OrderReference::ClientId(client_id) => self.find_client_id(account, &client_id),
         }
     }
@@ -279,10 +279,10 @@ impl Book {
     }
 
     /// Takes an order off the book.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, slot: u32) {
         let OrderLine { resting, details: OrderDetails { id, flags, .. } } = *self.resting.entry(slot);
-        let (account, seed) = (resting.owner(), self.hash_seed);
+        let (account, seeds) = (resting.owner(), &self.seeds);
         let Links { previous, next, by_order_id, by_client_id } = self.links[slot as usize];
         match flags.has(OrderFlags::WAITING) {
             true => self.resting.discard(slot),
@@ -291,18 +291,15 @@ impl Book {
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
         self.holders -= u32::from(mine.count == 0);
-        match previous {
-            NONE => mine.head = next,
-            previous => self.links[previous as usize].next = next,
-        }
-        match next {
-            NONE => mine.tail = previous,
-            next => self.links[next as usize].previous = previous,
-        }
-        self.by_order_id.remove_at(by_order_id, slot, || hash_sequence(seed, id.0));
+        mine.head = if previous == NONE { next } else { mine.head };
+        mine.tail = if next == NONE { previous } else { mine.tail };
+        let nobody = self.links.len() - 1;
+        self.links[(previous as usize).min(nobody)].next = next;
+        self.links[(next as usize).min(nobody)].previous = previous;
+        self.by_order_id.remove_at(by_order_id, slot, || hash_sequence(seeds, id.0));
         if flags.has(OrderFlags::CLIENT_ID) {
             let client_id = &self.client_ids[slot as usize];
-            self.by_client_id.remove_at(by_client_id, slot, || hash_client_id(seed, account.0, client_id));
+            self.by_client_id.remove_at(by_client_id, slot, || hash_client_id(seeds, account.0, client_id));
         }
     }
 
@@ -349,12 +346,12 @@ impl Book {
 
     #[inline(always)]
     fn order_hash(&self, id: OrderId) -> u32 {
-        hash_sequence(self.hash_seed, id.0)
+        hash_sequence(&self.seeds, id.0)
     }
 
     /// Where a client id stands in its table.
     #[inline(always)]
     pub(crate) fn client_hash(&self, account: AccountId, client_id: &ClientId) -> u32 {
-        hash_client_id(self.hash_seed, account.0, client_id)
+        hash_client_id(&self.seeds, account.0, client_id)
     }
 }

@@ -70,7 +70,7 @@ impl BookSide {
     }
 
     /// True when an order at `price` would need a level for which there is no room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lacks_room_for(&self, price: Ticks) -> bool {
         self.ladder.lacks_room_for(self.rank(price))
     }

@@ -52,6 +52,7 @@ impl Shard {
     }
 
     /// Changes one order: less of it at the same price leaves it in its place, else another one takes its place.
+    #[inline(never)]
     pub(crate) fn amend_order(
         &mut self,
         moment: Moment,
@@ -127,6 +128,7 @@ impl Shard {
     }
 
     /// Takes all of an account's orders off: as many as one command may at once, the rest by the agenda.
+    #[inline(never)]
     pub(crate) fn cancel_all(
         &mut self,
         origin: Sequence,
@@ -168,6 +170,7 @@ impl Shard {
     }
 
     /// Works off the next part of the agenda.
+    #[inline(never)]
     pub(crate) fn continue_agenda(&mut self, moment: Moment, events: &mut Emitter<'_>) -> Result<(), RejectCode> {
         match self.agenda.pop().ok_or(RejectCode::NothingToContinue)? {
             AgendaItem::CancelAll(progress) => self.work_on_cancel_all(progress, events),

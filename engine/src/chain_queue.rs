@@ -136,6 +136,7 @@ impl ChainEntry {
 
 impl Shard {
     /// Takes the queue's next entry. It is refused only where it is not the next one as the contract has it.
+    #[inline(never)]
     pub(crate) fn chain_entry(
         &mut self,
         sequence: Sequence,
@@ -167,6 +168,7 @@ impl Shard {
     }
 
     /// Seals a batch of records.
+    #[inline(never)]
     pub(crate) fn seal_batch(
         &mut self,
         moment: Moment,

@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use crate::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll,
     CancelOrder, CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch,
-    EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits, KeyScope, MarketState, Mode, Operation,
-    OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
-    RestartMode, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
+    EvidenceAllowance, EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits, KeyScope, MarketState, Mode,
+    Operation, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder,
+    ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
 };
 use crate::event::{
     CancelReason, Completion, Duplicate, Event, KeyEnd, OrderAccepted, OrderCanceled, OrderReduced, OrderRested,
@@ -178,6 +178,7 @@ wire_byte_enum!(DisconnectMode { Keep, CancelAll });
 wire_byte_enum!(RestartMode { Stay, Guarded });
 wire_flat_struct!(KeyScope { operations, market, account });
 wire_flat_struct!(KeyLimits { notional_per_day, quote, price_band });
+wire_flat_struct!(EvidenceAllowance { grade, until, quote, notional });
 wire_byte_enum!(ReplaceMode { StopOnFailure, AllowFailure });
 
 wire_enum!(AdminAuthority {
@@ -227,6 +228,7 @@ wire_enum!(Operation {
     14 => OpenSubAccount,
     15 => Transfer(transfer),
     16 => LimitKey { key, limits },
+    17 => AllowEvidence(allowance),
 });
 wire_enum!(FrameOperation {
     0 => PlaceOrder(order),
@@ -344,6 +346,7 @@ wire_enum!(Event {
     44 => KeyLimited { key, limits },
     45 => QuoteSet(quote),
     46 => Quarantined { sequence },
+    47 => EvidenceAllowed { account, allowance },
 });
 
 impl Command {

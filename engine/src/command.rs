@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use crate::ids::{AccountId, AssetId, KeyId, Reason, Sequence};
 use crate::units::{Atoms, Timestamp};
 
-pub use crate::account_request::{DisconnectMode, KeyLimits, KeyScope, Transfer};
+pub use crate::account_request::{DisconnectMode, EvidenceAllowance, KeyLimits, KeyScope, Transfer};
 pub use crate::admin_request::{AccountBlock, AdminAction, AdminAuthority, AdminCommand, RegisterKey, RestartMode};
 pub use crate::order_request::{
     AmendMode, AmendOrder, CancelAll, CancelOrder, CancelRestriction, OrderReference, OrderType, PlaceOrder, Quote,
@@ -378,6 +378,9 @@ pub enum Operation {
         /// How much.
         limits: KeyLimits,
     },
+    /// Lets requests of the owner's accounts stand on weaker evidence than they demand, for a time and up to a sum; or
+    /// takes that back. Needs a signature of full strength itself.
+    AllowEvidence(EvidenceAllowance),
 }
 
 impl Command {

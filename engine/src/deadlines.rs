@@ -33,6 +33,7 @@ impl Shard {
 
     /// Lets everything happen that is due at `until`: keys first, then fees, then orders by time, market and id, then
     /// timers.
+    #[inline(never)]
     pub(crate) fn advance_time(&mut self, origin: Sequence, until: Timestamp, events: &mut Emitter<'_>) {
         while self.next_deadline().is_some_and(|deadline| deadline <= until) {
             // The mass cancel of a timer that has fired comes before what is due behind it.

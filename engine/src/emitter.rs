@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use crate::event::Event;
 use crate::event_digest::EventDigest;
-use crate::ids::Sequence;
 use crate::units::Timestamp;
 
 /// See the module.
@@ -31,10 +30,10 @@ impl<'a> Emitter<'a> {
         self.events.push(event);
     }
 
-    /// Ends the command: which one it was, when, and how many events it caused, which is told.
+    /// Ends the command: when it was, and how many events it caused, which is told.
     #[inline]
-    pub(crate) fn finish(self, sequence: Sequence, timestamp: Timestamp) -> usize {
-        self.digest.end_command(sequence, timestamp, self.events.len());
+    pub(crate) fn finish(self, timestamp: Timestamp) -> usize {
+        self.digest.end_command(timestamp, self.events.len());
         self.events.len()
     }
 }

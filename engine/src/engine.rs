@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::accounts::Accounts;
 use crate::agenda::{Agenda, MAX_TOUCHED_ORDERS};
+use crate::allowance::Footing;
 use crate::balances::{Balance, Balances};
 use crate::book_view::BookView;
 use crate::chain_queue::ChainPosition;
@@ -90,10 +91,12 @@ pub(crate) struct Moment {
     pub(crate) genesis_phase: GenesisPhase,
     /// Which operation of the command it is about; 0 where there is only one.
     pub(crate) operation: u64,
-    /// With which key it was asked for; 0 for none.
-    pub(crate) key: KeyId,
+    /// With which key it was asked for; 0 for none, and for one that nothing bounds.
+    pub(crate) bounded_key: KeyId,
     /// The last record that was passed over.
     pub(crate) passed_over: Sequence,
+    /// On what right it was asked for.
+    pub(crate) footing: Footing,
 }
 
 /// Whether the exchange is still being set up.
@@ -157,14 +160,15 @@ impl Engine {
                 order: OrderId(0),
             }));
         }
-        let count = events.finish(sequence, timestamp);
+        let count = events.finish(timestamp);
         assert!(count <= Self::MAX_EVENTS, "one command does bounded work");
     }
 
     pub(crate) fn moment(&self) -> Moment {
         let genesis_phase = if self.epoch == 0 { GenesisPhase::Open } else { GenesisPhase::Over };
         let &Self { sequence, now, passed_over, .. } = self;
-        Moment { sequence, now, genesis_phase, operation: 0, key: KeyId(0), passed_over }
+        let (bounded_key, footing) = (KeyId(0), Footing::Own);
+        Moment { sequence, now, genesis_phase, operation: 0, bounded_key, passed_over, footing }
     }
 
     /// The last record applied.
@@ -319,6 +323,7 @@ impl Engine {
 }
 
 /// Takes the first command, which says what the exchange is.
+#[cold]
 fn found(shard: &mut Option<Shard>, command: &Command) -> Result<(), RejectCode> {
     let Command::Genesis(genesis) = command else { return Err(RejectCode::NotConfigured) };
     *shard = Some(Shard::new(genesis)?);
@@ -326,7 +331,8 @@ fn found(shard: &mut Option<Shard>, command: &Command) -> Result<(), RejectCode>
 }
 
 impl Shard {
-    /// Hands the command to whoever carries it out. A reject from here has used up no digest and no nonce.
+    /// Hands the command to whoever carries it out, out of line, so that what is rare costs the rest nothing. A reject from
+    /// here has used up no digest and no nonce.
     #[inline(always)]
     fn dispatch(
         &mut self,
@@ -340,21 +346,6 @@ impl Shard {
         if !self.agenda.is_empty() && !matches!(command, Command::Continue) {
             return Err(RejectCode::AgendaPending);
         }
-        match command {
-            Command::Signed(signed) => self.trade(moment, signed, events),
-            other => self.dispatch_otherwise(moment, epoch, other, events),
-        }
-    }
-
-    /// The same for everything that is no trader's single request.
-    #[inline(never)]
-    fn dispatch_otherwise(
-        &mut self,
-        moment: Moment,
-        epoch: &mut u32,
-        command: &Command,
-        events: &mut Emitter<'_>,
-    ) -> Result<(), RejectCode> {
         match command {
             Command::Signed(signed) => self.trade(moment, signed, events),
             Command::Frame(frame) => self.take_frame(moment, frame, events),
@@ -373,6 +364,7 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn start_epoch(
         &mut self,
         moment: Moment,

@@ -4,7 +4,9 @@
 //! wherever events are kept. `report_sequence` counts the private events of one account without gaps, `feed_sequence`
 //! the changes of one market's public book without gaps; both start at 1.
 
-use crate::command::{AccountBlock, DisconnectMode, EvidenceGrade, KeyLimits, KeyScope, MarketState, RestartMode};
+use crate::command::{
+    AccountBlock, DisconnectMode, EvidenceAllowance, EvidenceGrade, KeyLimits, KeyScope, MarketState, RestartMode,
+};
 use crate::ids::{AccountId, AssetId, ClientId, FeeTier, KeyId, MarketId, OrderId, Reason, Sequence};
 use crate::market_spec::{AssetSpec, FeeTable, MarketSpec};
 use crate::reject::RejectCode;
@@ -335,6 +337,13 @@ pub enum Event {
         key: KeyId,
         /// How much.
         limits: KeyLimits,
+    },
+    /// What may be asked for an owner's accounts on weaker evidence than they demand, from here on.
+    EvidenceAllowed {
+        /// The owner's account.
+        account: AccountId,
+        /// What.
+        allowance: EvidenceAllowance,
     },
     /// A quote was set; its orders' events stand in front of this one.
     QuoteSet(QuoteSet),

@@ -27,6 +27,7 @@ pub(crate) struct Announced<T> {
 
 impl Shard {
     /// The rates at which an order of the account would be accepted now.
+    #[inline(always)]
     pub(crate) fn fee_rates(&self, account: AccountId, fees: &FeeTable) -> FeeRates {
         fees.of(self.accounts.governing(account).map_or(FeeTier(0), |known| known.fee_tier))
     }

@@ -113,7 +113,15 @@ impl Shard {
     }
 
     /// Whether the account may do more than take orders off: not between a forced withdrawal and its batch.
+    #[inline(always)]
     pub(crate) fn check_not_leaving(&self, account: AccountId) -> Result<(), RejectCode> {
+        match self.leaving.is_empty() {
+            true => Ok(()),
+            false => self.check_not_among_leaving(account),
+        }
+    }
+
+    fn check_not_among_leaving(&self, account: AccountId) -> Result<(), RejectCode> {
         let owner = self.accounts.owner_of(account);
         let found = self.leaving.binary_search_by_key(&owner, |leaving| leaving.account);
         if found.is_ok() { Err(RejectCode::AccountBlocked) } else { Ok(()) }

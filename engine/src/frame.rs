@@ -90,6 +90,7 @@ impl PendingFrame {
 
 impl Shard {
     /// Takes a trader's frame.
+    #[inline(never)]
     pub(crate) fn take_frame(
         &mut self,
         moment: Moment,
@@ -99,14 +100,14 @@ impl Shard {
         let FrameCommand { account, key, grade, ref replay_guard, valid_until, ref operations } = *frame;
         let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
         let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None, only_cancels };
-        let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
+        let Some(Admitted { digest }) = self.let_in(moment, asking, events)? else { return Ok(()) };
         let order_ids: u64 = operations.iter().map(FrameOperation::order_ids).sum();
         let fits = (1..=OrderId::PER_SEQUENCE).contains(&order_ids);
-        let checked = self.check_policy(moment.now, &asking);
+        let checked = self.check_policy(moment.now, asking).map(|_| ());
         let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
         let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
         if let Err(code) = checked {
-            self.refuse(&asking, digest, (code.into(), (None, ClientId::EMPTY)), events);
+            self.refuse(asking, digest, (code.into(), (None, ClientId::EMPTY)), events);
             return Ok(());
         }
         let pending = &mut self.frame;
@@ -134,7 +135,8 @@ impl Shard {
             self.frame.next += 1;
             let (account, origin) = (self.frame.account, self.frame.origin);
             let operation = self.frame.operations[index];
-            let at = Moment { sequence: origin, operation: self.frame.next_order, key: self.frame.key, ..moment };
+            let at =
+                Moment { sequence: origin, operation: self.frame.next_order, bounded_key: self.frame.key, ..moment };
             self.frame.next_order += operation.order_ids();
             let refused = self.operate_in_frame(at, account, &operation, events).err();
             events.push(Event::OperationDone {

@@ -57,6 +57,7 @@ impl OrderId {
     pub const PER_SEQUENCE: u64 = 64;
 
     /// The id of the order that operation `operation_index` (< 64) of the command at `sequence` creates.
+    #[inline]
     pub fn new(sequence: Sequence, operation_index: u64) -> Self {
         assert!(operation_index < Self::PER_SEQUENCE, "a command holds at most 64 operations");
         Self(sequence.0 * Self::PER_SEQUENCE + operation_index)
@@ -76,7 +77,8 @@ impl OrderId {
 pub struct ShortText<const MAX: usize> {
     /// Zero behind the text's end.
     bytes: [u8; MAX],
-    length: u8,
+    /// Of four bytes, so that there is no gap behind it to be copied.
+    length: u32,
 }
 
 impl<const MAX: usize> ShortText<MAX> {
@@ -95,7 +97,7 @@ impl<const MAX: usize> ShortText<MAX> {
         }
         let mut bytes = [0; MAX];
         bytes[..text.len()].copy_from_slice(text);
-        Some(Self { length: u8::try_from(text.len()).ok()?, bytes })
+        Some(Self { length: u32::try_from(text.len()).ok()?, bytes })
     }
 
     /// The text.
@@ -105,7 +107,7 @@ impl<const MAX: usize> ShortText<MAX> {
 
     /// The text's bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
+        &self.bytes[..self.length()]
     }
 
     /// The text's bytes with zeroes behind them: always as many, so that copying them needs no call.

@@ -20,7 +20,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Entries of a chunk.
 const ENTRIES: usize = 6;
 /// Entries of capacity for which there is a chunk.
-const CAPACITY_OF_CHUNK: usize = 4;
+const CAPACITY_OF_CHUNK: u32 = 4;
 /// The count of entries that went on to a later chunk: above all entries' bytes.
 const OVERFLOW_SHIFT: u32 = 48;
 /// A count that is never lowered again, since it may have been higher.
@@ -34,8 +34,8 @@ const HIGH_BITS: u64 = 0x0000_8080_8080_8080;
 #[derive(Debug)]
 pub(crate) struct IndexTable {
     chunks: Box<[Chunk]>,
-    count: u32,
-    capacity: u32,
+    /// Chunks less one: the bits of a hash that say where its search begins.
+    mask: u32,
 }
 
 /// Aligned to its size, so that none lies on two cache lines.
@@ -81,12 +81,9 @@ impl IndexTable {
     /// A table for at most `capacity` entries.
     pub(crate) fn new(capacity: u32) -> Self {
         assert!(capacity <= Self::MAX_CAPACITY, "the genesis and each market's specification are checked for that");
-        let chunks = (capacity as usize).div_ceil(CAPACITY_OF_CHUNK).next_power_of_two();
-        Self {
-            chunks: vec![Chunk { tags: 0, indices: [NONE; ENTRIES] }; chunks].into_boxed_slice(),
-            count: 0,
-            capacity,
-        }
+        let chunks = capacity.div_ceil(CAPACITY_OF_CHUNK).next_power_of_two();
+        let vacant = Chunk { tags: 0, indices: [NONE; ENTRIES] };
+        Self { chunks: vec![vacant; chunks as usize].into_boxed_slice(), mask: chunks - 1 }
     }
 
     /// Whether a search for this hash has anything to look at: mostly not where the key is not there.
@@ -139,11 +136,10 @@ impl IndexTable {
         None
     }
 
-    /// Adds `index`, which must not be there, and tells where it stands until it is removed. The caller keeps the capacity.
+    /// Adds `index`, which must not be there, and tells where it stands until it is removed. The owner of a table keeps its
+    /// capacity: it counts what it has, and that is not done twice.
     #[inline(always)]
     pub(crate) fn insert(&mut self, hash: u32, index: u32) -> Place {
-        assert!(self.count < self.capacity, "the owner of a table checks for room first");
-        self.count += 1;
         let home = self.home(hash);
         match self.put(home, hash, index) {
             Some(at) => Place::new(home, at, false),
@@ -155,7 +151,7 @@ impl IndexTable {
     #[cold]
     fn insert_behind(&mut self, full: usize, hash: u32, index: u32) -> Place {
         let mut chunk = full;
-        loop {
+        for _ in 1..self.chunks.len() {
             let tags = &mut self.chunks[chunk].tags;
             if *tags >> OVERFLOW_SHIFT != OVERFLOW_STUCK {
                 *tags += 1 << OVERFLOW_SHIFT;
@@ -165,6 +161,7 @@ impl IndexTable {
                 return Place::new(chunk, at, true);
             }
         }
+        panic!("the owner of a table checks for room first");
     }
 
     /// Puts an index into a chunk, if that has room, and tells where.
@@ -203,7 +200,6 @@ impl IndexTable {
 
     #[inline(always)]
     fn vacate(&mut self, chunk: usize, at: usize) {
-        self.count -= 1;
         let Chunk { tags, indices } = &mut self.chunks[chunk];
         *tags &= !(0xff << (8 * at));
         indices[at] = NONE;
@@ -225,12 +221,12 @@ impl IndexTable {
     /// The chunk where a search begins.
     #[inline(always)]
     const fn home(&self, hash: u32) -> usize {
-        hash as usize & (self.chunks.len() - 1)
+        (hash & self.mask) as usize
     }
 
     #[inline(always)]
     const fn behind(&self, chunk: usize) -> usize {
-        (chunk + 1) & (self.chunks.len() - 1)
+        (chunk + 1) & self.mask as usize
     }
 }
 
@@ -255,16 +251,32 @@ pub(crate) fn hash_words(seed: u64, first: u64, second: u64) -> u32 {
     fold(mix(seed, first, second))
 }
 
-/// Hashes an order id under a seed, so that four neighbouring sequences share a chunk of a table and eight a cache line
+/// Hashes an order id under secret words, so that four neighbouring sequences share a chunk of a table and eight a cache line
 /// of it, and 32 four lines that follow one another: orders that were placed together are mostly looked for together, and soon.
 #[inline(always)]
-pub(crate) fn hash_sequence(seed: u64, order_id: u64) -> u32 {
-    let (sequence, operation) = (order_id / 64, order_id % 64);
-    let chunk = sequence / 4 + operation / 4;
-    let line = mix(seed, chunk / 8, operation / 4);
-    let low = ((line >> 32) as u32 & !7) | (chunk % 8) as u32;
+pub(crate) fn hash_sequence(seeds: &Seeds, order_id: u64) -> u32 {
+    let chunk = order_id / 256 + order_id % 64 / 4;
+    let line = seeds.product((0, chunk / 8), (1, 0));
+    let low = (line as u32 & !7) | (chunk % 8) as u32;
     // The highest byte tells the chunk's entries apart, so it comes from the whole id.
     (low & 0x00ff_ffff) | (order_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56 << 24) as u32
+}
+
+/// Secret words of a table's own, from its seed: each word of a key meets another one.
+#[derive(Debug)]
+pub(crate) struct Seeds([u64; 6]);
+
+impl Seeds {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self([1, 2, 3, 4, 5, 6].map(|number| mix(seed, number, !number) | 1))
+    }
+
+    /// Both halves of the product of two words, each mixed with the secret word of its number first.
+    #[inline(always)]
+    const fn product(&self, (one, first): (usize, u64), (other, second): (usize, u64)) -> u64 {
+        let product = (first ^ self.0[one]) as u128 * (second ^ self.0[other]) as u128;
+        (product >> 64) as u64 ^ product as u64
+    }
 }
 
 /// The part of the hash that is kept.
@@ -292,14 +304,14 @@ pub(crate) fn hash_bytes(seed: u64, prefix: u64, bytes: &[u8]) -> u32 {
     fold(hash)
 }
 
-/// Hashes an account's client id under a seed: all of its words at once, since what stands behind the text is zeroes, so
+/// Hashes an account's client id under secret words: all of its words at once, since what stands behind the text is zeroes, so
 /// neither a loop nor a branch waits for its length.
 #[inline(always)]
-pub(crate) fn hash_client_id(seed: u64, account: u32, client_id: &ClientId) -> u32 {
+pub(crate) fn hash_client_id(seeds: &Seeds, account: u32, client_id: &ClientId) -> u32 {
     let ([first, second, third, fourth], last) = client_id.words();
-    let end = u64::from(last) | (client_id.length() as u64) << 32;
-    let (front, back) = (mix(seed, first, second), mix(!seed, third, fourth));
-    fold(mix(seed ^ front, back ^ u64::from(account), end))
+    let end = u64::from(last) | u64::from(account) << 32;
+    let (front, back) = (seeds.product((0, first), (1, second)), seeds.product((2, third), (3, fourth)));
+    fold(seeds.product((4, front ^ end), (5, back ^ client_id.length() as u64)))
 }
 
 #[cfg(test)]
@@ -341,12 +353,13 @@ mod tests {
     /// Client ids that differ in one byte, in their length or in their account have hashes of their own.
     #[test]
     fn hashes_of_similar_client_ids_differ() {
+        let seeds = Seeds::new(42);
         let mut hashes = std::collections::BTreeSet::new();
         let mut count = 0;
         let mut add = |account, text: &str| {
             let client_id = ClientId::new(text).expect("fits");
             count += 1;
-            hashes.insert(hash_client_id(42, account, &client_id));
+            hashes.insert(hash_client_id(&seeds, account, &client_id));
         };
         for length in 1..=36 {
             let text = "a".repeat(length);

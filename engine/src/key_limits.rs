@@ -5,6 +5,7 @@
 //! order does not know the key that placed it, and to count fills alone would let a thief place any number of orders at
 //! once. A day is one of UTC by the engine's time.
 
+use crate::allowance::Footing;
 use crate::command::{KeyLimits, PlaceOrder, Side};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
@@ -21,18 +22,18 @@ const DAY_NS: u64 = 86_400_000_000_000;
 
 impl Shard {
     /// Whether the key's owner lets it place this order.
-    #[inline]
-    pub(crate) fn check_key_limits(&self, new: &NewOrder<'_>, terms: &Terms) -> Result<(), RejectCode> {
-        match self.accounts.key(new.key) {
+    #[inline(always)]
+    pub(crate) fn check_key_limits(&self, new: NewOrder<'_>, terms: Terms) -> Result<(), RejectCode> {
+        match self.accounts.key(new.bounded_key) {
             Some(key) if key.limits != KeyLimits::NONE => self.check_limited_key(new, terms),
             _ => Ok(()),
         }
     }
 
     #[cold]
-    fn check_limited_key(&self, new: &NewOrder<'_>, terms: &Terms) -> Result<(), RejectCode> {
+    fn check_limited_key(&self, new: NewOrder<'_>, terms: Terms) -> Result<(), RejectCode> {
         let market = self.market(new.request.market)?;
-        let key = self.accounts.key(new.key).ok_or(RejectCode::KeyUnknown)?;
+        let key = self.accounts.key(new.bounded_key).ok_or(RejectCode::KeyUnknown)?;
         let KeyLimits { notional_per_day, quote, price_band } = key.limits;
         if !notional_per_day.is_zero() {
             let spent = if key.day == day_of(new.now) { key.spent } else { Atoms::ZERO };
@@ -63,19 +64,22 @@ impl Shard {
         &mut self,
         moment: Moment,
         account: AccountId,
-        (request, terms): (&PlaceOrder, &Terms),
+        (request, terms): (&PlaceOrder, Terms),
         events: &mut Emitter<'_>,
     ) {
-        if self.accounts.key(moment.key).is_some_and(|key| !key.limits.notional_per_day.is_zero()) {
+        if self.accounts.key(moment.bounded_key).is_some_and(|key| !key.limits.notional_per_day.is_zero()) {
             self.count_notional(moment, request, terms);
+        }
+        if moment.footing == Footing::Allowed {
+            self.use_allowance(account, request, terms);
         }
         self.accept(order_id(moment), account, (request, terms), events);
     }
 
     #[cold]
-    fn count_notional(&mut self, moment: Moment, request: &PlaceOrder, terms: &Terms) {
+    fn count_notional(&mut self, moment: Moment, request: &PlaceOrder, terms: Terms) {
         let notional = notional(&self.markets[usize::from(request.market.0)].spec, request, terms);
-        let (key, today) = (self.accounts.key_mut(moment.key), day_of(moment.now));
+        let (key, today) = (self.accounts.key_mut(moment.bounded_key), day_of(moment.now));
         if key.day != today {
             (key.day, key.spent) = (today, Atoms::ZERO);
         }
@@ -83,6 +87,7 @@ impl Shard {
     }
 
     /// Sets what a key of the account may do at most. A key that is limited itself changes no limits.
+    #[inline(never)]
     pub(crate) fn limit_key(
         &mut self,
         (account, by): (AccountId, KeyId),
@@ -103,14 +108,14 @@ impl Shard {
         if limits.price_band > MarketSpec::MAX_BAND || (!counts && limits.quote.0 != 0) {
             return Err(RejectCode::BadSpecification.into());
         }
-        self.accounts.key_mut(key).limits = limits;
+        self.accounts.bound_key(key, |key| key.limits = limits);
         events.push(Event::KeyLimited { key, limits });
         Ok(())
     }
 }
 
 /// The most that the order can come to, before fees.
-fn notional(spec: &MarketSpec, request: &PlaceOrder, terms: &Terms) -> Atoms {
+pub(crate) fn notional(spec: &MarketSpec, request: &PlaceOrder, terms: Terms) -> Atoms {
     match request.quantity {
         Lots::ZERO => request.quote_budget,
         quantity => spec.notional(terms.limit, quantity),

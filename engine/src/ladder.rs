@@ -83,7 +83,7 @@ impl Ladder {
     }
 
     /// True when a level at `rank` would be one too many.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lacks_room_for(&self, rank: u64) -> bool {
         self.count == self.max_levels && self.level(rank).is_none_or(PriceLevel::is_empty)
     }
@@ -110,6 +110,18 @@ impl Ladder {
     /// The level at `rank`, which is opened if it has no orders; the caller has checked for room and adds one.
     #[inline(always)]
     pub(crate) fn level_to_join(&mut self, rank: u64) -> &mut PriceLevel {
+        if self.is_in_window(rank) {
+            let index = self.index(rank);
+            if !self.levels[index].is_empty() {
+                return &mut self.levels[index];
+            }
+        }
+        self.level_to_open(rank)
+    }
+
+    /// The same for a level that has no orders yet or is outside of the window.
+    #[inline(never)]
+    fn level_to_open(&mut self, rank: u64) -> &mut PriceLevel {
         if self.level(rank).is_none_or(PriceLevel::is_empty) {
             self.open(rank);
         }

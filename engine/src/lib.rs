@@ -15,6 +15,7 @@ mod accounts;
 mod admin_request;
 mod administration;
 mod agenda;
+mod allowance;
 mod balances;
 mod book;
 mod book_side;

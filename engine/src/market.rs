@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use crate::book::Book;
-use crate::command::{MarketState, OrderReference, OrderType, RestartMode};
+use crate::command::{Genesis, MarketState, OrderReference, OrderType, RestartMode};
 use crate::fees::Announced;
 use crate::ids::TradeId;
 use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::market_spec::{FeeTable, MarketSpec};
 use crate::order::{Order, OrderFlags, Standing};
+use crate::shares::FreeRoom;
 use crate::triggers::Triggers;
 use crate::units::{Ticks, Timestamp};
 
@@ -22,6 +23,7 @@ pub(crate) struct Market {
     pub(crate) announced_fees: Option<Announced<FeeTable>>,
     pub(crate) state: MarketState,
     pub(crate) book: Book,
+    pub(crate) free_room: FreeRoom,
     pub(crate) last_trade: TradeId,
     pub(crate) feed_sequence: u64,
     /// Orders that end by themselves, next first; by their slot in the book.
@@ -37,8 +39,9 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    pub(crate) fn new(spec: MarketSpec, accounts: u32, hash_seed: u64) -> Self {
-        let book = Book::new(spec.max_orders, spec.max_levels, accounts, hash_seed);
+    pub(crate) fn new(spec: MarketSpec, genesis: &Genesis) -> Self {
+        let book = Book::new(spec.max_orders, spec.max_levels, genesis.capacities.accounts, genesis.hash_seed);
+        let free_room = FreeRoom::new(spec.max_orders, spec.max_levels, genesis.share_parts);
         let deadlines = IndexedHeap::new(spec.max_orders);
         let triggers = Triggers::new(spec.max_orders);
         let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
@@ -48,6 +51,7 @@ impl Market {
             announced_fees: None,
             state,
             book,
+            free_room,
             last_trade,
             feed_sequence: 0,
             deadlines,
@@ -88,6 +92,7 @@ impl Market {
     }
 
     /// Takes an order off the book, and its end out of the deadlines.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, slot: u32) {
         if self.book.details(slot).flags.has(OrderFlags::EXTRAS) {
             self.deadlines.remove(slot);

@@ -100,6 +100,7 @@ impl FeeTable {
     }
 
     /// A tier's rates; those of tier 0 for a tier that no table has.
+    #[inline]
     pub fn of(&self, tier: FeeTier) -> FeeRates {
         self.rates.get(usize::from(tier.0)).copied().unwrap_or(self.rates[0])
     }

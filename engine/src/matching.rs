@@ -23,8 +23,8 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let terms = self.validate_order(&NewOrder::new(moment, account, request))?;
-        self.take_in(moment, account, (request, &terms), events);
+        let terms = self.validate_order(NewOrder::new(moment, account, request))?;
+        self.take_in(moment, account, (request, terms), events);
         Ok(())
     }
 
@@ -34,14 +34,14 @@ impl Shard {
         &mut self,
         id: OrderId,
         account: AccountId,
-        (request, terms): (&PlaceOrder, &Terms),
+        (request, terms): (&PlaceOrder, Terms),
         events: &mut Emitter<'_>,
     ) {
         let report_sequence = self.accounts.next_report(account);
         events.push(Event::OrderAccepted(accepted((id, account, report_sequence), request, terms)));
-        let mut taker = Taker::new(id, (account, self.accounts.self_trade_group(account)), request, terms);
+        let mut taker = Taker::new(id, account, request, terms);
         match taker.request.order_type.waits() {
-            true => self.wait(&taker),
+            true => self.wait(taker),
             false => self.execute(&mut taker, events),
         }
         self.run_triggers(taker.request.market, events);
@@ -50,20 +50,20 @@ impl Shard {
     /// Trades an order whose turn it is; its rest goes on the book or is dropped.
     #[inline(always)]
     pub(crate) fn execute(&mut self, taker: &mut Taker<'_>, events: &mut Emitter<'_>) {
-        if taker.request.time_in_force == TimeInForce::FillOrKill && !self.can_fill(taker) {
-            self.drop_rest(taker, CancelReason::FillOrKill, events);
+        if taker.request.time_in_force == TimeInForce::FillOrKill && !self.can_fill(*taker) {
+            self.drop_rest(*taker, CancelReason::FillOrKill, events);
             return;
         }
         let wanted_before = taker.wanted;
         let stop = self.match_taker(taker, events);
         // A budget is spent when it traded and does not reach for another lot.
         if stop == Stop::Done && taker.wanted != wanted_before {
-            self.leave(taker);
+            self.leave(*taker);
             return;
         }
         match taker.end_of_rest(stop) {
-            Some(reason) => self.drop_rest(taker, reason, events),
-            None if self.lacks_level(taker) => self.drop_rest(taker, CancelReason::LevelsFull, events),
+            Some(reason) => self.drop_rest(*taker, reason, events),
+            None if self.lacks_level(taker) => self.drop_rest(*taker, CancelReason::LevelsFull, events),
             None => self.rest(taker, events),
         }
     }
@@ -77,7 +77,7 @@ impl Shard {
 
     /// Gives back the slot of an order that has waited and is through.
     #[inline(always)]
-    fn leave(&mut self, taker: &Taker<'_>) {
+    fn leave(&mut self, taker: Taker<'_>) {
         let Some(slot) = taker.waited_in else { return };
         let market = &mut self.markets[usize::from(taker.request.market.0)];
         let order = market.book.order(slot);
@@ -111,17 +111,21 @@ impl Shard {
                     self.take_off(taker.request.market, slot, CancelReason::SelfTrade, events);
                     return Stop::SelfTrade;
                 }
-                SelfTradeMode::Decrement => match self.decrement(taker, slot, events) {
-                    Some(stop) => return stop,
-                    None => continue,
-                },
+                SelfTradeMode::Decrement => {
+                    let (left, stop) = self.decrement(*taker, slot, events);
+                    *taker = left;
+                    match stop {
+                        Some(stop) => return stop,
+                        None => continue,
+                    }
+                }
             }
             let maker = self.maker(taker, slot);
             let quantity = self.fill_quantity(taker, maker.price(), maker.remaining());
             if quantity.is_zero() {
                 return Stop::Done;
             }
-            self.trade_with(taker, slot, quantity, events);
+            taker.wanted = self.trade_with(*taker, slot, quantity, events);
         }
     }
 
@@ -140,7 +144,7 @@ impl Shard {
     }
 
     /// How much trades with `remaining` lots at `price`: what both have, and for a budget what it reaches for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fill_quantity(&self, taker: &Taker<'_>, price: Ticks, remaining: Lots) -> Lots {
         let budget = match taker.wanted {
             Wanted::Quantity(quantity) => return quantity.min(remaining),
@@ -158,9 +162,9 @@ impl Shard {
         Lots(affordable).min(Lots(budget.0 / price_of_lot.0)).min(remaining)
     }
 
-    /// One fill: money, book, events.
-    #[inline]
-    fn trade_with(&mut self, taker: &mut Taker<'_>, slot: u32, quantity: Lots, events: &mut Emitter<'_>) {
+    /// One fill: money, book, events. Tells what the taker still wants.
+    #[inline(never)]
+    fn trade_with(&mut self, mut taker: Taker<'_>, slot: u32, quantity: Lots, events: &mut Emitter<'_>) -> Wanted {
         let market = &mut self.markets[usize::from(taker.request.market.0)];
         let Order { id, account, price, hold_per_lot, maker_fee, remaining, reserve, expires_at, .. } =
             market.book.order(slot);
@@ -182,7 +186,7 @@ impl Shard {
             self.note_deadline(taker.request.market);
         }
         let freed = hold(hold_per_lot, quantity);
-        self.settle(taker, &Fill { maker: account, freed, quantity, notional, taker_fee, maker_fee });
+        self.settle(&taker, &Fill { maker: account, freed, quantity, notional, taker_fee, maker_fee });
         events.push(Event::Trade(Trade {
             market: taker.request.market,
             trade,
@@ -209,6 +213,7 @@ impl Shard {
         if displayed.is_zero() && !remaining.is_zero() {
             self.refill(taker.request.market, slot, events);
         }
+        taker.wanted
     }
 
     /// Shows the next part of an order.
@@ -252,7 +257,7 @@ impl Shard {
     }
 
     /// Whether a fill-or-kill order finds all of its quantity within the command's work.
-    fn can_fill(&self, taker: &Taker<'_>) -> bool {
+    fn can_fill(&self, taker: Taker<'_>) -> bool {
         let book = &self.markets[usize::from(taker.request.market.0)].book;
         let mut search =
             Search { left: taker.remaining(), work: u64::from(self.work), price: Ticks::ZERO, hidden: (Lots::ZERO, 0) };
@@ -267,7 +272,7 @@ impl Shard {
                 return false;
             }
             search.work -= 1;
-            match self.self_trade(taker, maker) {
+            match self.self_trade(&taker, maker) {
                 SelfTradeMode::None => search.count(&book.order(slot)),
                 SelfTradeMode::ExpireTaker | SelfTradeMode::ExpireBoth | SelfTradeMode::Decrement => return false,
                 SelfTradeMode::ExpireMaker => {}
@@ -308,7 +313,7 @@ impl Shard {
     }
 
     /// Says that what is left of an incoming order is gone.
-    fn drop_rest(&mut self, taker: &Taker<'_>, reason: CancelReason, events: &mut Emitter<'_>) {
+    fn drop_rest(&mut self, taker: Taker<'_>, reason: CancelReason, events: &mut Emitter<'_>) {
         self.leave(taker);
         events.push(Event::OrderCanceled(OrderCanceled {
             account: taker.account,
@@ -398,7 +403,7 @@ struct Fill {
 fn accepted(
     (order, account, report_sequence): (OrderId, AccountId, u64),
     request: &PlaceOrder,
-    terms: &Terms,
+    terms: Terms,
 ) -> OrderAccepted {
     OrderAccepted {
         account,

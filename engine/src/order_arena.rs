@@ -110,7 +110,10 @@ pub struct OrderHandle {
 /// See the module. An entry is a [`RestingOrder`] or has one.
 #[derive(Debug)]
 pub(crate) struct OrderArena<Entry> {
+    /// One more than there are slots: where what is written to the neighbour of an order goes that has none on that side.
+    /// Whether it has one is a coin toss to the processor, and to ask costs more than to write.
     entries: Box<[Entry]>,
+    capacity: u32,
     /// The slot that is taken next, [`NONE`] when there is none.
     free: u32,
     count: u32,
@@ -123,11 +126,13 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
             entry.order_mut().next = if slot + 1 == capacity { NONE } else { slot + 1 };
             entry
         };
-        Self { entries: (0..capacity).map(free).collect(), free: if capacity == 0 { NONE } else { 0 }, count: 0 }
+        let nobody = core::iter::once(Entry::VACANT);
+        let entries = (0..capacity).map(free).chain(nobody).collect();
+        Self { entries, capacity, free: if capacity == 0 { NONE } else { 0 }, count: 0 }
     }
 
     /// Stores an order that is in no level yet and tells its slot. The caller has checked for room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, side: Side, price: Ticks, remaining: Lots, owner: AccountId) -> u32 {
         assert!(self.free != NONE && owner.0 >> SIDE_BIT == 0, "the book checks for room first; accounts are 24 bits");
         let slot = self.free;
@@ -159,6 +164,12 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
     #[inline]
     pub(crate) fn order_mut(&mut self, slot: u32) -> &mut RestingOrder {
         self.entries[slot as usize].order_mut()
+    }
+
+    /// The order in a slot, or for [`NONE`] one that nobody reads.
+    #[inline(always)]
+    pub(crate) fn neighbour_mut(&mut self, slot: u32) -> &mut RestingOrder {
+        self.order_mut(slot.min(self.capacity))
     }
 
     #[inline]

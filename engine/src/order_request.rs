@@ -126,6 +126,16 @@ pub struct PlaceOrder {
 }
 
 impl PlaceOrder {
+    /// Whether it is a limit order of which nothing is said but price, quantity and what becomes of the rest: nearly every
+    /// order is, and most rules have nothing to look at then.
+    #[inline(always)]
+    pub(crate) const fn is_plain(&self) -> bool {
+        let rare = self.trigger_price.0 | self.display_quantity.0 | self.quote_budget.0 | self.expires_at.0;
+        rare == 0
+            && matches!(self.order_type, OrderType::Limit)
+            && !matches!(self.time_in_force, TimeInForce::GoodTillDate)
+    }
+
     /// Parts that an order may be shown in.
     pub const MAX_PARTS: u64 = 100;
 

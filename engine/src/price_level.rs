@@ -45,13 +45,9 @@ impl PriceLevel {
         let (previous, next) = (order.previous, order.next);
         self.total -= order.remaining;
         self.count -= 1;
-        match previous {
-            NONE => self.head = next,
-            previous => arena.order_mut(previous).next = next,
-        }
-        match next {
-            NONE => self.tail = previous,
-            next => arena.order_mut(next).previous = previous,
-        }
+        arena.neighbour_mut(previous).next = next;
+        arena.neighbour_mut(next).previous = previous;
+        self.head = if previous == NONE { next } else { self.head };
+        self.tail = if next == NONE { previous } else { self.tail };
     }
 }

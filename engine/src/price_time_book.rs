@@ -74,7 +74,7 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     }
 
     /// True when an order at `price` would need a price level for which there is no room.
-    #[inline]
+    #[inline(always)]
     pub fn lacks_level_for(&self, side: Side, price: Ticks) -> bool {
         self.side(side).lacks_room_for(price)
     }
@@ -94,7 +94,7 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     /// The order in a slot.
     ///
     /// # Panics
-    /// When the slot is not below the book's capacity. What a slot without an order holds means nothing.
+    /// When the slot is beyond the book's capacity. What a slot without an order holds means nothing.
     #[inline]
     pub fn order(&self, slot: u32) -> &RestingOrder {
         self.arena.order(slot)

@@ -43,7 +43,7 @@ impl Engine {
             shard.agenda.clear();
             shard.frame.give_up();
         }
-        self.event_digest.end_command(sequence, timestamp, 0);
+        self.event_digest.end_command(timestamp, 0);
     }
 }
 

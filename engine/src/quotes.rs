@@ -20,6 +20,7 @@ type Outcome = Result<OrderId, RejectCode>;
 
 impl Shard {
     /// Sets both sides of one of the account's quotes.
+    #[inline(never)]
     pub(crate) fn set_quote(
         &mut self,
         moment: Moment,
@@ -95,9 +96,9 @@ impl Shard {
             client_id: ClientId::of_quote(quote.slot, side),
             ..PlaceOrder::limit(quote.market, side, price, quantity)
         };
-        match self.validate_order(&NewOrder::by_engine(moment, account, &request)) {
+        match self.validate_order(NewOrder::by_engine(moment, account, &request)) {
             Ok(terms) => {
-                self.take_in(moment, account, (&request, &terms), events);
+                self.take_in(moment, account, (&request, terms), events);
                 Ok(order_id(moment))
             }
             Err(reject) => Err(reject.code),

@@ -17,6 +17,7 @@ use crate::validate::{NewOrder, Terms};
 
 impl Shard {
     /// Takes one order off and places another one.
+    #[inline(never)]
     pub(crate) fn replace_order(
         &mut self,
         moment: Moment,
@@ -31,9 +32,9 @@ impl Shard {
         let placed = match canceled {
             Ok(slot) => {
                 let old: Order = self.markets[usize::from(market.0)].book.order(slot);
-                self.validate_order(&new.instead_of(&old))
+                self.validate_order(new.instead_of(&old))
             }
-            Err(_) => self.validate_order(&new),
+            Err(_) => self.validate_order(new),
         };
         let refused = refusal(canceled, &placed);
         let both = canceled.is_ok() && placed.is_ok();
@@ -48,7 +49,7 @@ impl Shard {
         let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
         events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
         if let Ok(terms) = placed {
-            self.take_in(moment, account, (&replace.order, &terms), events);
+            self.take_in(moment, account, (&replace.order, terms), events);
         }
         Ok(())
     }
@@ -63,9 +64,9 @@ impl Shard {
     ) -> Result<(), Reject> {
         let old = self.markets[usize::from(amend.market.0)].book.order(slot);
         let request = amended(&old, amend);
-        let terms = self.validate_order(&NewOrder::by_engine(moment, account, &request).instead_of(&old))?;
+        let terms = self.validate_order(NewOrder::by_engine(moment, account, &request).instead_of(&old))?;
         self.take_off(amend.market, slot, CancelReason::Amended, events);
-        self.take_in(moment, account, (&request, &terms), events);
+        self.take_in(moment, account, (&request, terms), events);
         Ok(())
     }
 }

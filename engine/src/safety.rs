@@ -22,6 +22,7 @@ const EVERYTHING: CancelAll = CancelAll { market: None, side: None };
 
 impl Shard {
     /// Sets an account's dead-man timer, or takes it off.
+    #[inline(never)]
     pub(crate) fn cancel_all_after(
         &mut self,
         now: Timestamp,
@@ -55,12 +56,14 @@ impl Shard {
     }
 
     /// Sets what becomes of an account's orders when it is not connected any more.
+    #[inline(never)]
     pub(crate) fn set_disconnect_mode(&mut self, account: AccountId, mode: DisconnectMode, events: &mut Emitter<'_>) {
         self.accounts.account_mut(account).on_disconnect = mode;
         events.push(Event::DisconnectModeChanged { account, mode });
     }
 
     /// The last session of an account has ended. Refused where the account has not asked for anything then.
+    #[inline(never)]
     pub(crate) fn session_ended(
         &mut self,
         origin: Sequence,
@@ -155,8 +158,12 @@ impl Shard {
     /// Whether the account may do more than take orders off.
     #[inline(always)]
     pub(crate) fn check_not_blocked(&self, account: AccountId) -> Result<(), RejectCode> {
-        let is_blocked = |known: Option<&Account>| known.is_some_and(|known| known.block == AccountBlock::Blocked);
-        match is_blocked(self.accounts.account(account)) || is_blocked(self.accounts.governing(account)) {
+        let is_blocked = |known: &Account| known.block == AccountBlock::Blocked;
+        let blocked = self.accounts.account(account).is_some_and(|known| {
+            let is_sub_account = known.parent != AccountId(0);
+            is_blocked(known) || (is_sub_account && self.accounts.account(known.parent).is_some_and(is_blocked))
+        });
+        match blocked {
             true => Err(RejectCode::AccountBlocked),
             false => self.check_not_leaving(account),
         }

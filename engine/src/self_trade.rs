@@ -20,24 +20,30 @@ impl Shard {
         if maker.owner() == taker.account {
             return taker.request.self_trade_mode;
         }
-        // Nearly every account is alone, and then the maker's need not be looked up.
-        if taker.self_trade_group == AccountId(0) || taker.request.self_trade_mode == SelfTradeMode::None {
+        if taker.request.self_trade_mode == SelfTradeMode::None {
             return SelfTradeMode::None;
         }
-        match self.accounts.account(maker.owner()) {
-            Some(other) if other.self_trade_group == taker.self_trade_group => taker.request.self_trade_mode,
+        // Nearly every account is alone, and then the maker's need not be looked up.
+        match self.accounts.self_trade_group(taker.account) {
+            AccountId(0) => SelfTradeMode::None,
+            group if self.accounts.self_trade_group(maker.owner()) == group => taker.request.self_trade_mode,
             _ => SelfTradeMode::None,
         }
     }
 
-    /// Takes off both orders what would have traded. Tells why the taker goes no further, if it does not: an order of
-    /// which all was prevented ends with what it had, it is not reduced to nothing.
-    pub(crate) fn decrement(&mut self, taker: &mut Taker<'_>, slot: u32, events: &mut Emitter<'_>) -> Option<Stop> {
+    /// Takes off both orders what would have traded. Tells what is left of the taker, and why it goes no further, if it does
+    /// not: an order of which all was prevented ends with what it had, it is not reduced to nothing.
+    pub(crate) fn decrement<'a>(
+        &mut self,
+        mut taker: Taker<'a>,
+        slot: u32,
+        events: &mut Emitter<'_>,
+    ) -> (Taker<'a>, Option<Stop>) {
         let maker = self.markets[usize::from(taker.request.market.0)].book.order(slot);
         // All of an iceberg is its owner's, whatever the book shows of it.
-        let quantity = self.fill_quantity(taker, maker.price, maker.left());
+        let quantity = self.fill_quantity(&taker, maker.price, maker.left());
         if quantity.is_zero() {
-            return Some(Stop::Done);
+            return (taker, Some(Stop::Done));
         }
         if quantity == maker.left() {
             self.take_off(taker.request.market, slot, CancelReason::SelfTrade, events);
@@ -45,7 +51,7 @@ impl Shard {
             self.reduce(taker.request.market, slot, quantity, events);
         }
         if taker.wanted == Wanted::Quantity(quantity) {
-            return Some(Stop::SelfTrade);
+            return (taker, Some(Stop::SelfTrade));
         }
         let notional = self.markets[usize::from(taker.request.market.0)].spec.notional(maker.price, quantity);
         taker.fill(quantity, notional);
@@ -64,10 +70,12 @@ impl Shard {
             reduced_by: quantity,
             feed_sequence: 0,
         }));
-        taker.is_done().then_some(Stop::SelfTrade)
+        let stop = taker.is_done().then_some(Stop::SelfTrade);
+        (taker, stop)
     }
 
     /// Puts an account into a group; its own number takes it out of any other.
+    #[inline(never)]
     pub(crate) fn set_self_trade_group(
         &mut self,
         account: AccountId,
@@ -89,6 +97,7 @@ impl Shard {
     }
 
     /// Notes that another account may join this one's group.
+    #[inline(never)]
     pub(crate) fn invite(
         &mut self,
         account: AccountId,

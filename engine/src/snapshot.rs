@@ -12,6 +12,7 @@
 //! | 7 | agenda |
 //! | 8 | the frame that stands in the agenda, and how far it has come |
 //! | 9 | sub-accounts with their balances that are not zero, in the order of their opening |
+//! | 10 | what owners let be asked for on weaker evidence, and what is left of it |
 //! | 32 | accounts that a forced withdrawal has emptied and no batch covers yet |
 //!
 //! A section that would be empty is left out. Nothing in it depends on where something stands in memory, so a state
@@ -23,7 +24,7 @@ use crate::accounts::{Account, Key, KeyStatus};
 use crate::agenda::{AgendaItem, CancelAllProgress, FamilyProgress};
 use crate::balances::{Balance, Totals};
 use crate::chain_queue::ChainPosition;
-use crate::command::{Genesis, Side};
+use crate::command::{EvidenceAllowance, EvidenceGrade, Genesis, Side};
 use crate::digests::DigestEntry;
 use crate::engine::{Engine, Shard};
 use crate::fees::Announced;
@@ -135,6 +136,11 @@ fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
     encode_section(9, shard.accounts.sub_accounts().iter().enumerate(), out, |(index, account), out| {
         encode_account(shard, shard.accounts.sub_account_id(index), account, out);
     });
+    let allowances: Vec<_> = shard.accounts.allowances().collect();
+    encode_section(10, allowances.into_iter(), out, |(owner, allowance), out| {
+        owner.encode(out);
+        allowance.encode(out);
+    });
     encode_section(32, shard.leaving.iter(), out, Leaving::encode);
 }
 
@@ -198,6 +204,7 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     for _ in 0..section_length(9, input)? {
         decode_sub_account(&mut shard, input)?;
     }
+    decode_allowances(&mut shard, input)?;
     for _ in 0..section_length(32, input)? {
         let leaving = Leaving::decode(input)?;
         let follows = shard.leaving.last().is_none_or(|last| last.account < leaving.account);
@@ -233,7 +240,7 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
 fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<Market, DecodeError> {
     let spec = Wire::decode(input)?;
     shard.validate_market(&spec).map_err(|_| DecodeError::BadValue)?;
-    let mut market = Market::new(spec, genesis.capacities.accounts, genesis.hash_seed);
+    let mut market = Market::new(spec, genesis);
     market.state = Wire::decode(input)?;
     market.last_trade = Wire::decode(input)?;
     market.feed_sequence = Wire::decode(input)?;
@@ -333,6 +340,24 @@ fn restore_account(shard: &mut Shard, id: AccountId, account: &Account, input: &
         }
         let balance = Balance { available: Wire::decode(input)?, held: Wire::decode(input)? };
         shard.balances.restore(id, asset, balance);
+    }
+    Ok(())
+}
+
+/// Owners by rising numbers, each with something that it allows.
+fn decode_allowances(shard: &mut Shard, input: &mut &[u8]) -> Result<(), DecodeError> {
+    let mut last = AccountId(0);
+    for _ in 0..section_length(10, input)? {
+        let (owner, allowance) = (AccountId::decode(input)?, EvidenceAllowance::decode(input)?);
+        let listed = usize::from(allowance.quote.0) < shard.assets.len();
+        if owner <= last || shard.accounts.owner_account(owner).is_none() || !listed {
+            return Err(DecodeError::BadValue);
+        }
+        if allowance == EvidenceAllowance::NONE || allowance.grade >= EvidenceGrade::Signed {
+            return Err(DecodeError::BadValue);
+        }
+        *shard.accounts.allowance_mut(owner) = allowance;
+        last = owner;
     }
     Ok(())
 }

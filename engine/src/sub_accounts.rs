@@ -15,6 +15,7 @@ use crate::units::Atoms;
 
 impl Shard {
     /// Opens another account under the asking one, which must be an owner's.
+    #[inline(never)]
     pub(crate) fn open_sub_account(&mut self, parent: AccountId, events: &mut Emitter<'_>) -> Result<(), Reject> {
         let known = self.accounts.owner_account(parent).filter(|_| parent != AccountId(0));
         let owner = known.ok_or(RejectCode::OtherOwner)?.owner;
@@ -27,6 +28,7 @@ impl Shard {
     }
 
     /// Moves what is available to another account of the same owner.
+    #[inline(never)]
     pub(crate) fn transfer(
         &mut self,
         from: AccountId,

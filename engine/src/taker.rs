@@ -6,15 +6,14 @@ use crate::ids::{AccountId, OrderId};
 use crate::units::{Atoms, Lots, Ticks};
 use crate::validate::Terms;
 
-/// See the module. What does not change while it trades stays where it is: what was asked for, and on which terms.
+/// See the module. What was asked for stays where it is; what seldom happens to it takes it by value, so that it need not
+/// be in memory for all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taker<'a> {
     pub(crate) order: OrderId,
     pub(crate) account: AccountId,
-    /// The account's self-trade group; 0 where it is alone.
-    pub(crate) self_trade_group: AccountId,
     pub(crate) request: &'a PlaceOrder,
-    pub(crate) terms: &'a Terms,
+    pub(crate) terms: Terms,
     pub(crate) wanted: Wanted,
     /// What it was placed with, less what its own group kept from trading; 0 for a quote budget.
     pub(crate) quantity: Lots,
@@ -45,20 +44,15 @@ pub(crate) enum Stop {
 }
 
 impl<'a> Taker<'a> {
-    /// The order that a checked request of an account in this self-trade group makes.
+    /// The order that a checked request of an account makes.
     #[inline(always)]
-    pub(crate) fn new(
-        order: OrderId,
-        (account, self_trade_group): (AccountId, AccountId),
-        request: &'a PlaceOrder,
-        terms: &'a Terms,
-    ) -> Self {
+    pub(crate) fn new(order: OrderId, account: AccountId, request: &'a PlaceOrder, terms: Terms) -> Self {
         let quantity = request.quantity;
         let wanted = match quantity {
             Lots::ZERO => Wanted::QuoteBudget(request.quote_budget),
             quantity => Wanted::Quantity(quantity),
         };
-        Self { order, account, self_trade_group, request, terms, wanted, quantity, waited_in: None }
+        Self { order, account, request, terms, wanted, quantity, waited_in: None }
     }
 
     /// What an order that waited becomes when its turn has come; it stands in `slot` until it is through.

@@ -4,6 +4,7 @@
 //! rejected order could be sent again by somebody else once funds have arrived.
 
 use crate::accounts::KeyStatus;
+use crate::allowance::Footing;
 use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
 use crate::emitter::Emitter;
@@ -59,6 +60,7 @@ impl<'a> Asking<'a> {
                     | Operation::LimitKey { .. }
                     | Operation::OpenSubAccount
                     | Operation::Transfer(_)
+                    | Operation::AllowEvidence(_)
             )
         )
     }
@@ -80,6 +82,7 @@ enum Admission {
 
 impl Shard {
     /// Takes a trader's request.
+    #[inline(always)]
     pub(crate) fn trade(
         &mut self,
         moment: Moment,
@@ -87,10 +90,11 @@ impl Shard {
         events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
         let asking = Asking::of(signed);
-        let Some(Admitted { digest }) = self.let_in(moment, &asking, events)? else { return Ok(()) };
-        let moment = Moment { key: signed.key, ..moment };
-        let Err(reject) = self.operate(moment, &asking, &signed.operation, events) else { return Ok(()) };
-        self.refuse(&asking, digest, (reject, names(&signed.operation)), events);
+        let Some(Admitted { digest }) = self.let_in(moment, asking, events)? else { return Ok(()) };
+        let is_unbounded = self.accounts.is_unbounded(signed.key, signed.account);
+        let moment = Moment { bounded_key: if is_unbounded { KeyId(0) } else { signed.key }, ..moment };
+        let Err(reject) = self.operate(moment, asking, &signed.operation, events) else { return Ok(()) };
+        self.refuse(asking, digest, (reject, names(&signed.operation)), events);
         Ok(())
     }
 
@@ -100,7 +104,7 @@ impl Shard {
     pub(crate) fn let_in(
         &mut self,
         moment: Moment,
-        asking: &Asking<'_>,
+        asking: Asking<'_>,
         events: &mut Emitter<'_>,
     ) -> Result<Option<Admitted>, RejectCode> {
         self.check_key(moment.now, asking)?;
@@ -116,7 +120,7 @@ impl Shard {
     /// Says that a request was refused which has used up its digest or nonce.
     pub(crate) fn refuse(
         &mut self,
-        asking: &Asking<'_>,
+        asking: Asking<'_>,
         digest: Option<u32>,
         (reject, (market, client_id)): (Reject, (Option<MarketId>, ClientId)),
         events: &mut Emitter<'_>,
@@ -136,7 +140,14 @@ impl Shard {
 
     /// Whether the key may speak for the account at all.
     #[inline(always)]
-    fn check_key(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
+    fn check_key(&self, now: Timestamp, signed: Asking<'_>) -> Result<(), RejectCode> {
+        match self.accounts.is_unbounded(signed.key, signed.account) {
+            true => Ok(()),
+            false => self.check_bounded_key(now, signed),
+        }
+    }
+
+    fn check_bounded_key(&self, now: Timestamp, signed: Asking<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
         // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
         let over = key.expires_at != Timestamp::ZERO && key.expires_at <= now;
@@ -154,7 +165,7 @@ impl Shard {
 
     /// Uses up the request's digest or nonce, unless it was used before.
     #[inline(always)]
-    fn admit(&mut self, moment: Moment, signed: &Asking<'_>) -> Result<Admission, RejectCode> {
+    fn admit(&mut self, moment: Moment, signed: Asking<'_>) -> Result<Admission, RejectCode> {
         match *signed.replay_guard {
             ReplayGuard::Session { signed_at, receive_window_ms } => {
                 check_window(moment.now, signed_at, receive_window_ms)?;
@@ -185,7 +196,7 @@ impl Shard {
     fn admit_digest(
         &mut self,
         moment: Moment,
-        &Asking { key, only_cancels, .. }: &Asking<'_>,
+        Asking { key, only_cancels, .. }: Asking<'_>,
         digest: [u8; 16],
         expires_second: u64,
     ) -> Result<Admission, RejectCode> {
@@ -205,50 +216,24 @@ impl Shard {
         Ok(Admission::Fresh { digest: Some(self.digests.insert(entry)) })
     }
 
-    /// Carries out a request that is new and comes from a key that may ask.
+    /// Carries out a request that is new and comes from a key that may ask. Orders and cancels are in line here, everything
+    /// else is not.
     #[inline(always)]
     fn operate(
         &mut self,
         moment: Moment,
-        asking: &Asking<'_>,
+        asking: Asking<'_>,
         operation: &Operation,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        self.check_policy(moment.now, asking)?;
-        let Asking { account, key, .. } = *asking;
-        match operation {
-            Operation::PlaceOrder(order) => {
-                self.check_not_blocked(account)?;
-                self.check_scope(key, &scope(KeyScope::PLACE, order.market, account))?;
-                self.place_order(moment, account, order, events)
-            }
-            Operation::CancelOrder(cancel) => {
-                self.check_scope(key, &scope(KeyScope::CANCEL, cancel.market, account))?;
-                self.cancel_order(account, cancel, events)
-            }
-            other => self.operate_otherwise(moment, asking, other, events),
-        }
-    }
-
-    /// Carries out what is asked for less often than orders and cancels.
-    #[inline(never)]
-    fn operate_otherwise(
-        &mut self,
-        moment: Moment,
-        asking: &Asking<'_>,
-        operation: &Operation,
-        events: &mut Emitter<'_>,
-    ) -> Result<(), Reject> {
-        let Asking { account, key, .. } = *asking;
+        let footing = self.check_policy(moment.now, asking)?;
+        let moment = Moment { footing, ..moment };
+        let Asking { account, key, .. } = asking;
         if needs_unblocked(operation) {
             self.check_not_blocked(account)?;
         }
-        match scope_of(operation) {
-            Some((operations, market)) => {
-                let account = (!concerns_others(operation)).then_some(account);
-                self.check_scope(key, &KeyScope { operations, market, account })?;
-            }
-            None => self.check_account_scope(key, account)?,
+        if moment.bounded_key != KeyId(0) {
+            self.check_bounded_scope(asking, operation)?;
         }
         match operation {
             Operation::PlaceOrder(order) => self.place_order(moment, account, order, events),
@@ -279,30 +264,45 @@ impl Shard {
             Operation::LimitKey { key: limited, limits } => self.limit_key((account, key), *limited, *limits, events),
             Operation::OpenSubAccount => self.open_sub_account(account, events),
             Operation::Transfer(transfer) => self.transfer(account, transfer, events),
+            Operation::AllowEvidence(allowance) => {
+                self.allow_evidence(moment, (account, asking.grade), *allowance, events)
+            }
             Operation::SetSelfTradeGroup { group } => self.set_self_trade_group(account, *group, events),
             Operation::InviteToSelfTradeGroup { invited } => self.invite(account, *invited, events),
         }
     }
 
     #[inline(always)]
-    pub(crate) fn check_policy(&self, now: Timestamp, signed: &Asking<'_>) -> Result<(), RejectCode> {
+    pub(crate) fn check_policy(&self, now: Timestamp, signed: Asking<'_>) -> Result<Footing, RejectCode> {
         let account = self.accounts.governing(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
         let in_session = matches!(signed.replay_guard, ReplayGuard::Session { .. });
         let delegated = signed.grade == EvidenceGrade::Delegated;
         let wrong_grade = in_session && !delegated;
-        if weak || wrong_grade || (delegated && signed.needs_signature()) {
+        if wrong_grade || (delegated && signed.needs_signature()) {
             return Err(RejectCode::EvidenceTooWeak);
         }
+        let footing = if weak { self.check_allowance(signed.account, signed.grade, now)? } else { Footing::Own };
         if signed.valid_until != Timestamp::ZERO && signed.valid_until <= now {
             return Err(RejectCode::ValidUntilPassed);
         }
-        Ok(())
+        Ok(footing)
+    }
+
+    /// Whether the key's scope, of which something may be taken away, covers the operation.
+    #[inline(never)]
+    fn check_bounded_scope(&self, asking: Asking<'_>, operation: &Operation) -> Result<(), RejectCode> {
+        match scope_of(operation) {
+            Some((operations, market)) => {
+                let account = (!concerns_others(operation)).then_some(asking.account);
+                self.check_scope(asking.key, &KeyScope { operations, market, account })
+            }
+            None => self.check_account_scope(asking.key, asking.account),
+        }
     }
 
     /// Whether the key may do what needs this scope.
-    #[inline(always)]
     pub(crate) fn check_scope(&self, key: KeyId, needed: &KeyScope) -> Result<(), RejectCode> {
         match self.accounts.key(key) {
             Some(known) if !known.scope.covers(needed) => Err(RejectCode::OutOfScope),
@@ -317,6 +317,7 @@ impl Shard {
     }
 
     /// Gives a key of the account less to do.
+    #[inline(never)]
     fn narrow_key(
         &mut self,
         account: AccountId,
@@ -326,17 +327,17 @@ impl Shard {
     ) -> Result<(), Reject> {
         let own = self.accounts.key(key).filter(|known| known.account == account && known.scope.covers(&scope));
         own.ok_or(RejectCode::OutOfScope)?;
-        self.accounts.key_mut(key).scope = scope;
+        self.accounts.bound_key(key, |key| key.scope = scope);
         events.push(Event::KeyNarrowed { key, scope });
         Ok(())
     }
 
+    #[inline(never)]
     fn activate_key(&mut self, key: KeyId, events: &mut Emitter<'_>) -> Result<(), Reject> {
-        let status = &mut self.accounts.key_mut(key).status;
-        if *status == KeyStatus::Live {
+        if self.accounts.key(key).is_some_and(|key| key.status == KeyStatus::Live) {
             return Err(RejectCode::KeyAlreadyLive.into());
         }
-        *status = KeyStatus::Live;
+        self.accounts.bound_key(key, |key| key.status = KeyStatus::Live);
         events.push(Event::KeyActivated { key });
         Ok(())
     }
@@ -350,13 +351,8 @@ fn check_window(now: Timestamp, signed_at: Timestamp, receive_window_ms: u32) ->
     if !window_in_range || ahead || late { Err(RejectCode::TimestampOutsideWindow) } else { Ok(()) }
 }
 
-/// What it takes to do this in a market for an account.
-#[inline(always)]
-const fn scope(operations: u8, market: MarketId, account: AccountId) -> KeyScope {
-    KeyScope { operations, market: Some(market), account: Some(account) }
-}
-
 /// Whether a blocked account may not have it: whatever makes an order or moves money.
+#[inline(always)]
 const fn needs_unblocked(operation: &Operation) -> bool {
     matches!(
         operation,
@@ -372,7 +368,11 @@ const fn needs_unblocked(operation: &Operation) -> bool {
 const fn concerns_others(operation: &Operation) -> bool {
     matches!(
         operation,
-        Operation::NarrowKey { .. } | Operation::LimitKey { .. } | Operation::OpenSubAccount | Operation::Transfer(_)
+        Operation::NarrowKey { .. }
+            | Operation::LimitKey { .. }
+            | Operation::OpenSubAccount
+            | Operation::Transfer(_)
+            | Operation::AllowEvidence(_)
     )
 }
 
@@ -392,7 +392,8 @@ fn scope_of(operation: &Operation) -> Option<(u8, Option<MarketId>)> {
         | Operation::NarrowKey { .. }
         | Operation::LimitKey { .. }
         | Operation::OpenSubAccount
-        | Operation::Transfer(_) => (KeyScope::ACCOUNT, None),
+        | Operation::Transfer(_)
+        | Operation::AllowEvidence(_) => (KeyScope::ACCOUNT, None),
         Operation::Logon | Operation::ActivateKey | Operation::RevokeKey => return None,
     })
 }
@@ -419,6 +420,7 @@ fn names(operation: &Operation) -> (Option<MarketId>, ClientId) {
         | Operation::LimitKey { .. }
         | Operation::OpenSubAccount
         | Operation::Transfer(_)
+        | Operation::AllowEvidence(_)
         | Operation::SetDisconnectMode { .. }
         | Operation::SetSelfTradeGroup { .. }
         | Operation::InviteToSelfTradeGroup { .. } => (None, ClientId::EMPTY),

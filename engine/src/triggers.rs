@@ -125,9 +125,9 @@ impl Triggers {
 
 impl Shard {
     /// Takes in an order that waits, and holds what it can cost.
-    pub(crate) fn wait(&mut self, taker: &Taker<'_>) {
+    pub(crate) fn wait(&mut self, taker: Taker<'_>) {
         let market = &mut self.markets[usize::from(taker.request.market.0)];
-        let order = resting(taker);
+        let order = resting(&taker);
         let asset = market.spec.held_asset(taker.request.side);
         self.balances.hold(taker.account, asset, order.held());
         market.insert_waiting(&order, taker.terms.client_hash);
@@ -172,9 +172,8 @@ impl Shard {
             order: order.id,
             last_price: entry.last_price,
         });
-        let group = self.accounts.self_trade_group(order.account);
         let (request, terms) = (order.request(market), order.terms());
-        let mut taker = Taker::new(order.id, (order.account, group), &request, &terms).triggered(slot, order.remaining);
+        let mut taker = Taker::new(order.id, order.account, &request, terms).triggered(slot, order.remaining);
         self.execute(&mut taker, events);
     }
 }

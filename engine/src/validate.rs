@@ -3,10 +3,11 @@
 //! The checks stand in the order of the reject codes' numbers, so that an order that breaks several rules is always
 //! answered with the lowest.
 
-use crate::command::{OrderType, PlaceOrder, Side, TimeInForce};
+use crate::allowance::Footing;
+use crate::command::{MarketState, OrderType, PlaceOrder, Side, TimeInForce};
 use crate::engine::{Moment, Reject, Shard};
 use crate::ids::{AccountId, KeyId, MarketId};
-use crate::market::Market;
+use crate::market::{Market, takes_orders};
 use crate::market_spec::{FeeRates, MarketSpec};
 use crate::order::Order;
 use crate::reject::RejectCode;
@@ -26,16 +27,16 @@ impl Shard {
 
     /// Checks everything that can stand against an order and tells the terms that it is taken on.
     #[inline(always)]
-    pub(crate) fn validate_order(&self, new: &NewOrder<'_>) -> Result<Terms, Reject> {
-        let NewOrder { now, account, request, .. } = *new;
+    pub(crate) fn validate_order(&self, new: NewOrder<'_>) -> Result<Terms, Reject> {
+        let NewOrder { now, account, request, .. } = new;
         let market = self.market(request.market)?;
-        if !crate::market::takes_orders(market.state, request.order_type) {
+        if market.state != MarketState::Open && !takes_orders(market.state, request.order_type) {
             return Err(RejectCode::MarketClosed.into());
         }
-        if request.expires_at != Timestamp::ZERO && request.expires_at <= now {
+        if !new.is_plain && request.expires_at != Timestamp::ZERO && request.expires_at <= now {
             return Err(RejectCode::ExpiryPassed.into());
         }
-        let new = &NewOrder { price: new.slid_price(market), ..*new };
+        let new = NewOrder { price: new.slid_price(market), ..new };
         check_band(market, new)?;
         check_combination(new)?;
         check_client_id_kind(new)?;
@@ -44,42 +45,49 @@ impl Shard {
         check_client_id(market, new, client_hash)?;
         check_room(market, new)?;
         let limit = limit_price(market, new)?;
-        if request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
+        if !new.is_plain && request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
         let spec = &market.spec;
         let FeeRates { maker: maker_fee, taker: taker_fee } = self.fee_rates(account, &market.fees);
-        let hold_per_lot = match request.side {
-            Side::Bid => spec.bid_hold_per_lot(limit, maker_fee.max(taker_fee)),
-            Side::Ask => Atoms(spec.base_atoms_per_lot),
-        };
+        // Both are worked out: which side an order is of is a coin toss to the processor, and losing it costs more.
+        let holds = [spec.bid_hold_per_lot(limit, maker_fee.max(taker_fee)), Atoms(spec.base_atoms_per_lot)];
+        let hold_per_lot = holds[request.side as usize];
         let freed = match new.instead_of {
             Some(old) if old.side == request.side => old.held(),
             _ => Atoms::ZERO,
         };
         let available = self.balances.balance(account, spec.held_asset(request.side)).available;
         let terms = Terms { limit, hold_per_lot, maker_fee, taker_fee, client_hash };
-        if available + freed < need(spec, request, &terms) {
+        if available + freed < need(spec, request, terms) {
             return Err(RejectCode::InsufficientBalance.into());
         }
         check_trigger(market, new)?;
         self.check_share(market, new)?;
-        self.check_key_limits(new, &terms)?;
+        self.check_key_limits(new, terms)?;
+        self.check_allowed_notional(new, terms)?;
         Ok(terms)
     }
 
     /// Whether the owner may have one more order in this market's tables.
     #[inline(always)]
-    fn check_share(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-        let takes_room = new.request.time_in_force.rests() || new.request.order_type.waits();
-        match takes_room && self.genesis.share_parts > 1 {
-            true => self.check_share_of_many(market, new),
-            false => Ok(()),
+    fn check_share(&self, market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
+        let takes_room = new.request.time_in_force.rests() || (!new.is_plain && new.request.order_type.waits());
+        if !takes_room || self.genesis.share_parts == 1 {
+            return Ok(());
+        }
+        // Who has sub-accounts is looked at with all of his orders, and waiting orders have a table of their own.
+        let simple = self.accounts.sub_accounts().is_empty() && (new.is_plain || !new.request.order_type.waits());
+        let (own, levels) =
+            (market.book.account_order_count(new.account), market.book.resting().side(new.request.side).count());
+        match simple && market.free_room.has(own, market.book.order_count(), levels) {
+            true => Ok(()),
+            false => self.check_share_of_many(market, new),
         }
     }
 
-    fn check_share_of_many(&self, market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-        let NewOrder { account, request, price, .. } = *new;
+    fn check_share_of_many(&self, market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
+        let NewOrder { account, request, price, .. } = new;
         let (book, parts) = (&market.book, self.genesis.share_parts);
         let own = book.account_order_count(account);
         let all = match self.accounts.sub_accounts().is_empty() {
@@ -125,17 +133,21 @@ enum OrderSource {
     Engine,
 }
 
-/// An order that is asked for.
+/// An order that is asked for. Handed on by value: what a rare rule takes by reference would have to be in memory for all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder<'a> {
     pub(crate) now: Timestamp,
-    /// With which key it is asked for; 0 for none.
-    pub(crate) key: KeyId,
+    /// With which key it is asked for; 0 for none, and for one that nothing bounds.
+    pub(crate) bounded_key: KeyId,
+    /// On what right.
+    pub(crate) footing: Footing,
     source: OrderSource,
-    account: AccountId,
+    pub(crate) account: AccountId,
     pub(crate) request: &'a PlaceOrder,
     /// Its price, which is the request's but for an order that slides.
     price: Ticks,
+    /// See [`PlaceOrder::is_plain`].
+    is_plain: bool,
     /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
     instead_of: Option<&'a Order>,
 }
@@ -144,8 +156,9 @@ impl<'a> NewOrder<'a> {
     /// As a trader words it.
     #[inline(always)]
     pub(crate) const fn new(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
-        let (now, key, source) = (moment.now, moment.key, OrderSource::Trader);
-        Self { now, key, source, account, request, price: request.price, instead_of: None }
+        let Moment { now, bounded_key, footing, .. } = moment;
+        let (source, price, is_plain) = (OrderSource::Trader, request.price, request.is_plain());
+        Self { now, bounded_key, footing, source, account, request, price, is_plain, instead_of: None }
     }
 
     /// As the engine words it, from a quote or from the order that is amended.
@@ -160,15 +173,15 @@ impl<'a> NewOrder<'a> {
 
     /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
     #[inline(always)]
-    fn slid_price(&self, market: &Market) -> Ticks {
-        match self.request.order_type {
-            OrderType::LimitMakerSlide => self.price_that_slid(market),
-            _ => self.price,
+    fn slid_price(self, market: &Market) -> Ticks {
+        match !self.is_plain && self.request.order_type == OrderType::LimitMakerSlide {
+            true => self.price_that_slid(market),
+            false => self.price,
         }
     }
 
     #[cold]
-    fn price_that_slid(&self, market: &Market) -> Ticks {
+    fn price_that_slid(self, market: &Market) -> Ticks {
         let price = self.price;
         match (self.best_opposite(market), self.request.side) {
             (Some(best), Side::Bid) if price >= best => Ticks(best.0 - 1),
@@ -178,7 +191,7 @@ impl<'a> NewOrder<'a> {
     }
 
     /// The best price of the other side.
-    pub(crate) fn best_opposite(&self, market: &Market) -> Option<Ticks> {
+    pub(crate) fn best_opposite(self, market: &Market) -> Option<Ticks> {
         let side = self.request.side.opposite();
         match self.instead_of {
             Some(old) if old.side == side => market.book.orders(side).find(|order| order.id != old.id).map(|o| o.price),
@@ -190,15 +203,15 @@ impl<'a> NewOrder<'a> {
 /// Whether the order's price, if it names one, is within the band around what the market says: for an order that waits
 /// around its trigger price, else around the last price, before the first trade around the best opposite price.
 #[inline(always)]
-fn check_band(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+fn check_band(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
     match market.price_band {
         0 => Ok(()),
         band => check_within_band(market, new, band),
     }
 }
 
-fn check_within_band(market: &Market, new: &NewOrder<'_>, band: u32) -> Result<(), RejectCode> {
-    let NewOrder { request, price, .. } = *new;
+fn check_within_band(market: &Market, new: NewOrder<'_>, band: u32) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = new;
     if price.is_zero() {
         return Ok(());
     }
@@ -216,11 +229,18 @@ fn check_within_band(market: &Market, new: &NewOrder<'_>, band: u32) -> Result<(
 
 /// Which fields go together with which type.
 #[inline(always)]
-fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let NewOrder { request, price, .. } = *new;
+fn check_combination(new: NewOrder<'_>) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = new;
     let has_quantity = !request.quantity.is_zero();
     let has_budget = !request.quote_budget.is_zero();
     let has_price = !price.is_zero();
+    if new.is_plain {
+        return match (has_quantity, has_price) {
+            (false, _) => Err(RejectCode::BadCombination),
+            (true, false) => Err(RejectCode::PriceOutOfRange),
+            (true, true) => Ok(()),
+        };
+    }
     let fits = match request.order_type {
         OrderType::Limit => has_quantity && !has_budget,
         OrderType::LimitMaker | OrderType::LimitMakerSlide => {
@@ -251,17 +271,24 @@ fn check_combination(new: &NewOrder<'_>) -> Result<(), RejectCode> {
 
 /// The ids of quotes are for quotes: an order that had one would be taken off by the quote of that number.
 #[inline(always)]
-fn check_client_id_kind(new: &NewOrder<'_>) -> Result<(), RejectCode> {
+fn check_client_id_kind(new: NewOrder<'_>) -> Result<(), RejectCode> {
     let is_usurped = new.source == OrderSource::Trader && new.request.client_id.is_of_quote();
     if is_usurped { Err(RejectCode::BadCombination) } else { Ok(()) }
 }
 
 /// Price, quantity and notional within the market's bounds.
 #[inline(always)]
-fn check_ranges(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let (NewOrder { request, price, .. }, spec) = (*new, &market.spec);
-    if price > spec.max_price || request.trigger_price > spec.max_price {
+fn check_ranges(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
+    let (NewOrder { request, price, .. }, spec) = (new, &market.spec);
+    if price > spec.max_price || (!new.is_plain && request.trigger_price > spec.max_price) {
         return Err(RejectCode::PriceOutOfRange);
+    }
+    if new.is_plain {
+        if !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
+            return Err(RejectCode::QuantityOutOfRange);
+        }
+        let fits = spec.notional(price, request.quantity) >= spec.min_notional;
+        return if fits { Ok(()) } else { Err(RejectCode::NotionalTooSmall) };
     }
     let by_budget = request.quantity.is_zero();
     if !by_budget && !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
@@ -286,15 +313,15 @@ fn check_ranges(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
 
 /// A live order with the same client id is in the way; whether it is the same order decides the code.
 #[inline(always)]
-fn check_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+fn check_client_id(market: &Market, new: NewOrder<'_>, hash: u32) -> Result<(), Reject> {
     match market.book.may_have_client_id(hash) {
         false => Ok(()),
         true => check_known_client_id(market, new, hash),
     }
 }
 
-fn check_known_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Result<(), Reject> {
-    let NewOrder { request, price, .. } = *new;
+fn check_known_client_id(market: &Market, new: NewOrder<'_>, hash: u32) -> Result<(), Reject> {
+    let NewOrder { request, price, .. } = new;
     let Some(slot) = market.book.find_hashed_client_id(new.account, &request.client_id, hash) else { return Ok(()) };
     let live = market.book.order(slot);
     if new.instead_of.is_some_and(|old| old.id == live.id) {
@@ -316,9 +343,9 @@ fn check_known_client_id(market: &Market, new: &NewOrder<'_>, hash: u32) -> Resu
 
 /// Room for what may rest.
 #[inline(always)]
-fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    let NewOrder { request, price, .. } = *new;
-    let waits = request.order_type.waits();
+fn check_room(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
+    let NewOrder { request, price, .. } = new;
+    let waits = !new.is_plain && request.order_type.waits();
     if !request.time_in_force.rests() && !waits {
         return Ok(());
     }
@@ -339,15 +366,16 @@ fn check_room(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
 /// The price that bounds the order: its own, or for an order that trades at once without one the best opposite price,
 /// or the trigger price, ± the band.
 #[inline(always)]
-fn limit_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
+fn limit_price(market: &Market, new: NewOrder<'_>) -> Result<Ticks, RejectCode> {
     match new.request.order_type {
+        _ if new.is_plain => Ok(new.price),
         OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => bounded_price(market, new),
         _ => Ok(new.price),
     }
 }
 
-fn bounded_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCode> {
-    let NewOrder { request, price, .. } = *new;
+fn bounded_price(market: &Market, new: NewOrder<'_>) -> Result<Ticks, RejectCode> {
+    let NewOrder { request, price, .. } = new;
     let middle = match request.order_type {
         OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
         _ => request.trigger_price,
@@ -364,14 +392,14 @@ fn bounded_price(market: &Market, new: &NewOrder<'_>) -> Result<Ticks, RejectCod
 
 /// Whether an order that waits has something to wait for, and room.
 #[inline(always)]
-fn check_trigger(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
-    match new.request.order_type.waits() {
+fn check_trigger(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
+    match !new.is_plain && new.request.order_type.waits() {
         true => check_waiting(market, new),
         false => Ok(()),
     }
 }
 
-fn check_waiting(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> {
+fn check_waiting(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
     let request = new.request;
     let direction = Direction::of(request.order_type, request.side);
     if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
@@ -382,7 +410,7 @@ fn check_waiting(market: &Market, new: &NewOrder<'_>) -> Result<(), RejectCode> 
 }
 
 /// Whether an order at `price` would trade at once.
-fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
+fn crosses(market: &Market, new: NewOrder<'_>, price: Ticks) -> bool {
     new.best_opposite(market).is_some_and(|best| match new.request.side {
         Side::Bid => best <= price,
         Side::Ask => best >= price,
@@ -391,7 +419,7 @@ fn crosses(market: &Market, new: &NewOrder<'_>, price: Ticks) -> bool {
 
 /// What has to be available: the most that the order can cost.
 #[inline(always)]
-fn need(spec: &MarketSpec, request: &PlaceOrder, terms: &Terms) -> Atoms {
+fn need(spec: &MarketSpec, request: &PlaceOrder, terms: Terms) -> Atoms {
     match (request.quantity, request.side) {
         (Lots::ZERO, Side::Bid) => {
             let budget = request.quote_budget;

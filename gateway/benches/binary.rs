@@ -8,6 +8,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod measure;
 
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
@@ -24,60 +25,55 @@ use lakh_gateway::wire::sbe::orders::NewOrder;
 use lakh_gateway::wire::sbe::reports::ExecutionReport;
 use lakh_gateway::wire::sbe::request::OrderRequest;
 use lakh_gateway::wire::sbe::{Block, HEADER_BYTES, next_frame, put};
-use rustix::time::{ClockId, clock_gettime};
+use measure::{Scale, thread_cpu_ns};
 
 const MESSAGES: u64 = 1_000_000;
-const PASSES: usize = 7;
 /// Orders whose way to the report is timed, and echoes.
-const ROUND_TRIPS: usize = 2_000;
-const LISTENERS: usize = 100;
+const ROUND_TRIPS: u64 = 2_000;
+const LISTENERS: u64 = 100;
 /// Orders that the listeners are told of: that each came and that it went.
 const FEED_ORDERS: u64 = 10_000;
 
-fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
-}
-
 /// The best of some passes, in nanoseconds a message.
-fn best(name: &str, mut one: impl FnMut(u64)) {
+fn best(name: &str, scale: Scale, mut one: impl FnMut(u64)) {
+    let messages = scale.of(MESSAGES);
     let pass = || {
         let begin = thread_cpu_ns();
-        (0..MESSAGES).for_each(&mut one);
+        (0..messages).for_each(&mut one);
         thread_cpu_ns() - begin
     };
-    let time = std::iter::repeat_with(pass).take(PASSES).min().unwrap();
-    println!("{name:<44} {:>7.1} ns a message", time as f64 / MESSAGES as f64);
+    let time = std::iter::repeat_with(pass).take(scale.passes()).min().unwrap();
+    println!("{name:<44} {:>7.1} ns a message", time as f64 / messages as f64);
 }
 
-fn codec() {
+fn codec(scale: Scale) {
     let report =
         ExecutionReport { account_sequence: 7.into(), price: 5_000.into(), ..zerocopy_zeroes::<ExecutionReport>() };
     let mut out = Vec::with_capacity(4_096);
-    best("ExecutionReport, encode", |index| {
+    best("ExecutionReport, encode", scale, |index| {
         out.clear();
         put(&mut out, &ExecutionReport { account_sequence: index.into(), ..black_box(report) });
         black_box(&out);
     });
     let frame = out.clone();
-    best("ExecutionReport, decode", |_| {
+    best("ExecutionReport, decode", scale, |_| {
         let frame = next_frame(black_box(&frame)).unwrap().unwrap();
         let report = frame.block::<ExecutionReport>().unwrap();
         black_box((report.account_sequence.get(), report.last_quantity.get(), report.client_order_id));
     });
     let order = NewOrder { quantity: 5.into(), price: 77.into(), ..zerocopy_zeroes::<NewOrder>() };
-    best("NewOrder, encode without signature", |index| {
+    best("NewOrder, encode without signature", scale, |index| {
         out.clear();
         put(&mut out, &NewOrder { nonce: index.into(), ..black_box(order) });
         black_box(&out);
     });
     let frame = out.clone();
-    best("NewOrder, decode to a command", |_| {
+    best("NewOrder, decode to a command", scale, |_| {
         let frame = next_frame(black_box(&frame)).unwrap().unwrap();
         black_box(OrderRequest::from_frame(&frame).unwrap());
     });
     let domain = *common::directory(lakh_engine::command::Mode::Run).signing_domain();
-    best("NewOrder, the digest that is signed", |_| {
+    best("NewOrder, the digest that is signed", scale, |_| {
         let signed = &frame[HEADER_BYTES + 16..frame.len() - 64];
         black_box(domain.digest(NewOrder::TEMPLATE, black_box(signed), &[]));
     });
@@ -164,12 +160,12 @@ fn quantiles(mut times: Vec<Duration>) -> (f64, f64) {
     (at(50), at(99))
 }
 
-fn round_trips(exchange: &Exchange) {
+fn round_trips(exchange: &Exchange, scale: Scale) {
     let mut client = Blocking::connect(exchange, 1, SessionRole::Trading, "latency");
     let mut echo = echo();
     let (mut orders, mut echoes) = (Vec::new(), Vec::new());
     let mut buffer = [0; 192];
-    for index in 0..ROUND_TRIPS as u64 {
+    for index in 0..scale.of(ROUND_TRIPS) {
         let order = PlaceOrder::limit(MARKET, Side::Bid, Ticks(1 + index % 500), Lots(1));
         client.requests.place(&order, now());
         let begin = Instant::now();
@@ -190,16 +186,18 @@ fn round_trips(exchange: &Exchange) {
     println!("ratio of the p50                             {:>11.2}", order_p50 / echo_p50);
 }
 
-fn feed(exchange: &Exchange) {
+fn feed(exchange: &Exchange, scale: Scale) {
+    // Whole rounds of 500 orders.
+    let (listeners, orders) = (scale.of(LISTENERS), scale.of(FEED_ORDERS).next_multiple_of(500));
     let mut threads = Vec::new();
-    for number in 0..LISTENERS {
+    for number in 0..listeners {
         let mut listener = Blocking::connect(exchange, 2, SessionRole::MarketData, &format!("l{number}"));
         listener.requests.subscribe(MARKET, Channel::Orders, None, now());
         listener.flush();
         while !matches!(listener.next(), Message::SnapshotEnd(_)) {}
         threads.push(std::thread::spawn(move || {
             let mut events = 0;
-            while events < 2 * FEED_ORDERS {
+            while events < 2 * orders {
                 if let Message::OrderAdded(_) | Message::OrderDeleted(_) = listener.next() {
                     events += 1;
                 }
@@ -208,7 +206,7 @@ fn feed(exchange: &Exchange) {
     }
     let mut client = Blocking::connect(exchange, 3, SessionRole::Trading, "feed");
     let begin = Instant::now();
-    for batch in 0..FEED_ORDERS / 500 {
+    for batch in 0..orders / 500 {
         for index in 0..500 {
             let order = PlaceOrder::limit(MARKET, Side::Bid, Ticks(1 + (batch + index) % 900), Lots(1));
             client.requests.place(&order, now());
@@ -219,28 +217,30 @@ fn feed(exchange: &Exchange) {
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let seconds = begin.elapsed().as_secs_f64();
-    let events = 2.0 * FEED_ORDERS as f64;
+    let events = 2.0 * orders as f64;
     println!(
-        "L3 to {LISTENERS} listeners, each event read by each      {:>9.0} events/s, {:>11.0} deliveries/s",
+        "L3 to {listeners} listeners, each event read by each      {:>9.0} events/s, {:>11.0} deliveries/s",
         events / seconds,
-        events * LISTENERS as f64 / seconds
+        events * listeners as f64 / seconds
     );
 }
 
 fn main() {
+    let scale = Scale::asked();
     // `-- latency` and the like: only that part.
-    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let parts = ["codec", "latency", "feed"];
+    let only = std::env::args().find(|argument| parts.contains(&argument.as_str()));
     let wanted = |part| only.as_deref().is_none_or(|only| only == part);
     if wanted("codec") {
-        codec();
+        codec(scale);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let exchange = runtime.block_on(Exchange::with(|options| options.address.connections = 4_096, |_| {}));
     if wanted("latency") {
-        round_trips(&exchange);
+        round_trips(&exchange, scale);
     }
     if wanted("feed") {
-        feed(&exchange);
+        feed(&exchange, scale);
     }
     runtime.block_on(exchange.end());
 }

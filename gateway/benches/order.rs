@@ -6,6 +6,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod measure;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,22 +24,16 @@ use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
 use lakh_gateway::publisher::{Publisher, PublisherOptions};
 use lakh_gateway::session::{Action, Session, SessionContext, SessionOptions};
-use rustix::time::{ClockId, clock_gettime};
+use measure::{Scale, thread_cpu_ns};
 
 const ORDERS: u64 = 20_000;
-const PASSES: usize = 7;
 /// Frames between two looks at the clock, which costs a few hundred nanoseconds itself.
 const CHUNK: u64 = 250;
 
-fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
-}
-
 /// The best of some passes, in nanoseconds an order.
-fn best(name: &str, mut pass: impl FnMut() -> u64) {
-    let time = (0..PASSES).map(|_| pass()).min().unwrap();
-    println!("{name:<52} {:>6} ns an order", time / ORDERS);
+fn best(name: &str, scale: Scale, mut pass: impl FnMut() -> u64) {
+    let time = (0..scale.passes()).map(|_| pass()).min().unwrap();
+    println!("{name:<52} {:>6} ns an order", time / scale.of(ORDERS));
 }
 
 fn frames() -> Vec<String> {
@@ -57,7 +52,7 @@ fn frames() -> Vec<String> {
 }
 
 /// Frames to submissions: scan, check, canonical text, command.
-fn decode(frames: &[String]) {
+fn decode(frames: &[String], scale: Scale) {
     let options = SessionOptions { in_flight: 256, ..SessionOptions::default() };
     let (key_budgets, counters) = (Arc::new(KeyBudgets::new(KeyLimits::default())), Arc::default());
     let (directory, presence, started_at) = (directory(Mode::Run), Arc::default(), Timestamp(0));
@@ -66,10 +61,10 @@ fn decode(frames: &[String]) {
     let address = Arc::new(TokenBucket::new(rate));
     let context = Arc::new(SessionContext { options: SessionOptions { requests: rate, ..context.options }, ..context });
     let mut actions = Vec::new();
-    best("frame to submission (scan, canonical text, command)", || {
+    best("frame to submission (scan, canonical text, command)", scale, || {
         let mut session = Session::api(Arc::clone(&context), Arc::clone(&address), now());
         let mut spent = 0;
-        for chunk in 0..ORDERS / CHUNK {
+        for chunk in 0..scale.of(ORDERS).div_ceil(CHUNK) {
             let first = usize::try_from(chunk * CHUNK).unwrap() % frames.len();
             let time = now();
             let begin = thread_cpu_ns();
@@ -88,13 +83,13 @@ fn decode(frames: &[String]) {
 }
 
 /// Events to the bytes of the response: read models, answer, envelope.
-fn encode() {
+fn encode(scale: Scale) {
     for (name, shape) in [("ACK", AnswerShape::OrderAck), ("FULL", AnswerShape::OrderFull)] {
-        best(&format!("events of a resting order to its answer, {name}"), || {
+        best(&format!("events of a resting order to its answer, {name}"), scale, || {
             let mut publisher = Publisher::new(PublisherOptions::default(), directory(Mode::Run));
             let (session, mut outbox) = SessionHandle::new(8);
             let begin = thread_cpu_ns();
-            for number in 1..=ORDERS {
+            for number in 1..=scale.of(ORDERS) {
                 let handle = RequestHandle { session: session.clone(), request: 1, shape };
                 let timestamp = Timestamp(1_700_000_000_000_000_000 + number);
                 let sequence = Sequence(number);
@@ -139,7 +134,7 @@ fn resting(number: u64) -> [Event; 2] {
 }
 
 fn main() {
-    let frames = frames();
-    decode(&frames);
-    encode();
+    let scale = Scale::asked();
+    decode(&frames(), scale);
+    encode(scale);
 }

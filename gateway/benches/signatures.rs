@@ -4,14 +4,15 @@
 //! of 300 bytes. The backends of the registry stand beside it in `gateway/peers`, which needs a processor with AVX-512 IFMA
 //! to be built at all; this does not.
 
+mod measure;
+
 use std::hint::black_box;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use lakh_gateway::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
-use rustix::time::{ClockId, clock_gettime};
+use measure::{Scale, thread_cpu_ns};
 
-const SIGNATURES: usize = 4_096;
-const PASSES: usize = 7;
+const SIGNATURES: u64 = 4_096;
 
 struct Signed {
     key: usize,
@@ -19,24 +20,19 @@ struct Signed {
     signature: [u8; 64],
 }
 
-fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).expect("from 0") * 1_000_000_000 + u64::try_from(time.tv_nsec).expect("from 0")
-}
-
-fn orders(keys: &[SigningKey]) -> Vec<Signed> {
-    let order = |number: usize| {
+fn orders(keys: &[SigningKey], count: u64) -> Vec<Signed> {
+    let order = |number: u64| {
         // Every key signs, in an order that no cache line foresees.
-        let key = number.wrapping_mul(2_654_435_761) % keys.len();
+        let key = number.wrapping_mul(2_654_435_761) as usize % keys.len();
         let message = format!("{number:0300}").into_bytes();
         let signature = keys[key].sign(&message).to_bytes();
         Signed { key, message, signature }
     };
-    (0..SIGNATURES).map(order).collect()
+    (0..count).map(order).collect()
 }
 
 /// Nanoseconds of each pass a signature, sorted.
-fn passes(batch: usize, orders: &[Signed], keys: &[VerifyingKey]) -> Vec<u64> {
+fn passes(batch: usize, orders: &[Signed], keys: &[VerifyingKey], scale: Scale) -> Vec<u64> {
     let mut verifier = BatchVerifier::new([7; 32]);
     let mut verdicts = Vec::new();
     let mut pass = || {
@@ -49,24 +45,25 @@ fn passes(batch: usize, orders: &[Signed], keys: &[VerifyingKey]) -> Vec<u64> {
             verifier.verify(&batch, &mut verdicts);
             assert!(black_box(&verdicts).iter().all(|verdict| *verdict == Verdict::Accepted), "every signature holds");
         }
-        (thread_cpu_ns() - begin) / SIGNATURES as u64
+        (thread_cpu_ns() - begin) / orders.len() as u64
     };
-    let mut times: Vec<u64> = (0..PASSES).map(|_| pass()).collect();
+    let mut times: Vec<u64> = (0..scale.passes()).map(|_| pass()).collect();
     times.sort_unstable();
     times
 }
 
 fn main() {
+    let scale = Scale::asked();
     println!("keys | batch | ns a signature, median (best) | signatures/s on a core at the median");
     for key_count in [1, 64, 4_096] {
         let seed = |number: usize| *blake3::hash(&number.to_le_bytes()).as_bytes();
         let keys: Vec<_> = (0..key_count).map(|number| SigningKey::from_bytes(&seed(number))).collect();
         let known = keys.iter().map(|key| VerifyingKey::from_bytes(key.verifying_key().as_bytes()));
         let known: Vec<_> = known.map(|key| key.expect("a key that was just made")).collect();
-        let orders = orders(&keys);
+        let orders = orders(&keys, scale.of(SIGNATURES));
         for batch in [1, 8, 64, 256, 512, 1_024] {
-            let times = passes(batch, &orders, &known);
-            let median = times[PASSES / 2];
+            let times = passes(batch, &orders, &known, scale);
+            let median = times[times.len() / 2];
             println!("{key_count:>5} | {batch:>5} | {median:>6} ({}) | {}", times[0], 1_000_000_000 / median.max(1));
         }
     }

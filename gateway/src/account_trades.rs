@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use lakh_engine::command::Side;
-use lakh_engine::ids::{AccountId, MarketId, OrderId, TradeId};
+use lakh_engine::ids::{AccountId, MarketId, OrderId, Sequence, TradeId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 
@@ -14,7 +14,7 @@ use crate::id_map::IdMap;
 use crate::saved::{put_each, saved_enum, take_each};
 
 saved_enum!(TradeRole { Maker, Taker });
-wire_struct!(OwnTrade { market, trade, order, price, quantity, quote, fee, timestamp, side, role });
+wire_struct!(OwnTrade { market, trade, order, price, quantity, quote, fee, sequence, timestamp, side, role });
 
 /// Bounds of what is remembered of accounts' trades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct OwnTrade {
     pub quote: Atoms,
     /// Quote atoms paid, or received where it is below zero.
     pub fee: i64,
+    /// Where in the journal.
+    pub sequence: Sequence,
     /// When.
     pub timestamp: Timestamp,
     /// The account's side.
@@ -155,6 +157,7 @@ mod tests {
             quantity: Lots(1),
             quote: Atoms(1),
             fee: 0,
+            sequence: Sequence(7),
             timestamp: Timestamp(number),
             side: Side::Bid,
             role: TradeRole::Maker,

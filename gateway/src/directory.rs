@@ -9,17 +9,18 @@ use std::sync::Arc;
 use lakh_engine::command::{DisconnectMode, MarketState, Mode, SettlementBinding};
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId};
-use lakh_engine::market_spec::{AssetSpec, FeeRates, MarketSpec};
+use lakh_engine::market_spec::{AssetSpec, FeeRates, FeeTable, MarketSpec};
 use lakh_engine::units::{Lots, Ticks, Timestamp};
 use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 use parking_lot::RwLock;
 
 use crate::auth::native::SigningDomain;
 use crate::decimal::{self, DecimalError};
+use crate::finality::ChainProgress;
 use crate::saved::{put_each, saved_enum, sorted, take_each};
 
 saved_enum!(KeyStatus { Pending, Live, Ended });
-wire_struct!(KeyEntry { key, account, expires_at, status });
+wire_struct!(KeyEntry { key, account, expires_at, status, bound_to });
 use crate::key_budgets::LiveOrders;
 
 /// Markets, assets and keys.
@@ -30,6 +31,7 @@ pub struct Directory {
     domain: SigningDomain,
     state: RwLock<State>,
     live_orders: LiveOrders,
+    chain: ChainProgress,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,12 @@ struct State {
     public_keys: HashMap<KeyId, [u8; 32]>,
     /// Accounts whose orders go with their last session.
     cancel_on_disconnect: HashSet<AccountId>,
+    /// Owners' sub-accounts in the order in which they were opened.
+    families: HashMap<AccountId, Vec<AccountId>>,
+    /// The owner's account of each sub-account.
+    owners: HashMap<AccountId, AccountId>,
+    /// Owners' accounts that are not in the first tier, or were not always.
+    tiers: HashMap<AccountId, FeeTier>,
 }
 
 /// What a directory knows, read from a snapshot.
@@ -66,6 +74,8 @@ pub struct MarketEntry {
     pub state: MarketState,
     /// How far an order's price may be from the market's, in millionths; 0 for any price.
     pub price_band: u32,
+    /// What each tier pays; tier 0 is in the specification too.
+    pub fees: FeeTable,
     /// Decimals of a price.
     pub price_decimals: u8,
     /// Decimals of a quantity.
@@ -83,6 +93,8 @@ pub struct KeyEntry {
     pub expires_at: Timestamp,
     /// How far it has come.
     pub status: KeyStatus,
+    /// The only one of its owner's accounts that it may speak for; `None` for all of them.
+    pub bound_to: Option<AccountId>,
 }
 
 /// How far a key has come.
@@ -105,7 +117,14 @@ impl Directory {
     /// An empty directory of the venue with this tag, whose money is in this contract.
     pub fn bound(venue_tag: [u8; 16], mode: Mode, settlement: SettlementBinding) -> Self {
         let domain = SigningDomain::new(settlement, venue_tag);
-        Self { venue_tag, mode, domain, state: RwLock::default(), live_orders: LiveOrders::default() }
+        Self {
+            venue_tag,
+            mode,
+            domain,
+            state: RwLock::default(),
+            live_orders: LiveOrders::default(),
+            chain: ChainProgress::default(),
+        }
     }
 
     /// What the signatures of the binary face are bound to.
@@ -128,6 +147,11 @@ impl Directory {
         &self.live_orders
     }
 
+    /// Which batches the settlement chain has.
+    pub const fn chain(&self) -> &ChainProgress {
+        &self.chain
+    }
+
     /// Takes in what an event says of markets, assets and keys.
     pub fn apply(&self, event: &Event) {
         match event {
@@ -141,20 +165,31 @@ impl Directory {
                 self.state.write().change_market(*market, |entry| {
                     entry.spec.maker_fee = maker;
                     entry.spec.taker_fee = taker;
+                    entry.fees = *fees;
                 });
+            }
+            Event::FeeTierChanged { account, tier } => {
+                self.state.write().tiers.insert(*account, *tier);
             }
             Event::PriceBandChanged { market, band } => {
                 self.state.write().change_market(*market, |entry| entry.price_band = *band);
             }
             Event::KeyRegistered { key, account, public_key, expires_at } => {
-                let entry =
-                    KeyEntry { key: *key, account: *account, expires_at: *expires_at, status: KeyStatus::Pending };
+                let (key, account, expires_at) = (*key, *account, *expires_at);
+                let entry = KeyEntry { key, account, expires_at, status: KeyStatus::Pending, bound_to: None };
                 let mut state = self.state.write();
                 state.keys.insert(*public_key, entry);
-                state.public_keys.insert(*key, *public_key);
+                state.public_keys.insert(key, *public_key);
             }
-            Event::KeyActivated { key } => self.state.write().change_key(*key, KeyStatus::Live),
-            Event::KeyEnded { key, .. } => self.state.write().change_key(*key, KeyStatus::Ended),
+            Event::KeyActivated { key } => self.state.write().change_key(*key, |key| key.status = KeyStatus::Live),
+            Event::KeyEnded { key, .. } => self.state.write().change_key(*key, |key| key.status = KeyStatus::Ended),
+            Event::KeyNarrowed { key, scope } => {
+                self.state.write().change_key(*key, |key| key.bound_to = scope.account);
+            }
+            Event::SubAccountOpened { account, parent } => {
+                self.state.write().add_sub_account(*account, *parent);
+                self.live_orders.join(*account, *parent);
+            }
             Event::DisconnectModeChanged { account, mode } => {
                 let accounts = &mut self.state.write().cancel_on_disconnect;
                 match mode {
@@ -169,36 +204,66 @@ impl Directory {
     /// Appends all of it, for a snapshot.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
         let state = self.state.read();
-        let State { assets, markets, by_symbol: _, keys, public_keys: _, cancel_on_disconnect } = &*state;
+        let State {
+            assets,
+            markets,
+            keys,
+            cancel_on_disconnect,
+            families,
+            tiers,
+            by_symbol: _,
+            public_keys: _,
+            owners: _,
+        } = &*state;
         put_each(assets.iter(), out, Wire::encode);
-        put_each(markets.iter(), out, |market, out| (market.spec, (market.state, market.price_band)).encode(out));
+        put_each(markets.iter(), out, |market, out| {
+            (market.spec, (market.state, market.price_band)).encode(out);
+            market.fees.encode(out);
+        });
         put_each(sorted(keys).into_iter(), out, |(public_key, key), out| (public_key, *key).encode(out));
         let mut departing: Vec<AccountId> = cancel_on_disconnect.iter().copied().collect();
         departing.sort_unstable();
         put_each(departing.into_iter(), out, |account, out| account.encode(out));
+        put_each(sorted(families).into_iter(), out, |(owner, accounts), out| {
+            owner.encode(out);
+            put_each(accounts.iter(), out, Wire::encode);
+        });
+        put_each(sorted(tiers).into_iter(), out, |(account, tier), out| (account, *tier).encode(out));
     }
 
     /// Reads what [`Self::save`] wrote.
     pub(crate) fn load(input: &mut &[u8]) -> Result<DirectoryContents, DecodeError> {
         let mut state = State { assets: take_each(input, Wire::decode)?, ..State::default() };
-        for (spec, (market_state, price_band)) in take_each(input, <(MarketSpec, (MarketState, u32))>::decode)? {
+        let market =
+            |input: &mut &[u8]| Ok((<(MarketSpec, (MarketState, u32))>::decode(input)?, FeeTable::decode(input)?));
+        for ((spec, (market_state, price_band)), fees) in take_each(input, market)? {
             let listed = |asset: AssetId| usize::from(asset.0) < state.assets.len();
             if usize::from(spec.market.0) != state.markets.len() || !listed(spec.base) || !listed(spec.quote) {
                 return Err(DecodeError::BadValue);
             }
             state.list_market(&spec);
-            state.change_market(spec.market, |entry| (entry.state, entry.price_band) = (market_state, price_band));
+            state.change_market(spec.market, |entry| {
+                (entry.state, entry.price_band, entry.fees) = (market_state, price_band, fees);
+            });
         }
         for (public_key, key) in take_each(input, <([u8; 32], KeyEntry)>::decode)? {
             state.keys.insert(public_key, key);
             state.public_keys.insert(key.key, public_key);
         }
         state.cancel_on_disconnect.extend(take_each(input, AccountId::decode)?);
+        let families = take_each(input, |input| Ok((AccountId::decode(input)?, take_each(input, AccountId::decode)?)))?;
+        for (owner, accounts) in families {
+            accounts.into_iter().for_each(|account| state.add_sub_account(account, owner));
+        }
+        state.tiers.extend(take_each(input, <(AccountId, FeeTier)>::decode)?);
         Ok(DirectoryContents(state))
     }
 
     /// Knows from here on exactly what was read.
     pub(crate) fn replace(&self, contents: DirectoryContents) {
+        for (account, owner) in &contents.0.owners {
+            self.live_orders.join(*account, *owner);
+        }
         *self.state.write() = contents.0;
     }
 
@@ -239,6 +304,23 @@ impl Directory {
         self.state.read().cancel_on_disconnect.contains(&account)
     }
 
+    /// The owner's account of a sub-account; `None` for every other account.
+    pub fn owner_of(&self, account: AccountId) -> Option<AccountId> {
+        self.state.read().owners.get(&account).copied()
+    }
+
+    /// The account's fee tier, which is its owner's.
+    pub fn fee_tier(&self, account: AccountId) -> FeeTier {
+        let state = self.state.read();
+        let owner = state.owners.get(&account).unwrap_or(&account);
+        state.tiers.get(owner).copied().unwrap_or_default()
+    }
+
+    /// The owner's sub-accounts, first opened first: as many as the engine lets one owner have.
+    pub fn sub_accounts(&self, owner: AccountId) -> Vec<AccountId> {
+        self.state.read().families.get(&owner).cloned().unwrap_or_default()
+    }
+
     /// The bytes of the key with this number.
     pub fn public_key(&self, key: KeyId) -> Option<[u8; 32]> {
         self.state.read().public_keys.get(&key).copied()
@@ -257,6 +339,7 @@ impl State {
             quote,
             state: MarketState::PreOpen,
             price_band: 0,
+            fees: FeeTable::flat(spec.maker_fee, spec.taker_fee),
             price_decimals: 8 - trailing_zeroes(spec.tick_size_e8, 8),
             quantity_decimals: base.decimals - trailing_zeroes(spec.base_atoms_per_lot, base.decimals),
         };
@@ -270,12 +353,17 @@ impl State {
         }
     }
 
-    fn change_key(&mut self, key: KeyId, status: KeyStatus) {
+    fn change_key(&mut self, key: KeyId, change: impl FnOnce(&mut KeyEntry)) {
         if let Some(public_key) = self.public_keys.get(&key)
             && let Some(entry) = self.keys.get_mut(public_key)
         {
-            entry.status = status;
+            change(entry);
         }
+    }
+
+    fn add_sub_account(&mut self, account: AccountId, owner: AccountId) {
+        self.families.entry(owner).or_default().push(account);
+        self.owners.insert(account, owner);
     }
 }
 

@@ -142,8 +142,15 @@ pub enum Read {
     },
     /// What the account pays in fees.
     TradeFees {
+        /// Whose.
+        account: AccountId,
         /// In one market, or in all.
         market: Option<MarketId>,
+    },
+    /// The sub-accounts of an owner, and what is in them.
+    SubAccounts {
+        /// Whose.
+        owner: AccountId,
     },
     /// What of a key's budget for new orders is used; answered by the verifier, which keeps it.
     OrderBudget {
@@ -392,6 +399,8 @@ pub enum AnswerShape {
     OrdersCanceled,
     /// `openOrders.cancelAllAfter`: when the orders go.
     TimerSet,
+    /// `subAccount.create`: the number of the account.
+    SubAccountOpened,
     /// That it was done, and where in the journal.
     Done,
     /// An empty object: the session itself builds what its client sees.

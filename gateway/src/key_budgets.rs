@@ -66,26 +66,47 @@ pub enum Errand {
     Other,
 }
 
-/// The live orders of each account, as the publisher knows them: written by it, read by whoever limits cancels.
+/// The live orders of each owner, all of his accounts together, as the publisher knows them: written by it, read by whoever
+/// limits cancels. A key speaks for all of its owner's accounts.
 #[derive(Debug, Default)]
-pub struct LiveOrders(RwLock<IdMap<AccountId, Arc<AtomicU32>>>);
+pub struct LiveOrders(RwLock<IdMap<AccountId, AccountOrders>>);
+
+/// An account's live orders, and those of its owner.
+#[derive(Debug, Default)]
+struct AccountOrders {
+    own: AtomicU32,
+    of_owner: Arc<AtomicU32>,
+}
+
+impl AccountOrders {
+    fn set(&self, count: u32) {
+        let before = self.own.swap(count, Ordering::Relaxed);
+        self.of_owner.fetch_add(count.wrapping_sub(before), Ordering::Relaxed);
+    }
+}
 
 impl LiveOrders {
-    /// Takes in how many live orders an account has.
+    /// Takes in how many live orders an account has. The publisher alone does.
     pub fn set(&self, account: AccountId, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         if let Some(known) = self.0.read().get(&account) {
-            return known.store(count, Ordering::Relaxed);
+            return known.set(count);
         }
-        self.0.write().entry(account).or_default().store(count, Ordering::Relaxed);
+        self.0.write().entry(account).or_default().set(count);
     }
 
-    /// The account's count, which goes on changing.
+    /// A sub-account is `owner`'s: its orders are counted with his from here on.
+    pub fn join(&self, account: AccountId, owner: AccountId) {
+        let of_owner = self.of(owner);
+        self.0.write().entry(account).or_insert(AccountOrders { own: AtomicU32::new(0), of_owner });
+    }
+
+    /// The count of the account's owner, which goes on changing.
     fn of(&self, account: AccountId) -> Arc<AtomicU32> {
         if let Some(known) = self.0.read().get(&account) {
-            return Arc::clone(known);
+            return Arc::clone(&known.of_owner);
         }
-        Arc::clone(self.0.write().entry(account).or_default())
+        Arc::clone(&self.0.write().entry(account).or_default().of_owner)
     }
 }
 

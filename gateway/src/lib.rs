@@ -13,6 +13,7 @@ pub mod counters;
 pub mod decimal;
 pub mod directory;
 pub mod exchange_info;
+pub mod finality;
 pub mod hand_over;
 mod id_map;
 pub mod key_budgets;

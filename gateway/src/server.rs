@@ -17,7 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use lakh_engine::ids::KeyId;
 use lakh_engine::units::Timestamp;
 use rtrb::Producer;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::binary;
@@ -40,6 +40,8 @@ use crate::wire::json::response::OrderBudgets;
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest head of an HTTP request, in bytes.
 const MAX_HTTP_HEAD: usize = 16 * 1_024;
+/// Connections that the system holds until they are taken.
+const BACKLOG: u32 = 1_024;
 /// How long is waited after the operating system had no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -60,6 +62,9 @@ pub struct GatewayOptions {
     pub frame_bytes: usize,
     /// How long a client may take to read what is sent.
     pub write_timeout: Duration,
+    /// Bytes of a connection that the system may hold on their way to the client; without a bound it takes megabytes of
+    /// what a silent client does not read.
+    pub send_buffer_bytes: u32,
     /// What each key may ask for.
     pub keys: KeyLimits,
     /// Bounds of each session.
@@ -88,6 +93,7 @@ impl GatewayOptions {
             outbox: OutboxLimits { messages: 4_096, bytes: 4 << 20 },
             frame_bytes: MAX_FRAME,
             write_timeout: Duration::from_secs(10),
+            send_buffer_bytes: 256 << 10,
             keys: KeyLimits::default(),
             session: SessionOptions::default(),
             verifier: VerifierOptions::default(),
@@ -112,6 +118,8 @@ pub struct Wiring {
     pub counters: Arc<Counters>,
     /// Where it listens with TLS besides, if it does.
     pub secure: Option<SecureListener>,
+    /// Where the binary face does.
+    pub secure_binary: Option<SecureListener>,
 }
 
 /// Who runs the verifiers.
@@ -161,6 +169,7 @@ pub struct Gateway {
     address: SocketAddr,
     secure_address: Option<SocketAddr>,
     binary_address: Option<SocketAddr>,
+    secure_binary_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     accepting: tokio::task::JoinSet<()>,
@@ -294,15 +303,11 @@ impl Gateway {
         wiring: Wiring,
         verifying: Verifying,
     ) -> Result<(Self, Vec<VerifierStage>), GatewayError> {
-        let (listener, address) = bind(options.listen).await?;
-        let secure = match wiring.secure {
-            Some(SecureListener { listen, tls }) => Some((bind(listen).await?, tls)),
-            None => None,
-        };
-        let binary = match options.binary_listen {
-            Some(listen) => Some(bind(listen).await?),
-            None => None,
-        };
+        let buffer = options.send_buffer_bytes;
+        let plain = Some(bind(options.listen, Face::Http, buffer)?);
+        let secure = bind_secure(wiring.secure, Face::Http, buffer)?;
+        let binary = options.binary_listen.map(|listen| bind(listen, Face::Binary, buffer)).transpose()?;
+        let secure_binary = bind_secure(wiring.secure_binary, Face::Binary, buffer)?;
         let counters = wiring.counters;
         let sessions = SessionContext {
             directory: wiring.directory,
@@ -324,18 +329,23 @@ impl Gateway {
             counters,
             stop: stopped,
         });
-        let secure_address = secure.as_ref().map(|((_, address), _)| *address);
-        let binary_address = binary.as_ref().map(|(_, address)| *address);
-        let secure =
-            secure.map(|((listener, _), tls)| (Door { face: Face::Http, transport: Transport::Tls(tls) }, listener));
-        let binary = binary.map(|(listener, _)| (Door { face: Face::Binary, transport: Transport::Plain }, listener));
-        let plain = (Door { face: Face::Http, transport: Transport::Plain }, listener);
         let mut accepting = tokio::task::JoinSet::new();
-        for (door, listener) in [Some(plain), secure, binary].into_iter().flatten() {
+        let mut open = |bound: Option<Bound>| {
+            let Bound { door, listener, address } = bound?;
             accepting.spawn(accept(listener, door, Arc::clone(&shared), queues.clone()));
-        }
+            Some(address)
+        };
+        let address = open(plain).expect("it was bound above");
+        let (secure_address, binary_address, secure_binary_address) = (open(secure), open(binary), open(secure_binary));
         let verifiers = Vec::with_capacity(stages.len());
-        Ok((Self { address, secure_address, binary_address, shared, stop, accepting, verifiers }, stages))
+        let gateway =
+            Self { address, secure_address, binary_address, secure_binary_address, shared, stop, accepting, verifiers };
+        Ok((gateway, stages))
+    }
+
+    /// Where the binary face listens with TLS, if it does.
+    pub const fn secure_binary_address(&self) -> Option<SocketAddr> {
+        self.secure_binary_address
     }
 
     /// Where the binary face listens, if it does.
@@ -407,11 +417,37 @@ impl GatewayWatch {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
-    let listen_error = |source| GatewayError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
-    let bound = listener.local_addr().map_err(listen_error)?;
-    Ok((listener, bound))
+/// A listener that nobody is taken from yet.
+struct Bound {
+    door: Door,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// In plain text. Connections have the listener's send buffer.
+fn bind(address: SocketAddr, face: Face, send_buffer_bytes: u32) -> Result<Bound, GatewayError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A start behind a crash must not wait until the system has forgotten the connections before it.
+        socket.set_reuseaddr(true)?;
+        socket.set_send_buffer_size(send_buffer_bytes)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        Ok((listener.local_addr()?, listener))
+    };
+    let (address, listener) = listen().map_err(|source| GatewayError::Listen { address, source })?;
+    Ok(Bound { door: Door { face, transport: Transport::Plain }, listener, address })
+}
+
+/// With TLS, where it is asked for.
+fn bind_secure(
+    wanted: Option<SecureListener>,
+    face: Face,
+    send_buffer_bytes: u32,
+) -> Result<Option<Bound>, GatewayError> {
+    let Some(SecureListener { listen, tls }) = wanted else { return Ok(None) };
+    let bound = bind(listen, face, send_buffer_bytes)?;
+    Ok(Some(Bound { door: Door { face, transport: Transport::Tls(tls) }, ..bound }))
 }
 
 /// A verifier for each ring, and the queues into them.

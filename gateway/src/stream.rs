@@ -34,23 +34,26 @@ pub enum StreamKind {
     Candle(CandleInterval),
 }
 
-/// How a client spells the speed of a depth stream. Both are sent every 100 ms.
+/// How a client spells the speed of a depth stream. All are sent every 100 ms: who asks for less has it sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Speed {
     /// Not at all.
     Unnamed,
     /// `@100ms`.
     Milliseconds100,
+    /// `@1000ms`, as some clients spell what others leave out.
+    Milliseconds1000,
 }
 
 impl Speed {
-    /// Both spellings.
-    pub const ALL: [Self; 2] = [Self::Unnamed, Self::Milliseconds100];
+    /// Every spelling.
+    pub const ALL: [Self; 3] = [Self::Unnamed, Self::Milliseconds100, Self::Milliseconds1000];
 
     const fn suffix(self) -> &'static str {
         match self {
             Self::Unnamed => "",
             Self::Milliseconds100 => "@100ms",
+            Self::Milliseconds1000 => "@1000ms",
         }
     }
 }
@@ -92,10 +95,9 @@ fn parse_kind(name: &str) -> Option<StreamKind> {
     if let Some(interval) = name.strip_prefix("kline_") {
         return CandleInterval::from_name(interval).map(StreamKind::Candle);
     }
-    let (name, speed) = match name.strip_suffix("@100ms") {
-        Some(name) => (name, Speed::Milliseconds100),
-        None => (name, Speed::Unnamed),
-    };
+    let named = |speed: Speed| name.strip_suffix(speed.suffix()).map(|name| (name, speed));
+    let speeds = [Speed::Milliseconds100, Speed::Milliseconds1000];
+    let (name, speed) = speeds.into_iter().find_map(named).unwrap_or((name, Speed::Unnamed));
     match (name, speed) {
         ("depth", _) => Some(StreamKind::Depth(speed)),
         ("depth5", _) => Some(StreamKind::PartialDepth(Levels::Five, speed)),
@@ -131,13 +133,24 @@ mod tests {
 
     #[test]
     fn names_lead_back() {
-        let names = "trade aggTrade bookTicker depth depth@100ms depth5 depth10@100ms depth20 kline_1m kline_5m \
+        let names = "trade aggTrade bookTicker depth depth@100ms depth@1000ms depth5 depth10@100ms depth20@1000ms kline_1m kline_5m \
                      kline_15m kline_1h kline_1d";
         let kinds: Vec<_> = names.split(' ').map(|name| (name, parse_kind(name).expect(name))).collect();
         for (index, (name, kind)) in kinds.iter().enumerate() {
             assert!(kinds[..index].iter().all(|(_, other)| other != kind), "{name} is a stream of its own");
         }
-        for unknown in ["", "0", "trade@100ms", "depth6", "depth@1000ms", "kline_", "kline_2m", "kline_1M", "depth5@"] {
+        for unknown in [
+            "",
+            "0",
+            "trade@100ms",
+            "depth6",
+            "depth@250ms",
+            "trade@1000ms",
+            "kline_",
+            "kline_2m",
+            "kline_1M",
+            "depth5@",
+        ] {
             assert_eq!(parse_kind(unknown), None, "{unknown}");
         }
     }

@@ -34,6 +34,8 @@ const QUIET: usize = 4;
 const TICK: Duration = Duration::from_secs(1);
 /// How long requests in flight are waited for before a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a goodbye may take to be read.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long is waited before the end of an account's sessions is told again.
 const DEPARTURE_PAUSE: Duration = Duration::from_millis(20);
@@ -126,9 +128,10 @@ impl Connection {
             let _ = socket.close(end).await;
             socket.flush().await
         };
-        let _ = timeout(self.write_timeout, goodbye).await;
+        let patience = self.write_timeout.min(GOODBYE_TIMEOUT);
+        let _ = timeout(patience, goodbye).await;
         // With TLS the end has to be said, or it could be somebody on the way who cut the connection.
-        let _ = timeout(self.write_timeout, socket.get_mut().shutdown()).await;
+        let _ = timeout(patience, socket.get_mut().shutdown()).await;
     }
 
     /// Has the orders of those accounts taken off whose last session this was, and asks again until that was taken on: a
@@ -242,12 +245,19 @@ impl Connection {
             return ControlFlow::Continue(());
         }
         let mut refused = Vec::new();
-        let written = timeout(self.write_timeout, self.write(socket, actions, &mut refused)).await;
+        let (handle, most) = (self.handle.clone(), self.write_timeout);
+        // What is written at once, which is nearly everything, needs no timer.
+        let written = tokio::select! {
+            biased;
+            written = self.write(socket, actions, &mut refused) => Some(written),
+            () = reads_too_slowly(&handle, most) => None,
+        };
         match written {
-            Ok(Ok(flow)) => flow,
-            Ok(Err(_)) => ControlFlow::Break(None),
-            Err(_) => {
+            Some(Ok(flow)) => flow,
+            Some(Err(_)) => ControlFlow::Break(None),
+            None => {
                 self.counters.slow_consumers_dropped.count();
+                tracing::info!(address = %self.address, "ended since it does not read");
                 ControlFlow::Break(None)
             }
         }
@@ -308,6 +318,14 @@ impl Connection {
             socket.flush().await?;
         }
         Ok(end.map_or(ControlFlow::Continue(()), |frame| ControlFlow::Break(Some(frame))))
+    }
+}
+
+/// Ends when the client has not taken what is being written in its time, or more has come meanwhile than may wait for it.
+async fn reads_too_slowly(handle: &SessionHandle, most: Duration) {
+    let end = tokio::time::Instant::now() + most;
+    while !handle.overflowed() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(TICK.min(most)).await;
     }
 }
 

@@ -255,3 +255,32 @@ async fn who_says_nothing_is_pinged_and_then_let_go() {
     assert_eq!(venue.gateway.counters().idle_disconnects.value(), 1);
     venue.end().await;
 }
+
+/// A client that asks and never reads: what the systems between hold of the answers is bounded, and then it ends.
+#[tokio::test]
+async fn who_does_not_read_is_let_go() {
+    let venue = Venue::start(|options| {
+        options.write_timeout = Duration::from_millis(300);
+        options.send_buffer_bytes = 4_096;
+    })
+    .await;
+    let counters = venue.gateway.counters();
+    let mut client = venue.client().await;
+    let began = std::time::Instant::now();
+    while counters.slow_consumers_dropped.value() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody was let go");
+        let ask = async {
+            client.send(r#"{"id":1,"method":"exchangeInfo"}"#).await?;
+            client.flush().await
+        };
+        if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(20), ask).await {
+            break;
+        }
+    }
+    drop(client);
+    while venue.gateway.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counters.slow_consumers_dropped.value(), 1);
+    venue.end().await;
+}

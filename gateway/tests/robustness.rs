@@ -260,6 +260,7 @@ async fn a_gateway_says_why_it_does_not_start() {
         sequencer_signal: Arc::new(Signal::new()),
         directory: directory(Mode::Run),
         secure: None,
+        secure_binary: None,
         counters: Arc::new(Counters::default()),
     };
     let taken = GatewayOptions::new(venue.gateway.address());

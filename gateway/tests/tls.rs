@@ -7,8 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::exchange::{Exchange, MARKET, key, logon};
+use common::now;
 use common::venue::Venue;
 use futures_util::{SinkExt as _, StreamExt as _};
+use lakh_engine::command::{PlaceOrder, Side};
+use lakh_engine::units::{Lots, Ticks};
+use lakh_gateway::binary_client::{Incoming, Message as BinaryMessage, Requests};
 use lakh_gateway::tls::{Tls, TlsError};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -91,6 +96,45 @@ async fn http_and_websocket_work_behind_it_as_without() {
     plain.end().await;
     assert!(venue.client().await.request("ping", "{}").await.is_ok(), "loopback stays plain");
     venue.end().await;
+}
+
+/// The next message of the binary face over any stream.
+async fn next_message(stream: &mut TlsStream<TcpStream>, incoming: &mut Incoming) -> BinaryMessage {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        if let Some(message) = incoming.next_message().unwrap() {
+            return message;
+        }
+        let count = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await.expect("the venue answers").unwrap();
+        assert!(count > 0, "the venue is there");
+        incoming.feed(&buffer[..count]);
+    }
+}
+
+#[tokio::test]
+async fn a_market_maker_trades_behind_it_as_without() {
+    let authority = Authority::new();
+    let exchange = Exchange::with_tls(tls(&authority.certificate("venue.test"))).await;
+    let address = exchange.gateway.secure_binary_address().unwrap();
+    let mut stream = authority.connect(address, "venue.test").await.unwrap();
+    let (mut requests, mut incoming) = (Requests::new(key(1)), Incoming::new());
+    requests.log_on(&logon(), now());
+    stream.write_all(requests.bytes()).await.unwrap();
+    requests.clear();
+    match next_message(&mut stream, &mut incoming).await {
+        BinaryMessage::LogonAccepted(accepted) => requests.logged_on(&accepted),
+        other => panic!("{other:?}"),
+    }
+    requests.place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(7_000_000), Lots(100)), now());
+    stream.write_all(requests.bytes()).await.unwrap();
+    let report = next_message(&mut stream, &mut incoming).await;
+    assert!(matches!(report, BinaryMessage::ExecutionReport(_)), "{report:?}");
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(requests.bytes()).await.unwrap();
+    assert!(read_to_end(plain).await.0.len() < 10, "an alert at most: plain text has the other port");
+    drop(stream);
+    exchange.client(2).await;
+    exchange.end().await;
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use crate::error::LoadtestError;
 /// Tag of every scratch venue.
 pub const VENUE_TAG: [u8; 16] = *b"lakh-scratch-tag";
 
+/// Room for accounts under those that there are.
+const SUB_ACCOUNTS: u32 = 8;
+
 /// What venue to start.
 #[derive(Clone, Debug)]
 pub struct VenueOptions {
@@ -39,6 +42,8 @@ pub struct VenueOptions {
     pub segment_bytes: u64,
     /// Bytes that may wait for one slow reader.
     pub outbox_bytes: u32,
+    /// Bytes that the system may hold for it beside them.
+    pub send_buffer_bytes: u32,
     /// An operator's public key in hexadecimal, for role 0.
     pub operator_key: Option<String>,
     /// The same of a second operator, whom decisions that touch money need.
@@ -65,6 +70,7 @@ impl VenueOptions {
             spare_keys: 0,
             segment_bytes: 64 << 20,
             outbox_bytes: 64 << 20,
+            send_buffer_bytes: 1 << 20,
             operator_key: None,
             second_operator_key: None,
             stages: "automatic",
@@ -100,7 +106,7 @@ impl VenueOptions {
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
              segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\nstages = {:?}\n\
              max_connections = 16384\nmax_connections_per_address = 16384\n\
-             outbox_messages = 65536\noutbox_bytes = {}\nrequests_per_second_per_address = 10000000\n\
+             outbox_messages = 65536\noutbox_bytes = {}\nsend_buffer_bytes = {}\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
              request_burst_per_key = 10000000\norders_per_second_per_key = 10000000\n\
              order_burst_per_key = 10000000\ncancel_allowance_per_key = 10000000\n\n[operators]\nlisten = \"127.0.0.1:0\"\ncontrol_socket = {:?}\n\n\
@@ -114,8 +120,9 @@ impl VenueOptions {
             self.journal_keys,
             self.stages,
             self.outbox_bytes,
+            self.send_buffer_bytes,
             self.control_socket(),
-            self.keys + 1,
+            self.keys + 1 + SUB_ACCOUNTS,
             keys,
             (bases.len() + 1).max(2),
             self.markets.len(),

@@ -4,24 +4,23 @@
 //! until everybody is out, or sends them: anybody may, and only owners are paid.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use lakh_engine::ids::AccountId;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
-use lakh_settlement::chain::transaction::{Transaction, TransactionSigner};
-use lakh_settlement::chain::{Address, Call, Chain, NonceAt, TransactionStatus};
+use lakh_settlement::chain::transaction::TransactionSigner;
+use lakh_settlement::chain::{Address, Chain};
 use lakh_settlement::escape::{ExitStep, exit_steps};
 use lakh_settlement::follower::Venue;
 use lakh_settlement::rebuild::{RebuildOptions, rebuild};
 
+use crate::chain_sender::{Sent, send};
 use crate::keys::hex;
 use crate::settlement::read_key;
 
 /// How long a node may take for one answer.
 const NODE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a transaction may take into a block.
-const BLOCK_PATIENCE: Duration = Duration::from_secs(300);
 const DAY_SECONDS: u64 = 24 * 3_600;
 
 /// Rebuilds every balance from the chain alone, and prints or sends what pays it out.
@@ -62,7 +61,7 @@ pub(crate) fn run(arguments: &EscapeArguments) -> Result<()> {
     let mut rebuilt = rebuild(&chain, &options)?;
     let steps = exit_steps(&chain, venue, &mut rebuilt, arguments.account.map(AccountId))?;
     if let Some(path) = &arguments.send {
-        return send(&chain, venue, &read_key(path)?, &steps);
+        return send_all(&chain, &read_key(path)?, steps);
     }
     if arguments.json {
         let steps = steps.iter().map(|step| {
@@ -88,33 +87,12 @@ pub(crate) fn run(arguments: &EscapeArguments) -> Result<()> {
 }
 
 /// Sends the calls one after the other; the first one that fails ends it, and the next run goes on from there.
-fn send(chain: &dyn Chain, venue: Venue, signer: &TransactionSigner, steps: &[ExitStep]) -> Result<()> {
-    for step in steps {
-        let call = Call { from: signer.address(), to: Some(step.to), data: step.data.clone(), value_wei: 0 };
-        let gas = chain.estimate_gas(&call).with_context(|| format!("the contract refuses to {}", step.what))?;
-        let fees = chain.fees()?;
-        let transaction = Transaction {
-            chain_id: venue.chain_id,
-            nonce: chain.nonce(signer.address(), NonceAt::Pending)?,
-            max_priority_fee_per_gas_wei: fees.priority_fee_wei,
-            max_fee_per_gas_wei: 2 * fees.base_fee_wei + fees.priority_fee_wei,
-            gas_limit: gas + gas / 4,
-            to: Some(step.to),
-            value_wei: 0,
-            data: step.data.clone(),
-        };
-        let hash = chain.send_raw_transaction(&signer.sign(&transaction).raw)?;
-        let since = Instant::now();
-        let receipt = loop {
-            if let Some(receipt) = chain.receipt(hash)? {
-                break receipt;
-            }
-            ensure!(since.elapsed() < BLOCK_PATIENCE, "transaction {hash} is in no block yet; run this again later");
-            std::thread::sleep(Duration::from_millis(200));
-        };
-        ensure!(receipt.status == TransactionStatus::Succeeded, "the transaction that was to {} reverted", step.what);
-        println!("{}: {hash}", step.what);
+fn send_all(chain: &dyn Chain, signer: &TransactionSigner, steps: Vec<ExitStep>) -> Result<()> {
+    let count = steps.len();
+    for ExitStep { what, to, data } in steps {
+        let hash = send(chain, signer, Sent { to, value_wei: 0, data }).with_context(|| format!("to {what}"))?;
+        println!("{what}: {hash}");
     }
-    println!("{} calls sent", steps.len());
+    println!("{count} calls sent");
     Ok(())
 }

@@ -15,9 +15,9 @@ use lakh_config::{Config, GenesisSeed};
 use lakh_engine::codec;
 use lakh_engine::command::{
     AmendMode, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction, ChainEntry, ChainEntryKind, Command,
-    Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits, KeyScope,
-    Operation, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, ReplaceMode, ReplaceOrder, ReplayGuard,
-    SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
+    Deposit, DisconnectMode, Epoch, EvidenceAllowance, EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits,
+    KeyScope, Operation, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, ReplaceMode, ReplaceOrder,
+    ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
@@ -382,6 +382,10 @@ fn quotes_and_families(scribe: &mut Scribe, requests: &mut Requests) {
     scribe.accepted(requests.next(4, Operation::Transfer(Transfer { to, asset: AssetId(0), amount: Atoms(77) })));
     let limits = KeyLimits { notional_per_day: Atoms(1 << 50), quote: AssetId(1), price_band: 500_000 };
     scribe.accepted(requests.next(4, Operation::LimitKey { key: KeyId(4), limits }));
+    let until = Timestamp(START_NS + 86_400_000_000_000);
+    let allowance =
+        EvidenceAllowance { grade: EvidenceGrade::Delegated, until, quote: AssetId(1), notional: Atoms(1 << 40) };
+    scribe.accepted(requests.next(4, Operation::AllowEvidence(allowance)));
 }
 
 /// What comes from the contract, a key that then signs for itself, and a batch.
@@ -514,9 +518,10 @@ fn every_command_and_operation_is_in_a_recipe() {
             Operation::OpenSubAccount => 24,
             Operation::Transfer(_) => 25,
             Operation::LimitKey { .. } => 26,
+            Operation::AllowEvidence(_) => 27,
         },
     };
-    let mut seen = [false; 27];
+    let mut seen = [false; 28];
     commands.iter().for_each(|command| seen[place(command)] = true);
     let missing: Vec<usize> = (0..seen.len()).filter(|index| !seen[*index]).collect();
     assert_eq!(missing, Vec::<usize>::new());

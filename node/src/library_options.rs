@@ -33,6 +33,7 @@ pub(crate) fn gateway_options(config: &Config) -> GatewayOptions {
     options.outbox = OutboxLimits { messages: gateway.outbox_messages as usize, bytes: gateway.outbox_bytes as usize };
     options.frame_bytes = gateway.max_frame_bytes as usize;
     options.handshake_timeout = milliseconds(gateway.handshake_timeout_ms);
+    options.send_buffer_bytes = gateway.send_buffer_bytes;
     options.write_timeout = milliseconds(gateway.write_timeout_ms);
     options.session.requests = options.address.requests;
     options.session.in_flight = gateway.in_flight_per_connection as usize;

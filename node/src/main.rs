@@ -11,6 +11,7 @@ mod audit_signatures;
 mod background;
 mod beside;
 mod bring_up;
+mod chain_sender;
 mod checkpoints;
 mod claims;
 mod control;
@@ -51,6 +52,7 @@ mod simulation;
 mod snapshots;
 mod soak;
 mod stage;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -85,6 +87,8 @@ enum Command {
     Claims(claims::ClaimsArguments),
     /// Leaves a venue whose operator is gone, by chain data alone.
     Escape(escape::EscapeArguments),
+    /// Watches a venue's batches and vetoes those that are not what they should be.
+    Watch(watch::WatchArguments),
     /// Settles a venue beside its node.
     Settle(settle::SettleArguments),
     /// Checks a receipt of the venue's, offline.
@@ -111,7 +115,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logs::start(arguments.log_format);
     match run_command(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -119,8 +123,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_command(command: Command) -> Result<()> {
-    match command {
+fn run_command(command: Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Watch(arguments) => return watch::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
@@ -136,5 +141,6 @@ fn run_command(command: Command) -> Result<()> {
         Command::Soak(command) => soak::run(&command),
         Command::Keygen(arguments) => keys::keygen(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

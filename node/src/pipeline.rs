@@ -169,6 +169,7 @@ impl Node {
             sequencer_signal: Arc::clone(&sequencer_signal),
             directory: Arc::clone(&directory),
             secure: secure_listener(config.gateway.tls_listen, tls.as_ref()),
+            secure_binary: secure_listener(config.gateway.binary_tls_listen, tls.as_ref()),
             counters,
         };
         let (gateway, verifiers) = start_gateway(placement, gateway_options(config), wiring).await?;
@@ -206,6 +207,11 @@ impl Node {
     /// Where market makers connect.
     pub(crate) fn binary_address(&self) -> SocketAddr {
         self.gateway.binary_address().expect("the gateway was asked to listen there")
+    }
+
+    /// Where they connect with TLS, if they can.
+    pub(crate) fn secure_binary_address(&self) -> Option<SocketAddr> {
+        self.gateway.secure_binary_address()
     }
 
     /// Why the exchange cannot go on, if so.
@@ -265,7 +271,6 @@ impl Node {
     }
 }
 
-/// What is looked at when somebody asks how the node is.
 /// Each role's last used nonce.
 fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
     core::array::from_fn(|role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default())

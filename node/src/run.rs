@@ -44,6 +44,9 @@ pub(crate) struct Ready {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Doors>,
     pub(crate) binary: String,
+    /// The same with TLS, where there is a listener for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) binary_tls: Option<String>,
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
@@ -118,6 +121,7 @@ pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
         rest,
         tls: node.secure_address().map(|address| Doors::at(address, "s")),
         binary: format!("tcp://{}", node.binary_address()),
+        binary_tls: node.secure_binary_address().map(|address| format!("tls://{address}")),
         health: format!("http://{}/health", node.health),
         venue_tag: hex(&node.directory.venue_tag()),
         journal: config.journal.directory.clone(),
@@ -139,6 +143,9 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
         println!("with TLS    {websocket}, {streams}, {rest}");
     }
     println!("binary      {}", ready.binary);
+    if let Some(binary) = &ready.binary_tls {
+        println!("with TLS    {binary}");
+    }
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);
     let Recovery { outcome, from_snapshot, replayed, milliseconds, passed_over } = &ready.recovery;

@@ -253,6 +253,8 @@ impl Worker {
     }
 
     fn report(&self) {
-        *self.status.lock() = SettlementStatus::of(&self.service);
+        let status = SettlementStatus::of(&self.service);
+        self.directory.chain().set(status.chain_batch, status.final_batch);
+        *self.status.lock() = status;
     }
 }

@@ -101,6 +101,7 @@ impl SettlementLink {
         let Exchange { status, commands, close, answers } = exchange;
         ensure!(commands.len() <= MAX_COMMANDS, "more than {MAX_COMMANDS} commands at once");
         let commands = commands.iter().map(|text| decode(text)).collect::<Result<Vec<_>>>()?;
+        self.directory.chain().set(status.chain_batch, status.final_batch);
         self.status.lock().hear(status);
         self.commands.hand_over();
         let taken = self.commands.is_empty();

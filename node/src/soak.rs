@@ -10,7 +10,10 @@ use crate::open_files;
 use crate::run::runtime;
 
 /// What may wait for one reader of the soaked venue.
-const OUTBOX_BYTES: u32 = 128 << 10;
+const OUTBOX_BYTES: u32 = 64 << 10;
+
+/// What the system may hold for it beside that.
+const SEND_BUFFER_BYTES: u32 = 16 << 10;
 
 /// What is soaked.
 #[derive(Debug, clap::Subcommand)]
@@ -89,6 +92,12 @@ fn run_subscribers(arguments: &SubscribersArguments) -> Result<serde_json::Value
     };
     let (alone, beside) = (measure(0)?, measure(arguments.silent)?);
     ensure!(alone.delivered > 0 && beside.delivered > 0, "nothing was delivered");
+    ensure!(
+        beside.silent_ended == u64::from(arguments.silent),
+        "{} of {} silent subscribers were let go: the soak was too short or too slow to show it",
+        beside.silent_ended,
+        arguments.silent
+    );
     let ratio = beside.delay_us.p99 as f64 / alone.delay_us.p99 as f64;
     let mut report =
         BTreeMap::from([("without", serde_json::to_value(alone)?), ("with", serde_json::to_value(beside)?)]);
@@ -105,6 +114,7 @@ fn with_venue<T>(keys: u32, measure: impl AsyncFnOnce(&VenueOptions, &ScratchVen
     options.digest_capacity = 32_768;
     // Little, so that whoever reads nothing is let go within a soak.
     options.outbox_bytes = OUTBOX_BYTES;
+    options.send_buffer_bytes = SEND_BUFFER_BYTES;
     let venue = options.start()?;
     let measured = runtime()?.block_on(measure(&options, &venue))?;
     venue.stop()?;

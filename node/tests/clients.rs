@@ -1,7 +1,7 @@
 //! Public clients that others wrote, unmodified, against `lakh dev`, in plain text and with TLS: only address, key and
 //! authority are theirs to be set.
 //!
-//! Two scripts stand beside the repository in `../shared/clients`, two are the repository's own in `public_clients`. Their
+//! Two scripts stand beside the repository in `../shared/clients`, three are the repository's own in `public_clients`. Their
 //! packages are where `LAKH_CLIENT_PACKAGES` says, a folder that `cargo xtask ci` fills. Where something is missing the
 //! test says so and proves nothing.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
@@ -110,7 +110,7 @@ impl Venue {
             self.set_up(command.arg(script).arg(base));
             if base == &self.secure {
                 let root = &self.certificates.root;
-                command.env("NODE_EXTRA_CA_CERTS", root).env("SSL_CERT_FILE", root);
+                command.env("NODE_EXTRA_CA_CERTS", root).env("SSL_CERT_FILE", root).env("REQUESTS_CA_BUNDLE", root);
             }
             let output = command.output().unwrap();
             let said =
@@ -145,6 +145,13 @@ fn ccxt_passes() {
     let Some(packages) = packages("venv/bin/python") else { return };
     let python = packages.join("venv/bin/python");
     Venue::start(packages).run(&python, &own_script("ccxt_client.py"));
+}
+
+#[test]
+fn the_modular_python_sdk_passes() {
+    let Some(packages) = packages("venv/bin/python") else { return };
+    let python = packages.join("venv/bin/python");
+    Venue::start(packages).run(&python, &own_script("sdk_client.py"));
 }
 
 #[test]

@@ -22,10 +22,11 @@ fn idle_connections_cost_little_and_are_kept() {
 
 #[test]
 fn subscribers_that_never_read_end_and_the_others_are_told_on() {
-    let few = ["--readers", "30", "--silent", "10", "--rate", "300", "--seconds", "2"];
+    let few = ["--readers", "30", "--silent", "10", "--rate", "1000", "--seconds", "5"];
     let report = soak(&[&["subscribers"], &few[..]].concat());
     println!("{report}");
     for run in ["with", "without"] {
         assert!(report[run]["delivered"].as_u64().unwrap() > 30, "{report}");
     }
+    assert_eq!(report["with"]["silent_ended"], 10, "{report}");
 }

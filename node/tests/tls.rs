@@ -19,23 +19,37 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
 /// Nothing that is waited for here takes long; a test that hangs says so.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A TLS connection to somebody whom this root vouches for.
+async fn connect(root: &Path, address: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(root).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Whether there is somebody whom this root vouches for.
+fn shake_hands(root: &Path, address: &str) -> std::io::Result<()> {
+    runtime().block_on(connect(root, address)).map(drop)
+}
+
 /// What a GET is answered over TLS by somebody whom this root vouches for.
 fn https_get(root: &Path, address: &str, path: &str) -> std::io::Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(root).unwrap()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        let mut stream = TlsConnector::from(config).connect(name, stream).await?;
+    runtime().block_on(async {
+        let mut stream = connect(root, address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
@@ -55,7 +69,8 @@ fn run_serves_traders_and_operators_over_it_and_takes_on_a_new_certificate() {
     let before = Certificates::write(scratch.path());
     let operators = free_address();
     let tls = format!(
-        "[tls]\ncertificate_file = {:?}\nprivate_key_file = {:?}\n\n[gateway]\ntls_listen = \"127.0.0.1:0\"\n",
+        "[tls]\ncertificate_file = {:?}\nprivate_key_file = {:?}\n\n[gateway]\ntls_listen = \"127.0.0.1:0\"\n\
+         binary_tls_listen = \"127.0.0.1:0\"\n",
         before.certificate, before.key
     );
     let configuration = VenueOptions::new(Path::new(PROGRAM), scratch.path()).configuration();
@@ -67,9 +82,11 @@ fn run_serves_traders_and_operators_over_it_and_takes_on_a_new_certificate() {
     let venue = ScratchVenue::launch(Path::new(PROGRAM), &config).unwrap();
     let rest = venue.ready()["tls"]["rest"].as_str().unwrap();
     let traders = rest.strip_prefix("https://").and_then(|rest| rest.strip_suffix("/api/v3")).unwrap();
+    let binary = venue.ready()["binaryTls"].as_str().unwrap().strip_prefix("tls://").unwrap();
     let old_root = scratch.path().join("old_root.pem");
     std::fs::copy(&before.root, &old_root).unwrap();
     assert!(https_get(&old_root, traders, "/api/v3/ping").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(shake_hands(&old_root, binary).is_ok(), "market makers too");
     assert!(https_get(&old_root, &operators.to_string(), "/health").unwrap().contains("\"journal\":\"running\""));
 
     // Half a pair changes nothing; the whole one does.
@@ -88,6 +105,7 @@ fn run_serves_traders_and_operators_over_it_and_takes_on_a_new_certificate() {
     }
     assert!(https_get(&old_root, traders, "/api/v3/ping").is_err(), "nobody is shown the old one");
     assert!(https_get(&after.root, &operators.to_string(), "/health").is_ok(), "one certificate for all ports");
+    assert!(shake_hands(&after.root, binary).is_ok() && shake_hands(&old_root, binary).is_err());
     venue.stop().unwrap();
 }
 
@@ -113,8 +131,12 @@ fn plain_text_stays_on_this_machine_and_so_does_a_demonstration() {
         std::fs::write(&config, configuration).unwrap();
         Command::new(PROGRAM).args(["run", "--config", config.to_str().unwrap()]).output().unwrap()
     };
-    let anywhere = configuration.replacen("127.0.0.1:0", "0.0.0.0:0", 1);
-    refused(&run(&anywhere), "gateway.listen: 0.0.0.0:0 is not loopback");
+    for (section, key) in [("gateway", "listen"), ("gateway", "binary_listen"), ("operators", "listen")] {
+        let (before, after) = configuration.split_once(&format!("[{section}]\n")).unwrap();
+        let after = after.replacen(&format!("{key} = \"127.0.0.1:0\""), &format!("{key} = \"0.0.0.0:0\""), 1);
+        let anywhere = format!("{before}[{section}]\n{after}");
+        refused(&run(&anywhere), &format!("{section}.{key}: 0.0.0.0:0 is not loopback"));
+    }
     let tls = format!("[tls]\ncertificate_file = {certificate:?}\nprivate_key_file = {key:?}\n\n[gateway]\n");
     let with_tls = configuration.replacen("[gateway]\n", &tls, 1);
     std::fs::set_permissions(&files.key, PermissionsExt::from_mode(0o644)).unwrap();

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lakh_loadtest::client::{Incoming, Outgoing, Trader, Value, connect, now_us, signed_request};
+use lakh_loadtest::client::{Incoming, Outgoing, Trader, Value, connect, now_us, plain_request, signed_request};
 use lakh_loadtest::scratch_venue::VenueOptions;
 use serde_json::Value as Json;
 
@@ -27,14 +27,20 @@ impl Client {
     }
 
     async fn ask(&mut self, method: &str, params: &str) -> Json {
-        let mut named: Vec<(&str, Value<'_>)> = params
-            .split_whitespace()
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name, Value::Text(value)))
-            .collect();
-        named.push(("timestamp", Value::Number(now_us())));
         self.next += 1;
-        self.outgoing.feed(signed_request(self.next, method, &self.trader, &named).into()).await.unwrap();
+        let request = signed_request(self.next, method, &self.trader, &named(params));
+        self.answer(request).await
+    }
+
+    /// On the word of the session.
+    async fn ask_unsigned(&mut self, method: &str, params: &str) -> Json {
+        self.next += 1;
+        let request = plain_request(self.next, method, &named(params));
+        self.answer(request).await
+    }
+
+    async fn answer(&mut self, request: String) -> Json {
+        self.outgoing.feed(request.into()).await.unwrap();
         self.outgoing.flush().await.unwrap();
         loop {
             let message: Json = serde_json::from_str(&self.incoming.next().await.unwrap()).unwrap();
@@ -72,6 +78,13 @@ impl Client {
     }
 }
 
+/// Parameters as names and values, with the time.
+fn named(params: &str) -> Vec<(&str, Value<'_>)> {
+    let pairs = params.split_whitespace().filter_map(|pair| pair.split_once('='));
+    let named = pairs.map(|(name, value)| (name, Value::Text(value)));
+    named.chain([("timestamp", Value::Number(now_us()))]).collect()
+}
+
 #[test]
 fn traders_use_what_the_engine_can() {
     let scratch = tempfile::tempdir().unwrap();
@@ -87,9 +100,12 @@ fn traders_use_what_the_engine_can() {
         let mut bob = Client::connect(&url, &traders[1]).await;
         waiting_orders_trade_when_their_price_comes(&mut alice, &mut bob).await;
         icebergs_hide_and_orders_end_by_themselves(&mut alice, &mut bob).await;
+        an_amendment_only_takes_away(&mut alice).await;
         own_orders_do_not_trade(&mut alice).await;
         the_dead_mans_switch_fires(&mut alice, &mut bob).await;
         a_lost_connection_takes_its_orders_with_it(&url, &traders).await;
+        an_owner_trades_through_a_sub_account(&url, &traders).await;
+        a_session_orders_unsigned_only_while_and_as_much_as_was_allowed(&url, &traders).await;
     });
     let closed = venue.stop().unwrap();
     let replay =
@@ -99,6 +115,56 @@ fn traders_use_what_the_engine_can() {
     let audit = std::process::Command::new(PROGRAM).args(["audit", "--json"]).arg(options.journal()).output().unwrap();
     let audited: Json = serde_json::from_slice(&audit.stdout).unwrap();
     assert_eq!(audited["finding_count"], 0, "{audited}");
+}
+
+async fn an_owner_trades_through_a_sub_account(url: &str, traders: &[Trader]) {
+    let (mut desk, mut other) = (Client::connect(url, &traders[0]).await, Client::connect(url, &traders[1]).await);
+    let opened = desk.ask("subAccount.create", "method=subAccount.create").await;
+    let (account, seq) = (&opened["result"]["subAccount"], &opened["result"]["seq"]);
+    assert!(account.is_u64() && seq.is_u64(), "{opened}");
+    let place =
+        format!("symbol=UNITCASH side=BUY type=LIMIT timeInForce=GTC price=40.00 quantity=3 subAccount={account}");
+    let poor = desk.ask("order.place", &place).await;
+    assert_eq!(poor["error"]["msg"], "Account has insufficient balance for requested action.", "{poor}");
+    let transfer = format!("method=subAccount.transfer asset=CASH amount=500 toSubAccount={account}");
+    assert_eq!(desk.ask("subAccount.transfer", &transfer).await["status"], 200);
+    let subscribe = format!("subAccount={account}");
+    assert_eq!(desk.ask("userDataStream.subscribe.signature", &subscribe).await["status"], 200);
+    let placed = desk.ask("order.place", &place).await;
+    assert_eq!(placed["status"], 200, "{placed}");
+    let open = desk.ask("openOrders.status", &subscribe).await;
+    assert_eq!(open["result"][0]["orderId"], placed["result"]["orderId"], "{open}");
+    assert_eq!(desk.open().await, 0, "the owner's own orders are others");
+    other.place("side=SELL type=LIMIT timeInForce=IOC price=40.00 quantity=3").await;
+    let listed = desk.ask("subAccount.list", "").await;
+    let held: Vec<_> = listed["result"][0]["balances"].as_array().unwrap().iter().collect();
+    assert_eq!(listed["result"][0]["subAccount"], *account);
+    assert_eq!(held.len(), 2, "what is left of the money, and what was bought: {listed}");
+    let told: Vec<_> = desk.events.iter().map(|event| event["e"].as_str().unwrap_or_default()).collect();
+    assert!(told.contains(&"executionReport") && told.contains(&"outboundAccountPosition"), "{told:?}");
+    let foreign = other.ask("order.place", &place).await;
+    assert_eq!(foreign["error"]["code"], -1130, "nobody else's: {foreign}");
+}
+
+async fn a_session_orders_unsigned_only_while_and_as_much_as_was_allowed(url: &str, traders: &[Trader]) {
+    let mut client = Client::connect(url, &traders[0]).await;
+    assert_eq!(client.ask("session.logon", "").await["status"], 200);
+    let order = "symbol=UNITCASH side=BUY type=LIMIT timeInForce=GTC price=10.00 quantity=2";
+    assert_eq!(client.ask_unsigned("order.place", order).await["error"]["code"], -2015, "off by default");
+    let until = now_us() / 1_000 + 3_600_000;
+    let allow = format!("method=account.allowEvidence evidence=DELEGATED until={until} notional=50 asset=CASH");
+    assert_eq!(client.ask("account.allowEvidence", &allow).await["status"], 200);
+    for _ in 0..2 {
+        assert_eq!(client.ask_unsigned("order.place", order).await["status"], 200);
+    }
+    let third = client.ask_unsigned("order.place", order).await;
+    assert_eq!(third["error"]["code"], -2010, "two of 20 are within 50, a third is not: {third}");
+    assert_eq!(client.ask_unsigned("openOrders.cancelAll", "symbol=UNITCASH").await["status"], 200);
+    assert_eq!(client.ask("order.place", order).await["status"], 200, "a signature needs no allowance");
+    let back = "method=account.allowEvidence evidence=SIGNED";
+    assert_eq!(client.ask("account.allowEvidence", back).await["status"], 200);
+    assert_eq!(client.ask_unsigned("openOrders.cancelAll", "symbol=UNITCASH").await["error"]["code"], -2015);
+    assert_eq!(client.ask("openOrders.cancelAll", "symbol=UNITCASH").await["status"], 200);
 }
 
 async fn waiting_orders_trade_when_their_price_comes(alice: &mut Client, bob: &mut Client) {
@@ -155,6 +221,18 @@ async fn icebergs_hide_and_orders_end_by_themselves(alice: &mut Client, bob: &mu
     assert_eq!((&slid["price"], &slid["status"]), (&"105.01".into(), &"NEW".into()), "{slid}");
     alice.ask("openOrders.cancelAll", "symbol=UNITCASH").await;
     bob.ask("openOrders.cancelAll", "symbol=UNITCASH").await;
+}
+
+async fn an_amendment_only_takes_away(alice: &mut Client) {
+    let order = alice.place("side=BUY type=LIMIT timeInForce=GTC price=20.00 quantity=5").await;
+    let amend = |quantity| format!("symbol=UNITCASH orderId={} newQty={quantity}", order["orderId"]);
+    for quantity in [5, 6] {
+        let refused = alice.ask("order.amend.keepPriority", &amend(quantity)).await;
+        assert_eq!((&refused["status"], &refused["error"]["code"]), (&400.into(), &(-2038).into()), "{refused}");
+    }
+    let amended = alice.ask("order.amend.keepPriority", &amend(4)).await;
+    assert_eq!(amended["result"]["amendedOrder"]["qty"], "4", "{amended}");
+    assert_eq!(alice.ask("openOrders.cancelAll", "symbol=UNITCASH").await["status"], 200);
 }
 
 async fn own_orders_do_not_trade(alice: &mut Client) {

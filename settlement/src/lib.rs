@@ -28,6 +28,7 @@
 //! | [`final_balances`] | what everybody has in the last final batch, with proofs |
 //! | [`rebuild`] | every balance from chain data alone |
 //! | [`escape`] | the calls by which everybody leaves |
+//! | [`watch`] | whether each batch on the chain is what it should be, and the veto |
 //! | [`comparison`] | whether journal and chain say the same |
 //!
 //! Invariants: nothing that encodes reads a clock, a file or a socket; equal input gives equal bytes on every machine; a
@@ -61,6 +62,7 @@ mod test_venue;
 #[cfg(test)]
 mod testing;
 pub mod typed_data;
+pub mod watch;
 pub mod watcher;
 pub mod withdrawals;
 mod words;

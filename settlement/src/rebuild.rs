@@ -97,6 +97,11 @@ impl FinalBatch {
             .flat_map(|(asset, tree)| tree.balances().map(move |(account, balance)| (AssetId(asset), account, balance)))
     }
 
+    /// The trees, asset 0 first.
+    pub(crate) fn into_trees(self) -> Vec<SumTree> {
+        self.trees
+    }
+
     /// The proof of what an account has of an asset; `None` where the asset has no line.
     pub fn prove(&mut self, asset: AssetId, account: AccountId) -> Option<BalanceProof> {
         Some(self.trees.get_mut(usize::from(asset.0))?.prove(account))

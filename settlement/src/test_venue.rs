@@ -316,6 +316,36 @@ impl TestVenue {
         events
     }
 
+    /// Journals and applies a command as the sequencer does: nobody waits until it is durable. `payload` and `events` are
+    /// kept for their room.
+    pub(crate) fn submit_at_once(&mut self, command: &Command, now: Timestamp, room: &mut (Vec<u8>, Vec<Event>)) {
+        let (payload, events) = room;
+        let sequence = lakh_engine::ids::Sequence(self.engine.sequence().0 + 1);
+        payload.clear();
+        codec::encode_payload(command, &[], payload);
+        let header = RecordHeader {
+            sequence: sequence.0,
+            timestamp_ns: now.0,
+            kind: command.kind(),
+            schema_version: codec::SCHEMA_VERSION,
+            flags: 0,
+            account: command.account().0,
+        };
+        let writer = self.writer.as_mut().unwrap();
+        while writer.append(header, payload).is_err() {
+            // The ring is full: the durability thread is behind.
+            writer.publish();
+            std::thread::yield_now();
+        }
+        writer.publish();
+        self.engine.apply(sequence, now, command, events);
+    }
+
+    /// How far the journal is.
+    pub(crate) fn watch(&self) -> lakh_journal::DurabilityWatch {
+        self.writer.as_ref().unwrap().watch()
+    }
+
     /// The next entry of a queue that no chain holds.
     pub(crate) fn entry(&self, kind: ChainEntryKind, account: u32, asset: u16, amount: u64) -> ChainEntry {
         let mut extra = [0; 32];

@@ -49,6 +49,7 @@ const STEPS: &[Step] = &[
     Step { name: "portable engine", check: portable_engine },
     Step { name: "tests", check: tests },
     Step { name: "documentation tests", check: documentation_tests },
+    Step { name: "benches", check: benches },
     Step { name: "binary interop", check: binary_interop },
     Step { name: "memory", check: memory },
     Step { name: "interpreter", check: interpreter },
@@ -81,7 +82,7 @@ const PYTHON_FOLDER: &str = ".venv";
 const NODE_CLIENTS: [&str; 3] = ["@binance/spot@32.0.4", "binance@3.6.5", "ws@8.23.0"];
 
 /// The same from Python's.
-const PYTHON_CLIENTS: [&str; 2] = ["python-binance==1.0.37", "ccxt==4.5.90"];
+const PYTHON_CLIENTS: [&str; 3] = ["python-binance==1.0.37", "ccxt==4.5.90", "binance-sdk-spot==13.3.0"];
 
 /// Where these clients are installed.
 const CLIENTS_FOLDER: &str = "target/public-clients";
@@ -147,7 +148,6 @@ fn documentation(root: &Path) -> anyhow::Result<Outcome> {
     run_with(root, &words, &[("RUSTDOCFLAGS", "-D warnings")]).map(|()| Outcome::Passed)
 }
 
-/// With cargo-nextest where it is installed (a process a test, and it names the slow ones), else with cargo's own.
 /// The engine where there is no operating system. Its own code is `no_std` in every build; here its dependencies are, too.
 fn portable_engine(root: &Path) -> anyhow::Result<Outcome> {
     const TARGET: &str = "wasm32-unknown-unknown";
@@ -158,6 +158,7 @@ fn portable_engine(root: &Path) -> anyhow::Result<Outcome> {
     run(root, &["cargo", "check", "--locked", "-p", "lakh-engine", "--target", TARGET]).map(|()| Outcome::Passed)
 }
 
+/// With cargo-nextest where it is installed (a process a test, and it names the slow ones), else with cargo's own.
 fn tests(root: &Path) -> anyhow::Result<Outcome> {
     if works(root, &["cargo", "nextest", "--version"]) {
         run(root, &["cargo", "nextest", "run", "--locked", "--workspace"])?;
@@ -237,6 +238,14 @@ fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
     run(root, &check)?;
     run(root, &[&check[..], &["--through", "gateway"]].concat())?;
     run(root, &[&check[..], &["--through", "binary"]].concat())
+}
+
+/// The gateway's benches to their ends, with a hundredth of the work: a bench that nobody runs would rot. Their figures say
+/// nothing here.
+fn benches(root: &Path) -> anyhow::Result<Outcome> {
+    // By name and of the whole workspace, so that nothing is built anew that the other tests have built.
+    let benches = ["--bench", "order", "--bench", "signatures", "--bench", "binary"];
+    run(root, &[&["cargo", "test", "--locked", "--workspace"], &benches[..]].concat()).map(|()| Outcome::Passed)
 }
 
 /// Has two decoders that others' generators make of the binary schema read the golden frames: every field has to come out

@@ -10,12 +10,12 @@ use lakh_engine::reject::RejectCode;
 
 use crate::support::random::Random;
 use crate::values::{
-    account, asset, asset_spec, atoms, bytes, fee_table, grade, key, limits, lots, market, market_spec, number,
-    order_id, order_type, scope, self_trade_mode, side, small, state, text, ticks, time_in_force, timestamp,
+    account, allowance, asset, asset_spec, atoms, bytes, fee_table, grade, key, limits, lots, market, market_spec,
+    number, order_id, order_type, scope, self_trade_mode, side, small, state, text, ticks, time_in_force, timestamp,
 };
 
 /// Kinds of events that [`event`] makes.
-pub(crate) const EVENTS: usize = 46;
+pub(crate) const EVENTS: usize = 47;
 
 fn party(random: &mut Random) -> TradeParty {
     TradeParty {
@@ -161,6 +161,7 @@ fn newer_event(kind: usize, random: &mut Random) -> Event {
             bid_refused: refusal(random),
             ask_refused: refusal(random),
         }),
+        46 => Event::EvidenceAllowed { account, allowance: allowance(random) },
         45 => Event::Quarantined { sequence: Sequence(number(random)) },
         _ => Event::OrderTriggered { account, report_sequence, market, order, last_price: ticks(random) },
     }

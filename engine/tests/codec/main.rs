@@ -76,6 +76,7 @@ fn command_name(command: &Command) -> &'static str {
             Operation::SetDisconnectMode { .. } => "command.signed.set_disconnect_mode",
             Operation::NarrowKey { .. } => "command.signed.narrow_key",
             Operation::LimitKey { .. } => "command.signed.limit_key",
+            Operation::AllowEvidence(_) => "command.signed.allow_evidence",
             Operation::Quote(_) => "command.signed.quote",
             Operation::OpenSubAccount => "command.signed.open_sub_account",
             Operation::Transfer(_) => "command.signed.transfer",
@@ -133,6 +134,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::SubAccountOpened { .. } => "event.sub_account_opened",
         Event::Transferred(_) => "event.transferred",
         Event::KeyLimited { .. } => "event.key_limited",
+        Event::EvidenceAllowed { .. } => "event.evidence_allowed",
         Event::QuoteSet(_) => "event.quote_set",
         Event::Quarantined { .. } => "event.quarantined",
     }

@@ -3,9 +3,9 @@
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll,
     CancelOrder, CancelRestriction, Capacities, ChainEntry, ChainEntryKind, Command, Deposit, DisconnectMode, Epoch,
-    EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits, KeyScope, MarketState, Mode, Operation,
-    OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard,
-    RestartMode, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
+    EvidenceAllowance, EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits, KeyScope, MarketState, Mode,
+    Operation, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder,
+    ReplayGuard, RestartMode, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
 };
 use lakh_engine::ids::{AccountId, AssetId, FeeTier, KeyId, MarketId, OrderId, Sequence, ShortText};
 use lakh_engine::market_spec::{AssetSpec, FeeRates, FeeTable, MarketSpec};
@@ -16,7 +16,7 @@ use crate::support::random::Random;
 /// Kinds of commands that [`command`] makes: each variant, each action and operation of the nested ones.
 pub(crate) const COMMANDS: usize = 9 + ACTIONS + OPERATIONS;
 const ACTIONS: usize = 12;
-const OPERATIONS: usize = 17;
+const OPERATIONS: usize = 18;
 
 /// A number of a width that is drawn too, so that small, large and extreme ones all come.
 pub(crate) fn number(random: &mut Random) -> u64 {
@@ -254,6 +254,7 @@ fn operation(kind: usize, random: &mut Random) -> Operation {
         14 => Operation::OpenSubAccount,
         15 => Operation::Transfer(Transfer { to: account(random), asset: asset(random), amount: atoms(random) }),
         16 => Operation::LimitKey { key: key(random), limits: limits(random) },
+        17 => Operation::AllowEvidence(allowance(random)),
         _ => Operation::InviteToSelfTradeGroup { invited: account(random) },
     }
 }
@@ -303,6 +304,11 @@ fn quote(random: &mut Random) -> Quote {
 
 pub(crate) fn limits(random: &mut Random) -> KeyLimits {
     KeyLimits { notional_per_day: atoms(random), quote: asset(random), price_band: small(random, 32) }
+}
+
+pub(crate) fn allowance(random: &mut Random) -> EvidenceAllowance {
+    let (grade, until) = (grade(random), timestamp(random));
+    EvidenceAllowance { grade, until, quote: asset(random), notional: atoms(random) }
 }
 
 pub(crate) fn fee_table(random: &mut Random) -> FeeTable {

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allowances;
 mod amendments;
 mod attacks;
 mod bands;

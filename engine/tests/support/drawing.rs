@@ -106,6 +106,7 @@ fn sentence(event: &Event) -> Option<String> {
         Event::SubAccountOpened { account, parent } => format!("{} under {}", letter(*account), letter(*parent)),
         Event::Transferred(moved) => format!("{} from {} to {}", moved.amount, letter(moved.from), letter(moved.to)),
         Event::KeyLimited { key, .. } => format!("key {key} limited"),
+        Event::EvidenceAllowed { allowance, .. } => format!("allowed {:?}", allowance.grade),
         Event::QuoteSet(quote) => match (quote.bid_refused, quote.ask_refused) {
             (None, None) => format!("quote {}", quote.slot),
             (bid, ask) => format!("quote {} refused {bid:?} {ask:?}", quote.slot),
@@ -116,8 +117,7 @@ fn sentence(event: &Event) -> Option<String> {
             (Some(code), _) => format!("replaced but {code:?}"),
             (None, Some(code)) => format!("not replaced {code:?}"),
         },
-        Event::CancelAllTimerSet { at: Timestamp::ZERO, .. } => "timer off".to_owned(),
-        Event::CancelAllTimerSet { .. } => "timer".to_owned(),
+        Event::CancelAllTimerSet { at, .. } => if at.is_zero() { "timer off" } else { "timer" }.to_owned(),
         Event::PriceBandChanged { band, .. } => format!("band {band}"),
         Event::RestartModeChanged { mode, .. } => format!("restart {mode:?}"),
         Event::KeyNarrowed { key, .. } => format!("key {key} narrowed"),

@@ -4,10 +4,10 @@
 
 use lakh_engine::command::{
     AccountBlock, AdminAction, AdminAuthority, AdminCommand, AmendMode, AmendOrder, BatchSealed, CancelAll,
-    CancelOrder, CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceGrade, FrameCommand,
-    FrameOperation, KeyLimits, KeyScope, MarketState, Operation, OrderReference, OrderType, PlaceOrder, Quote,
-    QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode, SelfTradeMode, Side, SignedCommand,
-    TimeInForce, Transfer,
+    CancelOrder, CancelRestriction, ChainEntry, Command, Deposit, DisconnectMode, Epoch, EvidenceAllowance,
+    EvidenceGrade, FrameCommand, FrameOperation, KeyLimits, KeyScope, MarketState, Operation, OrderReference,
+    OrderType, PlaceOrder, Quote, QuoteSide, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, RestartMode,
+    SelfTradeMode, Side, SignedCommand, TimeInForce, Transfer,
 };
 use lakh_engine::ids::{AccountId, AssetId, ClientId, FeeTier, KeyId, MarketId, OrderId, Reason, Sequence};
 use lakh_engine::market_spec::FeeTable;
@@ -260,7 +260,13 @@ pub(crate) fn place(random: &mut Random, market: MarketId, now: Timestamp) -> Pl
 
 /// What an owner asks for about his accounts and keys.
 fn of_the_owner(random: &mut Random, account: AccountId) -> Operation {
-    match random.below(4) {
+    match random.below(5) {
+        4 => Operation::AllowEvidence(EvidenceAllowance {
+            grade: random.pick(&[EvidenceGrade::Delegated, EvidenceGrade::HeaderKeyed, EvidenceGrade::Native]),
+            until: Timestamp(random.pick(&[0, 1 << 60, 1_700_000_100_000_000_000])),
+            quote: AssetId(1),
+            notional: Atoms(random.below(9_000)),
+        }),
         0 => Operation::OpenSubAccount,
         1 => Operation::LimitKey {
             key: KeyId(4 + u32::try_from(random.below(4)).expect("small")),

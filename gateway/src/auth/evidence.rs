@@ -403,6 +403,7 @@ pub fn unverified_command(evidence: &Evidence<'_>, directory: &Directory) -> Res
     let key = directory.key(public_key).ok_or(EvidenceError::KeyUnknown)?;
     let known = Method::from_name(method).filter(|known| known.name() == method);
     let known = known.ok_or(EvidenceError::NotATradersCommand)?;
+    let key = request::speaking(known, fields, key, directory).map_err(EvidenceError::NotARequest)?;
     let intent = Intent::build(known, fields, key.account, directory).map_err(EvidenceError::NotARequest)?;
     let Intent::Operation { operation, valid_until, .. } = intent else {
         return Err(EvidenceError::NotATradersCommand);

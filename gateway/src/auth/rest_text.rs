@@ -12,7 +12,7 @@ use crate::request::{MAX_PARAMETERS, Method, Parameter, ValueKind};
 const SIGNATURE: &str = "signature";
 
 /// Parameters that a body may begin with where there is a query as well.
-const KNOWN: [&str; 36] = [
+const KNOWN: [&str; 39] = [
     "symbol",
     "side",
     "type",
@@ -30,7 +30,6 @@ const KNOWN: [&str; 36] = [
     "method",
     "timestamp",
     "recvWindow",
-    "signature",
     "limit",
     "omitZeroBalances",
     "cancelOrderId",
@@ -49,6 +48,10 @@ const KNOWN: [&str; 36] = [
     "returnRateLimits",
     "strategyId",
     "strategyType",
+    "subAccount",
+    "toSubAccount",
+    "asset",
+    "amount",
 ];
 
 /// Why query and body are no signed request.
@@ -94,13 +97,15 @@ impl RestText {
         };
         taken.part(query)?;
         taken.query_length = u16::try_from(taken.text.len()).map_err(|_| RestTextError::TooLong)?;
-        if taken.query_length > 0 && !body.is_empty() {
-            let first = body.split(['=', '&']).next().unwrap_or_default();
-            if !KNOWN.contains(&first) {
+        taken.part(body)?;
+        // What the text has of the body, not the body: a signature in front of it is in no text.
+        let signed = &taken.text[usize::from(taken.query_length)..];
+        if taken.query_length > 0 && !signed.is_empty() {
+            let first = signed.split(|byte| matches!(byte, b'=' | b'&')).next().unwrap_or_default();
+            if !KNOWN.iter().any(|name| name.as_bytes() == first) {
                 return Err(RestTextError::UnknownFirst);
             }
         }
-        taken.part(body)?;
         if taken.text.len() > MAX_TEXT { Err(RestTextError::TooLong) } else { Ok(taken) }
     }
 
@@ -157,6 +162,9 @@ pub fn method_of(verb: &str, path: &str) -> Option<Method> {
         ("DELETE", "/api/v3/order") => Some(Method::OrderCancel),
         ("PUT", "/api/v3/order/amend/keepPriority") => Some(Method::OrderAmendKeepPriority),
         ("POST", "/api/v3/openOrders/cancelAllAfter") => Some(Method::OpenOrdersCancelAllAfter),
+        ("POST", "/api/v3/subAccount") => Some(Method::SubAccountCreate),
+        ("GET", "/api/v3/subAccount") => Some(Method::SubAccountList),
+        ("POST", "/api/v3/subAccount/transfer") => Some(Method::SubAccountTransfer),
         ("DELETE", "/api/v3/openOrders") => Some(Method::OpenOrdersCancelAll),
         _ => None,
     }
@@ -197,6 +205,10 @@ mod tests {
             assert!(moved.is_none_or(|moved| moved.len() < 2), "{other}");
         }
         assert_eq!(RestText::new("timestamp=1", "1symbol=A"), Err(RestTextError::UnknownFirst));
+        let hidden = RestText::new("timestamp=1", "signature=s&1symbol=A");
+        assert_eq!(hidden, Err(RestTextError::UnknownFirst), "a signature in front of it changes nothing");
+        let alone = RestText::new("timestamp=1&symbol=A", "signature=s").unwrap();
+        assert_eq!(RestText::read_back(&alone.text, alone.query_length), Some(alone.parameters));
     }
 
     #[test]

@@ -90,6 +90,7 @@ impl Publisher {
             Event::MarketStateChanged { .. } | Event::FeesChanged { .. } | Event::PriceBandChanged { .. } => {
                 self.markets = self.directory.markets();
             }
+            Event::BatchSealed { batch_id, last_sequence, .. } => self.sealed.seal(*batch_id, *last_sequence),
             _ => {}
         }
     }
@@ -138,10 +139,8 @@ impl Publisher {
         self.orders.fill_taker(trade, quote, budget, stamp.timestamp);
         let place = (trade.taker.report_sequence, stamp);
         self.tell_execution(trade.taker.order, fill(trade, TradeRole::Taker, quote), place);
-        self.account_trades
-            .record(trade.maker.account, history::own_trade(trade, TradeRole::Maker, quote, stamp.timestamp));
-        self.account_trades
-            .record(trade.taker.account, history::own_trade(trade, TradeRole::Taker, quote, stamp.timestamp));
+        self.account_trades.record(trade.maker.account, history::own_trade(trade, TradeRole::Maker, quote, stamp));
+        self.account_trades.record(trade.taker.account, history::own_trade(trade, TradeRole::Taker, quote, stamp));
         let stream = Stream { market: trade.market, kind: StreamKind::Trade };
         if self.subscriptions.has_stream(stream) {
             let market = entry(&self.markets, trade.market);

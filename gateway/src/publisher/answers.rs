@@ -53,6 +53,13 @@ impl Publisher {
                 });
                 set.map(|at| answers::timer_set(at, stamp, &mut out))
             }
+            AnswerShape::SubAccountOpened => {
+                let opened = events.iter().find_map(|event| match event {
+                    Event::SubAccountOpened { account, .. } => Some(*account),
+                    _ => None,
+                });
+                opened.map(|account| account::sub_account_opened(account, stamp.sequence, &mut out))
+            }
             AnswerShape::Done => {
                 answers::known_command(stamp.sequence, &mut out);
                 Some(())
@@ -108,7 +115,8 @@ impl Publisher {
             }
             Read::AllOrders { account, market, range } => Ok(self.all_orders(*account, *market, *range)),
             Read::MyTrades { account, market, order, range } => Ok(self.my_trades(*account, *market, *order, *range)),
-            Read::TradeFees { market } => Ok(self.trade_fees(*market)),
+            Read::SubAccounts { owner } => Ok(self.sub_accounts(*owner)),
+            Read::TradeFees { account, market } => Ok(self.trade_fees(*account, *market)),
             Read::SubscribeAccount { .. } | Read::UnsubscribeAccount { .. } => self.answer_subscription(read, handle),
             public => self.answer_public_read(public, handle),
         }
@@ -242,12 +250,26 @@ impl Publisher {
     }
 
     fn account_status(&self, account: AccountId, filter: BalanceFilter) -> Bytes {
+        let tier = self.directory.fee_tier(account);
+        let rates = || self.markets.iter().map(|market| market.fees.of(tier));
         let fees = AccountFees {
-            maker: self.markets.iter().map(|market| market.spec.maker_fee).max().unwrap_or_default(),
-            taker: self.markets.iter().map(|market| market.spec.taker_fee).max().unwrap_or_default(),
+            maker: rates().map(|rates| rates.maker).max().unwrap_or_default(),
+            taker: rates().map(|rates| rates.taker).max().unwrap_or_default(),
         };
         let balances = self.accounts.balances(account);
         Bytes::from(account::account_status(account, &balances, &self.assets, filter, fees))
+    }
+
+    fn sub_accounts(&self, owner: AccountId) -> Bytes {
+        written(|out| {
+            let mut json = JsonWriter::new(out);
+            json.begin_array();
+            for account in self.directory.sub_accounts(owner) {
+                let open_orders = self.orders.open_order_count(account);
+                account::sub_account(account, (&self.accounts.balances(account), open_orders), &self.assets, &mut json);
+            }
+            json.end_array();
+        })
     }
 
     fn depth(&self, market: MarketId, limit: u16) -> Result<Bytes, ApiError> {

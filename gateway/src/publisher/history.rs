@@ -14,6 +14,7 @@ use crate::hand_over::{HistoryRange, Markets};
 use crate::market_data::MarketFeed;
 use crate::market_data::candles::CandleInterval;
 use crate::publisher::{Publisher, entry};
+use crate::reports::Stamp;
 use crate::wire_encode::json::JsonWriter;
 use crate::wire_encode::{account, answers, market as encode};
 
@@ -46,13 +47,17 @@ impl Publisher {
         let trades = trades.filter(|trade| order.is_none_or(|order| trade.order == order));
         let chosen = choose(trades, range, |trade| (trade.trade.0, trade.timestamp));
         let entry = entry(&self.markets, market);
-        list(chosen.len() * 320, |json| chosen.iter().for_each(|trade| account::own_trade(entry, trade, json)))
+        let reached = self.sealed.reached(self.directory.chain());
+        list(chosen.len() * 360, |json| {
+            chosen.iter().for_each(|trade| account::own_trade(entry, trade, reached.finality_of(trade.sequence), json));
+        })
     }
 
-    pub(super) fn trade_fees(&self, market: Option<MarketId>) -> Bytes {
+    pub(super) fn trade_fees(&self, account: AccountId, market: Option<MarketId>) -> Bytes {
+        let tier = self.directory.fee_tier(account);
         list(self.markets.len() * 96, |json| {
             let named = self.markets.iter().filter(|entry| market.is_none_or(|market| entry.spec.market == market));
-            named.for_each(|entry| account::trade_fee(entry, json));
+            named.for_each(|entry| account::trade_fee(entry, tier, json));
         })
     }
 
@@ -175,7 +180,7 @@ pub(super) fn own_trade(
     trade: &lakh_engine::event::Trade,
     role: TradeRole,
     quote: lakh_engine::units::Atoms,
-    timestamp: Timestamp,
+    stamp: Stamp,
 ) -> OwnTrade {
     let (party, side): (_, Side) = match role {
         TradeRole::Maker => (&trade.maker, trade.taker_side.opposite()),
@@ -189,7 +194,8 @@ pub(super) fn own_trade(
         quantity: trade.quantity,
         quote,
         fee: party.fee,
-        timestamp,
+        sequence: stamp.sequence,
+        timestamp: stamp.timestamp,
         side,
         role,
     }

@@ -35,6 +35,7 @@ use lakh_engine::units::Timestamp;
 use crate::account_state::AccountState;
 use crate::account_trades::{AccountTrades, AccountTradesOptions};
 use crate::directory::{Directory, MarketEntry};
+use crate::finality::SealedBatches;
 use crate::hand_over::{AnswerShape, Output, RequestHandle};
 use crate::market_data::tape::Aggregation;
 use crate::market_data::{MarketData, MarketDataOptions};
@@ -96,6 +97,7 @@ pub struct Publisher {
     private: PrivateReports,
     orders: OrderState,
     account_trades: AccountTrades,
+    sealed: SealedBatches,
     accounts: AccountState,
     market_data: MarketData,
     subscriptions: Subscriptions,
@@ -128,8 +130,10 @@ impl Publisher {
     pub fn new(options: PublisherOptions, directory: Arc<Directory>) -> Self {
         let markets = directory.markets();
         let mut market_data = MarketData::new(options.market_data);
+        let mut binary = Binary::new(options.binary);
         for market in &markets {
             market_data.list(market.spec.market);
+            binary.list(market.spec.market);
         }
         Self {
             options,
@@ -139,12 +143,13 @@ impl Publisher {
             private: PrivateReports::default(),
             orders: OrderState::new(options.orders),
             account_trades: AccountTrades::new(options.account_trades),
+            sealed: SealedBatches::default(),
             accounts: AccountState::new(),
             market_data,
             subscriptions: Subscriptions::new(options.subscriptions_max),
             mass_cancels: MassCancels::default(),
             outgoing: Outgoing::default(),
-            binary: Binary::new(options.binary),
+            binary,
             proofs: ProofDesk::new(|| Timestamp::ZERO),
             aggregation: None,
             open: None,

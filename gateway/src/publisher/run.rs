@@ -15,6 +15,9 @@ use crate::signal::Alarm;
 
 /// Outputs between two looks at the clock: at 100,000 a second about a millisecond.
 const OUTPUTS_PER_CLOCK: usize = 256;
+/// Looks at the clock between two turns of those who share the thread: more outputs than one batch of a verifier makes,
+/// or the publisher would fall behind by taking turns with it.
+const CLOCKS_PER_TURN: u32 = 8;
 /// The longest pause, so that an end of the ring that nobody tells of is noticed.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -41,6 +44,7 @@ pub async fn run(
     publisher.begin_live();
     let mut gate = Gate::new(durable);
     let mut alarm = Alarm::new();
+    let mut clocks = 0_u32;
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         // Looked at before the ring: what the other end put there before it went is still taken.
@@ -51,8 +55,11 @@ pub async fn run(
         publisher.hand_over_reports(now());
         publisher.flush_binary();
         if taken == OUTPUTS_PER_CLOCK {
-            // Whoever has got an answer meanwhile shall write it.
-            tokio::task::yield_now().await;
+            clocks = clocks.wrapping_add(1);
+            if clocks.is_multiple_of(CLOCKS_PER_TURN) {
+                // Whoever has got an answer meanwhile shall write it.
+                tokio::task::yield_now().await;
+            }
             continue;
         }
         if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {

@@ -5,12 +5,13 @@
 //! | part | holds |
 //! |---|---|
 //! | `LKRM` | format, time of the last record |
-//! | 1 | assets, markets with their states, keys |
+//! | 1 | assets, markets with their states, keys, accounts that go with their session, sub-accounts |
 //! | 2 | balances of each account, and its last report's count |
 //! | 3 | orders: live ones, and the latest that ended |
 //! | 4 | each account's latest trades |
 //! | 5 | each market's book by level, latest trades, candles |
 //! | 6 | each market's public book by order |
+//! | 7 | the latest batches, and up to which record each reaches |
 
 use lakh_engine::ids::AccountId;
 use lakh_engine::units::Timestamp;
@@ -21,13 +22,14 @@ use super::binary::Binary;
 use crate::account_state::AccountState;
 use crate::account_trades::AccountTrades;
 use crate::directory::Directory;
+use crate::finality::SealedBatches;
 use crate::market_data::MarketData;
 use crate::order_state::OrderState;
 use crate::saved::{put_each, sorted, take_each};
 
 const MAGIC: [u8; 4] = *b"LKRM";
 /// Another layout has another number. A snapshot that has no read models for this program costs a longer replay.
-const FORMAT: u8 = 0;
+const FORMAT: u8 = 1;
 
 impl Publisher {
     /// The read models as bytes: the same after the same events, whatever else happened. Between two commands only.
@@ -46,6 +48,7 @@ impl Publisher {
         self.account_trades.save(&mut out);
         self.market_data.save(&mut out);
         self.binary.save(&mut out);
+        self.sealed.save(&mut out);
         out
     }
 
@@ -67,6 +70,7 @@ impl Publisher {
         let account_trades = AccountTrades::load(self.options.account_trades, input)?;
         let market_data = MarketData::load(self.options.market_data, input)?;
         let binary = Binary::load(self.options.binary, &counts, input)?;
+        let sealed = SealedBatches::load(input)?;
         if !input.is_empty() {
             return Err(DecodeError::TrailingBytes);
         }
@@ -83,6 +87,7 @@ impl Publisher {
         self.account_trades = account_trades;
         self.market_data = market_data;
         self.binary = binary;
+        self.sealed = sealed;
         Ok(())
     }
 }

@@ -2,10 +2,12 @@
 
 use lakh_engine::command::{OrderReference, Side};
 use lakh_engine::ids::{ClientId, OrderId};
+use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::Timestamp;
 
 use super::{Method, Parameter, refusal};
 use crate::api_error::ApiError;
+use crate::decimal::{self, DecimalError};
 use crate::directory::{Directory, MarketEntry};
 use crate::hand_over::FromPosition;
 
@@ -191,6 +193,21 @@ pub(super) fn market(name: &str, text: &str, directory: &Directory) -> Result<Ar
         return Err(refusal::illegal_characters(name));
     }
     directory.market_by_symbol(text).ok_or_else(refusal::symbol)
+}
+
+/// An asset by name.
+pub(super) fn asset(name: &str, text: &str, directory: &Directory) -> Result<AssetSpec, ApiError> {
+    let named = directory.assets().into_iter().find(|asset| asset.symbol.as_str() == text);
+    named.ok_or_else(|| refusal::invalid_value(name))
+}
+
+/// A decimal number in units of its last place.
+pub(super) fn amount(name: &str, text: &str, decimals: u8) -> Result<u64, ApiError> {
+    decimal::parse(text, decimals).map_err(|error| match error {
+        DecimalError::NotANumber => refusal::illegal_characters(name),
+        DecimalError::TooPrecise => refusal::precision(name),
+        DecimalError::OutOfRange => refusal::invalid_value(name),
+    })
 }
 
 /// A number of decimal digits only.

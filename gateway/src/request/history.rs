@@ -29,9 +29,9 @@ pub(super) fn my_trades(fields: Fields<'_>, account: AccountId, directory: &Dire
 }
 
 /// `account.tradeFees`.
-pub(super) fn trade_fees(fields: Fields<'_>, directory: &Directory) -> Result<Read, ApiError> {
+pub(super) fn trade_fees(fields: Fields<'_>, account: AccountId, directory: &Directory) -> Result<Read, ApiError> {
     let market = fields.optional_market(directory)?;
-    Ok(Read::TradeFees { market: market.map(|market| market.spec.market) })
+    Ok(Read::TradeFees { account, market: market.map(|market| market.spec.market) })
 }
 
 /// What a public method asks of the read models.

@@ -43,6 +43,20 @@ impl Method {
     pub const fn is_cancel(self) -> bool {
         matches!(self, Self::OrderCancel | Self::OpenOrdersCancelAll)
     }
+
+    /// True for what is asked of the owner's account alone, whatever sub-accounts it has.
+    pub const fn is_the_owners(self) -> bool {
+        matches!(
+            self,
+            Self::KeyActivate
+                | Self::KeyNarrow
+                | Self::KeyLimit
+                | Self::SubAccountCreate
+                | Self::SubAccountList
+                | Self::AccountAllowEvidence
+                | Self::AccountProof
+        )
+    }
 }
 
 /// What a method needs in order to be asked.
@@ -91,10 +105,18 @@ methods! {
     AccountProof = "account.proof", SignedOrSession;
     /// The venue's signed promise that a record stands at its place.
     Receipt = "receipt", SignedOrSession;
+    /// Lets requests of the account stand on weaker evidence, for a time and up to a sum.
+    AccountAllowEvidence = "account.allowEvidence", Signed;
     /// Puts the account into a self-trade group.
     AccountSelfTradeGroup = "account.selfTradeGroup", Signed;
     /// Lets another account into this account's self-trade group.
     AccountInviteToSelfTradeGroup = "account.inviteToSelfTradeGroup", Signed;
+    /// Opens another account of the owner.
+    SubAccountCreate = "subAccount.create", Signed;
+    /// Moves money between an owner's accounts.
+    SubAccountTransfer = "subAccount.transfer", Signed;
+    /// The owner's sub-accounts with what is in them.
+    SubAccountList = "subAccount.list", SignedOrSession;
     /// Opens the session for unsigned requests.
     SessionLogon = "session.logon", Signed;
     /// Who is logged on.

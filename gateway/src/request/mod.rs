@@ -13,6 +13,7 @@ mod order;
 mod protection;
 mod read;
 pub(crate) mod refusal;
+mod sub_accounts;
 mod terms;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ pub use self::fields::{Fields, Timing};
 pub use self::history::parse_public;
 pub use self::method::{Access, Method};
 pub use self::read::exchange_info_symbols;
+pub(crate) use self::sub_accounts::speaking;
 
 use crate::api_error::ApiError;
 use crate::directory::{Directory, KeyEntry};
@@ -98,6 +100,7 @@ impl Intent {
             Method::KeyLimit => protection::limit_key(fields, account, directory),
             Method::OpenOrdersCancelAllAfter => protection::cancel_all_after(fields),
             Method::SessionCancelOnDisconnect => protection::cancel_on_disconnect(fields),
+            Method::AccountAllowEvidence => protection::allow_evidence(fields, directory),
             Method::AccountSelfTradeGroup => protection::self_trade_group(fields),
             Method::AccountInviteToSelfTradeGroup => protection::invite(fields),
             Method::OrderStatus => read::order_status(fields, account, directory).map(Self::Read),
@@ -105,9 +108,12 @@ impl Intent {
             Method::AccountStatus => read::account_status(fields, account).map(Self::Read),
             Method::AllOrders => history::all_orders(fields, account, directory).map(Self::Read),
             Method::MyTrades => history::my_trades(fields, account, directory).map(Self::Read),
+            Method::SubAccountCreate => sub_accounts::create(fields),
+            Method::SubAccountTransfer => sub_accounts::transfer(fields, account, directory),
+            Method::SubAccountList => Ok(Self::Read(sub_accounts::list(account))),
             Method::Receipt => read::receipt(fields, account).map(Self::Read),
             Method::AccountProof => Ok(Self::Read(Read::Proof { account, proof: Proof::Balances })),
-            Method::AccountTradeFees => history::trade_fees(fields, directory).map(Self::Read),
+            Method::AccountTradeFees => history::trade_fees(fields, account, directory).map(Self::Read),
             _ => Err(refusal::unsupported_operation()),
         }
     }

@@ -2,15 +2,15 @@
 //!
 //! Their texts are short and could stand for something else as well, so each has to name its method in the signed text.
 
-use lakh_engine::command::{DisconnectMode, KeyLimits, KeyScope, Operation};
+use lakh_engine::command::{DisconnectMode, EvidenceAllowance, EvidenceGrade, KeyLimits, KeyScope, Operation};
 use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Atoms;
 
-use super::fields::integer;
+use super::fields::{amount, asset, instant, integer};
+use super::sub_accounts::own_account;
 use super::{Fields, Intent, refusal};
 use crate::api_error::ApiError;
 use crate::auth::parse_hex;
-use crate::decimal::{self, DecimalError};
 use crate::directory::Directory;
 use crate::hand_over::AnswerShape;
 
@@ -57,7 +57,8 @@ pub(super) fn invite(fields: Fields<'_>) -> Result<Intent, ApiError> {
     Ok(Intent::operation(operation, fields.valid_until()?, AnswerShape::Done))
 }
 
-/// `key.narrow`: the key with these bytes, in one market or in all, keeps the operations that are named.
+/// `key.narrow`: the key with these bytes, in one market or in all and for one of the owner's accounts or for all, keeps the
+/// operations that are named.
 pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Result<Intent, ApiError> {
     fields.required("method")?;
     let key = own_key(fields, owner, directory)?;
@@ -72,7 +73,8 @@ pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Direc
         };
     }
     let market = fields.optional_market(directory)?.map(|market| market.spec.market);
-    let operation = Operation::NarrowKey { key, scope: KeyScope { operations, market, account: None } };
+    let account = own_account("onlyAccount", fields, owner, directory)?;
+    let operation = Operation::NarrowKey { key, scope: KeyScope { operations, market, account } };
     Ok(Intent::operation(operation, fields.valid_until()?, AnswerShape::Done))
 }
 
@@ -80,7 +82,7 @@ pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Direc
 pub(super) fn limit_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Result<Intent, ApiError> {
     fields.required("method")?;
     let key = own_key(fields, owner, directory)?;
-    let price_band = fields.text("priceBand").map(|text| decimal("priceBand", text, RATE_DECIMALS)).transpose()?;
+    let price_band = fields.text("priceBand").map(|text| amount("priceBand", text, RATE_DECIMALS)).transpose()?;
     let price_band = u32::try_from(price_band.unwrap_or(0)).map_err(|_| refusal::invalid_value("priceBand"))?;
     let limits = match fields.text("notionalPerDay") {
         None => {
@@ -88,15 +90,39 @@ pub(super) fn limit_key(fields: Fields<'_>, owner: AccountId, directory: &Direct
             KeyLimits { price_band, ..KeyLimits::NONE }
         }
         Some(text) => {
-            let named = fields.required("asset")?;
-            let asset = directory.assets().into_iter().find(|asset| asset.symbol.as_str() == named);
-            let asset = asset.ok_or_else(|| refusal::invalid_value("asset"))?;
-            let notional_per_day = Atoms(decimal("notionalPerDay", text, asset.decimals)?);
+            let asset = asset("asset", fields.required("asset")?, directory)?;
+            let notional_per_day = Atoms(amount("notionalPerDay", text, asset.decimals)?);
             KeyLimits { notional_per_day, quote: asset.asset, price_band }
         }
     };
     let operation = Operation::LimitKey { key, limits };
     Ok(Intent::operation(operation, fields.valid_until()?, AnswerShape::Done))
+}
+
+/// `account.allowEvidence`: until when and up to which sum unsigned requests of a session (`DELEGATED`), or those whose key
+/// stands in a header, too (`HEADER_KEYED`), are taken for the owner's accounts; `SIGNED` takes it back.
+pub(super) fn allow_evidence(fields: Fields<'_>, directory: &Directory) -> Result<Intent, ApiError> {
+    fields.required("method")?;
+    let allowance = match fields.required("evidence")? {
+        "SIGNED" => {
+            fields.refuse(&["until", "notional", "asset"])?;
+            EvidenceAllowance::NONE
+        }
+        "HEADER_KEYED" => allowance(EvidenceGrade::HeaderKeyed, fields, directory)?,
+        "DELEGATED" => allowance(EvidenceGrade::Delegated, fields, directory)?,
+        _ => return Err(refusal::invalid_value("evidence")),
+    };
+    Ok(Intent::operation(Operation::AllowEvidence(allowance), fields.valid_until()?, AnswerShape::Done))
+}
+
+fn allowance(grade: EvidenceGrade, fields: Fields<'_>, directory: &Directory) -> Result<EvidenceAllowance, ApiError> {
+    let until = instant("until", fields.required("until")?)?;
+    let asset = asset("asset", fields.required("asset")?, directory)?;
+    let notional = Atoms(amount("notional", fields.required("notional")?, asset.decimals)?);
+    if notional.is_zero() {
+        return Err(refusal::invalid_value("notional"));
+    }
+    Ok(EvidenceAllowance { grade, until, quote: asset.asset, notional })
 }
 
 /// The key of the account that `publicKey` names.
@@ -105,14 +131,6 @@ fn own_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Resul
         parse_hex(fields.required("publicKey")?).ok_or_else(|| refusal::illegal_characters("publicKey"))?;
     let key = directory.key(&public_key).filter(|key| key.account == owner);
     Ok(key.ok_or_else(|| refusal::invalid_value("publicKey"))?.key)
-}
-
-fn decimal(name: &str, text: &str, decimals: u8) -> Result<u64, ApiError> {
-    decimal::parse(text, decimals).map_err(|error| match error {
-        DecimalError::NotANumber => refusal::illegal_characters(name),
-        DecimalError::TooPrecise => refusal::precision(name),
-        DecimalError::OutOfRange => refusal::invalid_value(name),
-    })
 }
 
 fn account(name: &str, fields: Fields<'_>) -> Result<AccountId, ApiError> {

@@ -58,6 +58,8 @@ pub(crate) fn router(peer: Arc<Peer>) -> Router {
         .route("/api/v3/order/amend/keepPriority", put(signed))
         .route("/api/v3/openOrders", get(signed).delete(signed))
         .route("/api/v3/openOrders/cancelAllAfter", post(signed))
+        .route("/api/v3/subAccount", get(signed).post(signed))
+        .route("/api/v3/subAccount/transfer", post(signed))
         .route("/api/v3/userDataStream", post(listen_key).put(listen_key).delete(listen_key));
     for path in ["account", "account/proof", "receipt", "allOrders", "myTrades", "rateLimit/order"] {
         router = router.route(&format!("/api/v3/{path}"), get(signed));
@@ -74,11 +76,12 @@ pub(crate) fn router(peer: Arc<Peer>) -> Router {
 }
 
 /// Questions to the read models that anybody may ask.
-const PUBLIC: [(&str, Method); 7] = [
+const PUBLIC: [(&str, Method); 8] = [
     ("depth", Method::Depth),
     ("trades", Method::TradesRecent),
     ("aggTrades", Method::TradesAggregate),
     ("klines", Method::Klines),
+    ("uiKlines", Method::Klines),
     ("ticker/bookTicker", Method::TickerBook),
     ("ticker/price", Method::TickerPrice),
     ("ticker/24hr", Method::TickerDay),

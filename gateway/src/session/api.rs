@@ -286,7 +286,7 @@ impl ApiSession {
         match method.access() {
             Access::Public => self.public(asking),
             Access::Connection => self.connection(asking, actions),
-            Access::Session => self.subscribe_session(now),
+            Access::Session => self.subscribe_session(asking.fields, now),
             Access::Signed | Access::SignedOrSession => self.authenticated(asking),
         }
     }
@@ -344,10 +344,7 @@ impl ApiSession {
         let timing = self.context.signed_timing(fields, now)?;
         let public_key =
             parse_api_key(api_key, directory.venue_tag(), directory.mode()).map_err(|_| refusal::api_key_format())?;
-        let key = match method {
-            Method::KeyActivate => self.context.usable_key(&public_key, now)?,
-            _ => self.context.live_key(&public_key, now)?,
-        };
+        let key = self.context.speaking_key(method, fields, &public_key, now)?;
         let (asked, shape, purpose) = match method {
             Method::UserDataStreamSubscribeSignature => {
                 fields.check_method(method)?;
@@ -386,7 +383,7 @@ impl ApiSession {
     fn delegated(&mut self, asking: Asking<'_>, authorized: &Authorized) -> Result<Next, ApiError> {
         let Asking { method, parameters, fields, now } = asking;
         let timing = checked_timing(fields, now)?;
-        let key = self.context.live_key(&authorized.public_key, now)?;
+        let key = self.context.speaking_key(method, fields, &authorized.public_key, now)?;
         if method == Method::UserDataStreamResume {
             let (read, purpose) = self.resume(fields, key.account, Authority::Session)?;
             return Ok(Next::Submit { work: Work::Read(read), shape: AnswerShape::Empty, purpose });

@@ -32,7 +32,7 @@ use crate::hand_over::{AnswerShape, Read, StreamWrapping, ToSession};
 use crate::key_budgets::{Errand, KeyBudgets};
 use crate::limits::{Rate, TokenBucket};
 use crate::presence::Presence;
-use crate::request::{Fields, Method, Timing, refusal};
+use crate::request::{self, Fields, Method, Timing, refusal};
 use crate::wire::json::response;
 
 /// The request number of what nobody waits for.
@@ -98,6 +98,23 @@ pub struct SessionContext {
 }
 
 impl SessionContext {
+    /// The key as it speaks in this request, if it may: a key that is bound to one of its owner's accounts reads and asks for
+    /// nothing of the others.
+    fn speaking_key(
+        &self,
+        method: Method,
+        fields: Fields<'_>,
+        public_key: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<KeyEntry, ApiError> {
+        let key = match method {
+            Method::KeyActivate => self.usable_key(public_key, now)?,
+            _ => self.live_key(public_key, now)?,
+        };
+        let key = request::speaking(method, fields, key, &self.directory)?;
+        if key.bound_to.is_none_or(|bound| bound == key.account) { Ok(key) } else { Err(refusal::not_permitted()) }
+    }
+
     /// The key, if it may trade.
     fn live_key(&self, public_key: &[u8; 32], now: Timestamp) -> Result<KeyEntry, ApiError> {
         let key = self.usable_key(public_key, now)?;

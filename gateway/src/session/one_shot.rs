@@ -41,7 +41,7 @@ pub fn signed_request(
     let timing = context.signed_timing(fields, now)?;
     let public_key =
         parse_api_key(api_key, directory.venue_tag(), directory.mode()).map_err(|_| refusal::api_key_format())?;
-    let key = context.live_key(&public_key, now)?;
+    let key = context.speaking_key(method, fields, &public_key, now)?;
     let (asked, shape) = match method {
         Method::AccountRateLimitsOrders => {
             fields.check_method(method)?;

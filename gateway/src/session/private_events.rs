@@ -63,9 +63,9 @@ enum NextPage {
 }
 
 impl ApiSession {
-    pub(super) fn subscribe_session(&mut self, now: Timestamp) -> Result<Next, ApiError> {
+    pub(super) fn subscribe_session(&mut self, fields: Fields<'_>, now: Timestamp) -> Result<Next, ApiError> {
         let public_key = self.authorized.as_ref().ok_or_else(refusal::not_permitted)?.public_key;
-        let key = self.context.live_key(&public_key, now)?;
+        let key = self.context.speaking_key(Method::UserDataStreamSubscribe, fields, &public_key, now)?;
         let subscription = self.new_subscription(Authority::Session)?;
         let read = Read::SubscribeAccount { account: key.account, subscription: subscription.number };
         let purpose = Purpose::Subscribe(subscription);

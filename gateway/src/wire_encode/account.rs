@@ -1,7 +1,7 @@
 //! What an account has, traded and pays.
 
 use lakh_engine::command::Side;
-use lakh_engine::ids::AccountId;
+use lakh_engine::ids::{AccountId, FeeTier, Sequence};
 use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::FeeRate;
 
@@ -9,6 +9,7 @@ use crate::account_state::AccountBalances;
 use crate::account_trades::{OwnTrade, TradeRole};
 use crate::decimal;
 use crate::directory::MarketEntry;
+use crate::finality::Finality;
 use crate::wire_encode::json::JsonWriter;
 
 /// Which assets an answer lists.
@@ -55,6 +56,33 @@ pub fn account_status(
     json.key("brokered").no().key("requireSelfTradePrevention").no().key("preventSor").no();
     json.key("updateTime").number(balances.updated_at().milliseconds());
     json.key("accountType").text("SPOT").key("balances").begin_array();
+    write_balances(balances, assets, filter, &mut json);
+    json.end_array().key("permissions").begin_array().text("SPOT").end_array();
+    json.key("uid").number(u64::from(account.0)).end_object();
+    out
+}
+
+/// One element of `subAccount.list`: the account, how many orders are open in it, and what it has.
+pub fn sub_account(
+    account: AccountId,
+    (balances, open_orders): (&AccountBalances, usize),
+    assets: &[AssetSpec],
+    json: &mut JsonWriter<'_>,
+) {
+    json.begin_object().key("subAccount").number(u64::from(account.0));
+    json.key("openOrders").number(open_orders as u64);
+    json.key("updateTime").number(balances.updated_at().milliseconds()).key("balances").begin_array();
+    write_balances(balances, assets, BalanceFilter::NonZero, json);
+    json.end_array().end_object();
+}
+
+/// `subAccount.create`: the number that the account has, and where in the journal it was opened.
+pub fn sub_account_opened(account: AccountId, sequence: Sequence, out: &mut Vec<u8>) {
+    let mut json = JsonWriter::new(out);
+    json.begin_object().key("subAccount").number(u64::from(account.0)).key("seq").number(sequence.0).end_object();
+}
+
+fn write_balances(balances: &AccountBalances, assets: &[AssetSpec], filter: BalanceFilter, json: &mut JsonWriter<'_>) {
     for asset in assets {
         let balance = balances.balance(asset.asset);
         if filter == BalanceFilter::All || !balance.is_zero() {
@@ -62,27 +90,26 @@ pub fn account_status(
             json.key("free").amount(asset, balance.available).key("locked").amount(asset, balance.held).end_object();
         }
     }
-    json.end_array().key("permissions").begin_array().text("SPOT").end_array();
-    json.key("uid").number(u64::from(account.0)).end_object();
-    out
 }
 
 /// One element of `myTrades`.
-pub fn own_trade(market: &MarketEntry, trade: &OwnTrade, json: &mut JsonWriter<'_>) {
+pub fn own_trade(market: &MarketEntry, trade: &OwnTrade, finality: Finality, json: &mut JsonWriter<'_>) {
     json.begin_object().key("symbol").text(market.spec.symbol.as_str()).key("id").number(trade.trade.0);
     json.key("orderId").number(trade.order.0).key("orderListId").signed(-1);
     json.key("price").price(market, trade.price).key("qty").quantity(market, trade.quantity);
     json.key("quoteQty").amount(&market.quote, trade.quote).key("commission").fee(&market.quote, trade.fee);
     json.key("commissionAsset").text(market.quote.symbol.as_str()).key("time").number(trade.timestamp.milliseconds());
     json.key("isBuyer").truth(trade.side == Side::Bid).key("isMaker").truth(trade.role == TradeRole::Maker);
-    json.key("isBestMatch").yes().end_object();
+    json.key("isBestMatch").yes().key("seq").number(trade.sequence.0).key("finality").text(finality.name());
+    json.end_object();
 }
 
-/// One element of `tradeFee`: a market's fees as fractions.
-pub fn trade_fee(market: &MarketEntry, json: &mut JsonWriter<'_>) {
+/// One element of `tradeFee`: what a tier pays in a market, as fractions.
+pub fn trade_fee(market: &MarketEntry, tier: FeeTier, json: &mut JsonWriter<'_>) {
+    let rates = market.fees.of(tier);
     json.begin_object().key("symbol").text(market.spec.symbol.as_str());
-    write_rate(json.key("makerCommission"), market.spec.maker_fee);
-    write_rate(json.key("takerCommission"), market.spec.taker_fee);
+    write_rate(json.key("makerCommission"), rates.maker);
+    write_rate(json.key("takerCommission"), rates.taker);
     json.end_object();
 }
 

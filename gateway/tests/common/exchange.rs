@@ -13,20 +13,21 @@ use lakh_engine::command::{
     MarketState, Mode, RegisterKey, SettlementBinding,
 };
 use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, AssetId, MarketId, Reason, Sequence, Symbol};
-use lakh_engine::market_spec::{AssetSpec, MarketSpec};
-use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
+use lakh_engine::ids::{AccountId, AssetId, MarketId, Reason, Sequence};
+use lakh_engine::market_spec::MarketSpec;
+use lakh_engine::units::{Atoms, Timestamp};
 use lakh_gateway::binary_client::{BinaryClient, LogonOptions};
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Output, Signal};
 use lakh_gateway::publisher::{self, Control, Publisher, PublisherOptions};
-use lakh_gateway::server::{Gateway, GatewayOptions, Wiring};
+use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
+use lakh_gateway::tls::Tls;
 use lakh_gateway::verifier::VerifierStage;
 use lakh_gateway::wire::sbe::session::LogonAccepted;
 use rtrb::{Consumer, Producer, RingBuffer};
 use tokio::task::JoinHandle;
 
-use super::now;
+use super::{asset, market, now};
 
 pub(crate) const BINDING: SettlementBinding = SettlementBinding { chain_id: 31_337, contract: [0x42; 20] };
 pub(crate) const MARKET: MarketId = MarketId(0);
@@ -63,6 +64,19 @@ impl Exchange {
         change_gateway: impl FnOnce(&mut GatewayOptions),
         change_publisher: impl FnOnce(&mut PublisherOptions),
     ) -> Self {
+        Self::start_with(change_gateway, change_publisher, None).await
+    }
+
+    /// With a binary port that speaks TLS besides.
+    pub(crate) async fn with_tls(tls: Tls) -> Self {
+        Self::start_with(|_| {}, |_| {}, Some(tls)).await
+    }
+
+    async fn start_with(
+        change_gateway: impl FnOnce(&mut GatewayOptions),
+        change_publisher: impl FnOnce(&mut PublisherOptions),
+        tls: Option<Tls>,
+    ) -> Self {
         let directory = Arc::new(Directory::bound(BINDING.venue_tag(), Mode::Dev, BINDING));
         let mut publisher_options = PublisherOptions::default();
         change_publisher(&mut publisher_options);
@@ -94,6 +108,7 @@ impl Exchange {
             directory: Arc::clone(&directory),
             counters: Arc::default(),
             secure: None,
+            secure_binary: tls.map(|tls| SecureListener { listen: loopback, tls }),
         };
         let (gateway, verifiers) = Gateway::start_with_verifiers(options, wiring).await.unwrap();
         let sequencer = tokio::spawn(sequencer.run(verifiers));
@@ -210,28 +225,7 @@ fn commands() -> Vec<Command> {
         let reason = Reason::new("test").unwrap();
         Command::Admin(AdminCommand { authority: AdminAuthority::Genesis, action, reason })
     };
-    let asset = |number, symbol| {
-        let symbol = Symbol::new(symbol).unwrap();
-        AdminAction::ListAsset(AssetSpec { asset: AssetId(number), symbol, decimals: 8, chain_units_per_atom: 1 })
-    };
-    let market = MarketSpec {
-        market: MARKET,
-        symbol: Symbol::new("BTCUSDT").unwrap(),
-        base: AssetId(0),
-        quote: AssetId(1),
-        tick_size_e8: 1_000_000,
-        base_atoms_per_lot: 1_000,
-        quote_atoms_per_tick_lot: 10,
-        max_price: Ticks(100_000_000),
-        min_quantity: Lots(1),
-        max_quantity: Lots(10_000_000),
-        min_notional: Atoms(1),
-        market_order_band: 50_000,
-        maker_fee: FeeRate(0),
-        taker_fee: FeeRate(100),
-        max_orders: 262_144,
-        max_levels: 65_536,
-    };
+    let market = MarketSpec { max_orders: 262_144, max_levels: 65_536, ..market() };
     let mut commands = vec![
         Command::Genesis(Genesis {
             exchange_id: [7; 16],
@@ -252,8 +246,8 @@ fn commands() -> Vec<Command> {
             share_parts: 1,
             settlement: BINDING,
         }),
-        admin(asset(0, "BTC")),
-        admin(asset(1, "USDT")),
+        admin(AdminAction::ListAsset(asset(0, "BTC"))),
+        admin(AdminAction::ListAsset(asset(1, "USDT"))),
         admin(AdminAction::ListMarket(market)),
     ];
     for account in (1..=ACCOUNTS).map(AccountId) {

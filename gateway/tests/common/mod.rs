@@ -34,16 +34,14 @@ pub(crate) fn api_key_of(key: &SigningKey) -> String {
     api_key(VENUE_TAG, key.verifying_key().as_bytes())
 }
 
-/// BTCUSDT with a tick of 0.01 and a lot of 0.00001; account 5 trades with key 3.
-pub(crate) fn directory(mode: Mode) -> Arc<Directory> {
-    let directory = Directory::new(VENUE_TAG, mode);
-    let asset = |number, symbol| AssetSpec {
-        asset: AssetId(number),
-        symbol: Symbol::new(symbol).unwrap(),
-        decimals: 8,
-        chain_units_per_atom: 1,
-    };
-    let spec = MarketSpec {
+pub(crate) fn asset(number: u16, symbol: &str) -> AssetSpec {
+    let symbol = Symbol::new(symbol).unwrap();
+    AssetSpec { asset: AssetId(number), symbol, decimals: 8, chain_units_per_atom: 1 }
+}
+
+/// BTCUSDT of assets 0 and 1, with a tick of 0.01 and a lot of 0.00001.
+pub(crate) fn market() -> MarketSpec {
+    MarketSpec {
         market: MarketId(0),
         symbol: Symbol::new("BTCUSDT").unwrap(),
         base: AssetId(0),
@@ -60,7 +58,13 @@ pub(crate) fn directory(mode: Mode) -> Arc<Directory> {
         taker_fee: FeeRate(100),
         max_orders: 1_000,
         max_levels: 1_000,
-    };
+    }
+}
+
+/// [`market`], open; account 5 trades with key 3.
+pub(crate) fn directory(mode: Mode) -> Arc<Directory> {
+    let directory = Directory::new(VENUE_TAG, mode);
+    let spec = market();
     spec.validate(&asset(0, "BTC"), &asset(1, "USDT")).unwrap();
     directory.apply(&Event::AssetListed(asset(0, "BTC")));
     directory.apply(&Event::AssetListed(asset(1, "USDT")));

@@ -44,7 +44,14 @@ impl Venue {
         let secure = tls.map(|tls| SecureListener { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), tls });
         let counters = Arc::new(Counters::default());
         let to_sequencer = vec![producer];
-        let wiring = Wiring { to_sequencer, sequencer_signal: Arc::clone(&signal), directory, counters, secure };
+        let wiring = Wiring {
+            to_sequencer,
+            sequencer_signal: Arc::clone(&signal),
+            directory,
+            counters,
+            secure,
+            secure_binary: None,
+        };
         let gateway = Gateway::start(options, wiring).await.unwrap();
         Self { gateway, stop, signal, sequencer }
     }

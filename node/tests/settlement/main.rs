@@ -10,6 +10,7 @@ mod proofs;
 mod traders;
 mod troubles;
 mod venue;
+mod watching;
 mod world;
 
 use std::time::Duration;

@@ -55,6 +55,8 @@ fn an_orders_receipt_is_what_the_chain_settles_and_outlives_the_process() {
         assert_eq!(receipt(taker, "sequence", number)["error"]["code"], NO_SUCH_RECORD, "record {number}");
     }
     assert_eq!(taker.insist("receipt", &[])["error"]["code"], -1102);
+    let over_http = taker.get("/api/v3/receipt", &format!("sequence={settled}"));
+    assert_eq!(Receipt::from_json(&over_http.to_string()), Some(first.clone()), "over HTTP");
 
     let (chain, contract) = (CHAIN_ID.to_string(), world.contract.to_string());
     let verify = |text: &str, signer: &str| {
@@ -111,6 +113,8 @@ fn everybody_gets_the_proof_of_his_balances_in_each_final_batch() {
     assert_eq!(balances(&proof), [(CASH, 10_000_000 - 10_000 - 4), (UNIT, 1)]);
     let (proof, _) = prove(0).unwrap();
     assert_eq!(balances(&proof), [(CASH, 10_000 - 10), (UNIT, 999)]);
+    let over_http = clients[0].get("/api/v3/account/proof", "").to_string();
+    assert_eq!(BalancesProof::from_json(&over_http).map(|proof| balances(&proof)), Some(balances(&proof)), "over HTTP");
 
     let file = venue.write("proof.json", &text);
     let verify = |chain: &str| venue.run(&["proof", "verify", file.to_str().unwrap(), "--chain", chain]);

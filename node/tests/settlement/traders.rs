@@ -155,6 +155,17 @@ impl Client {
         wait_for("an answer", || self.ask(&request))
     }
 
+    /// Asks over HTTP and gives the answer.
+    pub(crate) fn get(&self, path: &str, query: &str) -> Json {
+        let between = if query.is_empty() { "" } else { "&" };
+        let text = format!("{query}{between}timestamp={}&recvWindow={WINDOW_MS}", now_us() / 1_000);
+        let signature = self.trader.sign(&text).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let url = self.url.now().replace("ws://", "http://").replace("/ws-api/v3", path);
+        let request =
+            ureq::get(format!("{url}?{text}&signature={signature}")).header("x-mbx-apikey", self.trader.api_key());
+        serde_json::from_str(&request.call().unwrap().body_mut().read_to_string().unwrap()).unwrap()
+    }
+
     /// Asks once; nothing where the venue dies on the way.
     fn ask(&mut self, request: &str) -> Option<Json> {
         let (url, connection, next) = (&self.url, &mut self.connection, self.next);

@@ -20,7 +20,7 @@ use lakh_settlement::chain::decode_hex;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use crate::world::{CHAIN_ID, HEADER_SECRET, OPERATOR_SECRET, World};
+use crate::world::{CHAIN_ID, HEADER_SECRET, OPERATOR_SECRET, WATCHER_SECRET, World};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
 
@@ -42,7 +42,8 @@ impl Venue {
     fn prepare(world: &World, confirmations: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        for (name, secret) in [("poster.key", OPERATOR_SECRET), ("header.key", HEADER_SECRET)] {
+        let keys = [("poster.key", OPERATOR_SECRET), ("header.key", HEADER_SECRET), ("watcher.key", WATCHER_SECRET)];
+        for (name, secret) in keys {
             let mut options = std::fs::File::options();
             let mut file = options.write(true).create_new(true).mode(0o600).open(path.join(name)).unwrap();
             let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -114,6 +115,11 @@ impl Venue {
         self.directory.path().join("journal")
     }
 
+    /// The file with the watcher's secret.
+    pub(crate) fn watcher_key(&self) -> PathBuf {
+        self.directory.path().join("watcher.key")
+    }
+
     pub(crate) fn shared_url(&self) -> SharedUrl {
         SharedUrl(Arc::clone(&self.running))
     }
@@ -126,9 +132,15 @@ impl Venue {
 
     /// Runs the program and gives whether it succeeded, and what it printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let (code, text) = self.code(arguments);
+        (code == 0, text)
+    }
+
+    /// Runs the program and gives its exit code, and what it printed.
+    pub(crate) fn code(&self, arguments: &[&str]) -> (i32, String) {
         let output = Command::new(PROGRAM).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
     }
 
     /// Writes a file beside the journal.

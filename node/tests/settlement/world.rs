@@ -19,6 +19,11 @@ pub(crate) const UNIT_SCALE: u128 = 1_000;
 /// How long a batch waits until it is final.
 const WINDOW_SECONDS: u64 = 2;
 
+/// What a veto puts at stake.
+const BOND_WEI: u64 = 1_000;
+
+/// Secret of the administrator, who is the only watcher.
+pub(crate) const WATCHER_SECRET: [u8; 32] = [0x10; 32];
 /// Secret of the key that posts batches.
 pub(crate) const OPERATOR_SECRET: [u8; 32] = [0x51; 32];
 /// Secret of the key that signs them.
@@ -51,12 +56,18 @@ pub(crate) struct World {
 impl World {
     /// Brings the contracts onto the chain at `url`.
     pub(crate) fn deploy(url: &str) -> Self {
+        Self::deploy_with_window(url, WINDOW_SECONDS)
+    }
+
+    /// The same, with another time until batches are final, in seconds.
+    pub(crate) fn deploy_with_window(url: &str, window_seconds: u64) -> Self {
         let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), timeout: PATIENCE }).unwrap();
         let administrator = signer(0).address();
         let setup = deploy::Setup {
             operator: operator().address(),
             signer: TransactionSigner::from_secret(&HEADER_SECRET).unwrap().address(),
-            window_seconds: WINDOW_SECONDS,
+            window_seconds,
+            veto_bond_wei: BOND_WEI,
             ..deploy::Setup::in_one_hand(administrator)
         };
         let nowhere = Address::default();
@@ -154,6 +165,11 @@ impl World {
     /// Sends, and waits until it is done.
     pub(crate) fn send_from(&self, number: u8, to: Address, data: Vec<u8>) {
         self.send(&signer(number), Some(to), data);
+    }
+
+    /// Sends as the venue's operator.
+    pub(crate) fn send_from_operator(&self, data: Vec<u8>) {
+        self.send(&operator(), Some(self.contract), data);
     }
 
     fn send(&self, signer: &TransactionSigner, to: Option<Address>, data: Vec<u8>) -> Option<Address> {

@@ -127,6 +127,8 @@ pub struct Replica {
     decided: VecDeque<BatchSealed>,
     /// Records that are passed over.
     quarantines: Quarantines,
+    /// Sealed where a decision says something else.
+    differing: Option<SealedBatch>,
     /// Sealed, not decided yet.
     pending: VecDeque<SealedBatch>,
     /// The last record that the scan saw.
@@ -154,6 +156,7 @@ impl Replica {
             events: Vec::with_capacity(Engine::MAX_EVENTS),
             decided,
             quarantines,
+            differing: None,
             pending: VecDeque::new(),
             scanned,
         })
@@ -201,6 +204,16 @@ impl Replica {
     /// The batch that waits for its decision.
     pub fn pending(&self) -> Option<&SealedBatch> {
         self.pending.front()
+    }
+
+    /// What the last record caused.
+    pub fn last_events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Behind [`FollowError::BatchDiffers`]: what the records come to instead.
+    pub(crate) fn take_differing(&mut self) -> Option<SealedBatch> {
+        self.differing.take()
     }
 
     /// The replayed engine.
@@ -273,6 +286,7 @@ impl Replica {
         let batch = self.ledger.seal(batch_id)?;
         if batch.command() != decision {
             let detail = format!("{:?} instead of {decision:?}", batch.command());
+            self.differing = Some(batch);
             return Err(FollowError::BatchDiffers { batch_id, detail });
         }
         self.pending.push_back(batch);
@@ -325,5 +339,7 @@ fn scan(directory: &Path) -> Result<Scan, FollowError> {
     Ok(Scan { decided: decisions, quarantines, scanned })
 }
 
+#[cfg(test)]
+mod speed_tests;
 #[cfg(test)]
 mod tests;

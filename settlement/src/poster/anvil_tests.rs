@@ -12,6 +12,7 @@ use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::contract::deploy;
 use crate::follower::Venue;
 use crate::keccak::Hash;
+use crate::poster::tests::Weather;
 use crate::test_anvil::Anvil;
 use crate::test_venue::{CHAIN_ID, SCALE, START_SECONDS, WINDOW_SECONDS, keys, operator, sealed_batches, user};
 use crate::watcher::{QueuePosition, Watcher};
@@ -188,6 +189,59 @@ fn a_batch_that_is_reorganised_away_is_posted_again_exactly_once() {
     world.finish(&mut poster);
     assert_eq!(world.batch_ids(), [1, 2]);
     assert!(world.used_nonces() <= 4, "two commits and one or two finalizations, not {}", world.used_nonces());
+}
+
+#[test]
+fn a_reorganisation_of_three_blocks_loses_no_batch_and_doubles_none() {
+    let Some(world) = World::new(4) else { return };
+    let mut poster = world.open();
+    for _ in 0..3 {
+        world.step(&mut poster);
+        world.mine(1);
+    }
+    world.step(&mut poster);
+    assert_eq!((world.batch_ids(), poster.confirmed().batch_id), (vec![1, 2, 3], 0));
+    world.reorganise(3);
+    assert_eq!(world.batch_ids(), [0_u64; 0]);
+    world.finish(&mut poster);
+    assert_eq!(world.batch_ids(), [1, 2, 3, 4]);
+    assert!(world.used_nonces() <= 8, "four commits and at most as many finalizations, not {}", world.used_nonces());
+}
+
+#[test]
+fn killed_at_any_question_it_posts_exactly_once_on_anvil() {
+    let Some(world) = World::new(2) else { return };
+    let mut dies_at = 0;
+    loop {
+        let snapshot = world.anvil.command("evm_snapshot", &json!([]));
+        let dying = Weather::over(Box::new(world.anvil.chain()), dies_at);
+        let mut poster = world.open();
+        while poster.confirmed().final_batch < 2 {
+            if matches!(poster.step(&dying, world.later(1)), PosterStatus::Waiting { .. }) {
+                break;
+            }
+            world.anvil.command("evm_increaseTime", &json!([10]));
+            world.later(9);
+            world.mine(1);
+        }
+        let died = dying.is_dead();
+        drop(poster);
+        let mut poster = world.open();
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1, 2], "died at question {dies_at}");
+        assert!(world.used_nonces() <= 4, "{} transactions, died at question {dies_at}", world.used_nonces());
+        if !died {
+            break;
+        }
+        drop(poster);
+        let attempts = world.directory.path().join("attempts");
+        if attempts.exists() {
+            std::fs::remove_file(attempts).unwrap();
+        }
+        assert_eq!(world.anvil.command("evm_revert", &json!([snapshot])), json!(true));
+        dies_at += 1;
+    }
+    assert!(dies_at > 20, "it asked only {dies_at} questions");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::chain::embedded::EmbeddedChain;
 use crate::chain::{Fees, Log, LogFilter, Receipt};
 use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::keccak::Hash;
@@ -24,8 +23,8 @@ enum Mail {
 }
 
 /// A chain that dies at a given question and whose pool can hold things back.
-struct Weather {
-    chain: EmbeddedChain,
+pub(super) struct Weather {
+    chain: Box<dyn Chain>,
     questions: AtomicU64,
     dies_at: u64,
     /// Most blocks that it looks through for logs at once.
@@ -36,17 +35,21 @@ struct Weather {
 
 impl Weather {
     fn new(chain: &TestChain, dies_at: u64) -> Self {
+        Self::over(Box::new(chain.chain.clone()), dies_at)
+    }
+
+    pub(super) fn over(chain: Box<dyn Chain>, dies_at: u64) -> Self {
         let (questions, mail) = (AtomicU64::new(0), Mutex::new(Mail::Delivered));
         let (most_blocks, pool) = (u64::MAX, Mutex::new(Vec::new()));
-        Self { chain: chain.chain.clone(), questions, dies_at, most_blocks, mail, pool }
+        Self { chain, questions, dies_at, most_blocks, mail, pool }
     }
 
-    fn ask(&self) -> Result<&EmbeddedChain, ChainError> {
+    fn ask(&self) -> Result<&dyn Chain, ChainError> {
         let number = self.questions.fetch_add(1, Ordering::SeqCst);
-        if number >= self.dies_at { Err(dead()) } else { Ok(&self.chain) }
+        if number >= self.dies_at { Err(dead()) } else { Ok(&*self.chain) }
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.questions.load(Ordering::SeqCst) > self.dies_at
     }
 }

@@ -138,7 +138,7 @@ impl Feeds {
     }
 
     /// A market was listed before the first event of it.
-    fn list(&mut self, market: MarketId, stamp: Stamp) {
+    pub(super) fn list(&mut self, market: MarketId, stamp: Stamp) {
         assert_eq!(self.markets.len(), usize::from(market.0), "the engine numbers markets without gaps");
         let orders = PublicOrders::new(market, self.names, self.options.changes_max, stamp);
         self.markets.push(Feed { orders, channels: Default::default(), conflated: Vec::new() });

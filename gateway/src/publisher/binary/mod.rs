@@ -11,7 +11,7 @@ mod snapshots;
 use std::sync::Arc;
 
 use lakh_engine::event::Event;
-use lakh_engine::ids::AccountId;
+use lakh_engine::ids::{AccountId, MarketId, Sequence};
 use lakh_engine::units::Timestamp;
 use lakh_engine::wire::DecodeError;
 
@@ -65,6 +65,11 @@ impl Binary {
         let mut reports = Reports::new(options.reports);
         counts.iter().for_each(|(account, last)| reports.begin_behind(*account, *last));
         Ok(Self { reports, feeds: Feeds::load(options.feeds, input)?, wakes: Wakes::default() })
+    }
+
+    /// A market that was listed before anything is told: its changes begin here.
+    pub(super) fn list(&mut self, market: MarketId) {
+        self.feeds.list(market, Stamp { sequence: Sequence(0), timestamp: Timestamp::ZERO });
     }
 
     /// Markets that there are.

@@ -83,6 +83,31 @@ fn each_side_sees_its_own_trades_and_orders() {
 }
 
 #[test]
+fn a_fill_says_how_final_it_is() {
+    let mut scene = Scene::new();
+    traded(&mut scene);
+    let ask_for = |scene: &mut Scene| {
+        let trades = ask(scene, Read::MyTrades { account: BOB, market: MARKET, order: None, range: ALL });
+        (column(&trades, "seq"), column(&trades, "finality"))
+    };
+    let (sequences, before) = ask_for(&mut scene);
+    assert_eq!(before, ["DURABLE"; 3], "nothing is told that is less");
+    let last = Sequence(sequences[0].parse().unwrap());
+    let sealed = |batch_id, last_sequence| Event::BatchSealed {
+        batch_id,
+        first_sequence: Sequence(1),
+        last_sequence,
+        new_root: [0; 32],
+    };
+    scene.apply(None, &[sealed(1, last)]);
+    assert_eq!(ask_for(&mut scene).1, ["DURABLE"; 3], "sealed, and not on the chain");
+    for (committed, final_batch, finality) in [(1, 0, "COMMITTED"), (1, 1, "FINAL")] {
+        scene.publisher.directory.chain().set(committed, final_batch);
+        assert_eq!(ask_for(&mut scene).1, [finality; 3]);
+    }
+}
+
+#[test]
 fn candles_and_the_day_add_up() {
     let mut scene = Scene::new();
     traded(&mut scene);

@@ -1,6 +1,8 @@
 //! Reads: in order, of one's own account only, and rebuilt from the journal.
 
 use lakh_engine::command::OrderReference;
+use lakh_engine::ids::FeeTier;
+use lakh_engine::market_spec::{FeeRates, FeeTable};
 
 use super::*;
 use crate::hand_over::{HistoryRange, Markets};
@@ -209,4 +211,58 @@ fn a_rebuilt_publisher_answers_like_the_one_that_lived() {
     let lines = client.received();
     assert!(lines.iter().all(|line| line.starts_with("#1 ok")), "{lines:#?}");
     assert_eq!(lines[..11], lines[11..]);
+}
+
+#[test]
+fn a_publisher_knows_the_markets_that_its_directory_knew_before() {
+    let directory = Arc::new(Directory::new([7; 16], Mode::Dev));
+    listing().iter().for_each(|event| directory.apply(event));
+    let publisher = Publisher::new(PublisherOptions::default(), directory);
+    let mut scene = Scene { publisher, sequence: 0, feed_sequences: [0; 2], trades: 0, report_sequence: 0 };
+    let mut client = Client::new(64);
+    scene.place(limit(ALICE, Side::Bid, 6_000_000, 100));
+    scene.read(&client, 1, Read::Depth { market: MARKET, limit: 5 });
+    assert!(client.only().contains(r#""bids":[["60000.00","0.00100"]]"#));
+}
+
+#[test]
+fn an_account_is_told_the_fees_of_its_tier() {
+    let mut scene = Scene::new();
+    let mut client = Client::new(64);
+    let sub_account = AccountId(900);
+    let mut fees = FeeTable::flat(FeeRate(-50), FeeRate(400));
+    fees.rates[3] = FeeRates { maker: FeeRate(-60), taker: FeeRate(300) };
+    let opened = Event::SubAccountOpened { account: sub_account, parent: ALICE };
+    let tier = Event::FeeTierChanged { account: ALICE, tier: FeeTier(3) };
+    scene.apply(None, &[Event::FeesChanged { market: MARKET, fees }, opened, tier]);
+    let mut fees_of = |account| {
+        scene.read(&client, 1, Read::TradeFees { account, market: Some(MARKET) });
+        client.only()
+    };
+    let low = r##"#1 ok [{"symbol":"BTCUSDT","makerCommission":"-0.00006000","takerCommission":"0.00030000"}]"##;
+    assert_eq!(
+        (fees_of(ALICE).as_str(), fees_of(sub_account).as_str()),
+        (low, low),
+        "the owner's tier is his accounts'"
+    );
+    assert_eq!(fees_of(BOB), low.replace("0006000", "0005000").replace("0030000", "0040000"));
+}
+
+#[test]
+fn an_owner_lists_his_sub_accounts_with_what_is_in_them() {
+    let mut scene = Scene::new();
+    let mut client = Client::new(64);
+    let first = AccountId(900);
+    let opened = |account, parent| Event::SubAccountOpened { account, parent };
+    let balance = Event::BalanceChanged { account: first, asset: USDT, available: Atoms(150_000_000), held: Atoms(5) };
+    let events = [opened(first, ALICE), opened(AccountId(899), BOB), opened(AccountId(898), ALICE), balance];
+    let request = client.request(7, AnswerShape::SubAccountOpened);
+    scene.apply(Some(request), &events);
+    assert_eq!(client.only(), r##"#7 ok {"subAccount":900,"seq":2}"##);
+    scene.place(limit(first, Side::Bid, 6_000_000, 100));
+    scene.read(&client, 1, Read::SubAccounts { owner: ALICE });
+    let expected = r##"#1 ok [{"subAccount":900,"openOrders":1,"updateTime":1700000000002,"balances":[{"asset":"USDT","free":"1.50000000","locked":"0.00000005"}]},{"subAccount":898,"openOrders":0,"updateTime":0,"balances":[]}]"##;
+    assert_eq!(client.only(), expected);
+    scene.read(&client, 2, Read::SubAccounts { owner: first });
+    assert_eq!(client.only(), "#2 ok []");
 }

@@ -1,5 +1,9 @@
 //! A publisher out of a snapshot knows what the one knows that went all the way, and is the same afterwards.
 
+use lakh_engine::command::KeyScope;
+use lakh_engine::ids::{FeeTier, KeyId};
+use lakh_engine::market_spec::{FeeRates, FeeTable};
+
 use super::*;
 
 /// A script of everything that read models take in, the same for the same seed.
@@ -7,8 +11,9 @@ fn script(seed: u64, commands: usize) -> Vec<Vec<Event>> {
     let mut random = Random(seed);
     let mut scene = Scene::new();
     let mut resting: Vec<(Order, u64)> = Vec::new();
-    let mut commands_made = Vec::new();
-    for _ in 0..commands {
+    let mut commands_made = vec![of_accounts()];
+    scene.apply(None, &commands_made[0]);
+    for _ in 1..commands {
         let sequence_of_next = scene.next_order();
         let account = if random.below(2) == 0 { ALICE } else { BOB };
         let market = if random.below(3) == 0 { OTHER_MARKET } else { MARKET };
@@ -46,6 +51,22 @@ fn script(seed: u64, commands: usize) -> Vec<Vec<Event>> {
         commands_made.push(events);
     }
     commands_made
+}
+
+/// What is known of accounts and keys beside balances.
+fn of_accounts() -> Vec<Event> {
+    let (key, sub_account) = (KeyId(4), AccountId(900));
+    let scope = KeyScope { operations: 15, market: None, account: Some(sub_account) };
+    let mut fees = FeeTable::flat(FeeRate(0), FeeRate(700));
+    fees.rates[2] = FeeRates { maker: FeeRate(0), taker: FeeRate(1) };
+    vec![
+        Event::KeyRegistered { key, account: ALICE, public_key: [8; 32], expires_at: Timestamp::ZERO },
+        Event::KeyActivated { key },
+        Event::SubAccountOpened { account: sub_account, parent: ALICE },
+        Event::KeyNarrowed { key, scope },
+        Event::FeesChanged { market: OTHER_MARKET, fees },
+        Event::FeeTierChanged { account: ALICE, tier: FeeTier(2) },
+    ]
 }
 
 fn restored(options: PublisherOptions, bytes: &[u8]) -> Publisher {
@@ -106,6 +127,8 @@ fn restored_in_the_middle_it_ends_where_the_whole_way_ends() {
             }
             assert_eq!(fork.directory.key(&[9; 32]), whole.directory.key(&[9; 32]));
             assert_eq!(fork.directory.markets(), whole.directory.markets());
+            assert_eq!(fork.directory.sub_accounts(ALICE), [AccountId(900)]);
+            assert_eq!(fork.directory.fee_tier(AccountId(900)), FeeTier(2));
         }
     }
 }

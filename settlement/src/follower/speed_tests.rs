@@ -1,0 +1,139 @@
+//! What following costs whom it follows: the processor time of the thread that journals and applies, alone and with replica
+//! and notary behind it. The figures are printed; they are held to nothing here but to having followed it all.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lakh_engine::command::{EvidenceGrade, Operation, ReplayGuard, Side, SignedCommand};
+use lakh_engine::ids::{AccountId, KeyId};
+
+use super::*;
+use crate::chain::transaction::TransactionSigner;
+use crate::notary::{Notary, NotaryOptions};
+use crate::test_venue::{START_SECONDS, TestVenue, order};
+
+/// Orders of one run; every second one trades.
+const ORDERS: u64 = 20_000;
+const RUNS: usize = 5;
+const NOW: Timestamp = Timestamp(START_SECONDS * 1_000_000_000);
+const VENUE: Venue = Venue { chain_id: 31_337, contract: Address([0xc0; 20]) };
+
+/// Processor time of this thread, as Linux tells it.
+fn processor_time() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(statistics.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// Whether anybody follows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    Nobody,
+    ReplicaAndNotary,
+}
+
+/// Two traders with money and keys.
+fn venue() -> TestVenue {
+    use lakh_engine::command::ChainEntryKind::{Deposit, RegisterKey};
+    let mut venue = TestVenue::new(VENUE, NOW);
+    for (kind, account, asset, amount) in
+        [(Deposit, 1, 0, 1 << 40), (Deposit, 2, 1, 1 << 40), (RegisterKey, 1, 0, 0), (RegisterKey, 2, 0, 0)]
+    {
+        let entry = venue.entry(kind, account, asset, amount);
+        venue.submit(&Command::ChainEntry(entry), NOW);
+    }
+    for number in [1, 2] {
+        venue.sign(number, number, Operation::ActivateKey, NOW);
+    }
+    venue
+}
+
+fn trade(venue: &mut TestVenue) -> (Duration, Duration) {
+    let mut room = (Vec::new(), Vec::with_capacity(Engine::MAX_EVENTS));
+    let (wall, processor) = (Instant::now(), processor_time());
+    for nonce in 0..ORDERS {
+        let (number, side) = if nonce % 2 == 0 { (1, Side::Ask) } else { (2, Side::Bid) };
+        let command = Command::Signed(SignedCommand {
+            account: AccountId(number),
+            key: KeyId(number),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Nonce { nonce: 1_000 + nonce },
+            valid_until: Timestamp::ZERO,
+            operation: order(side, 100, 1),
+        });
+        venue.submit_at_once(&command, NOW, &mut room);
+    }
+    assert!(room.1.iter().any(|event| matches!(event, Event::Trade(_))), "{:?}", room.1);
+    (wall.elapsed(), processor_time() - processor)
+}
+
+/// Follows until told that nothing more comes; the last record.
+fn follow(directory: &Path, watch: &lakh_journal::DurabilityWatch, over: &AtomicBool) -> u64 {
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19).unwrap();
+    let mut replica = Replica::open(directory, VENUE).unwrap();
+    let mut follower = Follower::open(directory).unwrap();
+    let key = TransactionSigner::from_secret(&[3; 32]).unwrap();
+    let options = NotaryOptions { venue: VENUE, shard: 0, epoch: 1, key, behind: Sequence(0) };
+    let (mut notary, mut batches, begun) = (Notary::new(options), Vec::new(), Instant::now());
+    loop {
+        let was_over = over.load(Ordering::SeqCst);
+        let progress = replica.advance(512, &mut batches).unwrap();
+        let now = Timestamp(u64::try_from(begun.elapsed().as_nanos()).unwrap());
+        let mut noted = 0;
+        while noted < 512
+            && let Some(record) = follower.poll().unwrap()
+        {
+            notary.note(&record, now);
+            noted += 1;
+        }
+        notary.sign_if_due(Sequence(watch.stable_sequence()), now);
+        match (progress, noted) {
+            (Progress::CaughtUp, 0) if was_over => break,
+            (Progress::CaughtUp, 0) => std::thread::sleep(Duration::from_millis(1)),
+            _ => {}
+        }
+    }
+    assert_eq!(notary.last(), replica.engine().sequence());
+    replica.engine().sequence().0
+}
+
+fn run(behind: Behind) -> (Duration, Duration) {
+    let mut venue = venue();
+    let (directory, watch, over) = (venue.directory.path().to_owned(), venue.watch(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let follower = (behind == Behind::ReplicaAndNotary).then(|| scope.spawn(|| follow(&directory, &watch, &over)));
+        let times = trade(&mut venue);
+        let last = venue.engine.sequence().0;
+        assert!(watch.wait_for(last, Duration::from_secs(60)));
+        over.store(true, Ordering::SeqCst);
+        if let Some(follower) = follower {
+            assert_eq!(follower.join().unwrap(), last, "all of it was followed");
+        }
+        times
+    })
+}
+
+#[test]
+fn whoever_is_followed_hardly_notices() {
+    let median = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    // Alternating, so that whatever else the machine does falls on both alike.
+    let (mut alone, mut followed) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        alone.push(run(Behind::Nobody));
+        followed.push(run(Behind::ReplicaAndNotary));
+    }
+    let of = |times: &[(Duration, Duration)]| {
+        let (wall, processor): (Vec<_>, Vec<_>) = times.iter().copied().unzip();
+        (median(wall), median(processor))
+    };
+    let ((wall, processor), (wall_followed, processor_followed)) = (of(&alone), of(&followed));
+    let percent = |one: Duration, other: Duration| (other.as_secs_f64() / one.as_secs_f64() - 1.0) * 100.0;
+    println!(
+        "{ORDERS} orders: alone {wall:?} ({processor:?} of processor), followed {wall_followed:?} ({processor_followed:?}): \
+         {:+.1} % of time, {:+.1} % of processor time",
+        percent(wall, wall_followed),
+        percent(processor, processor_followed)
+    );
+}
