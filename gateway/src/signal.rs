@@ -81,9 +81,9 @@ impl Alarm {
 
     /// Waits for `span` at most.
     pub async fn within(&mut self, span: Duration) {
-        let at = Instant::now() + span;
-        if self.sleep.is_elapsed() || self.sleep.deadline() > at {
-            self.sleep.as_mut().reset(at);
+        let now = Instant::now();
+        if self.sleep.deadline() <= now || self.sleep.deadline() > now + span {
+            self.sleep.as_mut().reset(now + span);
         }
         self.sleep.as_mut().await;
     }
