@@ -372,7 +372,7 @@ impl Command {
 pub const MAX_COMMAND_BYTES: usize = 8_704;
 
 /// The schema version in each record's header.
-pub const SCHEMA_VERSION: u8 = 0;
+pub const SCHEMA_VERSION: u8 = 1;
 
 /// Appends the bytes of `command`.
 pub fn encode_command(command: &Command, out: &mut Vec<u8>) {

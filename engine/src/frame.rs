@@ -10,6 +10,7 @@
 use alloc::vec::Vec;
 
 use crate::agenda::AgendaItem;
+use crate::allowance::Footing;
 use crate::command::{FrameCommand, FrameOperation, KeyScope};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
@@ -103,7 +104,11 @@ impl Shard {
         let Some(Admitted { digest }) = self.let_in(moment, asking, events)? else { return Ok(()) };
         let order_ids: u64 = operations.iter().map(FrameOperation::order_ids).sum();
         let fits = (1..=OrderId::PER_SEQUENCE).contains(&order_ids);
-        let checked = self.check_policy(moment.now, asking).map(|_| ());
+        // An allowance is for orders that come one by one: a frame is on full evidence or not at all.
+        let checked = match self.check_policy(moment.now, asking) {
+            Ok(Footing::Allowed) => Err(RejectCode::EvidenceTooWeak),
+            other => other.map(|_| ()),
+        };
         let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
         let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
         if let Err(code) = checked {

@@ -31,7 +31,7 @@ fn bench() -> Bench {
 fn command(bench: &mut Bench, method: &str, params: &[(&str, &str)]) -> (AccountId, Operation, AnswerShape) {
     assert_eq!(bench.code(&frame(method, params)), 0, "{method} {params:?}");
     let (command, evidence, handle) = bench.pop_command();
-    bench.audit(command.clone(), &evidence);
+    bench.audit(command, &evidence);
     (command.account, command.operation, handle.shape)
 }
 
@@ -140,7 +140,7 @@ fn it_is_the_same_over_http() {
     let request = HttpRequest { method: Method::SubAccountTransfer, api_key, query: &query, body: "" };
     assert_eq!(bench.http(request), 0);
     let (command, evidence, _) = bench.pop_command();
-    bench.audit(command.clone(), &evidence);
+    bench.audit(command, &evidence);
     assert_eq!((command.account, command.grade), (OWNER, EvidenceGrade::HeaderKeyed));
     let transfer = Transfer { to: OWN, asset: AssetId(0), amount: Atoms(200_000_000) };
     assert_eq!(command.operation, Operation::Transfer(transfer));

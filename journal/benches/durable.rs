@@ -9,6 +9,7 @@
 //! read: a journal of `LAKH_BENCH_RECORDS` records of 128 bytes (3 million by default), from the page cache. Directory:
 //! `LAKH_BENCH_DIRECTORY` or a temporary one.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -169,6 +170,8 @@ fn acknowledged(directory: &Path, rate: u64, seconds: u64) -> Acknowledged {
         times
     });
     let (mut sequence, mut refused) = (0, 0_u64);
+    // Else the system sleeps as much as 50 us longer than asked, and each record is late by that before it is appended.
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).expect("any process may");
     // Written to once, so that none of its pages is new while it counts.
     let mut late = vec![1.0; usize::try_from(total).expect("a few millions")];
     let faults = page_faults();

@@ -35,7 +35,8 @@ use crate::mapped::MappedFile;
 use crate::recovery::read_header;
 use crate::scan::{self, Step};
 use crate::segment::{
-    FOOTER_BYTES, FORMAT_MAJOR, SEGMENT_HEADERS_BYTES, SegmentFooter, SegmentHeader, file_name, parse_file_name,
+    FOOTER_BYTES, FORMAT_MAJOR, SEGMENT_HEADERS_BYTES, SegmentFooter, SegmentHeader, file_name, is_known,
+    parse_file_name,
 };
 use crate::source::Source;
 use crate::storage::RealFile;
@@ -335,7 +336,7 @@ impl Table {
         if start[..8] != START_MAGIC {
             return Err("it does not begin like an archived segment");
         }
-        if u16_at(start, 8) != FORMAT_MAJOR {
+        if !is_known(u16_at(start, 8)) {
             return Err("it is of a format that this version does not know");
         }
         if hash_of(start, table) != end[8..40] || Self::bytes_by_end(end) != Ok(table.len() as u64) {

@@ -4,7 +4,7 @@
 //!
 //! | offset | size | type | meaning |
 //! |---:|---:|---|---|
-//! | 0 | 4 | bytes | magic `LKB0` |
+//! | 0 | 4 | bytes | magic `LKB1` |
 //! | 4 | 4 | u32 | CRC-32C of bytes 8..256 |
 //! | 8 | 4 | u32 | bytes of the block, padding included |
 //! | 12 | 4 | u32 | bytes of the records, each padded to 8 |
@@ -37,7 +37,7 @@ pub const BLOCK_HEADER_BYTES: usize = 256;
 /// Largest block, header and padding included.
 pub const MAX_BLOCK_BYTES: usize = 64 * 1024;
 
-const MAGIC: [u8; 4] = *b"LKB0";
+const MAGIC: [u8; 4] = *b"LKB1";
 /// The part of the header that its hash covers; the records follow.
 pub(crate) const HASHED_FROM: usize = 8;
 pub(crate) const HASHED_UNTIL: usize = 224;
@@ -332,7 +332,7 @@ pub(crate) mod tests {
         let chain = ChainTail::genesis(&[7; 16], 3);
         let (header, block) = sample(&chain, 0xB0B0, 2);
         assert_eq!(block.len(), PAGE);
-        assert_eq!(&block[..4], b"LKB0");
+        assert_eq!(&block[..4], b"LKB1");
         assert_eq!(block[4..8], crc32c(&block[8..256]).to_le_bytes());
         assert_eq!(block[8..12], 4096u32.to_le_bytes());
         assert_eq!(block[12..16], 96u32.to_le_bytes());

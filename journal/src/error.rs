@@ -6,19 +6,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::segment::{FORMAT_MAJOR, FORMAT_OLDEST};
+
 /// An error of opening, recovering, reading or closing a journal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
     /// The operating system refused an operation.
-    #[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
+    #[error("cannot {action} {}: {answer}{}", path.display(), advice(answer))]
     Io {
         /// What was tried, as a verb phrase.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The operating system's answer.
-        source: io::Error,
+        /// The operating system's answer. It stands in the message, so it is no further cause.
+        answer: io::Error,
     },
     /// Another process, or another writer of this process, holds the directory.
     #[error("another process runs on {}; stop it first, or choose another directory", directory.display())]
@@ -58,6 +60,20 @@ pub enum JournalError {
         found: u16,
         /// The newest major format version this program knows.
         known: u16,
+    },
+    /// The file was written before the format was frozen, by a program that was never released.
+    #[error(
+        "{} has format version {found}, which was never released; this program reads {oldest} and later. Read it with \
+         the version that wrote it, and begin a new journal in another directory",
+        path.display()
+    )]
+    EarlyFormat {
+        /// The file.
+        path: PathBuf,
+        /// The major format version found in it.
+        found: u16,
+        /// The oldest major format version this program knows.
+        oldest: u16,
     },
     /// The file belongs to another exchange or shard.
     #[error(
@@ -136,8 +152,8 @@ pub enum JournalError {
 }
 
 /// What the operator can do about an answer of the operating system, where that is plain.
-fn advice(source: &io::Error) -> &'static str {
-    match source.kind() {
+fn advice(answer: &io::Error) -> &'static str {
+    match answer.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; make room on its file system and start again, nothing acknowledged is lost"
         }
@@ -152,7 +168,17 @@ impl JournalError {
     /// Wraps an operating system error with what was tried on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |answer| Self::Io { action, path, answer }
+    }
+
+    /// A file of a major format version that this program does not know.
+    pub(crate) fn format(path: &Path, found: u16) -> Self {
+        let path = path.to_path_buf();
+        if found < FORMAT_OLDEST {
+            Self::EarlyFormat { path, found, oldest: FORMAT_OLDEST }
+        } else {
+            Self::FutureFormat { path, found, known: FORMAT_MAJOR }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! A disk in memory that fails on demand: torn, lost and short writes, EIO, ENOSPC, power cuts, all from a seed.
+//! A disk in memory that fails on demand: torn, lost, short, misdirected and flipped writes, EIO, ENOSPC, power cuts, all
+//! from a seed.
 //!
 //! It keeps two images of each file: what a reader sees, and what is on stable storage. A write changes the first and
 //! marks 512-byte sectors as dirty; a sync or a durable write copies its sectors to the second. A power cut keeps any
@@ -17,6 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::storage::{Access, Storage, StorageFile};
 
 const SECTOR: usize = 512;
+/// How far a misdirected write goes astray.
+const PAGE: usize = 4_096;
 /// The increment of splitmix64.
 const STRIDE: u64 = 0x9E37_79B9_7F4A_7C15;
 /// When a disk's time begins: in 2023, so that nothing stands before the epoch.
@@ -36,11 +39,19 @@ pub enum Fault {
     /// Power is cut within the call: any subset of a write's sectors is taken, and every later call fails until
     /// [`SimulatedDisk::power_cycle`] or [`SimulatedDisk::restart_process`].
     PowerCut,
+    /// A write does nothing and says that it has been done. Calls that write nothing do their work.
+    Lost,
+    /// A write goes a page further or, at a file's end, back, and says that it has been done; other calls as above.
+    Misdirected,
+    /// A write changes one bit of what it writes, and says nothing of it; other calls as above.
+    Flipped,
 }
 
 impl Fault {
     /// What an operating system reports and a process lives to see.
     pub const ERRORS: [Self; 4] = [Self::InputOutput, Self::NoSpace, Self::Interrupted, Self::ShortWrite];
+    /// What a disk does and nobody is told.
+    pub const LIES: [Self; 3] = [Self::Lost, Self::Misdirected, Self::Flipped];
 }
 
 /// A call that changes something, as recorded.
@@ -121,6 +132,11 @@ impl Content {
         self.stable[start..end].copy_from_slice(&self.seen[start..end]);
         self.dirty.remove(&sector);
     }
+
+    fn settle_all(&mut self) {
+        let dirty: Vec<usize> = self.dirty.iter().copied().collect();
+        dirty.into_iter().for_each(|sector| self.settle(sector));
+    }
 }
 
 impl State {
@@ -148,7 +164,14 @@ impl State {
 
     /// As [`Self::call`] for calls that have nothing to tear.
     fn plain_call(&mut self, name: &'static str, path: &Path) -> io::Result<()> {
-        self.call(name, path)?.map_or(Ok(()), |fault| Err(error_of(fault)))
+        let fault = self.call(name, path)?.filter(|fault| !Fault::LIES.contains(fault));
+        fault.map_or(Ok(()), |fault| Err(error_of(fault)))
+    }
+
+    /// A number below `bound` from the seed.
+    fn below(&mut self, bound: usize) -> usize {
+        self.seed = self.seed.wrapping_add(STRIDE);
+        usize::try_from(mixed(self.seed) % bound as u64).expect("below a size")
     }
 
     /// What a write of `bytes` does under a fault: how many bytes were taken, or the error.
@@ -168,6 +191,20 @@ impl State {
                 Err(error_of(fault))
             }
             Fault::NoSpace | Fault::Interrupted => Err(error_of(fault)),
+            Fault::Lost => Ok(bytes.len()),
+            Fault::Misdirected => {
+                let has_room = offset + PAGE + bytes.len() <= self.files[id].seen.len();
+                let elsewhere = if has_room { offset + PAGE } else { offset.saturating_sub(PAGE) };
+                self.files[id].write(bytes, elsewhere);
+                Ok(bytes.len())
+            }
+            Fault::Flipped => {
+                let mut changed = bytes.to_vec();
+                let bit = self.below(changed.len() * 8);
+                changed[bit / 8] ^= 1 << (bit % 8);
+                self.files[id].write(&changed, offset);
+                Ok(bytes.len())
+            }
         }
     }
 
@@ -191,6 +228,7 @@ fn error_of(fault: Fault) -> io::Error {
         Fault::NoSpace => rustix::io::Errno::NOSPC,
         Fault::Interrupted => rustix::io::Errno::INTR,
         Fault::PowerCut => return io::Error::other("the power is off"),
+        Fault::Lost | Fault::Misdirected | Fault::Flipped => unreachable!("nobody is told of it"),
     };
     errno.into()
 }
@@ -372,7 +410,12 @@ impl StorageFile for SimulatedFile {
         let mut state = self.disk.responsive();
         let offset = place(offset)?;
         if let Some(fault) = state.call("write_durable", &self.path)? {
-            return state.faulty_write(self.id, bytes, offset, fault);
+            let written = state.faulty_write(self.id, bytes, offset, fault);
+            if Fault::LIES.contains(&fault) {
+                // Wherever it went, and whatever it is now, it is durable.
+                state.files[self.id].settle_all();
+            }
+            return written;
         }
         let file = &mut state.files[self.id];
         file.write(bytes, offset);
@@ -391,7 +434,7 @@ impl StorageFile for SimulatedFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.responsive();
-        let fault = state.call("sync", &self.path)?;
+        let fault = state.call("sync", &self.path)?.filter(|fault| !Fault::LIES.contains(fault));
         let dirty: Vec<usize> = state.files[self.id].dirty.iter().copied().collect();
         for sector in dirty {
             if fault.is_none() || state.coin() {

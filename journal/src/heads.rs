@@ -10,7 +10,7 @@
 //!
 //! | offset | size | type | meaning |
 //! |---:|---:|---|---|
-//! | 0 | 4 | bytes | magic `LKH0` |
+//! | 0 | 4 | bytes | magic `LKH1` |
 //! | 4 | 4 | u32 | CRC-32C of bytes 0..4 and 8..4,096 |
 //! | 8 | 8 | bytes | zeros |
 //! | 16 | 256 | block header | the copy |
@@ -24,14 +24,14 @@ use std::path::{Path, PathBuf};
 use crate::JournalError;
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use crate::bytes::{AlignedBuffer, PAGE, all_zero, array_at, put_bytes, put_u16, put_u32, u16_at, u32_at};
-use crate::segment::{FORMAT_MAJOR, page_crc};
+use crate::segment::{FORMAT_MAJOR, is_known, page_crc};
 use crate::storage::{Access, Storage, StorageFile, read_exactly, whole};
 
 /// Count of slots: how many blocks back a head can vouch for.
 pub(crate) const HEAD_SLOTS: u64 = 64;
 
 const FILE_MAGIC: [u8; 8] = *b"LKHHEAD\0";
-const SLOT_MAGIC: [u8; 4] = *b"LKH0";
+const SLOT_MAGIC: [u8; 4] = *b"LKH1";
 const FILE_CRC_AT: usize = 12;
 const SLOT_CRC_AT: usize = 4;
 const COPY_AT: usize = 16;
@@ -144,8 +144,8 @@ fn check_file_page(page: &[u8], path: &Path, identity: (&[u8; 16], u16)) -> Resu
         return Err(damaged("the magic of the heads file is wrong"));
     }
     let found = u16_at(page, 8);
-    if found != FORMAT_MAJOR {
-        return Err(JournalError::FutureFormat { path: path.to_path_buf(), found, known: FORMAT_MAJOR });
+    if !is_known(found) {
+        return Err(JournalError::format(path, found));
     }
     if page_crc(page, FILE_CRC_AT) != u32_at(page, FILE_CRC_AT) {
         return Err(damaged("the first page of the heads file fails its CRC"));

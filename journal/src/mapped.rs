@@ -115,5 +115,11 @@ mod tests {
         writer.words()[1023].store(42, Ordering::Release);
         assert_eq!(reader.words()[1023].load(Ordering::Relaxed), 42);
         assert_eq!(SharedWords::heap(16).words().len(), 16);
+        // The system itself says that whoever attaches cannot write: the second mapping of the file is read-only.
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let ours = maps.lines().filter(|line| line.ends_with(path.to_str().unwrap()));
+        let mut rights: Vec<&str> = ours.filter_map(|line| line.split(' ').nth(1)).collect();
+        rights.sort_unstable();
+        assert_eq!(rights, ["r--s", "rw-s"]);
     }
 }

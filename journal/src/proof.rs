@@ -91,7 +91,10 @@ impl Proof {
     pub fn collect(directory: &Path, sequence: u64, anchor_block: Option<u64>) -> Result<Self, JournalError> {
         let no_record = || JournalError::NoRecord { directory: directory.to_path_buf(), sequence };
         let before = sequence.checked_sub(1).ok_or_else(no_record)?;
-        let mut reader = JournalReader::open_behind(directory, before)?;
+        let mut reader = JournalReader::open_behind(directory, before).map_err(|error| match error {
+            JournalError::NoRecord { .. } => no_record(),
+            error => error,
+        })?;
         if reader.next()?.is_none() {
             return Err(no_record());
         }
@@ -202,8 +205,10 @@ mod tests {
             let short = Proof::collect(directory.path(), sequence, Some(*block)).unwrap();
             assert_eq!((short.links.len(), short.check().unwrap().anchor), (0, hashes[index].1));
         }
-        let beyond = Proof::collect(directory.path(), hashes.len() as u64 + 1, None).unwrap_err();
-        assert!(matches!(beyond, JournalError::NoRecord { .. }), "{beyond}");
+        for beyond in [hashes.len() as u64 + 1, u64::MAX] {
+            let error = Proof::collect(directory.path(), beyond, None).unwrap_err();
+            assert!(matches!(error, JournalError::NoRecord { sequence, .. } if sequence == beyond), "{error}");
+        }
     }
 
     #[test]

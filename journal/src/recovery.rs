@@ -25,8 +25,7 @@ use crate::bytes::AlignedBuffer;
 use crate::heads::{self, HeadFile, HeadSet, check_identity};
 use crate::scan::{self, Later, Rest, Step};
 use crate::segment::{
-    FORMAT_MAJOR, PageFault, SEGMENT_HEADERS_BYTES, SegmentFooter, SegmentHeader, SegmentTally, file_name,
-    parse_file_name,
+    PageFault, SEGMENT_HEADERS_BYTES, SegmentFooter, SegmentHeader, SegmentTally, file_name, parse_file_name,
 };
 use crate::source::Source;
 use crate::storage::{Access, Storage, StorageFile, whole};
@@ -160,7 +159,10 @@ pub(crate) struct Recovered<S: Storage> {
 
 /// Indexes of a shard's segments in a directory, in order and without a gap.
 pub(crate) fn list_segments<S: Storage>(storage: &S, directory: &Path) -> Result<Vec<(u16, u64)>, JournalError> {
-    let names = storage.list(directory).map_err(JournalError::io("list", directory))?;
+    let names = storage.list(directory).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => JournalError::NoJournal { directory: directory.to_path_buf() },
+        _ => JournalError::io("list", directory)(error),
+    })?;
     let mut segments: Vec<(u16, u64)> = names.iter().filter_map(|name| parse_file_name(name)).collect();
     segments.sort_unstable();
     for pair in segments.windows(2) {
@@ -191,7 +193,7 @@ pub(crate) fn read_header<F: StorageFile>(
     let pages = source.bytes(0, crate::bytes::PAGE * 2).map_err(JournalError::io("read", path))?;
     let header = SegmentHeader::decode_either(pages).map_err(|fault| match fault {
         PageFault::Damaged(detail) => damaged(detail),
-        PageFault::Future(found) => JournalError::FutureFormat { path: path.to_path_buf(), found, known: FORMAT_MAJOR },
+        PageFault::Format(found) => JournalError::format(path, found),
     })?;
     if header.index != index {
         return Err(damaged("its index is not that of its name"));

@@ -4,7 +4,7 @@
 //! what it names may go. Then the files go, the oldest first, the directory synced after each: whatever a power cut
 //! leaves is a journal without a gap that begins earlier or later. The newest segment never goes.
 //!
-//! `archived` is text: the line `lakh-archive 0`, then for each segment `index first-sequence last-sequence hash`, the
+//! `archived` is text: the line `lakh-archive 1`, then for each segment `index first-sequence last-sequence hash`, the
 //! hash that of the whole file in hexadecimal. It is replaced as a whole. It is never evidence: who restores a segment
 //! checks it against its neighbours' hash chain.
 //!
@@ -19,7 +19,7 @@ use crate::recovery::list_segments;
 use crate::segment::file_name;
 use crate::storage::{Access, Storage, StorageFile, read_exactly, whole};
 
-const FIRST_LINE: &str = "lakh-archive 0";
+const FIRST_LINE: &str = "lakh-archive 1";
 const BYTES_MAX: u64 = 64 << 20;
 
 /// A segment that stands in the archive.

@@ -6,7 +6,7 @@
 //! | offset | size | type | meaning |
 //! |---:|---:|---|---|
 //! | 0 | 8 | bytes | magic `LKHJRNL\0` |
-//! | 8 | 2 | u16 | major format version, 0; an unknown one is refused |
+//! | 8 | 2 | u16 | major format version, 1; an unknown one is refused |
 //! | 10 | 2 | u16 | minor format version, 0 |
 //! | 12 | 4 | u32 | CRC-32C of bytes 0..12 and 16..4,096 |
 //! | 16 | 16 | bytes | exchange id |
@@ -45,7 +45,7 @@
 //! | 88 | 8 | u64 | zeros |
 //! | 96 | 32 | bytes | hash of the last block |
 //! | 128 | 32 | bytes | content hash: BLAKE3 of the first header and each block's hash in order |
-//! | 160 | 64 | bytes | operator signature; zeros in format 0 |
+//! | 160 | 64 | bytes | room for a signature, zeros |
 //! | 224 | 32 | bytes | zeros |
 //! | 256 | 3,840 | 240 × (u64, u64) | sparse index: first sequence and offset of a block |
 //!
@@ -61,8 +61,15 @@ pub(crate) const SEGMENT_HEADERS_BYTES: u64 = 2 * PAGE as u64;
 pub(crate) const FOOTER_BYTES: u64 = PAGE as u64;
 /// Bytes of the software version's field.
 pub(crate) const SOFTWARE_VERSION_BYTES: usize = 64;
-/// Newest major format version this program reads and writes.
-pub const FORMAT_MAJOR: u16 = 0;
+/// Major format version that this program writes, and the newest one that it reads.
+pub const FORMAT_MAJOR: u16 = 1;
+/// Oldest major format version that this program reads. What stood before the first frozen one is read by nobody.
+pub(crate) const FORMAT_OLDEST: u16 = 1;
+
+/// Whether this program reads files of a major format version.
+pub(crate) fn is_known(major: u16) -> bool {
+    (FORMAT_OLDEST..=FORMAT_MAJOR).contains(&major)
+}
 
 const HEADER_MAGIC: [u8; 8] = *b"LKHJRNL\0";
 const FOOTER_MAGIC: [u8; 8] = *b"LKHJFTR\0";
@@ -97,7 +104,7 @@ pub(crate) enum PageFault {
     /// Magic, CRC or ranges disagree.
     Damaged(&'static str),
     /// The magic is ours, the major version is not.
-    Future(u16),
+    Format(u16),
 }
 
 /// A segment's header, decoded.
@@ -179,8 +186,8 @@ impl SegmentHeader {
             return Err(PageFault::Damaged("the segment header's magic is wrong"));
         }
         let major = u16_at(page, 8);
-        if major != FORMAT_MAJOR {
-            return Err(PageFault::Future(major));
+        if !is_known(major) {
+            return Err(PageFault::Format(major));
         }
         if page_crc(page, HEADER_CRC_AT) != u32_at(page, HEADER_CRC_AT) {
             return Err(PageFault::Damaged("the segment header fails its CRC"));
@@ -218,8 +225,8 @@ impl SegmentHeader {
         let (first, second) = pages.split_at(PAGE);
         match (Self::decode(first), Self::decode(&second[..PAGE])) {
             (Ok(header), _) | (Err(_), Ok(header)) => Ok(header),
-            (Err(PageFault::Future(major)), Err(_)) | (Err(_), Err(PageFault::Future(major))) => {
-                Err(PageFault::Future(major))
+            (Err(PageFault::Format(major)), Err(_)) | (Err(_), Err(PageFault::Format(major))) => {
+                Err(PageFault::Format(major))
             }
             (Err(fault), Err(_)) => Err(fault),
         }
@@ -372,7 +379,7 @@ mod tests {
         let mut page = vec![0xFF; PAGE];
         header.encode(&mut page);
         assert_eq!(&page[..8], b"LKHJRNL\0");
-        assert_eq!(page[8..12], [0; 4]);
+        assert_eq!(page[8..12], [1, 0, 0, 0]);
         assert_eq!(page[12..16], page_crc(&page, 12).to_le_bytes());
         assert_eq!(page[16..32], [0xE1; 16]);
         assert_eq!(page[32..36], [2, 1, 4, 3]);
@@ -402,7 +409,7 @@ mod tests {
         }
         pages[8] = 9;
         pages[PAGE + 8] = 9;
-        assert_eq!(SegmentHeader::decode_either(&pages), Err(PageFault::Future(9)));
+        assert_eq!(SegmentHeader::decode_either(&pages), Err(PageFault::Format(9)));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | offset | size | type | meaning |
 //! |---:|---:|---|---|
 //! | 0 | 8 | bytes | magic `LKHSNAP\0` |
-//! | 8 | 2 | u16 | major format version, 0 |
+//! | 8 | 2 | u16 | major format version, 1 |
 //! | 10 | 2 | u16 | shard |
 //! | 12 | 4 | u32 | zeros |
 //! | 16 | 16 | bytes | exchange id |
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::JournalError;
 use crate::bytes::{array_at, put_bytes, put_u16, put_u64, u16_at, u64_at};
 use crate::heads::check_identity;
-use crate::segment::FORMAT_MAJOR;
+use crate::segment::{FORMAT_MAJOR, is_known};
 use crate::storage::{Access, Storage, StorageFile, read_exactly, whole};
 
 /// Largest payload.
@@ -159,8 +159,8 @@ pub fn load<S: Storage>(
         return Err(damaged("its magic is wrong"));
     }
     let found = u16_at(&bytes, 8);
-    if found != FORMAT_MAJOR {
-        return Err(JournalError::FutureFormat { path, found, known: FORMAT_MAJOR });
+    if !is_known(found) {
+        return Err(JournalError::format(&path, found));
     }
     let length = u64_at(&bytes, 40);
     if length > MAX_PAYLOAD_BYTES || size != SNAPSHOT_HEADER_BYTES as u64 + length {
@@ -197,7 +197,7 @@ mod tests {
     fn bytes_are_where_the_table_says() {
         let bytes = encode_header(&header(77), b"state");
         assert_eq!(&bytes[..8], b"LKHSNAP\0");
-        assert_eq!(bytes[8..16], [0, 0, 2, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[8..16], [1, 0, 2, 0, 0, 0, 0, 0]);
         assert_eq!(bytes[16..32], [9; 16]);
         assert_eq!(bytes[32..40], 77u64.to_le_bytes());
         assert_eq!(bytes[40..48], 5u64.to_le_bytes());

@@ -111,10 +111,11 @@ impl Shared {
     }
 
     fn wake(&self) {
-        let waiter = self.waiter();
-        if let Some(waker) = waiter.as_ref() {
+        if let Some(waker) = self.waiter().as_ref() {
             waker.wake_by_ref();
         }
+        // The lock was taken behind the change, so whoever had looked before it waits by now; and it is free again, or who
+        // is woken would at once have to wait for it.
         self.advanced.notify_all();
     }
 }

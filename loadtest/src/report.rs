@@ -62,6 +62,18 @@ pub struct BookSize {
     pub orders: u64,
 }
 
+/// Whether a long load ended as it went on: from the second fifth of its time, when all is warm, to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// Median of the seconds' 99th percentiles, in microseconds, in the second fifth and in the last.
+    pub p99_us: (u64, u64),
+    /// The venue's memory at the end of the first fifth and at the end.
+    pub resident_bytes: (u64, u64),
+}
+
+/// Seconds that a load has to last for its drift to be told.
+const DRIFT_SECONDS: usize = 50;
+
 /// What the client saw of a load in which its checks held.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -92,6 +104,26 @@ impl Measured {
     /// Nanoseconds of processor time that sending an operation and reading its answer took the client.
     pub fn generator_ns_per_operation(&self) -> u64 {
         u64::try_from(self.generator_cpu.as_nanos() / u128::from(self.sent.max(1))).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it ended as it went on; nothing for a short one.
+    pub fn drift(&self) -> Option<Drift> {
+        let intervals = self.recorder.intervals();
+        let fifth = intervals.len() / 5;
+        if intervals.len() < DRIFT_SECONDS {
+            return None;
+        }
+        let median = |part: &[Interval]| {
+            let mut p99: Vec<u64> = part.iter().map(|interval| interval.latency_us.p99).collect();
+            p99.sort_unstable();
+            p99[p99.len() / 2]
+        };
+        let resident = |at: usize| Some(self.uses.get(at)?.processes.get("venue")?.resident_bytes);
+        let last = self.uses.len().checked_sub(1)?;
+        Some(Drift {
+            p99_us: (median(&intervals[fifth..2 * fifth]), median(&intervals[intervals.len() - fifth..])),
+            resident_bytes: (resident(self.uses.len() / 5)?, resident(last)?),
+        })
     }
 
     /// Seconds of processor time by process and thread, in whole milliseconds.
@@ -171,6 +203,8 @@ pub struct Conditions {
     pub reject_codes: BTreeMap<i64, u64>,
     /// Those who signed badly; the figures above are of the others.
     pub hostile: Option<HostileReport>,
+    /// Whether a long load ended as it went on.
+    pub drift: Option<Drift>,
     /// What was checked, and held.
     pub checks: Vec<String>,
     /// Bytes of the journal for each operation that was sent.
@@ -210,6 +244,7 @@ impl LoadReport {
             elapsed_ms: us(recorder.last_answer()) / 1_000,
             reject_codes: recorder.reject_codes().clone(),
             hostile: measured.hostile.clone(),
+            drift: measured.drift(),
             checks: checks.collect(),
             ..conditions
         };
@@ -252,6 +287,14 @@ impl fmt::Display for LoadReport {
             let (sent, refused, ended) = (hostile.sent, hostile.refused, hostile.disconnected);
             writeln!(f, "beside it {sent} bad signatures: {refused} refused, {ended} connections ended")?;
         }
+        if let Some(Drift { p99_us, resident_bytes }) = &conditions.drift {
+            let (early, late) = (resident_bytes.0 / 1_000_000, resident_bytes.1 / 1_000_000);
+            writeln!(
+                f,
+                "from the second fifth to the last: p99 {} to {} µs, memory {early} to {late} MB",
+                p99_us.0, p99_us.1
+            )?;
+        }
         if let Some(book) = &conditions.book {
             writeln!(f, "books at the end: {} orders on {} levels", book.orders, book.levels)?;
         }
@@ -275,5 +318,45 @@ impl fmt::Display for LoadReport {
             conditions.latency,
             conditions.excluded
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::ProcessUse;
+
+    /// A load of so many seconds in which p99 and memory are what `at` says of each second.
+    fn load(seconds: u64, at: fn(u64) -> (u64, u64)) -> Measured {
+        let mut recorder = Recorder::new();
+        let mut uses = Vec::new();
+        for second in 0..seconds {
+            let (us, resident_bytes) = at(second);
+            recorder.acknowledge(Duration::from_secs(second), Duration::from_secs(second) + Duration::from_micros(us));
+            recorder.end_interval(Duration::from_secs(second + 1));
+            let processes = BTreeMap::from([("venue", ProcessUse { resident_bytes, ..ProcessUse::default() })]);
+            uses.push(UseSample { at_ms: second * 1_000, processes });
+        }
+        let (checks, generator_cpu) = (Vec::new(), Duration::from_millis(3));
+        Measured { sent: seconds, checks, book: None, hostile: None, uses, generator_cpu, recorder }
+    }
+
+    #[test]
+    fn drift_shows_growth_and_not_the_warm_up() {
+        let steady = load(100, |second| if second < 15 { (9_000, 10 + second) } else { (1_000, 50) });
+        let Drift { p99_us, resident_bytes } = steady.drift().expect("a long load");
+        assert!(p99_us.0.abs_diff(p99_us.1) <= 1 && p99_us.0.abs_diff(1_000) <= 1, "{p99_us:?}");
+        assert_eq!(resident_bytes, (50, 50));
+        let growing = load(100, |second| (1_000 + second * 100, second)).drift().expect("a long load");
+        assert!(growing.p99_us.1 > 2 * growing.p99_us.0 && growing.resident_bytes == (20, 99), "{growing:?}");
+        assert_eq!(load(10, |_| (1, 1)).drift(), None);
+    }
+
+    #[test]
+    fn figures_follow_from_what_was_measured() {
+        let measured = load(10, |_| (500_000, 1));
+        assert_eq!((measured.orders_per_second(), measured.generator_ns_per_operation()), (1, 300_000));
+        let seconds = measured.cpu_seconds();
+        assert!((seconds[GENERATOR][GENERATOR] - 0.003).abs() < 1e-9, "{seconds:?}");
     }
 }

@@ -18,7 +18,7 @@ use lakh_journal::archive::{
 };
 use lakh_journal::retention::{self, Archived};
 use lakh_journal::snapshot;
-use lakh_journal::storage::{RealStorage, Storage as _};
+use lakh_journal::storage::{RealStorage, Storage};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
@@ -30,6 +30,21 @@ use crate::keys::hex;
 const UPLOAD_PIECES: usize = 3;
 /// Bytes of one part of an upload; S3 takes none smaller than 5 MiB but the last.
 const UPLOAD_PIECE_BYTES: usize = 5 << 20;
+
+/// A journal as the archive sees it: a storage on which it notes and removes, and the same files where they can be mapped.
+#[derive(Clone, Copy)]
+pub(crate) struct Shelf<'a, S> {
+    pub(crate) storage: &'a S,
+    pub(crate) directory: &'a Path,
+    pub(crate) files: &'a Path,
+}
+
+impl<'a> Shelf<'a, RealStorage> {
+    /// A journal on a real disk.
+    pub(crate) const fn at(directory: &'a Path) -> Self {
+        Self { storage: &RealStorage, directory, files: directory }
+    }
+}
 
 /// Sealed segments, by shard and index, and snapshots, by record.
 type Seen = (Vec<(u16, u64)>, Vec<u64>);
@@ -46,9 +61,9 @@ pub(crate) struct Archive {
 
 /// An archived segment as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    pub(crate) shard: u16,
-    pub(crate) index: u64,
+struct Entry {
+    shard: u16,
+    index: u64,
     path: ObjectPath,
     bytes: u64,
 }
@@ -99,13 +114,19 @@ impl Archive {
     }
 
     /// Archives the sealed segments of a journal that are not noted yet, and lets go what may.
-    pub(crate) fn round(&self, directory: &Path, retention: Retention, progress: &mut dyn FnMut(u64)) -> Result<Round> {
-        let reader = JournalReader::open(directory)?;
+    pub(crate) fn round<S: Storage>(
+        &self,
+        shelf: Shelf<'_, S>,
+        retention: Retention,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Round> {
+        let Shelf { storage, directory, files } = shelf;
+        let reader = JournalReader::open(files)?;
         let (exchange_id, shard) = (reader.exchange_id(), reader.shard());
-        let noted = retention::archived(&RealStorage, directory)?;
-        let sealed = archive::sealed_segments(&RealStorage, directory)?;
+        let noted = retention::archived(storage, directory)?;
+        let sealed = archive::sealed_segments(storage, directory)?;
         let mut round = Round::default();
-        let seen = (sealed.clone(), snapshot::list(&RealStorage, directory, shard)?);
+        let seen = (sealed.clone(), snapshot::list(storage, directory, shard)?);
         if self.done_at.borrow().as_ref() == Some(&seen) {
             return Ok(round);
         }
@@ -113,7 +134,8 @@ impl Archive {
             if noted.iter().any(|segment| segment.index == *index) {
                 continue;
             }
-            let table = self.put(directory, &exchange_id, (*shard, *index))?;
+            let (entry, table) = self.write(files, &exchange_id, (*shard, *index))?;
+            retention::note(storage, directory, self.confirm(&entry, &table)?)?;
             round.archived.push(*index);
             round.object_bytes += table.object_bytes();
             round.segment_bytes += table.groups.iter().map(|group| group.bytes).sum::<u64>();
@@ -122,18 +144,18 @@ impl Archive {
         if let Retention::KeepNewest(count) = retention {
             // The newest segment has no successor and is not among them.
             let behind = sealed.last().map_or(0, |(_, index)| index + 1);
-            if let Some(needed) = needed_from(directory, &exchange_id)? {
+            if let Some(needed) = needed_from(shelf, (&exchange_id, shard))? {
                 let first_kept = behind.saturating_sub(count).min(needed);
-                round.removed = retention::remove_before(&RealStorage, directory, first_kept)?;
+                round.removed = retention::remove_before(storage, directory, first_kept)?;
             }
         }
         *self.done_at.borrow_mut() = Some(seen);
         Ok(round)
     }
 
-    /// Writes a segment, reads it back, and notes it.
-    fn put(&self, directory: &Path, exchange_id: &[u8; 16], (shard, index): (u16, u64)) -> Result<Table> {
-        let mut packer = Packer::open(directory, shard, index)?;
+    /// Writes a segment's object.
+    fn write(&self, files: &Path, exchange_id: &[u8; 16], (shard, index): (u16, u64)) -> Result<(Entry, Table)> {
+        let mut packer = Packer::open(files, shard, index)?;
         let path = self.path(exchange_id, shard, &object_name(shard, index));
         self.runtime.block_on(async {
             let upload = self.store.put_multipart(&path).await?;
@@ -154,14 +176,18 @@ impl Archive {
             upload.finish().await?;
             Ok(())
         })?;
-        let entry = Entry { shard, index, path, bytes: packer.table().object_bytes() };
-        let read_back = self.read(&entry, |_, _| Ok(()));
+        let table = packer.table().clone();
+        Ok((Entry { shard, index, path, bytes: table.object_bytes() }, table))
+    }
+
+    /// Reads a segment's object back; what may be noted of it.
+    fn confirm(&self, entry: &Entry, written: &Table) -> Result<Archived> {
+        let index = entry.index;
+        let read_back = self.read(entry, |_, _| Ok(()));
         let read_back = read_back.with_context(|| format!("segment {index} cannot be read back from the archive"))?;
-        ensure!(read_back == *packer.table(), "segment {index} reads back from the archive as another one");
+        ensure!(read_back == *written, "segment {index} reads back from the archive as another one");
         let Table { first_sequence, last_sequence, segment_hash, .. } = read_back;
-        let noted = Archived { index, first_sequence, last_sequence, segment_hash };
-        retention::note(&RealStorage, directory, noted)?;
-        Ok(read_back)
+        Ok(Archived { index, first_sequence, last_sequence, segment_hash })
     }
 
     /// Reads an object and gives each of its groups to `take`; checks the whole segment's hash at the end.
@@ -205,7 +231,7 @@ impl Archive {
     }
 
     /// The archived segments of a journal, by index.
-    pub(crate) fn entries(&self, exchange_id: &[u8; 16], shard: u16) -> Result<Vec<Entry>> {
+    fn entries(&self, exchange_id: &[u8; 16], shard: u16) -> Result<Vec<Entry>> {
         let folder = self.prefix.clone().join(hex(exchange_id)).join(shard.to_string());
         let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&folder)))?;
         let mut entries: Vec<Entry> = Vec::new();
@@ -219,8 +245,39 @@ impl Archive {
         Ok(entries)
     }
 
+    /// Puts back every archived segment that `directory` lacks, the newest first, so that what stands there is without a
+    /// gap at each moment. Returns how many, with how many records; `progress` is told the latter so far.
+    pub(crate) fn complete(
+        &self,
+        directory: &Path,
+        (exchange_id, shard): (&[u8; 16], u16),
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(usize, u64)> {
+        let mut entries = self.entries(exchange_id, shard)?;
+        ensure!(!entries.is_empty(), "the archive has no segment of exchange {}, shard {shard}", hex(exchange_id));
+        let is_here = |index| directory.join(segment_name(shard, index)).exists();
+        // What is here beyond what is archived is the journal's own business.
+        let (first, last) = (entries[0].index, entries[entries.len() - 1].index);
+        for index in first..=last {
+            let is_archived = entries.binary_search_by_key(&index, |entry| entry.index).is_ok();
+            ensure!(
+                is_archived || is_here(index),
+                "neither the archive nor {} has segment {index}",
+                directory.display()
+            );
+        }
+        entries.retain(|entry| !is_here(entry.index));
+        let mut records = 0;
+        for entry in entries.iter().rev() {
+            let table = self.restore(entry, directory)?;
+            records += table.last_sequence + 1 - table.first_sequence;
+            progress(records);
+        }
+        Ok((entries.len(), records))
+    }
+
     /// Puts a segment back into `directory` under its name, whole and on stable storage or not at all.
-    pub(crate) fn restore(&self, entry: &Entry, directory: &Path) -> Result<Table> {
+    fn restore(&self, entry: &Entry, directory: &Path) -> Result<Table> {
         use std::os::unix::fs::FileExt as _;
         let path = directory.join(segment_name(entry.shard, entry.index));
         let temporary = path.with_extension("lkj.tmp");
@@ -277,12 +334,12 @@ fn bucket_store(bucket: &str) -> Result<Arc<dyn ObjectStore>> {
 
 /// Index of the first segment that a start needs: the one that holds the record of the older of two snapshots that
 /// count. `None` where there are not two, so that everything is needed.
-fn needed_from(directory: &Path, exchange_id: &[u8; 16]) -> Result<Option<u64>> {
-    let shard = JournalReader::open(directory)?.shard();
+fn needed_from<S: Storage>(shelf: Shelf<'_, S>, identity: (&[u8; 16], u16)) -> Result<Option<u64>> {
+    let Shelf { storage, directory, files } = shelf;
     let mut counting = Vec::new();
-    for sequence in snapshot::list(&RealStorage, directory, shard)? {
-        let Ok(loaded) = snapshot::load(&RealStorage, directory, (exchange_id, shard), sequence) else { continue };
-        let Ok(reader) = JournalReader::open_behind(directory, sequence) else { continue };
+    for sequence in snapshot::list(storage, directory, identity.1)? {
+        let Ok(loaded) = snapshot::load(storage, directory, identity, sequence) else { continue };
+        let Ok(reader) = JournalReader::open_behind(files, sequence) else { continue };
         if reader.block().is_some_and(|block| block.hash == loaded.header.block_hash) {
             counting.push(sequence);
         }
@@ -291,7 +348,11 @@ fn needed_from(directory: &Path, exchange_id: &[u8; 16]) -> Result<Option<u64>> 
         return Ok(None);
     }
     let oldest = counting.into_iter().min().expect("two count");
-    let overview = lakh_journal::verify::overview(directory)?;
+    let overview = lakh_journal::verify::overview(files)?;
     let holds = overview.segments.iter().rev().find(|segment| segment.first_sequence <= oldest);
     Ok(holds.map(|segment| segment.index))
 }
+
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+pub(crate) mod tests;

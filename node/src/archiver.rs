@@ -11,7 +11,7 @@ use lakh_config::Config;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::archive::{Archive, Retention};
+use crate::archive::{Archive, Retention, Shelf};
 use crate::background::{BackgroundThread, StopRequest};
 
 /// Between two looks for sealed segments.
@@ -80,7 +80,7 @@ impl Worker {
     }
 
     fn round(&self, directory: &Path) {
-        let done = self.archive.round(directory, self.retention, &mut |_| {});
+        let done = self.archive.round(Shelf::at(directory), self.retention, &mut |_| {});
         let mut status = self.status.lock();
         match done {
             Ok(round) => {

@@ -26,6 +26,10 @@ pub(crate) struct DevArguments {
     /// Keep everything in this directory across restarts; without it, a temporary one that is removed at the end.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Give up records that may have been acknowledged, from this one on: only where a start has refused the journal and
+    /// named exactly this record. The journal keeps that it was done.
+    #[arg(long, value_name = "SEQUENCE", requires = "data")]
+    truncate_at: Option<u64>,
     /// Stop after this time, such as 30s or 5m.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     time: Option<Duration>,
@@ -75,7 +79,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         let options = StartOptions {
             settlement: Some(SettlementMode::Here(Box::new(plan))),
             notary: Some(notary),
-            ..StartOptions::default()
+            truncate_at: arguments.truncate_at,
         };
         let node = Node::start(&config, options).await?;
         let url = ready(&node, &config).websocket;

@@ -30,7 +30,7 @@ use lakh_loadtest::client::Trader;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::RoleNonce;
-use crate::keys::unhex;
+use crate::keys::{hex, unhex};
 use crate::{admin, audit, control, replay, sequencer};
 
 const SEGMENT: &str = "0-0000000000000000.lkj";
@@ -145,6 +145,7 @@ impl Scribe {
             segment_bytes: SEGMENT_BYTES,
             ring_bytes: 1 << 20,
             software_version: "golden".to_owned(),
+            schema_hash: schema_hash(),
             ..JournalOptions::new(journal, *b"golden exchange!")
         };
         let (mut writer, _) = lakh_journal::open(options).unwrap();
@@ -196,7 +197,7 @@ fn venue() -> Scribe {
     let registration = [
         ("action", "register-key"),
         ("account", "1"),
-        ("publicKey", &crate::keys::hex(&second.public_key())),
+        ("publicKey", &hex(&second.public_key())),
         ("epoch", "2"),
         ("expires", "0"),
         ("digests", "1024"),
@@ -436,7 +437,7 @@ fn found(journal: &Path, is_audited: bool) -> Expected {
 #[test]
 fn golden_journals_replay_for_ever() {
     let mut formats = 0;
-    for format in 0..=FORMAT_MAJOR {
+    for format in 1..=FORMAT_MAJOR {
         let Ok(entries) = std::fs::read_dir(folder(format)) else { continue };
         formats += 1;
         let mut journals = 0;
@@ -448,16 +449,20 @@ fn golden_journals_replay_for_ever() {
             let expected: Expected = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let packed = std::fs::read(path.with_extension("lkj.zst")).unwrap();
             let directory = tempfile::tempdir().unwrap();
-            std::fs::write(
-                directory.path().join(SEGMENT),
-                zstd::bulk::decompress(&packed, SEGMENT_BYTES as usize).unwrap(),
-            )
-            .unwrap();
+            let segment = zstd::bulk::decompress(&packed, SEGMENT_BYTES as usize).unwrap();
+            std::fs::write(directory.path().join(SEGMENT), segment).unwrap();
             assert_eq!(found(directory.path(), expected.signed.is_some()), expected, "{}", path.display());
         }
         assert!(journals >= 2, "{format}");
     }
     assert!(formats > 0 && folder(FORMAT_MAJOR).exists(), "the present format has golden journals");
+}
+
+/// Of every record schema: the payloads of the recipe that has all of them.
+fn schema_hash() -> [u8; 32] {
+    let mut payloads = Vec::new();
+    engine().records.iter().for_each(|(_, command, evidence)| codec::encode_payload(command, evidence, &mut payloads));
+    *blake3::hash(&payloads).as_bytes()
 }
 
 /// Also the test that the recipes are good, whether they are kept or not.
@@ -466,8 +471,11 @@ fn golden_journals_are_written_where_asked() {
     let keep = std::env::var("LAKH_GOLDEN").is_ok_and(|mode| mode == "write");
     let kept = folder(FORMAT_MAJOR);
     if keep {
-        assert!(FORMAT_MAJOR == 0 || !kept.exists(), "{} is frozen", kept.display());
+        assert!(!kept.exists(), "{} is frozen", kept.display());
         std::fs::create_dir_all(&kept).unwrap();
+        std::fs::write(kept.with_file_name("schema"), hex(&schema_hash()) + "\n").unwrap();
+    } else {
+        assert_eq!(hex(&sequencer::schema_hash()), hex(&schema_hash()), "an encoding has changed: a new schema");
     }
     for (name, scribe, is_audited) in [("venue", venue(), true), ("engine", engine(), false)] {
         let directory = tempfile::tempdir().unwrap();

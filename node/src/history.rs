@@ -146,6 +146,12 @@ impl Replay {
         let Some(record) = self.source.next()? else { return Ok(None) };
         let header = record.header;
         let (sequence, timestamp) = (Sequence(header.sequence), Timestamp(header.timestamp_ns));
+        ensure!(
+            header.schema_version == codec::SCHEMA_VERSION,
+            "record {sequence} is of schema {}, and this version knows schema {}",
+            header.schema_version,
+            codec::SCHEMA_VERSION
+        );
         let (command, evidence) = match codec::split_payload(record.payload) {
             Ok(parts) => parts,
             Err(error) => bail!("record {sequence} is no command that this version knows: {error:?}"),

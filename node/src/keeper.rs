@@ -18,6 +18,7 @@ use lakh_config::{Config, HistoryConfig};
 use lakh_engine::Engine;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::publisher::{Publisher, PublisherOptions};
+use lakh_journal::storage::RealStorage;
 use lakh_journal::{Durability, Follower};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -284,7 +285,7 @@ impl Replica {
             return Ok(());
         }
         self.snapshot_at = sequence;
-        let taken = snapshots::take(&self.replay, &self.read_models, &self.plan.journal)?;
+        let taken = snapshots::take(&RealStorage, &self.replay, &self.read_models, &self.plan.journal)?;
         tracing::info!("state behind record {sequence}: {} bytes in {:.2} s", taken.bytes, taken.seconds);
         Ok(())
     }

@@ -51,6 +51,7 @@ mod settlement_link;
 mod simulation;
 mod snapshots;
 mod soak;
+mod soak_start;
 mod stage;
 mod watch;
 
@@ -102,7 +103,7 @@ enum Command {
     Flow(flow::FlowCommand),
     /// Loads a venue with signed orders and measures it.
     Load(load::LoadArguments),
-    /// Soaks a venue: thousands of idle connections, or subscribers that never read.
+    /// Soaks a venue: thousands of idle connections, subscribers that never read, starts on a long journal.
     #[command(subcommand)]
     Soak(soak::SoakCommand),
     /// Makes a key.

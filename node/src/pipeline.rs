@@ -79,7 +79,6 @@ pub(crate) struct Node {
 }
 
 /// What an exchange is started with beside its configuration.
-#[derive(Default)]
 pub(crate) struct StartOptions {
     /// Without it nothing is settled.
     pub(crate) settlement: Option<SettlementMode>,
@@ -323,7 +322,7 @@ pub(crate) struct Boot {
     pub(crate) writer: JournalWriter,
     pub(crate) publisher: Publisher,
     pub(crate) directory: Arc<Directory>,
-    recovery: Recovery,
+    pub(crate) recovery: Recovery,
     /// What the epoch's record says of the software, and of what an operator gave up.
     epoch_text: String,
     clock: fn() -> Timestamp,
@@ -518,6 +517,7 @@ pub(crate) fn journal_options(config: &Config, exchange_id: [u8; 16]) -> Result<
         lakh_config::Durability::Async => lakh_journal::Durability::Async,
     };
     options.software_version = env!("CARGO_PKG_VERSION").to_owned();
+    options.schema_hash = sequencer::schema_hash();
     Ok(options)
 }
 

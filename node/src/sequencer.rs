@@ -25,6 +25,8 @@ use lakh_gateway::signal::Alarm;
 use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::{AppendError, JournalWriter, RecordHeader};
 
+use crate::keys::unhex;
+
 /// Inputs taken from one ring before the next one has its turn.
 const ROUND: usize = 256;
 /// Places in the output ring that one command may need.
@@ -230,6 +232,12 @@ impl Sequencer {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// The hash of the record schemas in a segment's header: BLAKE3 of the payloads of the golden recipe `engine`, which has
+/// each command, one behind the other. `golden_tests.rs` finds out when it is not right any more.
+pub(crate) fn schema_hash() -> [u8; 32] {
+    unhex(include_str!("../tests/golden/schema").trim_end()).expect("the file has 64 hexadecimal digits")
 }
 
 /// What stands in front of a command in the journal.

@@ -13,14 +13,17 @@
 //! counts, the replay begins at the first record. Two are kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use lakh_engine::Engine;
-use lakh_gateway::publisher::Publisher;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use lakh_engine::command::{Command, Genesis};
+use lakh_engine::{Engine, codec};
+use lakh_gateway::directory::Directory;
+use lakh_gateway::publisher::{Publisher, PublisherOptions};
 use lakh_journal::JournalReader;
 use lakh_journal::snapshot::{self, SnapshotHeader};
-use lakh_journal::storage::RealStorage;
+use lakh_journal::storage::{RealStorage, Storage};
 
 use crate::history::{self, Replay};
 
@@ -88,7 +91,12 @@ pub(crate) struct Taken {
 
 /// Keeps the state behind the last record of `replay`, which has found everything equal so far: a snapshot of a replay
 /// that has diverged would spread the divergence to every later start.
-pub(crate) fn take(replay: &Replay, read_models: &Publisher, directory: &Path) -> Result<Taken> {
+pub(crate) fn take<S: Storage>(
+    storage: &S,
+    replay: &Replay,
+    read_models: &Publisher,
+    directory: &Path,
+) -> Result<Taken> {
     let started = Instant::now();
     let sequence = replay.engine.sequence().0;
     let header = SnapshotHeader {
@@ -98,7 +106,7 @@ pub(crate) fn take(replay: &Replay, read_models: &Publisher, directory: &Path) -
         block_hash: replay.place.block_hash,
     };
     let payload = payload_of(&replay.engine, read_models);
-    let path = snapshot::save(&RealStorage, directory, &header, &payload)?;
+    let path = snapshot::save(storage, directory, &header, &payload)?;
     Ok(Taken { path, sequence, bytes: payload.len(), seconds: started.elapsed().as_secs_f64() })
 }
 
@@ -148,6 +156,37 @@ pub(crate) fn begins_at_first(directory: &Path) -> Result<bool> {
     let mut reader = history::open(directory)?;
     let first = reader.next()?.map(|record| record.header.sequence);
     Ok(first.is_none_or(|sequence| sequence == 1))
+}
+
+/// Engine and read models behind the newest snapshot that has both, or before the first record.
+pub(crate) fn begin(directory: &Path) -> Result<(Replay, Publisher, u64)> {
+    let search = find(directory, u64::MAX, |sections| {
+        let engine = sections.engine()?;
+        let genesis = engine.genesis().context("its engine has no genesis")?;
+        let names = Arc::new(Directory::new(genesis.venue_tag, genesis.mode));
+        let mut read_models = Publisher::new(PublisherOptions::default(), names);
+        let loaded = read_models.load(sections.read_models()?);
+        loaded.map_err(|error| anyhow!("its read models are not of this version: {error:?}"))?;
+        Ok(read_models)
+    })?;
+    for reason in &search.passed_over {
+        tracing::warn!("{reason}");
+    }
+    if let Some(found) = search.found {
+        return Ok((Replay::behind(directory, found.engine, found.reader)?, found.opened, found.sequence));
+    }
+    let names = Arc::new(names_of_first(directory)?);
+    Ok((Replay::from_first(directory)?, Publisher::new(PublisherOptions::default(), names), 0))
+}
+
+/// An empty directory of the venue that the journal's first record makes.
+fn names_of_first(directory: &Path) -> Result<Directory> {
+    let mut reader = history::open(directory)?;
+    let first = reader.next()?.and_then(|record| codec::split_payload(record.payload).ok());
+    match first {
+        Some((Command::Genesis(Genesis { venue_tag, mode, .. }), _)) => Ok(Directory::new(venue_tag, mode)),
+        _ => bail!("the journal in {} does not begin with a genesis", directory.display()),
+    }
 }
 
 fn attempt<T>(

@@ -1,4 +1,5 @@
-//! `lakh soak`: a venue of its own under thousands of idle connections, or under subscribers that never read.
+//! `lakh soak`: a venue of its own under thousands of idle connections, under subscribers that never read, or started on a
+//! long journal.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use lakh_loadtest::soak::{self, FanOutReport, Traffic};
 
 use crate::open_files;
 use crate::run::runtime;
+use crate::soak_start::{self, StartArguments};
 
 /// What may wait for one reader of the soaked venue.
 const OUTBOX_BYTES: u32 = 64 << 10;
@@ -20,6 +22,8 @@ const SEND_BUFFER_BYTES: u32 = 16 << 10;
 pub(crate) enum SoakCommand {
     /// Idle connections beside active ones: memory for each, and what trading costs alone and beside them.
     Idle(IdleArguments),
+    /// Starts on a long journal: from the first record, and from a snapshot and what follows it.
+    Start(StartArguments),
     /// Subscribers of a busy market with and without some that never read: how late the others are told.
     Subscribers(SubscribersArguments),
 }
@@ -63,6 +67,7 @@ pub(crate) struct SubscribersArguments {
 pub(crate) fn run(command: &SoakCommand) -> Result<()> {
     let report = match command {
         SoakCommand::Idle(arguments) => run_idle(arguments)?,
+        SoakCommand::Start(arguments) => soak_start::run(arguments)?,
         SoakCommand::Subscribers(arguments) => run_subscribers(arguments)?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);

@@ -46,6 +46,11 @@ fn a_journal_is_shown_checked_proven_and_compared() {
     let replayed = json(&["replay", "--json", data]);
     assert_eq!(verified["states"]["state_hash"], replayed["state_hash"]);
 
+    let archive = outside.path().join("archive");
+    let bound = lakh(&["journal", "archive", "--keep", "0", "--to", archive.to_str().unwrap(), data]);
+    let refused = String::from_utf8_lossy(&bound.stderr);
+    assert!(!bound.status.success() && refused.contains("a contract is bound to this journal"), "{refused}");
+    assert!(!archive.exists(), "nothing was begun");
     records_come_out(data, last, outside.path());
     a_proof_needs_no_journal(data, info["last_block_hash"].as_str().unwrap(), outside.path());
     checkpoints_hold_a_journal(data, last, outside.path());

@@ -30,3 +30,15 @@ fn subscribers_that_never_read_end_and_the_others_are_told_on() {
     }
     assert_eq!(report["with"]["silent_ended"], 10, "{report}");
 }
+
+#[test]
+fn a_start_from_a_snapshot_replays_what_follows_it_alone() {
+    let report = soak(&["start", "--records", "20000", "--tail-percent", "10"]);
+    println!("{report}");
+    assert_eq!(report["snapshot"]["sequence"], 18_000);
+    assert_eq!(report["fromFirst"]["recovery"]["fromSnapshot"], 0);
+    // Each start journals that it was one; so the snapshot, too, has a few records more behind it than were made.
+    let replayed = |start: &str| report[start]["recovery"]["replayed"].as_u64().unwrap();
+    assert!((2_000..2_010).contains(&replayed("fromSnapshot")), "{report}");
+    assert!((20_000..20_010).contains(&replayed("fromFirst")), "{report}");
+}

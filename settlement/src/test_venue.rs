@@ -227,13 +227,19 @@ pub(crate) struct TestVenue {
     writer: Option<JournalWriter>,
     venue: Venue,
     nonce: u64,
+    ring_bytes: usize,
 }
 
 impl TestVenue {
     /// A venue with two assets and an open market, bound to a contract, before its first deposit.
     pub(crate) fn new(venue: Venue, now: Timestamp) -> Self {
+        Self::with_ring(venue, now, 64 * 1024)
+    }
+
+    /// The same, with room for so many bytes of records that are not on the disk yet.
+    pub(crate) fn with_ring(venue: Venue, now: Timestamp, ring_bytes: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut test = Self { writer: None, directory, engine: Engine::new(), venue, nonce: 0 };
+        let mut test = Self { writer: None, directory, engine: Engine::new(), venue, nonce: 0, ring_bytes };
         test.open_journal();
         test.submit(&test.genesis(), now);
         for (asset, symbol) in [(AssetId(0), "BTC"), (AssetId(1), "USD")] {
@@ -277,7 +283,7 @@ impl TestVenue {
         let options = JournalOptions {
             durability: Durability::Async,
             segment_bytes: 1 << 20,
-            ring_bytes: 64 * 1024,
+            ring_bytes: self.ring_bytes,
             ..JournalOptions::new(self.directory.path(), [7; 16])
         };
         self.writer = Some(lakh_journal::open(options).unwrap().0);

@@ -138,9 +138,10 @@ fn format(root: &Path) -> anyhow::Result<Outcome> {
     run(root, &["cargo", "fmt", "--all", "--check"]).map(|()| Outcome::Passed)
 }
 
+/// With the feature `s3`, which nothing else here compiles.
 fn clippy(root: &Path) -> anyhow::Result<Outcome> {
-    let words = ["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    run(root, &words).map(|()| Outcome::Passed)
+    let words = ["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--features", "lakh-node/s3"];
+    run(root, &[&words[..], &["--", "-D", "warnings"]].concat()).map(|()| Outcome::Passed)
 }
 
 fn documentation(root: &Path) -> anyhow::Result<Outcome> {

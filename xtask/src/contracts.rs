@@ -1,8 +1,8 @@
-//! The contracts' step of `cargo xtask ci`: built, tested, attacked, proved and linted.
+//! The contracts' step of `cargo xtask ci`: built, tested, attacked and linted.
 //!
 //! Two lines of work run side by side, since the compiler knows one processor: what is deployed is built once through the
-//! IR, which takes longest, and tested and proved as it was built; beside it each check is removed in turn, and slither
-//! reads the sources, both on the fast build that needs no optimizer.
+//! IR, which takes longest, and tested as it was built; beside it each check is removed in turn, and slither reads the
+//! sources, both on the fast build that needs no optimizer.
 
 use std::fs;
 use std::path::Path;
@@ -15,21 +15,15 @@ use crate::command::{run, run_with, works};
 /// Where they are.
 const FOLDER: &str = "settlement/contracts";
 
-/// Proves by symbolic execution, from the Python package registry.
-const PROVER: &str = "halmos==0.3.3";
-
-/// Looks for patterns that went wrong elsewhere, from the same registry.
+/// Looks for patterns that went wrong elsewhere, from the Python package registry.
 const LINTER: &str = "slither-analyzer==0.11.6";
 
-/// Where the two are installed, each in a folder of its own: they ask for other versions of the same packages.
+/// Where it is installed, in a folder of its own: others of our tools ask for other versions of the same packages.
 const TOOLS_FOLDER: &str = "target/contract-tools";
 
-/// Longest time for one proof. None takes a quarter of it.
-const PROOF_TIMEOUT: &str = "60s";
-
-/// Their tests, that each check removed breaks one of them, that what is committed is what they build, the proofs, and
-/// that the linter finds nothing that is not answered. It comes before the other tests, some of which run on the anvil
-/// that it installs.
+/// Their tests, that each check removed breaks one of them, that what is committed is what they build, and that the
+/// linter finds nothing that is not answered. It comes before the other tests, some of which run on the anvil that it
+/// installs.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Outcome> {
     let folder = root.join(FOLDER);
     run(&folder, &["npm", "ci", "--no-audit", "--no-fund"])?;
@@ -40,7 +34,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Outcome> {
             run(&folder, &["node", "mutate.mjs"])?;
             if has_python { lint(root) } else { Ok(()) }
         });
-        let deployed = test_what_is_deployed(&folder).and_then(|()| if has_python { prove(root) } else { Ok(()) });
+        let deployed = test_what_is_deployed(&folder);
         deployed.and(beside.join().expect("what runs a program does not panic"))
     })?;
     if !has_python {
@@ -68,13 +62,6 @@ fn install(root: &Path, package: &str) -> anyhow::Result<(String, String)> {
     let paths = std::env::var("PATH").context("there is no PATH")?;
     let forge = forge.to_str().context("the repository's path is no UTF-8")?;
     Ok((format!("{tool}/bin"), format!("{tool}/bin:{forge}:{paths}")))
-}
-
-/// The proofs, on the code that is deployed.
-fn prove(root: &Path) -> anyhow::Result<()> {
-    let (programs, path) = install(root, PROVER)?;
-    let words = [&format!("{programs}/halmos"), "--solver-timeout-assertion", PROOF_TIMEOUT, "--no-status"];
-    run_with(&root.join(FOLDER), &words, &[("PATH", &path), ("FOUNDRY_PROFILE", "proofs")])
 }
 
 /// The linter; what it may find is answered where it stands, or in `slither.config.json` for all.

@@ -59,6 +59,12 @@ enum Task {
 enum Soak {
     /// Ten thousand idle connections, and a thousand subscribers of whom a hundred never read.
     Gateway,
+    /// An hour of load with every check, and the tables of how cost grows; pages and figures go to target/soak.
+    Load {
+        /// How long the soak itself lasts, in seconds.
+        #[arg(long, default_value_t = 3_600)]
+        seconds: u64,
+    },
     /// Kills of real processes, power cuts and whole-system seeds of the journal.
     Journal {
         /// `kill -9` of real processes under load, at each level of durability.
@@ -90,6 +96,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root),
         Task::Sim { seed } => soak::simulate(&root, seed),
         Task::Soak(Soak::Gateway) => soak::gateway(&root),
+        Task::Soak(Soak::Load { seconds }) => soak::load(&root, seconds),
         Task::Soak(Soak::Journal { kills, disk_seeds, system_seeds }) => {
             soak::journal(&root, JournalSoak { kills, disk_seeds, system_seeds })
         }

@@ -44,6 +44,25 @@ pub(crate) fn gateway(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs the soak of the load generator over both transports and its tables. What they print belongs into docs/benchmarks.md.
+///
+/// # Errors
+/// The first that fails: a check that does not hold is one.
+pub(crate) fn load(root: &Path, seconds: u64) -> anyhow::Result<()> {
+    fs::create_dir_all(root.join(FOLDER)).with_context(|| format!("cannot create {FOLDER}"))?;
+    let lakh_load = ["cargo", "run", "--locked", "--release", "--", "load"];
+    for transport in ["websocket", "binary"] {
+        let (seconds, page) = (seconds.to_string(), format!("{FOLDER}/load-{transport}.html"));
+        let words = ["--scenario", "soak", "--transport", transport, "--seconds", &seconds, "--report", &page];
+        run(root, &[&lakh_load[..], &words].concat())?;
+    }
+    for table in ["connections", "keys", "markets", "resting"] {
+        let words = ["--rate", "10000", "--seconds", "5", "--table", table];
+        run(root, &[&lakh_load[..], &words].concat())?;
+    }
+    Ok(())
+}
+
 /// Runs one seed of the whole-system simulation and prints what happened in it.
 ///
 /// # Errors

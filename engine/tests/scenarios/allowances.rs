@@ -1,7 +1,9 @@
 //! What an owner lets be asked for on weaker evidence than his account demands, and what not.
 
 use lakh_engine::command::EvidenceGrade::{self, Delegated, HeaderKeyed, Native, Signed};
-use lakh_engine::command::{Command, EvidenceAllowance, KeyScope, Operation, ReplayGuard, SignedCommand};
+use lakh_engine::command::{
+    Command, EvidenceAllowance, FrameOperation, KeyScope, Operation, ReplayGuard, SignedCommand,
+};
 use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::{Atoms, Timestamp};
 
@@ -59,9 +61,9 @@ fn it_is_given_by_full_evidence_and_by_a_key_that_may() {
     let allowance = an_hour(&venue, 1_000);
     let operation = Operation::AllowEvidence(allowance);
     for grade in [Delegated, HeaderKeyed] {
-        assert_eq!(weakly(&mut venue, A, grade, operation.clone()), "rejected EvidenceTooWeak");
+        assert_eq!(weakly(&mut venue, A, grade, operation), "rejected EvidenceTooWeak");
     }
-    assert_eq!(weakly(&mut venue, A, Signed, operation.clone()), "allowed Delegated");
+    assert_eq!(weakly(&mut venue, A, Signed, operation), "allowed Delegated");
     for grade in [Delegated, HeaderKeyed] {
         let more = Operation::AllowEvidence(EvidenceAllowance { notional: Atoms(1 << 40), ..allowance });
         assert_eq!(weakly(&mut venue, A, grade, more), "rejected EvidenceTooWeak", "it never widens itself");
@@ -118,6 +120,16 @@ fn it_is_the_owners_for_all_of_his_accounts_together() {
     let own = Operation::AllowEvidence(an_hour(&venue, 1));
     assert_eq!(weakly(&mut venue, sub_account, Signed, own), "rejected OtherOwner", "an owner's alone");
     assert_eq!(told(&venue.place(B, bid(10, 1))), "accepted, rests 1", "nobody else's");
+}
+
+#[test]
+fn a_frame_is_on_full_evidence_or_not_at_all() {
+    let mut venue = Venue::new();
+    let allowance = an_hour(&venue, 1_000);
+    allow(&mut venue, allowance);
+    let mut frame = venue.framed(A, &[FrameOperation::PlaceOrder(bid(100, 1).0)]);
+    frame.grade = HeaderKeyed;
+    assert_eq!(told(&venue.apply(Command::Frame(frame))), "rejected EvidenceTooWeak");
 }
 
 #[test]

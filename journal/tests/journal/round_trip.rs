@@ -5,7 +5,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use lakh_journal::{
-    AppendError, BlockFlags, Durability, JournalError, JournalOptions, JournalReader, MAX_PAYLOAD_BYTES,
+    AppendError, BlockFlags, Durability, FORMAT_MAJOR, JournalError, JournalOptions, JournalReader, MAX_PAYLOAD_BYTES,
     RecoveryOutcome, open,
 };
 
@@ -154,15 +154,32 @@ fn a_future_format_is_refused() {
     bytes[4096 + 8] = 3;
     std::fs::write(&path, bytes).unwrap();
     for error in [open(options(directory.path())).unwrap_err(), read_usual(directory.path()).unwrap_err()] {
-        assert!(matches!(error, JournalError::FutureFormat { found: 3, known: 0, .. }), "{error}");
+        assert!(matches!(error, JournalError::FutureFormat { found: 3, known: FORMAT_MAJOR, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_format_of_before_the_first_frozen_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    open(options(directory.path())).unwrap().0.close().unwrap();
+    let path = directory.path().join("0-0000000000000000.lkj");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8] = 0;
+    bytes[4096 + 8] = 0;
+    std::fs::write(&path, bytes).unwrap();
+    for error in [open(options(directory.path())).unwrap_err(), read_usual(directory.path()).unwrap_err()] {
+        assert!(matches!(error, JournalError::EarlyFormat { found: 0, oldest: 1, .. }), "{error}");
+        assert!(error.to_string().contains("begin a new journal in another directory"), "{error}");
     }
 }
 
 #[test]
 fn what_is_missing_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    let error = JournalReader::open(directory.path()).unwrap_err();
-    assert!(matches!(error, JournalError::NoJournal { .. }), "{error}");
+    for place in [directory.path().to_owned(), directory.path().join("nowhere")] {
+        let error = JournalReader::open(&place).unwrap_err();
+        assert!(matches!(error, JournalError::NoJournal { .. }), "{error}");
+    }
     let (mut writer, _) = open(options(directory.path())).unwrap();
     append_range(&mut writer, 1, 1_000, 10);
     writer.close().unwrap();

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use lakh_journal::faults::{Call, Fault, SimulatedDisk};
+use lakh_journal::verify::{Activity, verify};
 use lakh_journal::{
     Durability, JournalOptions, JournalStepper, JournalWriter, RecoveryOutcome, RecoveryReport, Step, open_stepped,
 };
@@ -278,6 +279,52 @@ fn each_error_at_each_call_stops_the_journal_and_is_never_tried_again() {
                 }
             }
         }
+    }
+}
+
+/// Whether somebody finds out that a journal is not what was written: the opening, or who reads every byte. Else all of it
+/// has to be there.
+fn is_found_out(disk: &SimulatedDisk, durability: Durability, acknowledged: u64, what: &str) -> bool {
+    let Ok((writer, stepper, report)) = open_stepped(disk.clone(), stepped(durability)) else { return true };
+    assert!(report.last_sequence >= acknowledged, "{what}: {} is there of {acknowledged}", report.last_sequence);
+    assert!(Bench { disk: disk.clone(), writer, stepper }.close(), "{what}");
+    let real = scratch();
+    disk.export(real.path()).unwrap();
+    let verification = verify(real.path(), Activity::AtRest, &|_| {});
+    if !verification.is_ok_and(|verification| verification.findings.is_empty()) {
+        return true;
+    }
+    let read = read_usual(real.path()).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(read, report.last_sequence, "{what}");
+    false
+}
+
+#[test]
+fn a_write_that_a_disk_loses_misdirects_or_changes_is_found_or_was_needed_by_nobody() {
+    for durability in [Durability::Sync, Durability::Async] {
+        let whole = SimulatedDisk::new(9);
+        assert_eq!(whole_life(&whole, durability), RECORDS);
+        let calls = whole.calls();
+        let (mut blocks_found, mut with_headers) = (0, BTreeSet::new());
+        for (index, call) in calls.iter().enumerate().filter(|(_, call)| call.name.starts_with("write")) {
+            // The first write into a spare is its headers; blocks and the footer come by the same handle.
+            let is_block = match call.path.extension().and_then(|extension| extension.to_str()) {
+                Some("lkn") => !with_headers.insert(call.path.clone()),
+                extension => extension == Some("lkj"),
+            };
+            for lie in Fault::LIES {
+                let what = format!("{lie:?} at call {index}, {}, {durability:?}", step_of(call));
+                let disk = SimulatedDisk::new(9);
+                disk.fail_at(index, lie);
+                let acknowledged = whole_life(&disk, durability);
+                let found = is_found_out(&disk, durability, acknowledged, &what);
+                // Nothing but a head, a spare's zeros, or one of a header's two copies may go wrong without anybody's noticing.
+                assert!(found || !is_block, "{what}: a block or a footer is another, and nobody finds it");
+                blocks_found += u32::from(found && is_block);
+            }
+        }
+        println!("{durability:?}: {blocks_found} lies about blocks and footers found");
+        assert!(blocks_found > 100, "{blocks_found}");
     }
 }
 

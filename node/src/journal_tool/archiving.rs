@@ -4,16 +4,15 @@
 //! it by itself where its configuration names an archive. `restore` only adds files, the newest first, so that what
 //! stands there is without a gap at each moment; a whole journal comes back into an empty directory.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use lakh_journal::JournalReader;
-use lakh_journal::archive::segment_name;
 use lakh_journal::storage::{RealStorage, Storage as _};
 use serde_json::json;
 
 use super::JournalArguments;
-use crate::archive::{Archive, Entry, Retention};
+use crate::archive::{Archive, Retention, Shelf};
 use crate::keys::{hex, unhex};
-use crate::progress;
+use crate::{history, progress, snapshots};
 
 /// Archives a journal's sealed segments.
 #[derive(Debug, clap::Args)]
@@ -47,9 +46,14 @@ pub(crate) fn archive(arguments: &ArchiveArguments) -> Result<()> {
     let _lock = RealStorage.lock(directory).with_context(|| {
         format!("{} cannot be locked: a node that runs on it archives by its own configuration", directory.display())
     })?;
-    let bar = progress::counter("archiving", *json);
     let retention = arguments.keep.map_or(Retention::KeepAll, Retention::KeepNewest);
-    let round = Archive::open(&arguments.to)?.round(directory, retention, &mut |records| bar.inc(records))?;
+    // Where the first record is gone already, no contract needed it.
+    if arguments.keep.is_some() && snapshots::begins_at_first(directory)? && history::venue(directory)?.is_some() {
+        bail!("a contract is bound to this journal, and settlement replays it from the first record: leave out --keep");
+    }
+    let bar = progress::counter("archiving", *json);
+    let archive = Archive::open(&arguments.to)?;
+    let round = archive.round(Shelf::at(directory), retention, &mut |records| bar.inc(records))?;
     bar.finish_and_clear();
     if *json {
         println!("{}", serde_json::to_string(&round)?);
@@ -67,29 +71,21 @@ pub(crate) fn restore(arguments: &RestoreArguments) -> Result<()> {
     let archive = Archive::open(&arguments.from)?;
     std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be created", directory.display()))?;
     let (exchange_id, shard) = identity(arguments, &archive)?;
-    let mut entries = archive.entries(&exchange_id, shard)?;
-    ensure!(!entries.is_empty(), "the archive has no segment of exchange {}, shard {shard}", hex(&exchange_id));
-    entries.retain(|entry| !directory.join(segment_name(shard, entry.index)).exists());
-    check_gapless(&entries)?;
     let bar = progress::counter("restoring", *json);
-    let mut records = 0;
-    for entry in entries.iter().rev() {
-        let table = archive.restore(entry, directory)?;
-        records += table.last_sequence + 1 - table.first_sequence;
-        bar.set_position(records);
-    }
+    let place = (&exchange_id, shard);
+    let (restored, records) = archive.complete(directory, place, &mut |records| bar.set_position(records))?;
     bar.finish_and_clear();
     // Each segment is whole; that they follow on each other, and on what was there, is for the chain to say.
     let overview = lakh_journal::verify::overview(directory)?;
     let first = overview.segments.first().map_or(0, |segment| segment.first_sequence);
     if *json {
-        let (restored, last) = (entries.len(), overview.last_sequence);
+        let last = overview.last_sequence;
         println!(
             "{}",
             json!({ "segments": restored, "records": records, "first_sequence": first, "last_sequence": last })
         );
     } else {
-        println!("{} segment(s) with {records} records restored", entries.len());
+        println!("{restored} segment(s) with {records} records restored");
         println!("the journal holds records {first} to {}", overview.last_sequence);
     }
     Ok(())
@@ -113,11 +109,4 @@ fn identity(arguments: &RestoreArguments, archive: &Archive) -> Result<([u8; 16]
             bail!("the archive has several journals; say --exchange: {}", ids.join(", "))
         }
     }
-}
-
-fn check_gapless(entries: &[Entry]) -> Result<()> {
-    for pair in entries.windows(2) {
-        ensure!(pair[0].index + 1 == pair[1].index, "the archive has no segment {}", pair[0].index + 1);
-    }
-    Ok(())
 }

@@ -217,6 +217,7 @@ impl Plan {
             elapsed_ms: 0,
             reject_codes: BTreeMap::new(),
             hostile: None,
+            drift: None,
             checks: Vec::new(),
             journal_bytes_per_operation: None,
         }

@@ -4,7 +4,7 @@ use lakh_journal::Durability;
 use lakh_journal::faults::{Fault, SimulatedDisk};
 use lakh_loadtest::random::SplitMix64;
 
-use super::venue::Venue;
+use super::venue::{Site, Venue};
 use super::{Outcome, now};
 
 /// How a life ends.
@@ -20,13 +20,22 @@ pub(super) enum End {
     Error,
 }
 
+/// From where on calls to the disk are counted up to one that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// The start.
+    Start,
+    /// The beginning of the keeper's round with this number: a snapshot, an archived segment, one that goes.
+    Round(u32),
+}
+
 /// How a life goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fate {
     pub(super) life_ends_in: End,
     pub(super) steps: u64,
     /// After how many calls to the disk, and how, it fails.
-    fault: Option<(u64, Fault)>,
+    fault: Option<(Since, u64, Fault)>,
     /// After how many steps of the journal, and for how long, the disk stalls.
     stall: Option<(u64, u64)>,
 }
@@ -38,13 +47,28 @@ impl Fate {
 
     pub(super) fn draw(random: &mut SplitMix64, durability: Durability) -> Self {
         let fault = Fault::ERRORS[usize::try_from(random.below(4)).expect("below 4")];
-        // An opening makes some hundred calls; so some of these fall into it, and into what recovery repairs.
-        let calls = if random.below(4) == 0 { random.below(120) } else { 70 + random.below(400) };
+        // A first opening makes some hundred calls, a later one some ten; so some of these fall into it, and into what
+        // recovery repairs.
+        let calls = match random.below(4) {
+            0 => random.below(12),
+            1 => random.below(120),
+            _ => 70 + random.below(400),
+        };
+        // A round makes up to some fifty: three segments noted, a snapshot, removals.
+        let round = (Since::Round(u32::try_from(random.below(3)).expect("below 3")), random.below(40));
+        let start = (Since::Start, calls);
         let (life_ends_in, fault) = match random.below(8) {
             0..=3 if durability == Durability::Sync => {
-                (End::PowerCut, (random.below(4) > 0).then_some((calls, Fault::PowerCut)))
+                let fault = [None, Some(start), Some(start), Some(round), Some(round)]
+                    [usize::try_from(random.below(5)).expect("below 5")];
+                (End::PowerCut, fault.map(|(since, calls)| (since, calls, Fault::PowerCut)))
             }
-            4 => (End::Error, Some((calls, fault))),
+            4 => {
+                let (since, calls) = if random.below(2) == 0 { start } else { round };
+                (End::Error, Some((since, calls, fault)))
+            }
+            // A process that is killed within a call is what a disk leaves that takes no further one.
+            5 => (End::Kill, Some((round.0, round.1, Fault::PowerCut))),
             _ => (End::Kill, None),
         };
         let stall = (random.below(3) == 0).then(|| {
@@ -54,13 +78,20 @@ impl Fate {
         Self { life_ends_in, steps: 300 + random.below(2_500), fault, stall }
     }
 
-    /// Whether a start may end in an error.
-    pub(super) const fn may_fail_to_start(&self) -> bool {
+    /// Whether anything may end in an error.
+    pub(super) const fn may_fail(&self) -> bool {
         self.fault.is_some()
     }
 
+    /// The life begins on this disk.
     pub(super) fn plan(&self, disk: &SimulatedDisk) {
-        if let Some((calls, fault)) = self.fault {
+        self.plan_since(Since::Start, disk);
+    }
+
+    fn plan_since(&self, now: Since, disk: &SimulatedDisk) {
+        if let Some((since, calls, fault)) = self.fault
+            && since == now
+        {
             disk.fail_at(disk.calls().len() + usize::try_from(calls).expect("some hundreds"), fault);
         }
     }
@@ -81,13 +112,15 @@ pub(super) struct Life {
     pub(super) venue: Venue,
     pub(super) fate: Fate,
     journal_steps: u64,
+    /// Rounds of keeper and archiver so far.
+    rounds: u32,
     /// The disk is at work until then.
     busy_until: u64,
 }
 
 impl Life {
     pub(super) const fn new(venue: Venue, fate: Fate) -> Self {
-        Self { venue, fate, journal_steps: 0, busy_until: 0 }
+        Self { venue, fate, journal_steps: 0, rounds: 0, busy_until: 0 }
     }
 
     /// The disk completes a write, unless it is still at it.
@@ -107,6 +140,26 @@ impl Life {
             && after == self.journal_steps
         {
             self.busy_until = now().0 + stall_ns;
+        }
+    }
+
+    /// Keeper and archiver do what is due; none once the journal has stopped.
+    pub(super) fn keep(&mut self, site: &Site, random: &mut SplitMix64, outcome: &mut Outcome) {
+        if self.venue.stopped().is_some() {
+            return;
+        }
+        self.fate.plan_since(Since::Round(self.rounds), &site.disk);
+        self.rounds += 1;
+        match self.venue.keep(site, random.below(3)) {
+            Ok(kept) => {
+                outcome.snapshots += u32::from(kept.snapshot);
+                outcome.archived += kept.round.archived.len() as u64;
+                outcome.removed += kept.round.removed.len() as u64;
+            }
+            Err(error) => {
+                assert!(self.fate.may_fail(), "a round without a fault fails: {error:#}");
+                outcome.failed_rounds += 1;
+            }
         }
     }
 

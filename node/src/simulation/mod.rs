@@ -10,7 +10,11 @@
 //! 3. nothing leaves before it is durable;
 //! 4. a request is answered at most once, and signed bytes that are sent twice never have two outcomes;
 //! 5. money is conserved to the atom;
-//! 6. an error of the disk ends acknowledgements, a stalled disk makes rejects with a code and no growing queue.
+//! 6. an error of the disk ends acknowledgements, a stalled disk makes rejects with a code and no growing queue;
+//! 7. what is not on the disk any more stands in the archive, whole, and no start needs it.
+//!
+//! Keeper and archiver take part: snapshots are taken and read, sealed segments go into an archive and from the disk, and
+//! crashes and faults come inside of that, too.
 //!
 //! `cargo xtask sim --seed N` runs one seed and says what happened in it.
 
@@ -50,6 +54,14 @@ struct Outcome {
     stalls: u32,
     /// Starts that did not come to an end.
     failed_starts: u32,
+    /// Starts from a snapshot.
+    short_starts: u32,
+    snapshots: u32,
+    /// Segments that went into the archive, and that went from the disk.
+    archived: u64,
+    removed: u64,
+    /// Rounds of keeper and archiver that did not come to an end.
+    failed_rounds: u32,
     told: u64,
     refused: u64,
     resent: u64,
@@ -113,6 +125,7 @@ impl Simulation {
         let started = Venue::start(&self.site, &self.clients, &mut self.witness);
         match started {
             Ok(venue) => {
+                self.outcome.short_starts += u32::from(venue.from_snapshot > 0);
                 let mut life = Life::new(venue, fate);
                 for _ in 0..fate.steps {
                     self.step(&mut life);
@@ -120,7 +133,7 @@ impl Simulation {
                 self.end(life);
             }
             Err(reason) => {
-                assert!(fate.may_fail_to_start(), "a start without a fault fails: {reason:#}");
+                assert!(fate.may_fail(), "a start without a fault fails: {reason:#}");
                 self.outcome.failed_starts += 1;
             }
         }
@@ -131,6 +144,9 @@ impl Simulation {
                 self.site.disk.power_cycle();
             }
             fate::End::Kill | fate::End::Error | fate::End::Peace => self.site.disk.restart_process(),
+        }
+        if fate.life_ends_in != fate::End::Peace {
+            self.site.tear_uploads(&mut self.random);
         }
         self.pass(1_000_000_000);
     }
@@ -146,6 +162,7 @@ impl Simulation {
             }
             12..=14 => life.step_journal(&mut self.random),
             15..=17 => life.venue.step_publisher(),
+            18 if self.random.below(20) == 0 => life.keep(&self.site, &mut self.random, &mut self.outcome),
             18 => self.clients.let_time_pass(&mut life.venue),
             _ => {
                 let microseconds = 1 + self.random.below(500);
@@ -175,7 +192,7 @@ impl Simulation {
             return life.venue.close();
         }
         if let Some(reason) = life.venue.stopped() {
-            assert!(life.fate.may_fail_to_start(), "the journal stops without a fault: {reason}");
+            assert!(life.fate.may_fail(), "the journal stops without a fault: {reason}");
             life.venue.assert_tells_nothing_more(&mut self.clients);
         }
         self.witness.crash(life.venue.durable_sequence());
@@ -193,6 +210,11 @@ fn run_seeds(seeds: core::ops::Range<u64>) -> Outcome {
         sum.errors += outcome.errors;
         sum.stalls += outcome.stalls;
         sum.failed_starts += outcome.failed_starts;
+        sum.short_starts += outcome.short_starts;
+        sum.snapshots += outcome.snapshots;
+        sum.archived += outcome.archived;
+        sum.removed += outcome.removed;
+        sum.failed_rounds += outcome.failed_rounds;
         sum.told += outcome.told;
         sum.refused += outcome.refused;
         sum.resent += outcome.resent;
@@ -213,6 +235,7 @@ fn run_part(part: u64) {
         return;
     }
     assert!(sum.power_cuts > 0 && sum.kills > 0 && sum.errors > 0 && sum.stalls > 0 && sum.failed_starts > 0);
+    assert!(sum.short_starts > 0 && sum.snapshots > 0 && sum.archived > 0 && sum.removed > 0 && sum.failed_rounds > 0);
     assert!(sum.told > 0 && sum.refused > 0 && sum.resent > 0 && sum.trades > 0);
 }
 

@@ -16,15 +16,19 @@ use lakh_gateway::publisher::{Gate, Publisher, PublisherOptions};
 use lakh_gateway::session::{Session, SessionContext, SessionOptions};
 use lakh_gateway::verifier::{Jobs, ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
 use lakh_journal::faults::SimulatedDisk;
-use lakh_journal::{Durability, DurabilityWatch, JournalOptions, JournalStepper, Step, open_stepped};
+use lakh_journal::{Durability, DurabilityWatch, JournalOptions, JournalStepper, Step, open_stepped, retention};
+use lakh_loadtest::random::SplitMix64;
 use lakh_loadtest::scratch_venue::VenueOptions;
 
 use super::clients::Clients;
 use super::now;
 use super::witness::Witness;
+use crate::archive::tests::tear_what_is_not_noted;
+use crate::archive::{Archive, Retention, Round, Shelf};
 use crate::bring_up::Empty;
 use crate::pipeline::{Boot, journal_options};
 use crate::sequencer::Sequencer;
+use crate::snapshots;
 
 const EXCHANGE: [u8; 16] = *b"simulated venue!";
 /// Places in the ring into the sequencer, and jobs that wait for the verifier: few, so that both are full at times.
@@ -68,15 +72,50 @@ impl Site {
 
     /// The disk's content as real files, for whoever reads journals.
     fn export(&self) -> Result<PathBuf> {
-        let journal = self.config.journal.directory.clone();
-        if journal.exists() {
-            std::fs::remove_dir_all(&journal)?;
-        }
-        std::fs::create_dir_all(&journal)?;
-        assert!(journal.starts_with(self.scratch.path()));
-        self.disk.export(&journal)?;
-        Ok(journal)
+        self.export_into(self.config.journal.directory.clone())
     }
+
+    /// The same elsewhere, with what is in the archive and not on the disk any more.
+    fn export_whole(&self, archive: &Archive) -> Result<PathBuf> {
+        let files = self.export_into(self.scratch.path().join("whole"))?;
+        // Before the first round of an archiver there is no archive to ask.
+        if !retention::archived(&self.disk, &self.config.journal.directory)?.is_empty() {
+            archive.complete(&files, (&EXCHANGE, self.config.exchange.shard), &mut |_| {})?;
+        }
+        Ok(files)
+    }
+
+    fn export_into(&self, directory: PathBuf) -> Result<PathBuf> {
+        assert!(directory.starts_with(self.scratch.path()));
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        std::fs::create_dir_all(&directory)?;
+        self.disk.export(&directory)?;
+        Ok(directory)
+    }
+
+    fn archive_place(&self) -> PathBuf {
+        self.scratch.path().join("archive")
+    }
+
+    fn archive(&self) -> Result<Archive> {
+        let place = self.archive_place();
+        Archive::open(place.to_str().expect("scratch directories have names in UTF-8"))
+    }
+
+    /// What crashes leave of uploads that were under way.
+    pub(super) fn tear_uploads(&self, random: &mut SplitMix64) {
+        let noted = retention::archived(&self.disk, &self.config.journal.directory).unwrap();
+        tear_what_is_not_noted(&self.archive_place(), &noted, |bound| random.below(bound));
+    }
+}
+
+/// What keeper and archiver did.
+pub(super) struct Kept {
+    /// Whether there was anything to take a snapshot of.
+    pub(super) snapshot: bool,
+    pub(super) round: Round,
 }
 
 /// See the module.
@@ -92,15 +131,19 @@ pub(super) struct Venue {
     watch: DurabilityWatch,
     context: Arc<SessionContext>,
     address: Arc<TokenBucket>,
+    archive: Archive,
+    /// The record of the snapshot that the start took up; 0 for none.
+    pub(super) from_snapshot: u64,
 }
 
 impl Venue {
     /// Recovers, holds what is found against what everybody remembers, and opens the doors.
     pub(super) fn start(site: &Site, clients: &Clients, witness: &mut Witness) -> Result<Self> {
         let (writer, mut stepper, report) = open_stepped(site.disk.clone(), site.journal_options())?;
-        let journal = site.export()?;
+        site.export()?;
+        let archive = site.archive()?;
         let mut found = Vec::new();
-        witness.examine(&journal, |sequence, command| found.push((sequence, command.clone())));
+        witness.examine(&site.export_whole(&archive)?, |sequence, command| found.push((sequence, command.clone())));
         clients.assert_nothing_is_missing(&found);
         let seed = GenesisSeed { exchange_id: EXCHANGE, hash_seed: site.seed };
         let watch = writer.watch();
@@ -108,7 +151,7 @@ impl Venue {
         let publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
         let empty = Empty { publisher, directory, has_reports_through: Sequence(u64::MAX) };
         let boot = Boot::take_up(&site.config, seed, (writer, report), empty, now)?;
-        let Boot { engine, writer, publisher, directory, .. } = boot;
+        let Boot { engine, writer, publisher, directory, recovery, .. } = boot;
         while watch.durable_sequence() < engine.sequence().0 {
             anyhow::ensure!(stepper.step() == Step::Worked, "the journal has stopped: {:?}", watch.stopped());
         }
@@ -148,6 +191,8 @@ impl Venue {
             watch,
             context: Arc::new(context),
             address: Arc::new(TokenBucket::new(Rate { per_second: 1_000_000, burst: 1_000_000 })),
+            archive,
+            from_snapshot: recovery.from_snapshot,
         })
     }
 
@@ -193,6 +238,24 @@ impl Venue {
 
     pub(super) fn make_segment(&mut self) {
         self.stepper.make_segment();
+    }
+
+    /// What keeper and archiver do beside the venue: a snapshot of what the journal has, then a round of the archive, which
+    /// keeps so many of the newest sealed segments.
+    pub(super) fn keep(&self, site: &Site, segments_kept: u64) -> Result<Kept> {
+        let files = site.export()?;
+        let directory = &site.config.journal.directory;
+        let (mut replay, mut read_models, last) = snapshots::begin(&files)?;
+        while let Some(step) = replay.step()? {
+            read_models.restore(step.sequence, step.timestamp, step.events);
+        }
+        let snapshot = replay.engine.sequence().0 > last;
+        if snapshot {
+            snapshots::take(&site.disk, &replay, &read_models, directory)?;
+        }
+        let shelf = Shelf { storage: &site.disk, directory, files: &files };
+        let round = self.archive.round(shelf, Retention::KeepNewest(segments_kept), &mut |_| {})?;
+        Ok(Kept { snapshot, round })
     }
 
     pub(super) fn step_publisher(&mut self) {

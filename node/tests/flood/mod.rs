@@ -1,5 +1,6 @@
 //! Orders as fast as a venue answers them, until it is gone: what tests do that kill it meanwhile.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![allow(dead_code, reason = "each test uses its part of it")]
 
 use lakh_loadtest::client::{Trader, Value, connect, now_us, signed_request};
 use serde_json::Value as Json;

@@ -15,6 +15,8 @@ use crate::test_venue::{START_SECONDS, TestVenue, order};
 /// Orders of one run; every second one trades.
 const ORDERS: u64 = 20_000;
 const RUNS: usize = 5;
+/// Room for all of them, so that nobody waits for the disk.
+const RING_BYTES: usize = 1 << 24;
 const NOW: Timestamp = Timestamp(START_SECONDS * 1_000_000_000);
 const VENUE: Venue = Venue { chain_id: 31_337, contract: Address([0xc0; 20]) };
 
@@ -34,7 +36,7 @@ enum Behind {
 /// Two traders with money and keys.
 fn venue() -> TestVenue {
     use lakh_engine::command::ChainEntryKind::{Deposit, RegisterKey};
-    let mut venue = TestVenue::new(VENUE, NOW);
+    let mut venue = TestVenue::with_ring(VENUE, NOW, RING_BYTES);
     for (kind, account, asset, amount) in
         [(Deposit, 1, 0, 1 << 40), (Deposit, 2, 1, 1 << 40), (RegisterKey, 1, 0, 0), (RegisterKey, 2, 0, 0)]
     {

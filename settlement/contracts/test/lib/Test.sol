@@ -40,6 +40,7 @@ interface Vm {
     function addr(uint256) external pure returns (address);
     function sign(uint256, bytes32) external pure returns (uint8, bytes32, bytes32);
     function etch(address, bytes calldata) external;
+    function store(address, bytes32, bytes32) external;
     function label(address, string calldata) external;
     function blobhashes(bytes32[] calldata) external;
     function recordLogs() external;
