@@ -7,6 +7,18 @@ use serde::Deserialize;
 use crate::error::Fault;
 use crate::sections::{check_loopback, check_range};
 
+/// Where the stages of an order's way run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stages {
+    /// As tasks beside the sockets where there are one or two cores, else on threads of their own.
+    Automatic,
+    /// Each on a thread of its own: nothing holds it up but the machine.
+    OwnThreads,
+    /// As tasks beside the sockets: no order is handed from thread to thread.
+    Shared,
+}
+
 /// `[gateway]`: where traders connect and how much each may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -75,7 +87,9 @@ pub struct GatewayConfig {
     pub answer_timeout_ms: u32,
     /// Milliseconds that a client may take to read what is sent: 100 ..= 60,000. Default 10,000.
     pub write_timeout_ms: u32,
-    /// Threads that verify signatures: 1 ..= 64. Default 1.
+    /// Where verifiers, sequencer and publisher run. Default automatic.
+    pub stages: Stages,
+    /// Stages that verify signatures: 1 ..= 64. Default 1.
     pub verifiers: u32,
     /// Requests that wait for one of these threads; the last quarter is for cancels: 64 ..= 1,048,576. Default
     /// 16,384.
@@ -113,6 +127,7 @@ impl Default for GatewayConfig {
             ping_interval_ms: 20_000,
             answer_timeout_ms: 10_000,
             write_timeout_ms: 10_000,
+            stages: Stages::Automatic,
             verifiers: 1,
             verifier_queue: 16_384,
         }

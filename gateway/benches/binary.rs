@@ -227,10 +227,20 @@ fn feed(exchange: &Exchange, scale: Scale) {
 
 fn main() {
     let scale = Scale::asked();
-    codec(scale);
+    // `-- latency` and the like: only that part.
+    let parts = ["codec", "latency", "feed"];
+    let only = std::env::args().find(|argument| parts.contains(&argument.as_str()));
+    let wanted = |part| only.as_deref().is_none_or(|only| only == part);
+    if wanted("codec") {
+        codec(scale);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let exchange = runtime.block_on(Exchange::with(|options| options.address.connections = 4_096, |_| {}));
-    round_trips(&exchange, scale);
-    feed(&exchange, scale);
+    if wanted("latency") {
+        round_trips(&exchange, scale);
+    }
+    if wanted("feed") {
+        feed(&exchange, scale);
+    }
     runtime.block_on(exchange.end());
 }

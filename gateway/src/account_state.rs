@@ -2,12 +2,11 @@
 //!
 //! Bounded by the engine's tables: its accounts times its assets (at most 64).
 
-use std::collections::HashMap;
-
 use lakh_engine::ids::{AccountId, AssetId};
 use lakh_engine::units::{Atoms, Timestamp};
 use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 
+use crate::id_map::IdMap;
 use crate::saved::{put_each, sorted, take_each};
 
 wire_struct!(Balance { available, held });
@@ -50,7 +49,7 @@ impl AccountBalances {
 /// All accounts' balances.
 #[derive(Debug, Default)]
 pub struct AccountState {
-    accounts: HashMap<AccountId, AccountBalances>,
+    accounts: IdMap<AccountId, AccountBalances>,
 }
 
 impl AccountState {

@@ -3,13 +3,14 @@
 //! Bounds: a number of trades of all accounts and a number for each, so that a busy account pushes out its own past and
 //! not a quiet one's.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use lakh_engine::command::Side;
 use lakh_engine::ids::{AccountId, MarketId, OrderId, Sequence, TradeId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 
+use crate::id_map::IdMap;
 use crate::saved::{put_each, saved_enum, take_each};
 
 saved_enum!(TradeRole { Maker, Taker });
@@ -72,7 +73,7 @@ pub enum TradeRole {
 pub struct AccountTrades {
     options: AccountTradesOptions,
     /// Each with its number over all accounts.
-    by_account: HashMap<AccountId, VecDeque<(u64, OwnTrade)>>,
+    by_account: IdMap<AccountId, VecDeque<(u64, OwnTrade)>>,
     /// Whose trade has which number, so that the oldest of all is found.
     by_number: BTreeMap<u64, AccountId>,
     next_number: u64,
@@ -81,7 +82,7 @@ pub struct AccountTrades {
 impl AccountTrades {
     /// No trades.
     pub fn new(options: AccountTradesOptions) -> Self {
-        Self { options, by_account: HashMap::new(), by_number: BTreeMap::new(), next_number: 0 }
+        Self { options, by_account: IdMap::default(), by_number: BTreeMap::new(), next_number: 0 }
     }
 
     /// Takes in a trade of an account.

@@ -6,7 +6,6 @@
 //! placed, and an allowance besides, in each second; only beyond that it asks for work without an end.
 //! Bounds: [`KeyLimits::keys`] keys are remembered; of those that have nothing to pay back nothing has to be.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -14,6 +13,7 @@ use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
+use crate::id_map::IdMap;
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::wire::json::response::{Budget, OrderBudgets};
 
@@ -69,7 +69,7 @@ pub enum Errand {
 /// The live orders of each owner, all of his accounts together, as the publisher knows them: written by it, read by whoever
 /// limits cancels. A key speaks for all of its owner's accounts.
 #[derive(Debug, Default)]
-pub struct LiveOrders(RwLock<HashMap<AccountId, AccountOrders>>);
+pub struct LiveOrders(RwLock<IdMap<AccountId, AccountOrders>>);
 
 /// An account's live orders, and those of its owner.
 #[derive(Debug, Default)]
@@ -114,7 +114,7 @@ impl LiveOrders {
 #[derive(Debug)]
 pub struct KeyBudgets {
     limits: KeyLimits,
-    keys: Mutex<HashMap<KeyId, Arc<KeyBudget>>>,
+    keys: Mutex<IdMap<KeyId, Arc<KeyBudget>>>,
 }
 
 impl KeyBudgets {

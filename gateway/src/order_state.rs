@@ -13,6 +13,7 @@ use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use lakh_engine::wire::wire_struct;
 
+use crate::id_map::IdMap;
 use crate::saved::saved_enum;
 
 mod saved;
@@ -195,14 +196,14 @@ wire_struct!(OrderRecord {
 pub struct OrderState {
     options: OrderStateOptions,
     /// Boxed, so that a table that grows moves pointers and not records: growing must not hold the publisher up.
-    records: HashMap<OrderId, Box<OrderRecord>>,
+    records: IdMap<OrderId, Box<OrderRecord>>,
     by_client_id: HashMap<(AccountId, MarketId, ClientId), OrderId>,
     /// On the book, or waiting for a trigger price. An account that had an order once keeps its (empty) set: most have
     /// another one soon.
-    open: HashMap<AccountId, BTreeSet<(MarketId, OrderId)>>,
+    open: IdMap<AccountId, BTreeSet<(MarketId, OrderId)>>,
     /// By the number of the end, so that the oldest is first.
     ended: BTreeMap<u64, OrderId>,
-    ended_by_account: HashMap<AccountId, VecDeque<u64>>,
+    ended_by_account: IdMap<AccountId, VecDeque<u64>>,
     /// Ended since the last [`OrderState::forget_oldest`].
     just_ended: Vec<OrderId>,
     next_end_number: u64,
@@ -213,11 +214,11 @@ impl OrderState {
     pub fn new(options: OrderStateOptions) -> Self {
         Self {
             options,
-            records: HashMap::new(),
+            records: IdMap::default(),
             by_client_id: HashMap::new(),
-            open: HashMap::new(),
+            open: IdMap::default(),
             ended: BTreeMap::new(),
-            ended_by_account: HashMap::new(),
+            ended_by_account: IdMap::default(),
             just_ended: Vec::new(),
             next_end_number: 0,
         }

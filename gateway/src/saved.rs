@@ -31,7 +31,7 @@ pub(crate) fn take_each<T>(
 }
 
 /// What a map holds, by rising keys.
-pub(crate) fn sorted<K: Ord + Copy, V>(map: &HashMap<K, V>) -> Vec<(K, &V)> {
+pub(crate) fn sorted<K: Ord + Copy, V, S>(map: &HashMap<K, V, S>) -> Vec<(K, &V)> {
     let mut entries: Vec<_> = map.iter().map(|(key, value)| (*key, value)).collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
     entries

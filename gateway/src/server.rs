@@ -1,8 +1,8 @@
 //! The gateway as a whole: its listening sockets, their connections, and the verifiers behind them.
 //!
 //! Bounds: connections in all and of one address, time for a handshake, size of everything that a connection queues.
-//! A stop is announced to every session, waits for requests in flight, and then ends the verifiers, so that nothing
-//! that was acknowledged to the sequencer's ring is lost.
+//! A stop is announced to every session, waits for requests in flight, and then ends the verifiers that have threads of
+//! their own, so that nothing that was acknowledged to the sequencer's ring is lost.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -29,8 +29,9 @@ use crate::limits::{AddressBook, AddressLimits, AddressPermit, Rate, TokenBucket
 use crate::presence::Presence;
 use crate::rest;
 use crate::session::{SessionContext, SessionOptions, Standing};
+use crate::signal::alone;
 use crate::tls::{Socket, Tls, Transport};
-use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
+use crate::verifier::{ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierStage, VerifierWiring};
 use crate::websocket::SocketLimits;
 use crate::wire::json::envelope::MAX_FRAME;
 use crate::wire::json::response::OrderBudgets;
@@ -119,6 +120,15 @@ pub struct Wiring {
     pub secure: Option<SecureListener>,
     /// Where the binary face does.
     pub secure_binary: Option<SecureListener>,
+}
+
+/// Who runs the verifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verifying {
+    /// Threads of their own.
+    Threads,
+    /// The caller, on the sequencer's signal.
+    Caller,
 }
 
 /// A listener with TLS.
@@ -263,11 +273,36 @@ impl Peer {
 }
 
 impl Gateway {
-    /// Binds, starts the verifiers, and serves on the current tokio runtime.
+    /// Binds, starts the verifiers on threads of their own, and serves on the current tokio runtime.
     ///
     /// # Errors
     /// See [`GatewayError`].
     pub async fn start(options: GatewayOptions, wiring: Wiring) -> Result<Self, GatewayError> {
+        let (mut gateway, stages) = Self::open(options, wiring, Verifying::Threads).await?;
+        for stage in stages {
+            let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(|| alone(stage.run()));
+            gateway.verifiers.push(thread.map_err(GatewayError::Thread)?);
+        }
+        Ok(gateway)
+    }
+
+    /// The same with verifiers that the caller turns: the sequencer's signal tells of their work too. They have to be
+    /// turned for as long as the gateway lives.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub async fn start_with_verifiers(
+        options: GatewayOptions,
+        wiring: Wiring,
+    ) -> Result<(Self, Vec<VerifierStage>), GatewayError> {
+        Self::open(options, wiring, Verifying::Caller).await
+    }
+
+    async fn open(
+        options: GatewayOptions,
+        wiring: Wiring,
+        verifying: Verifying,
+    ) -> Result<(Self, Vec<VerifierStage>), GatewayError> {
         let buffer = options.send_buffer_bytes;
         let plain = Some(bind(options.listen, Face::Http, buffer)?);
         let secure = bind_secure(wiring.secure, Face::Http, buffer)?;
@@ -282,7 +317,8 @@ impl Gateway {
             presence: Arc::new(Presence::default()),
             started_at: (options.clock)(),
         };
-        let (queues, verifiers) = start_verifiers(&options, wiring.to_sequencer, &wiring.sequencer_signal, &sessions)?;
+        let rings = (wiring.to_sequencer, &wiring.sequencer_signal);
+        let (queues, stages) = verifiers(&options, rings, &sessions, verifying)?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             options,
@@ -301,7 +337,10 @@ impl Gateway {
         };
         let address = open(plain).expect("it was bound above");
         let (secure_address, binary_address, secure_binary_address) = (open(secure), open(binary), open(secure_binary));
-        Ok(Self { address, secure_address, binary_address, secure_binary_address, shared, stop, accepting, verifiers })
+        let verifiers = Vec::with_capacity(stages.len());
+        let gateway =
+            Self { address, secure_address, binary_address, secure_binary_address, shared, stop, accepting, verifiers };
+        Ok((gateway, stages))
     }
 
     /// Where the binary face listens with TLS, if it does.
@@ -411,24 +450,22 @@ fn bind_secure(
     Ok(Some(Bound { door: Door { face, transport: Transport::Tls(tls) }, ..bound }))
 }
 
-type Verifiers = (Vec<VerifierQueue>, Vec<JoinHandle<()>>);
-
-fn start_verifiers(
+/// A verifier for each ring, and the queues into them.
+fn verifiers(
     options: &GatewayOptions,
-    rings: Vec<Producer<Input>>,
-    signal: &Arc<Signal>,
+    (rings, sequencer_signal): (Vec<Producer<Input>>, &Arc<Signal>),
     sessions: &SessionContext,
-) -> Result<Verifiers, GatewayError> {
+    verifying: Verifying,
+) -> Result<(Vec<VerifierQueue>, Vec<VerifierStage>), GatewayError> {
     if rings.is_empty() {
         return Err(GatewayError::NoRing);
     }
     let read_digests = Arc::new(ReadDigests::new(options.read_digests));
-    let mut queues = Vec::with_capacity(rings.len());
-    let mut threads = Vec::with_capacity(rings.len());
+    let mut made = (Vec::with_capacity(rings.len()), Vec::with_capacity(rings.len()));
     for to_sequencer in rings {
         let wiring = VerifierWiring {
             to_sequencer,
-            sequencer_signal: Arc::clone(signal),
+            sequencer_signal: Arc::clone(sequencer_signal),
             read_digests: Arc::clone(&read_digests),
             key_budgets: Arc::clone(&sessions.key_budgets),
             directory: Arc::clone(&sessions.directory),
@@ -436,11 +473,15 @@ fn start_verifiers(
             counters: Arc::clone(&sessions.counters),
         };
         let verifier = Verifier::new(options.verifier, wiring).map_err(GatewayError::Randomness)?;
-        let (queue, thread) = verifier.spawn().map_err(GatewayError::Thread)?;
-        queues.push(queue);
-        threads.push(thread);
+        let signal = match verifying {
+            Verifying::Threads => Arc::new(Signal::new()),
+            Verifying::Caller => Arc::clone(sequencer_signal),
+        };
+        let (queue, stage) = VerifierStage::new(verifier, signal);
+        made.0.push(queue);
+        made.1.push(stage);
     }
-    Ok((queues, threads))
+    Ok(made)
 }
 
 /// What is spoken on a port.

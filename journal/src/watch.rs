@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::seqlock;
@@ -77,7 +77,7 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     pub(crate) note: NoteSlot,
     reason: OnceLock<Arc<str>>,
-    waiter: Mutex<Option<Thread>>,
+    waiter: Mutex<Option<Waker>>,
     advanced: Condvar,
 }
 
@@ -105,14 +105,14 @@ impl Shared {
         self.reason.get()
     }
 
-    fn waiter(&self) -> MutexGuard<'_, Option<Thread>> {
-        // Nothing that panics runs under this lock, and a thread handle cannot be half-written.
+    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
+        // A waker that panics leaves nothing half-written behind.
         self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
-        if let Some(thread) = self.waiter().as_ref() {
-            thread.unpark();
+        if let Some(waker) = self.waiter().as_ref() {
+            waker.wake_by_ref();
         }
         // The lock was taken behind the change, so whoever had looked before it waits by now; and it is free again, or who
         // is woken would at once have to wait for it.
@@ -157,10 +157,10 @@ impl DurabilityWatch {
         self.shared.stopped().map(|reason| reason.to_string())
     }
 
-    /// Sets the thread that is unparked after each advance of the durable sequence and when the journal stops. It
-    /// replaces an earlier one.
-    pub fn set_waiter(&self, thread: Thread) {
-        *self.shared.waiter() = Some(thread);
+    /// Sets what is woken after each advance of the durable sequence and when the journal stops. It replaces an earlier
+    /// one.
+    pub fn set_waiter(&self, waiter: Waker) {
+        *self.shared.waiter() = Some(waiter);
     }
 
     /// Waits until `sequence` is durable: `true`; or until the journal has stopped or `timeout` has passed: `false`.

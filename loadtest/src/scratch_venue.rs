@@ -51,6 +51,8 @@ pub struct VenueOptions {
     pub operator_key: Option<String>,
     /// The same of a second operator, whom decisions that touch money need.
     pub second_operator_key: Option<String>,
+    /// Where the stages run: `automatic`, `own_threads` or `shared`.
+    pub stages: &'static str,
     /// Further lines of `[journal]`.
     pub journal_keys: String,
     /// Resting orders that each market's book has room for.
@@ -74,6 +76,7 @@ impl VenueOptions {
             send_buffer_bytes: 1 << 20,
             operator_key: None,
             second_operator_key: None,
+            stages: "automatic",
             journal_keys: String::new(),
             max_orders: 1 << 18,
         }
@@ -104,7 +107,7 @@ impl VenueOptions {
         let guard = if is_guarded { "" } else { "free_disk_percent_min = 0\n" };
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\n\
+             segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\nstages = {:?}\n\
              max_connections = 16384\nmax_connections_per_address = 16384\n\
              outbox_messages = 65536\noutbox_bytes = {}\nsend_buffer_bytes = {}\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
@@ -118,6 +121,7 @@ impl VenueOptions {
             self.segment_bytes,
             guard,
             self.journal_keys,
+            self.stages,
             self.outbox_bytes,
             self.send_buffer_bytes,
             self.control_socket(),

@@ -4,7 +4,8 @@
 //! talkative, print every frame that passes: those are held down whatever the filter says.
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -28,10 +29,11 @@ pub(crate) fn start(format: LogFormat) {
     let allowed = HELD_DOWN.iter().fold(Targets::new().with_default(LevelFilter::TRACE), |targets, library| {
         targets.with_target(*library, LevelFilter::INFO)
     });
-    let registry = tracing_subscriber::registry().with(wanted).with(allowed);
+    // Both as one filter: of two the more talkative would decide what is looked at at all, and a look a frame costs.
+    let filter = wanted.and(allowed);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => registry.with(lines).init(),
-        LogFormat::Json => registry.with(lines.json()).init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines.with_filter(filter)).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(lines.json().with_filter(filter)).init(),
     }
 }

@@ -52,6 +52,7 @@ mod simulation;
 mod snapshots;
 mod soak;
 mod soak_start;
+mod stage;
 mod watch;
 
 use std::process::ExitCode;

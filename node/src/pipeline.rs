@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ use lakh_gateway::hand_over::{Input, Output, Signal};
 use lakh_gateway::proofs::ProofDesk;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
-use lakh_gateway::server::{Gateway, SecureListener, Wiring};
+use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
+use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::beside::{Beside, Plans, Reach};
@@ -48,6 +50,7 @@ use crate::operators_port::{self, OperatorsListeners};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
 use crate::settlement::SettlementMode;
 use crate::snapshots;
+use crate::stage::{Placement, Stage};
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
@@ -65,10 +68,10 @@ pub(crate) struct Node {
     pub(crate) watch: DurabilityWatch,
     pub(crate) recovery: Recovery,
     beside: Beside,
-    sequencer: JoinHandle<Stopped>,
+    sequencer: Stage<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
-    publisher: JoinHandle<Publisher>,
+    publisher: Stage<Publisher>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
     /// Ends with the publisher.
@@ -144,9 +147,10 @@ impl Node {
         let mut desk = ProofDesk::new(sequencer::now);
         let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
         let publisher = publisher.with_proof_desk(desk);
-        let publisher = spawn_publisher(publisher, outputs, &watch, &publisher_signal, &stop_publisher)?;
-        watch.set_waiter(publisher.thread().clone());
-        let sequencer = spawn_sequencer(sequencer, &stop_sequencer)?;
+        let placement = Placement::of(config.gateway.stages);
+        let publisher_control =
+            publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
+        let publisher = start_publisher(placement, publisher, outputs, &watch, publisher_control)?;
         ControlServer {
             genesis,
             role_nonces,
@@ -167,7 +171,8 @@ impl Node {
             secure_binary: secure_listener(config.gateway.binary_tls_listen, tls.as_ref()),
             counters,
         };
-        let gateway = Gateway::start(gateway_options(config), wiring).await.context("the gateway cannot start")?;
+        let (gateway, verifiers) = start_gateway(placement, gateway_options(config), wiring).await?;
+        let sequencer = Stage::start(placement, "sequencer", sequencer.run(verifiers, Arc::clone(&stop_sequencer)))?;
         let watched = beside.watched(watch.clone(), gateway.watch());
         let health = operators_port::start(operators_listeners(config, tls.as_ref()), watched).await?;
         Ok(Self {
@@ -234,9 +239,9 @@ impl Node {
         let beside = tokio::task::spawn_blocking(stop).await?;
         self.stop_sequencer.store(true, Ordering::SeqCst);
         self.sequencer_signal.notify();
-        let sequencer = self.sequencer;
-        let stopped = tokio::task::spawn_blocking(move || sequencer.join()).await?;
-        let Ok(stopped) = stopped else { bail!("the sequencer panicked; the journal is as durable as it was") };
+        let Some(stopped) = self.sequencer.join().await else {
+            bail!("the sequencer panicked; the journal is as durable as it was")
+        };
         let last = stopped.engine.sequence().0;
         if stopped.failure.is_none() {
             let watch = self.watch.clone();
@@ -245,8 +250,7 @@ impl Node {
         }
         self.stop_publisher.store(true, Ordering::SeqCst);
         self.publisher_signal.notify();
-        self.publisher.thread().unpark();
-        if self.publisher.join().is_err() {
+        if self.publisher.join().await.is_none() {
             bail!("the publisher panicked");
         }
         // The publisher is gone, so its end of the queue is: what it had handed over is written, and that was all.
@@ -271,23 +275,30 @@ fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
     core::array::from_fn(|role| u8::try_from(role).ok().and_then(|role| engine.role_nonce(role)).unwrap_or_default())
 }
 
-fn spawn_sequencer(sequencer: Sequencer, stop: &Arc<AtomicBool>) -> Result<JoinHandle<Stopped>> {
-    let stop = Arc::clone(stop);
-    Ok(std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run(&stop))?)
-}
-
-fn spawn_publisher(
+fn start_publisher(
+    placement: Placement,
     publisher: Publisher,
     outputs: rtrb::Consumer<Output>,
     watch: &DurabilityWatch,
-    signal: &Arc<Signal>,
-    stop: &Arc<AtomicBool>,
-) -> Result<JoinHandle<Publisher>> {
+    control: publisher::Control,
+) -> Result<Stage<Publisher>> {
+    watch.set_waiter(Waker::from(Arc::clone(&control.signal)));
     let watch = watch.clone();
-    let control = publisher::Control { signal: Arc::clone(signal), stop: Arc::clone(stop) };
     let durable = move || watch.durable_sequence();
-    let run = move || publisher::run(publisher, outputs, durable, sequencer::now, &control);
-    Ok(std::thread::Builder::new().name("publisher".to_owned()).spawn(run)?)
+    Stage::start(placement, "publisher", publisher::run(publisher, outputs, durable, sequencer::now, control))
+}
+
+/// The gateway, with the verifiers that the sequencer's stage turns.
+async fn start_gateway(
+    placement: Placement,
+    options: GatewayOptions,
+    wiring: Wiring,
+) -> Result<(Gateway, Vec<VerifierStage>)> {
+    let started = match placement {
+        Placement::OwnThreads => Gateway::start(options, wiring).await.map(|gateway| (gateway, Vec::new())),
+        Placement::Shared => Gateway::start_with_verifiers(options, wiring).await,
+    };
+    started.context("the gateway cannot start")
 }
 
 fn secure_listener(listen: Option<SocketAddr>, tls: Option<&NodeTls>) -> Option<SecureListener> {

@@ -102,10 +102,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     })
 }
 
-/// The tokio runtime of the gateway: sockets on two workers, everything that decides on threads of its own.
+/// The tokio runtime of the gateway: sockets on two workers, and where there are few cores everything that decides.
+///
+/// A task here may work for a millisecond (a batch of signatures, what a socket has brought), so tasks that others woke
+/// and sockets that have something are looked for after a few of them, not after tokio's sixty.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).thread_name("gateway").enable_all().build().context("the runtime cannot start")
+    builder.worker_threads(2).event_interval(4).global_queue_interval(2).thread_name("gateway").enable_all();
+    builder.build().context("the runtime cannot start")
 }
 
 /// What there is to say once the doors are open.

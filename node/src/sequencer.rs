@@ -1,9 +1,12 @@
-//! The sequencer: the only place where order is decided. One thread numbers each input, journals it, applies it.
+//! The sequencer: the only place where order is decided. One stage numbers each input, journals it, applies it.
 //!
 //! Input comes over bounded rings, one a verifier and one for the node's own commands; what the engine says leaves over
 //! one ring to the publisher. Nothing is taken while that ring has no room for the most events that one command can
-//! cause, so events that are not durable yet are never overwritten and the thread never waits: the input rings fill,
-//! and the gateway refuses with -1008. No allocation, no lock, no free on this thread: what a request owns moves on.
+//! cause, so events that are not durable yet are never overwritten and the stage never waits: the input rings fill,
+//! and the gateway refuses with -1008. No allocation, no lock, no free in this stage: what a request owns moves on.
+//!
+//! Where there are few cores the verifiers are turned here, too: what is verified is applied at once, without a wake
+//! between two threads ([`crate::pipeline`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +21,8 @@ use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
 use lakh_gateway::api_error::ApiError;
 use lakh_gateway::hand_over::{Input, Output, RequestHandle, Signal};
+use lakh_gateway::signal::Alarm;
+use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::{AppendError, JournalWriter, RecordHeader};
 
 use crate::keys::unhex;
@@ -28,6 +33,8 @@ const ROUND: usize = 256;
 const OUTPUT_ROOM: usize = Engine::MAX_EVENTS + 1;
 /// Places in the output ring.
 pub(crate) const OUTPUT_CAPACITY: usize = 1 << 15;
+/// How long is waited for a publisher that is behind.
+const BEHIND_PAUSE: Duration = Duration::from_micros(200);
 /// The longest sleep without a deadline.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -87,20 +94,25 @@ impl Sequencer {
         (Arc::clone(&self.signal), Arc::clone(&self.publisher_signal))
     }
 
-    /// Works until `stop` is set and every ring is empty, or the journal fails.
-    pub(crate) fn run(mut self, stop: &AtomicBool) -> Stopped {
-        self.signal.listen();
+    /// Works until `stop` is set and every ring is empty, or the journal fails. Verifies before each round what waits for
+    /// `verifiers`.
+    pub(crate) async fn run(mut self, mut verifiers: Vec<VerifierStage>, stop: Arc<AtomicBool>) -> Stopped {
         let watch = self.writer.watch();
+        let mut alarm = Alarm::new();
         loop {
             if let Some(reason) = watch.stopped() {
                 return Stopped { engine: self.engine, writer: self.writer, failure: Some(reason) };
             }
             let stopping = stop.load(Ordering::Acquire);
-            match self.round() {
-                Round::Worked => {}
-                Round::Idle if stopping && !self.engine.agenda_pending() => break,
-                Round::Idle => self.sleep(stop),
+            let verified = verifiers.iter_mut().fold(Round::Idle, |round, verifier| match verifier.step() {
+                true => Round::Worked,
+                false => round,
+            });
+            let round = self.round();
+            if stopping && (verified, round) == (Round::Idle, Round::Idle) && !self.engine.agenda_pending() {
+                break;
             }
+            self.pause(&mut verifiers, &mut alarm, || stop.load(Ordering::SeqCst)).await;
         }
         Stopped { engine: self.engine, writer: self.writer, failure: None }
     }
@@ -189,23 +201,36 @@ impl Sequencer {
         assert!(self.output.push(output).is_ok(), "room for a whole command was checked before it was taken");
     }
 
-    /// Parks until somebody puts something into a ring, a deadline comes or a second has passed.
-    fn sleep(&mut self, stop: &AtomicBool) {
+    /// Waits until somebody puts something into a queue, a deadline comes or a second has passed. Where something is there
+    /// already, lets those take their turn who share the thread.
+    async fn pause(&mut self, verifiers: &mut [VerifierStage], alarm: &mut Alarm, is_stopping: impl Fn() -> bool) {
         if self.engine.agenda_pending() || self.output.slots() < OUTPUT_ROOM {
             // The publisher is behind: it frees room when the journal's next block is durable.
-            std::thread::park_timeout(Duration::from_micros(200));
+            alarm.within(BEHIND_PAUSE).await;
             return;
         }
-        self.signal.prepare();
-        let something_came = self.inputs.iter().any(|input| !input.is_empty()) || stop.load(Ordering::SeqCst);
-        if !something_came {
-            let until_deadline = self
-                .engine
-                .next_deadline()
-                .map_or(LONGEST_SLEEP, |deadline| Duration::from_nanos(deadline.0.saturating_sub((self.clock)().0)));
-            std::thread::park_timeout(until_deadline.min(LONGEST_SLEEP));
+        let until_deadline = self
+            .engine
+            .next_deadline()
+            .map_or(LONGEST_SLEEP, |deadline| Duration::from_nanos(deadline.0.saturating_sub((self.clock)().0)));
+        let mut has_waited = false;
+        // Borrowed for writing though only looked at: a ring's end belongs to one thread at a time.
+        let (signal, inputs, waited) = (&self.signal, &mut self.inputs, &mut has_waited);
+        let something_came = move || {
+            let came = inputs.iter_mut().any(|input| !input.is_empty())
+                || verifiers.iter_mut().any(VerifierStage::has_work)
+                || is_stopping();
+            *waited |= !came;
+            came
+        };
+        tokio::select! {
+            biased;
+            () = signal.wait(something_came) => {}
+            () = alarm.within(until_deadline.min(LONGEST_SLEEP)) => {}
         }
-        self.signal.awake();
+        if !has_waited {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

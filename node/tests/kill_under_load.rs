@@ -92,6 +92,7 @@ fn kill_venue(durability: &str, venue: u64, runtime: &tokio::runtime::Runtime) -
     let scratch = tempfile::tempdir().unwrap();
     let mut options = VenueOptions::new(Path::new(PROGRAM), scratch.path());
     options.durability = durability.to_owned();
+    options.stages = if venue.is_multiple_of(2) { "shared" } else { "own_threads" };
     options.segment_bytes = 256 << 10;
     options.digest_capacity = 1 << 15;
     let trader = options.traders().remove(0);

@@ -450,6 +450,12 @@ pub(crate) fn replay_guard(grade: EvidenceGrade, timing: request::Timing, signed
     let request::Timing { signed_at, receive_window_ms } = timing;
     match grade {
         EvidenceGrade::Delegated => ReplayGuard::Session { signed_at, receive_window_ms },
-        _ => ReplayGuard::Digest { digest: payload_digest(signed), signed_at, receive_window_ms },
+        _ => digest_guard(timing, payload_digest(signed)),
     }
+}
+
+/// The same where the digest of what is signed is known, and nothing is delegated.
+pub(crate) const fn digest_guard(timing: request::Timing, digest: [u8; 16]) -> ReplayGuard {
+    let request::Timing { signed_at, receive_window_ms } = timing;
+    ReplayGuard::Digest { digest, signed_at, receive_window_ms }
 }

@@ -4,7 +4,7 @@
 //! owner, the account or the private order id is in it, the part of an iceberg that comes next has another name, and the
 //! same journal gives the same names after a restart. Bounded: orders by the engine's book, changes by a number.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use lakh_engine::command::{MarketState, Side};
 use lakh_engine::event::Event;
@@ -12,6 +12,7 @@ use lakh_engine::ids::{MarketId, OrderId, TradeId};
 use lakh_engine::units::{Lots, Ticks};
 use lakh_engine::wire::{DecodeError, Wire};
 
+use crate::id_map::IdMap;
 use crate::market_data::book::{Level, LevelKey};
 use crate::reports::Stamp;
 use crate::saved::{put_each, sorted, take_each};
@@ -111,7 +112,7 @@ pub enum ChangeKind {
 pub struct PublicOrders {
     market: MarketId,
     names: PublicNames,
-    orders: HashMap<OrderId, PublicOrder>,
+    orders: IdMap<OrderId, PublicOrder>,
     changes: VecDeque<Change>,
     changes_max: usize,
     feed_sequence: u64,
@@ -125,7 +126,7 @@ impl PublicOrders {
         Self {
             market,
             names,
-            orders: HashMap::new(),
+            orders: IdMap::default(),
             changes: VecDeque::new(),
             changes_max,
             feed_sequence: 0,
@@ -151,7 +152,7 @@ impl PublicOrders {
         let feed_sequence = u64::decode(input)?;
         let (sequence, timestamp) = Wire::decode(input)?;
         let state = MarketState::decode(input)?;
-        let mut orders = HashMap::new();
+        let mut orders = IdMap::default();
         for (order, public) in take_each(input, <(OrderId, (Side, (Ticks, (Lots, u64))))>::decode)? {
             let (side, (price, (quantity, added_at))) = public;
             let name = self.names.name(self.market, added_at);

@@ -2,14 +2,13 @@
 //!
 //! Bounds: a count for each account that was ever reported to, by the engine's accounts.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use lakh_engine::event::{Event, Trade, TradeParty, Transferred};
 use lakh_engine::ids::{AccountId, OrderId};
 use lakh_engine::units::{Atoms, Timestamp};
+use std::borrow::Cow;
 
 use crate::account_trades::TradeRole;
+use crate::id_map::IdMap;
 use crate::publisher::Publisher;
 use crate::publisher::answers::too_many_subscriptions;
 use crate::publisher::outgoing::Outgoing;
@@ -24,7 +23,7 @@ use crate::wire_encode::reports::{self, Units};
 pub(super) struct PrivateReports {
     /// Each account's last count: a read model like the others, and saved with them; without it nobody could resume behind
     /// a report that is older than the snapshot.
-    pub(super) counts: HashMap<AccountId, u64>,
+    pub(super) counts: IdMap<AccountId, u64>,
     /// Where reports are kept, if they are.
     pub(super) sink: Option<ReportSink>,
     /// What the command changed of balances; kept for its room.

@@ -1,10 +1,9 @@
-//! The publisher's thread: lets outputs through as they become durable, and sleeps otherwise.
+//! The publisher's stage: lets outputs through as they become durable, and sleeps otherwise.
 //!
 //! An `Applied` that is not durable stops everything behind it, reads and refusals too: what they show could rest on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use lakh_engine::units::Timestamp;
@@ -12,60 +11,74 @@ use rtrb::Consumer;
 
 use crate::hand_over::{Output, Signal};
 use crate::publisher::Publisher;
+use crate::signal::Alarm;
 
 /// Outputs between two looks at the clock: at 100,000 a second about a millisecond.
 const OUTPUTS_PER_CLOCK: usize = 256;
-/// The longest sleep, so that a stop without a wake is noticed.
-const SLEEP_MAX: Duration = Duration::from_millis(250);
+/// Looks at the clock between two turns of those who share the thread: more outputs than one batch of a verifier makes,
+/// or the publisher would fall behind by taking turns with it.
+const CLOCKS_PER_TURN: u32 = 8;
+/// The longest pause, so that an end of the ring that nobody tells of is noticed.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// How the thread is woken and ended.
+/// How the stage is woken and ended.
 #[derive(Clone, Debug)]
 pub struct Control {
-    /// Woken through this by whoever fills the ring. A plain `unpark`, as the journal does, wakes as well.
+    /// Woken through this by whoever fills the ring or makes something durable.
     pub signal: Arc<Signal>,
-    /// Set to end the thread; a wake makes it notice at once.
+    /// Set to end the stage, before a wake.
     pub stop: Arc<AtomicBool>,
 }
 
-/// Runs the publisher on the calling thread until it is told to stop, then drains what is durable and gives it back.
-/// Also ends when the ring's other end is gone and the ring is empty.
+/// Runs the publisher until it is told to stop, then drains what is durable and gives it back. Also ends when the ring's
+/// other end is gone and the ring is empty.
 ///
 /// `durable` is the last journal sequence that may be shown; `now` is the clock that depth messages go by.
-pub fn run(
+pub async fn run(
     mut publisher: Publisher,
     mut consumer: Consumer<Output>,
     durable: impl Fn() -> u64,
     now: impl Fn() -> Timestamp,
-    control: &Control,
+    control: Control,
 ) -> Publisher {
-    control.signal.listen();
     publisher.begin_live();
     let mut gate = Gate::new(durable);
+    let mut alarm = Alarm::new();
+    let mut clocks = 0_u32;
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         // Looked at before the ring: what the other end put there before it went is still taken.
         let abandoned = consumer.is_abandoned();
-        while gate.take(&mut consumer, &mut publisher) == OUTPUTS_PER_CLOCK {
-            publisher.flush_binary();
-            publisher.handle_timeout(now());
-            publisher.hand_over_reports(now());
-        }
+        let taken = gate.take(&mut consumer, &mut publisher);
+        publisher.flush_binary();
         publisher.handle_timeout(now());
         publisher.hand_over_reports(now());
         publisher.flush_binary();
+        if taken == OUTPUTS_PER_CLOCK {
+            clocks = clocks.wrapping_add(1);
+            if clocks.is_multiple_of(CLOCKS_PER_TURN) {
+                // Whoever has got an answer meanwhile shall write it.
+                tokio::task::yield_now().await;
+            }
+            continue;
+        }
         if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {
             publisher.hand_over_reports(Timestamp(u64::MAX));
             return publisher;
         }
-        control.signal.prepare();
-        if !gate.is_open(&consumer) && control.stop.load(Ordering::Acquire) == stopping {
-            thread::park_timeout(sleep(publisher.next_wake(), now()));
+        let pause = pause(publisher.next_wake(), &now);
+        // Borrowed for writing though only looked at: such a ring's end belongs to one thread at a time.
+        let (gate, consumer, stop) = (&mut gate, &mut consumer, &control.stop);
+        let something_came = move || gate.is_open(consumer) || stop.load(Ordering::Acquire) != stopping;
+        tokio::select! {
+            biased;
+            () = control.signal.wait(something_came) => {}
+            () = alarm.within(pause) => {}
         }
-        control.signal.awake();
     }
 }
 
-/// Lets through what is durable. [`run`] is the thread around it; a simulation turns it by hand.
+/// Lets through what is durable. [`run`] is the stage around it; a simulation turns it by hand.
 #[derive(Debug)]
 pub struct Gate<D> {
     durable: D,
@@ -106,8 +119,8 @@ impl<D: Fn() -> u64> Gate<D> {
     }
 }
 
-/// How long to sleep at `now` when something is due at `due`.
-fn sleep(due: Option<Timestamp>, now: Timestamp) -> Duration {
-    let until_due = due.map(|due| Duration::from_nanos(due.0.saturating_sub(now.0)));
-    until_due.map_or(SLEEP_MAX, |until_due| until_due.min(SLEEP_MAX))
+/// How long nothing has to be done when something is due at `due`.
+fn pause(due: Option<Timestamp>, now: impl Fn() -> Timestamp) -> Duration {
+    let until_due = |due: Timestamp| Duration::from_nanos(due.0.saturating_sub(now().0));
+    due.map_or(PAUSE_MAX, |due| until_due(due).min(PAUSE_MAX))
 }

@@ -4,12 +4,11 @@
 //! finds it, and all of them are looked at whenever their number has doubled, so that at most as many ended ones are
 //! kept as there are living ones (plus 64). Bounded by an option; full is a reject.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use lakh_engine::ids::AccountId;
 
 use crate::hand_over::{Delivery, SessionHandle, Stream, StreamWrapping, ToSession};
+use crate::id_map::IdMap;
 use crate::wire_encode::reports;
 
 /// There is no room for another subscription.
@@ -19,8 +18,8 @@ pub(super) struct SubscriptionsFull;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
-    accounts: HashMap<AccountId, Vec<AccountSubscription>>,
-    streams: HashMap<Stream, StreamSubscribers>,
+    accounts: IdMap<AccountId, Vec<AccountSubscription>>,
+    streams: IdMap<Stream, StreamSubscribers>,
     count: usize,
     count_max: usize,
     sweep_at: usize,
@@ -57,8 +56,8 @@ const SWEEP_MIN: usize = 64;
 impl Subscriptions {
     pub(super) fn new(count_max: usize) -> Self {
         Self {
-            accounts: HashMap::new(),
-            streams: HashMap::new(),
+            accounts: IdMap::default(),
+            streams: IdMap::default(),
             count: 0,
             count_max,
             sweep_at: SWEEP_MIN,

@@ -4,7 +4,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
@@ -23,8 +22,10 @@ use lakh_gateway::hand_over::{Input, Output, Signal};
 use lakh_gateway::publisher::{self, Control, Publisher, PublisherOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
 use lakh_gateway::tls::Tls;
+use lakh_gateway::verifier::VerifierStage;
 use lakh_gateway::wire::sbe::session::LogonAccepted;
 use rtrb::{Consumer, Producer, RingBuffer};
+use tokio::task::JoinHandle;
 
 use super::{asset, market, now};
 
@@ -91,7 +92,7 @@ impl Exchange {
         let stop = Arc::new(AtomicBool::new(false));
         let (signal, publisher_signal) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
         let control = Control { signal: Arc::clone(&publisher_signal), stop: Arc::new(AtomicBool::new(false)) };
-        let publisher = std::thread::spawn(move || publisher::run(publisher, outputs, || u64::MAX, now, &control));
+        let publisher = tokio::spawn(publisher::run(publisher, outputs, || u64::MAX, now, control));
         let sequencer = Sequencer {
             engine,
             inputs,
@@ -101,7 +102,6 @@ impl Exchange {
             publisher_signal: Arc::clone(&publisher_signal),
             log: Vec::new(),
         };
-        let sequencer = std::thread::spawn(move || sequencer.run());
         let wiring = Wiring {
             to_sequencer: vec![to_sequencer],
             sequencer_signal: Arc::clone(&signal),
@@ -110,7 +110,8 @@ impl Exchange {
             secure: None,
             secure_binary: tls.map(|tls| SecureListener { listen: loopback, tls }),
         };
-        let gateway = Gateway::start(options, wiring).await.unwrap();
+        let (gateway, verifiers) = Gateway::start_with_verifiers(options, wiring).await.unwrap();
+        let sequencer = tokio::spawn(sequencer.run(verifiers));
         Self { gateway, directory, stop, signal, publisher_signal, sequencer, publisher }
     }
 
@@ -131,9 +132,9 @@ impl Exchange {
         self.gateway.shutdown().await;
         self.stop.store(true, Ordering::Release);
         self.signal.notify();
-        let (engine, log) = self.sequencer.join().unwrap();
+        let (engine, log) = self.sequencer.await.unwrap();
         self.publisher_signal.notify();
-        self.publisher.join().unwrap();
+        self.publisher.await.unwrap();
         (engine, log)
     }
 }
@@ -149,35 +150,39 @@ struct Sequencer {
 }
 
 impl Sequencer {
-    fn run(mut self) -> (Engine, Vec<(Command, Bytes)>) {
-        self.signal.listen();
+    /// Verifies and sequences in turn, as the node does where there are few cores.
+    async fn run(mut self, mut verifiers: Vec<VerifierStage>) -> (Engine, Vec<(Command, Bytes)>) {
         let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
+        let signal = Arc::clone(&self.signal);
         loop {
-            self.signal.prepare();
-            if self.inputs.is_empty() && !self.stop.load(Ordering::Acquire) {
-                std::thread::park_timeout(std::time::Duration::from_millis(50));
-            }
-            self.signal.awake();
+            let verified = verifiers.iter_mut().filter_map(|verifier| verifier.step().then_some(())).count();
             while let Ok(input) = self.inputs.pop() {
                 match input {
-                    Input::Read { read, handle } => self.emit(Output::Read { read, handle }),
+                    Input::Read { read, handle } => self.emit(Output::Read { read, handle }).await,
                     Input::Command { command, evidence, handle } => {
                         self.log.push((command.clone(), evidence.clone()));
-                        self.apply(&command, handle, &mut events);
+                        self.apply(&command, handle, &mut events).await;
                         while self.engine.agenda_pending() {
-                            self.apply(&Command::Continue, None, &mut events);
+                            self.apply(&Command::Continue, None, &mut events).await;
                         }
                     }
                 }
             }
             self.publisher_signal.notify();
-            if self.stop.load(Ordering::Acquire) && self.inputs.is_empty() {
+            if self.stop.load(Ordering::Acquire) && verified == 0 && self.inputs.is_empty() {
                 return (self.engine, self.log);
             }
+            let (inputs, to_verify, stop) = (&mut self.inputs, &mut verifiers, &self.stop);
+            let something_came = move || {
+                let came = to_verify.iter_mut().any(VerifierStage::has_work) || !inputs.is_empty();
+                came || stop.load(Ordering::Acquire)
+            };
+            signal.wait(something_came).await;
+            tokio::task::consume_budget().await;
         }
     }
 
-    fn apply(
+    async fn apply(
         &mut self,
         command: &Command,
         handle: Option<lakh_gateway::hand_over::RequestHandle>,
@@ -187,17 +192,17 @@ impl Sequencer {
         let timestamp = now().max(self.engine.now());
         self.engine.apply(sequence, timestamp, command, events);
         let event_count = u32::try_from(events.len()).unwrap();
-        self.emit(Output::Applied { sequence, timestamp, event_count, handle, spent: Bytes::new() });
+        self.emit(Output::Applied { sequence, timestamp, event_count, handle, spent: Bytes::new() }).await;
         for event in events {
-            self.emit(Output::Event(*event));
+            self.emit(Output::Event(*event)).await;
         }
     }
 
-    fn emit(&mut self, mut output: Output) {
+    async fn emit(&mut self, mut output: Output) {
         while let Err(rtrb::PushError::Full(back)) = self.output.push(output) {
             output = back;
             self.publisher_signal.notify();
-            std::thread::yield_now();
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -11,6 +11,7 @@ use lakh_gateway::client::Client;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::hand_over::{Input, Signal, ToSession};
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
+use lakh_gateway::signal::alone;
 use lakh_gateway::tls::Tls;
 use rtrb::{Consumer, RingBuffer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,7 +39,7 @@ impl Venue {
         let (producer, consumer) = RingBuffer::new(1_024);
         let (stop, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(Signal::new()));
         let (thread_stop, thread_signal) = (Arc::clone(&stop), Arc::clone(&signal));
-        let sequencer = std::thread::spawn(move || sequence(consumer, &thread_signal, &thread_stop));
+        let sequencer = std::thread::spawn(move || alone(sequence(consumer, &thread_signal, &thread_stop)));
         let directory = directory(Mode::Run);
         let secure = tls.map(|tls| SecureListener { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), tls });
         let counters = Arc::new(Counters::default());
@@ -69,15 +70,10 @@ impl Venue {
 }
 
 /// Answers every input with something canned, and each subscription with one message more.
-fn sequence(mut ring: Consumer<Input>, signal: &Signal, stop: &AtomicBool) -> Vec<String> {
+async fn sequence(mut ring: Consumer<Input>, signal: &Signal, stop: &AtomicBool) -> Vec<String> {
     let mut seen = Vec::new();
-    signal.listen();
     loop {
-        signal.prepare();
-        if ring.is_empty() && !stop.load(Ordering::Acquire) {
-            std::thread::park();
-        }
-        signal.awake();
+        signal.wait(|| !ring.is_empty() || stop.load(Ordering::Acquire)).await;
         while let Ok(input) = ring.pop() {
             let (name, handle) = match input {
                 Input::Command { command: command @ Command::SessionEnded { .. }, handle, .. } => {

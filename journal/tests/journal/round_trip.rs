@@ -1,5 +1,7 @@
 //! What is written is read back: rotation, reopening, limits, refusals.
 
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use lakh_journal::{
@@ -246,12 +248,20 @@ fn a_reader_begins_behind_any_record() {
     assert!(matches!(archived, JournalError::NoRecord { sequence: 1, .. }), "{archived}");
 }
 
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 #[test]
-fn the_waiter_is_unparked() {
+fn the_waiter_is_woken() {
     let directory = tempfile::tempdir().unwrap();
     let (mut writer, _) = open(options(directory.path())).unwrap();
     let watch = writer.watch();
-    watch.set_waiter(std::thread::current());
+    watch.set_waiter(Waker::from(Arc::new(Unpark(std::thread::current()))));
     append_range(&mut writer, 1, 1, 1);
     while watch.durable_sequence() < 1 {
         std::thread::park_timeout(LONG);

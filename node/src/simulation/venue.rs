@@ -177,7 +177,7 @@ impl Venue {
             clock: now,
             counters: Arc::clone(&context.counters),
         };
-        let (queue, jobs) = VerifierQueue::with_capacity(QUEUE_CAPACITY, Arc::clone(&context.counters));
+        let (queue, jobs) = VerifierQueue::with_capacity(QUEUE_CAPACITY, Arc::default(), Arc::clone(&context.counters));
         let durable = watch.clone();
         Ok(Self {
             sequencer,

@@ -3,13 +3,14 @@
 //! Reports are kept as they were written, in chunks, so that a resume is a copy. What is kept of an account is bounded,
 //! and of all accounts together: then the chunk that was begun first goes, whosever it is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use lakh_engine::ids::AccountId;
 
 use crate::byte_outbox::Wakes;
 use crate::hand_over::{Delivery, RequestHandle, SessionHandle};
+use crate::id_map::IdMap;
 use crate::reports::AccountReport;
 use crate::wire::sbe::enums::Code;
 use crate::wire::sbe::session::LogonAccepted;
@@ -42,7 +43,7 @@ impl Default for ReportOptions {
 #[derive(Debug)]
 pub(super) struct Reports {
     options: ReportOptions,
-    accounts: HashMap<AccountId, Account>,
+    accounts: IdMap<AccountId, Account>,
     /// Whose chunks there are, the first begun first.
     owners: VecDeque<AccountId>,
     bytes: usize,
@@ -78,7 +79,7 @@ impl Reports {
     pub(super) fn new(options: ReportOptions) -> Self {
         Self {
             options,
-            accounts: HashMap::new(),
+            accounts: IdMap::default(),
             owners: VecDeque::new(),
             bytes: 0,
             sessions: 0,

@@ -1,4 +1,4 @@
-//! The thread: nothing leaves before it is durable, reads wait behind what is not, and a stop drains what is.
+//! The stage, on a thread of its own: nothing leaves before it is durable, reads wait behind what is not, and a stop drains what is.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,6 +11,7 @@ use super::*;
 use crate::api_error::ApiError;
 use crate::hand_over::Signal;
 use crate::publisher::{Control, run};
+use crate::signal::alone;
 use crate::stream::Speed;
 
 /// How long a test waits for what must come; only a failure takes that long.
@@ -39,7 +40,7 @@ impl Running {
         let (gate, thread_control) = (Arc::clone(&durable), control.clone());
         let thread = thread::spawn(move || {
             let now = || Timestamp(1_000_000_000);
-            run(publisher, consumer, || gate.load(Ordering::Acquire), now, &thread_control)
+            alone(run(publisher, consumer, move || gate.load(Ordering::Acquire), now, thread_control))
         });
         Self { producer, durable, control, thread }
     }
@@ -51,10 +52,10 @@ impl Running {
         self.control.signal.notify();
     }
 
-    /// As the journal does: the number, then a plain unpark.
+    /// As the journal does: the number, then a wake.
     fn make_durable(&self, sequence: u64) {
         self.durable.store(sequence, Ordering::Release);
-        self.thread.thread().unpark();
+        self.control.signal.notify();
     }
 
     fn stop(self) -> Publisher {
