@@ -169,9 +169,9 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
         write_report(file, &report, &measured)?;
     }
     if arguments.beside_null {
-        let (null, _) = one_run::run(&Plan { against: Against::Null, ..plan })?;
-        let ratio = report.latency_us.p50 as f64 / null.latency_us.p50.max(1) as f64;
-        println!("{}", json!({ "venue": report, "null": null, "p50_ratio": ratio }));
+        let (bare, _) = one_run::run(&Plan { against: Against::Null, ..plan })?;
+        let ratio = report.latency_us.p50 as f64 / bare.latency_us.p50.max(1) as f64;
+        println!("{}", json!({ "venue": report, "null": bare, "p50_ratio": ratio }));
     } else if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {

@@ -14,6 +14,8 @@ use super::one_run::{self, Plan};
 
 /// The first step is this part of the scenario's rate.
 const FIRST_PART: u64 = 8;
+/// Below this part of the first step nothing is looked for.
+const FLOOR_PART: u64 = 8;
 /// The search ends when both ends are as near as this, in percent.
 const NEAR_PERCENT: u64 = 5;
 /// Most steps.
@@ -34,9 +36,10 @@ struct Step {
 
 /// Searches and prints all steps and the report of the best one.
 pub(super) fn find(plan: &Plan, p99_us: u64, json: bool) -> Result<()> {
-    let mut search = Search { low: 0, high: None };
+    let first = (plan.scenario.rate / FIRST_PART).max(1);
+    let mut search = Search { low: 0, high: None, floor: (first / FLOOR_PART).max(1) };
     let (mut steps, mut best) = (Vec::new(), None);
-    let mut rate = (plan.scenario.rate / FIRST_PART).max(1);
+    let mut rate = first;
     while steps.len() < STEPS_MAX {
         let mut step_plan = plan.clone();
         step_plan.scenario.rate = rate;
@@ -115,6 +118,8 @@ struct Search {
     low: u64,
     /// The lowest that did not.
     high: Option<u64>,
+    /// The lowest that is tried.
+    floor: u64,
 }
 
 impl Search {
@@ -133,7 +138,7 @@ impl Search {
             Some(high) => {
                 let middle = self.low.midpoint(high);
                 let is_near = high - self.low <= (high * NEAR_PERCENT / 100).max(1);
-                (!is_near && middle > self.low).then_some(middle)
+                (!is_near && middle > self.low && middle >= self.floor).then_some(middle)
             }
         }
     }
@@ -147,7 +152,7 @@ mod tests {
     fn the_search_ends_near_the_highest_rate_that_holds() {
         for limit in [1, 7, 999, 12_345, 100_000, 1_048_576] {
             for first in [1, 12_500] {
-                let mut search = Search { low: 0, high: None };
+                let mut search = Search { low: 0, high: None, floor: 1 };
                 let (mut rate, mut steps) = (first, 0);
                 loop {
                     search.take(rate, rate <= limit);
