@@ -148,9 +148,8 @@ impl Node {
         let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
         let publisher = publisher.with_proof_desk(desk);
         let placement = Placement::of(config.gateway.stages);
-        let publisher_control =
-            publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
-        let publisher = start_publisher(placement, publisher, outputs, &watch, publisher_control)?;
+        let handles = publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
+        let publisher = start_publisher(placement, publisher, outputs, &watch, handles)?;
         ControlServer {
             genesis,
             role_nonces,

@@ -148,7 +148,7 @@ impl Watching {
                 said["veto"].as_str().map(|transaction| format!("; vetoed by {transaction}")).unwrap_or_default(),
                 said["vetoFailed"].as_str().map(|error| format!("; the veto failed: {error}")).unwrap_or_default()
             ),
-            (false, _) => format!("{}", said["reason"].as_str().unwrap_or_default()),
+            (false, _) => said["reason"].as_str().unwrap_or_default().to_owned(),
         };
         if text != self.said {
             println!("{text}");
