@@ -134,7 +134,10 @@ fn every_decision_is_taken_and_audited() {
     decide(&["price-band", "UNITCASH", "0"]);
     decide(&["fees", "UNITCASH", "-5", "10"]);
     decide(&["restart-mode", "UNITCASH", "guarded"]);
-    decide(&["account-policy", "1", "header-keyed"]);
+    decide(&["account-policy", "1", "signed"]);
+    let weaker = ["account-policy", "--key", key, "--reason", "drill", "1", "header-keyed"];
+    let refused = lakh(&[&["ctl", "--socket", socket][..], &weaker].concat());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("NotAuthorised"), "the owner's to allow: {refused:?}");
     decide(&["block-account", "1"]);
     assert_eq!(code("100.00"), Some(-2010), "blocked");
     decide(&["unblock-account", "1"]);
@@ -158,7 +161,7 @@ fn every_decision_is_taken_and_audited() {
     venue.stop().unwrap();
     let audited: Json =
         serde_json::from_str(&succeeded(&["audit", "--json", options.journal().to_str().unwrap()])).unwrap();
-    assert_eq!((audited["operator"].as_u64(), audited["finding_count"].as_u64()), (Some(15), Some(0)), "{audited}");
+    assert_eq!((audited["operator"].as_u64(), audited["finding_count"].as_u64()), (Some(16), Some(0)), "{audited}");
 }
 
 /// Places an order that rests and gives the number of the error, if there is one.
