@@ -406,4 +406,4 @@ fn bytes_of(command: &Command) -> Vec<u8> {
 
 #[cfg(test)]
 #[path = "audit_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -42,7 +42,7 @@ fn chain() -> (EmbeddedChain, Address) {
     (chain, contract)
 }
 
-fn genesis(settlement: SettlementBinding) -> Command {
+pub(crate) fn genesis(settlement: SettlementBinding) -> Command {
     Command::Genesis(ExchangeGenesis {
         exchange_id: [7; 16],
         venue_tag: if settlement.is_none() { [7; 16] } else { settlement.venue_tag() },
@@ -79,7 +79,7 @@ fn deposit(settlement: SettlementBinding) -> Command {
     Command::ChainEntry(ChainEntry { prefix: entry.prefix_after(&settlement.origin()), ..entry })
 }
 
-fn write(directory: &Path, commands: &[Command]) {
+pub(crate) fn write(directory: &Path, commands: &[Command]) {
     let options =
         JournalOptions { segment_bytes: 1 << 20, ring_bytes: 64 * 1024, ..JournalOptions::new(directory, [7; 16]) };
     let (mut writer, _) = lakh_journal::open(options).unwrap();

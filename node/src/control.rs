@@ -169,20 +169,11 @@ impl ControlServer {
             let signature = BASE64.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
             signed.push((self.role_key(role.role)?, signature.context("the signature is 64 bytes in base64")?));
         }
-        let text = text.as_bytes();
         for (public_key, signature) in &signed {
-            audit::verified_admin(&SignedText { method: METHOD, text, public_key, signature }, &self.directory)?;
+            let signed = SignedText { method: METHOD, text: text.as_bytes(), public_key, signature };
+            audit::verified_admin(&signed, &self.directory)?;
         }
-        let evidence = match signed.as_slice() {
-            [(public_key, signature)] => Evidence::Admin(SignedText { method: METHOD, text, public_key, signature }),
-            [(public_key, signature), (second_key, second_signature)] => {
-                let signed = SignedText { method: METHOD, text, public_key, signature };
-                Evidence::TwoAdmins { signed, second_key, second_signature }
-            }
-            _ => bail!("one role decides, or two"),
-        };
-        let evidence = evidence.encode().context("the text is too long")?;
-        self.submit(Command::Admin(command), evidence, &roles)
+        self.submit(Command::Admin(command), evidence(text, &signed)?, &roles)
     }
 
     fn role_key(&self, role: u8) -> Result<[u8; 32]> {
@@ -213,6 +204,20 @@ impl ControlServer {
             _ => bail!("the node stopped before it answered; look at the journal"),
         }
     }
+}
+
+/// The evidence of a decision's text with the key and the signature of each role.
+pub(crate) fn evidence(text: &str, signed: &[([u8; 32], [u8; 64])]) -> Result<Bytes> {
+    let text = text.as_bytes();
+    let evidence = match signed {
+        [(public_key, signature)] => Evidence::Admin(SignedText { method: METHOD, text, public_key, signature }),
+        [(public_key, signature), (second_key, second_signature)] => {
+            let signed = SignedText { method: METHOD, text, public_key, signature };
+            Evidence::TwoAdmins { signed, second_key, second_signature }
+        }
+        _ => bail!("one role decides, or two"),
+    };
+    evidence.encode().context("the text is too long")
 }
 
 /// Who decides.

@@ -156,7 +156,8 @@ enum Action {
 
 /// Who decides, and why.
 #[derive(Debug, clap::Args)]
-struct SignerArguments {
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct SignerArguments {
     /// The role's secret key, as `lakh keygen` writes it.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -172,6 +173,36 @@ struct SignerArguments {
     /// Why, for the journal.
     #[arg(long)]
     reason: String,
+}
+
+impl SignerArguments {
+    /// The role that decides, or both.
+    pub(crate) fn roles(&self) -> Result<Vec<RoleKey>> {
+        let mut roles = vec![RoleKey { role: self.role, key: read_key(&self.key)? }];
+        if let (Some(role), Some(key)) = (self.second_role, &self.second_key) {
+            roles.push(RoleKey { role, key: read_key(key)? });
+        }
+        Ok(roles)
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+#[cfg(test)]
+impl SignerArguments {
+    /// With one more role and the file of its key.
+    pub(crate) fn add(&mut self, role: u8, key: PathBuf) {
+        match self.key.as_os_str().is_empty() {
+            true => (self.role, self.key) = (role, key),
+            false => (self.second_role, self.second_key) = (Some(role), Some(key)),
+        }
+    }
+
+    pub(crate) fn because(self, reason: &str) -> Self {
+        Self { reason: reason.to_owned(), ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -201,10 +232,7 @@ pub(crate) fn run(arguments: &CtlArguments) -> Result<()> {
         return Ok(());
     };
     ensure!(!decisions.is_empty(), "there is nothing to decide");
-    let mut roles = vec![RoleKey { role: signer.role, key: read_key(&signer.key)? }];
-    if let (Some(role), Some(key)) = (signer.second_role, &signer.second_key) {
-        roles.push(RoleKey { role, key: read_key(key)? });
-    }
+    let roles = signer.roles()?;
     for parameters in decisions {
         println!("done: {}", decide(socket, &roles, &parameters, &signer.reason)?);
     }

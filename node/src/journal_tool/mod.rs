@@ -1,7 +1,7 @@
 //! `lakh journal`: looking at a journal without running an exchange on it.
 //!
-//! Nothing here changes a journal or takes the writer's lock but for `archive`, which may let segments go, and `restore`,
-//! which adds earlier ones; snapshots and checkpoints are files beside it. So each other command may run beside a live
+//! Nothing here changes a journal or takes the writer's lock but for `archive`, which may let segments go, `restore`,
+//! which adds earlier ones, and `quarantine`, which appends a record; snapshots and checkpoints are files beside it. So each other command may run beside a live
 //! writer. Results go to standard output, as text or with `--json` as JSON, one value a line; progress
 //! goes to a terminal only. What is wrong with a journal ends the program with an error, whatever was printed.
 
@@ -10,6 +10,7 @@ mod checkpoints;
 mod compare;
 mod parquet_file;
 mod prove;
+mod quarantine;
 mod records;
 mod snapshots;
 pub(crate) mod states;
@@ -42,6 +43,8 @@ pub(crate) enum JournalCommand {
     Archive(archiving::ArchiveArguments),
     /// Brings archived segments back.
     Restore(archiving::RestoreArguments),
+    /// Lets every replay pass over the last record, which stops the engine; with the node down.
+    Quarantine(quarantine::QuarantineArguments),
 }
 
 /// One journal and the form of the answer.
@@ -67,5 +70,6 @@ pub(crate) fn run(command: &JournalCommand) -> Result<()> {
         JournalCommand::Checkpoint(arguments) => checkpoints::run(arguments),
         JournalCommand::Archive(arguments) => archiving::archive(arguments),
         JournalCommand::Restore(arguments) => archiving::restore(arguments),
+        JournalCommand::Quarantine(arguments) => quarantine::run(arguments),
     }
 }
