@@ -2,8 +2,8 @@
 //!
 //! Whatever a client is told is durable to the configured level before it is told. Behind that come batches, each of which
 //! covers a range of the journal: whoever settles says which of them the chain has ([`ChainProgress`]), and the sealed
-//! batches of the journal say up to which record each reaches ([`SealedBatches`]).
-//! Bounds: [`BATCHES_MAX`] batches; what an older one covers is told as less than it is while the chain is so far behind.
+//! batches of the journal say up to which record each reaches (`SealedBatches`).
+//! Bounds: `BATCHES_MAX` batches; what an older one covers is told as less than it is while the chain is so far behind.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@
 //! publisher takes reads in the ring's order.
 //!
 //! Bounds: [`QUEUE`] questions of each kind; questions of one account by a rate, over all of its connections; rates of at
-//! most [`ACCOUNTS`] accounts. More is refused with -1008 or -1003.
+//! most `ACCOUNTS` accounts. More is refused with -1008 or -1003.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

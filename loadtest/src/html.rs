@@ -1,7 +1,7 @@
 //! A load's report as one HTML file: figures, conditions and plots, with nothing to be fetched from anywhere.
 //!
 //! Plots are SVG in the page: latency by percentile, latency and rate over time, processor time by thread. Whatever comes
-//! from outside (names of threads, of the machine, of files) is escaped. Bounds: [`POINTS`] points a line.
+//! from outside (names of threads, of the machine, of files) is escaped. Bounds: `POINTS` points a line.
 
 use std::fmt::Write as _;
 
