@@ -115,7 +115,7 @@ fn run(behind: Behind) -> (Duration, Duration) {
 }
 
 #[test]
-fn whoever_is_followed_hardly_notices() {
+fn what_following_costs_is_printed_and_all_is_followed() {
     let median = |mut times: Vec<Duration>| {
         times.sort_unstable();
         times[times.len() / 2]
