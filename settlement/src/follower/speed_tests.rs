@@ -115,6 +115,7 @@ fn run(behind: Behind) -> (Duration, Duration) {
 }
 
 #[test]
+#[ignore = "a measurement, for a quiet machine: cargo nextest run -p lakh-settlement --run-ignored only what_following"]
 fn what_following_costs_is_printed_and_all_is_followed() {
     let median = |mut times: Vec<Duration>| {
         times.sort_unstable();
