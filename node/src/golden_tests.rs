@@ -17,7 +17,7 @@ use lakh_engine::command::{
     AmendMode, AmendOrder, BatchSealed, CancelAll, CancelOrder, CancelRestriction, ChainEntry, ChainEntryKind, Command,
     Deposit, DisconnectMode, Epoch, EvidenceAllowance, EvidenceGrade, FrameCommand, FrameOperation, Genesis, KeyLimits,
     KeyScope, Operation, OrderReference, OrderType, PlaceOrder, Quote, QuoteSide, ReplaceMode, ReplaceOrder,
-    ReplayGuard, SelfTradeMode, SettlementBinding, Side, SignedCommand, TimeInForce, Transfer,
+    ReplayGuard, SelfTradeMode, SettlementBinding, Side, TimeInForce, Transfer,
 };
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence};
@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::RoleNonce;
 use crate::keys::{hex, unhex};
+use crate::soak_start::NextNonces;
 use crate::{admin, audit, control, replay, sequencer};
 
 const SEGMENT: &str = "0-0000000000000000.lkj";
@@ -238,27 +239,6 @@ fn venue() -> Scribe {
     scribe
 }
 
-/// Requests of accounts 1 to 7, each with the next nonce of its key, which has the account's number.
-#[derive(Default)]
-struct Requests {
-    nonces: [u64; 8],
-}
-
-impl Requests {
-    fn next(&mut self, account: u32, operation: Operation) -> Command {
-        let nonce = &mut self.nonces[account as usize];
-        *nonce += 1;
-        Command::Signed(SignedCommand {
-            account: AccountId(account),
-            key: KeyId(account),
-            grade: EvidenceGrade::Native,
-            replay_guard: ReplayGuard::Nonce { nonce: *nonce },
-            valid_until: Timestamp(0),
-            operation,
-        })
-    }
-}
-
 fn limit(side: Side, price: u64, quantity: u64) -> PlaceOrder {
     PlaceOrder::limit(MarketId(0), side, Ticks(price), Lots(quantity))
 }
@@ -273,7 +253,7 @@ fn engine() -> Scribe {
     config.accounts.iter_mut().for_each(|account| account.digest_capacity = 64);
     let settlement = SettlementBinding { chain_id: 31_337, contract: [3; 20] };
     let mut scribe = Scribe::new(&config, settlement);
-    let mut requests = Requests::default();
+    let mut requests = NextNonces::default();
     orders(&mut scribe, &mut requests);
     frame(&mut scribe);
     accounts(&mut scribe, &mut requests);
@@ -289,7 +269,7 @@ fn engine() -> Scribe {
 }
 
 /// Orders of each kind, that rest, wait, trade and change.
-fn orders(scribe: &mut Scribe, requests: &mut Requests) {
+fn orders(scribe: &mut Scribe, requests: &mut NextNonces) {
     let iceberg = PlaceOrder { display_quantity: Lots(1_000), ..limit(Side::Ask, 5_000_100, 4_000) };
     let stop = PlaceOrder {
         order_type: OrderType::StopLossLimit,
@@ -338,7 +318,7 @@ fn frame(scribe: &mut Scribe) {
 }
 
 /// What concerns whole accounts and keys.
-fn accounts(scribe: &mut Scribe, requests: &mut Requests) {
+fn accounts(scribe: &mut Scribe, requests: &mut NextNonces) {
     let scope = KeyScope { operations: KeyScope::PLACE | KeyScope::CANCEL, market: None, account: None };
     for operation in [
         Operation::InviteToSelfTradeGroup { invited: AccountId(2) },
@@ -349,14 +329,14 @@ fn accounts(scribe: &mut Scribe, requests: &mut Requests) {
     ] {
         scribe.accepted(requests.next(1, operation));
     }
-    requests.nonces[2] = 500;
+    requests.last[2] = 500;
     scribe.accepted(requests.next(2, Operation::SetSelfTradeGroup { group: AccountId(1) }));
     scribe.accepted(requests.next(3, Operation::CancelAll(CancelAll { market: None, side: Some(Side::Bid) })));
     scribe.accepted(Command::SessionEnded { account: AccountId(1) });
 }
 
 /// Quotes, an amendment that loses its place, a sub-account with money, a key with limits.
-fn quotes_and_families(scribe: &mut Scribe, requests: &mut Requests) {
+fn quotes_and_families(scribe: &mut Scribe, requests: &mut NextNonces) {
     let side = |price, quantity| QuoteSide { price: Ticks(price), quantity: Lots(quantity) };
     let quote = Quote {
         market: MarketId(0),
@@ -390,7 +370,7 @@ fn quotes_and_families(scribe: &mut Scribe, requests: &mut Requests) {
 }
 
 /// What comes from the contract, a key that then signs for itself, and a batch.
-fn chain(scribe: &mut Scribe, requests: &mut Requests, settlement: SettlementBinding) {
+fn chain(scribe: &mut Scribe, requests: &mut NextNonces, settlement: SettlementBinding) {
     let entry = ChainEntry {
         queue_id: 1,
         kind: ChainEntryKind::Deposit,

@@ -104,7 +104,7 @@ fn start(options: &VenueOptions) -> Result<Value> {
 #[derive(Default)]
 struct Requests {
     count: u64,
-    nonces: Vec<u64>,
+    signed: NextNonces,
     /// Orders that rest or have traded, the oldest first, with the account that placed each.
     placed: VecDeque<(u32, OrderId)>,
 }
@@ -169,8 +169,23 @@ impl Requests {
                 (account, Operation::PlaceOrder(PlaceOrder::limit(market, Side::Bid, price, Lots(3))))
             }
         };
-        self.nonces.resize(ACCOUNTS as usize + 1, 0);
-        let nonce = &mut self.nonces[account as usize];
+        self.signed.next(account, operation)
+    }
+}
+
+/// Requests of accounts whose keys have their numbers, each with the next nonce of its key.
+#[derive(Default)]
+pub(crate) struct NextNonces {
+    /// The last nonce of each account's key, by its number.
+    pub(crate) last: Vec<u64>,
+}
+
+impl NextNonces {
+    /// The account asks for this.
+    pub(crate) fn next(&mut self, account: u32, operation: Operation) -> Command {
+        let index = account as usize;
+        self.last.resize(self.last.len().max(index + 1), 0);
+        let nonce = &mut self.last[index];
         *nonce += 1;
         Command::Signed(SignedCommand {
             account: AccountId(account),
