@@ -262,8 +262,9 @@ impl Horizon {
     /// # Errors
     /// A damaged segment, the operating system's refusal.
     pub fn piece(&self, at: Position, most: u64) -> Result<Piece, JournalError> {
-        if at.segment > self.header.index {
-            return Ok(Piece::Beyond);
+        let end = self.position();
+        if at >= end {
+            return Ok(if at == end { Piece::NotYet } else { Piece::Beyond });
         }
         let path = self.path_of(at.segment);
         let (file, header) = match open_segment(&path, at.segment) {
@@ -279,9 +280,10 @@ impl Horizon {
             offset if offset < end => {
                 Piece::Bytes(PieceBytes { file, offset, length: (end - offset).min(most.max(PAGE as u64)) })
             }
-            offset if offset > end => Piece::Beyond,
-            _ if is_sealed => Piece::Bytes(PieceBytes { file, offset: header.blocks_end(), length: FOOTER_BYTES }),
-            _ => Piece::NotYet,
+            offset if offset == end => {
+                Piece::Bytes(PieceBytes { file, offset: header.blocks_end(), length: FOOTER_BYTES })
+            }
+            _ => Piece::Beyond,
         })
     }
 
