@@ -12,6 +12,9 @@ pub(super) const RANDOM_OFFSET: u128 = 0;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownPoint(Infallible);
 
+/// As where there are lanes.
+pub(super) type KnownPoints = [KnownPoint; 4];
+
 /// There is none.
 pub(super) struct LaneSum(Infallible);
 
@@ -36,11 +39,15 @@ impl LaneSum {
         match self.0 {}
     }
 
-    pub(super) const fn add_known(&mut self, _: &[KnownPoint; 2], _: [Digits; 2]) {
+    pub(super) const fn add_known(&mut self, _: &KnownPoints, _: [Digits; 2]) {
         match self.0 {}
     }
 
-    pub(super) const fn known(&self, _: &[[u8; 32]; 2]) -> Option<[KnownPoint; 2]> {
+    pub(super) const fn known(&self, _: &[[u8; 32]; 4]) -> Option<KnownPoints> {
+        match self.0 {}
+    }
+
+    pub(super) const fn is_small_alone(&mut self, _: [u8; 32], _: [(&KnownPoints, [Digits; 2]); 2]) -> bool {
         match self.0 {}
     }
 
