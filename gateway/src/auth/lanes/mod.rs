@@ -16,11 +16,13 @@
 //! Bounds: tables of [`ROWS_MAX`] rows (0.6 MB), and what the caller adds before [`LaneSum::is_small`].
 
 mod field;
+mod hashes;
 mod points;
 
 use pulp::NullaryFnOnce;
 
 use self::field::{LIMBS, Lanes};
+pub(super) use self::hashes::{KECCAK_MAX, LaneHashes};
 use self::points::{EMPTY_ROW, Points, Row};
 
 /// Windows of four bits in a coefficient.
