@@ -5,6 +5,8 @@
 
 pub mod canonical;
 pub mod evidence;
+#[cfg_attr(not(target_arch = "x86_64"), path = "lanes/elsewhere.rs")]
+mod lanes;
 pub mod native;
 pub mod rest_text;
 pub mod signature;

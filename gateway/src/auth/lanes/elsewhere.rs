@@ -1,0 +1,50 @@
+//! The same on processors of another kind: nobody can make a [`LaneSum`], so the library adds every batch up.
+
+use core::convert::Infallible;
+
+/// As where there are lanes.
+pub(super) type Digits = [u8; 32];
+
+/// As where there are lanes.
+pub(super) const RANDOM_OFFSET: u128 = 0;
+
+/// There is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownPoint(Infallible);
+
+/// There is none.
+pub(super) struct LaneSum(Infallible);
+
+pub(super) const fn digits_of_random(_: &[u8; 16]) -> Digits {
+    [0; 32]
+}
+
+pub(super) const fn digits_of_scalar(_: &[u8; 32]) -> [Digits; 2] {
+    [[0; 32]; 2]
+}
+
+impl LaneSum {
+    pub(super) const fn detect() -> Option<Self> {
+        None
+    }
+
+    pub(super) const fn clear(&mut self) {
+        match self.0 {}
+    }
+
+    pub(super) const fn add_encoded(&mut self, _: [u8; 32], _: Digits) {
+        match self.0 {}
+    }
+
+    pub(super) const fn add_known(&mut self, _: &[KnownPoint; 2], _: [Digits; 2]) {
+        match self.0 {}
+    }
+
+    pub(super) const fn known(&self, _: &[[u8; 32]; 2]) -> Option<[KnownPoint; 2]> {
+        match self.0 {}
+    }
+
+    pub(super) const fn is_small(&mut self) -> bool {
+        match self.0 {}
+    }
+}
