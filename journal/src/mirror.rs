@@ -436,11 +436,16 @@ impl Rest {
     }
 }
 
+/// Whether a directory is a mirror: no node may write into it. Who means to make a node's journal of it removes the mark.
+pub fn is_mirror(directory: &Path) -> bool {
+    directory.join(MARK.0).exists()
+}
+
 /// Says that a directory is a mirror, unless it is something else.
 fn mark(directory: &Path) -> Result<(), JournalError> {
     let (name, content) = MARK;
     let path = directory.join(name);
-    if path.exists() {
+    if is_mirror(directory) {
         return Ok(());
     }
     // A node's journal has heads from its start on; segments out of an archive have none.
