@@ -36,6 +36,7 @@ fn chain() -> (EmbeddedChain, Address) {
         to: None,
         value_wei: 0,
         data: deploy::settlement(&setup),
+        blobs: None,
     };
     let hash = chain.send_raw_transaction(&signer.sign(&creation).raw).unwrap();
     let contract = chain.receipt(hash).unwrap().unwrap().contract_address.unwrap();

@@ -377,6 +377,7 @@ impl Boot {
             sequence: self.engine.sequence().0,
             last_snapshot: self.recovery.from_snapshot,
             payload: snapshots::payload_of(&self.engine, &self.publisher),
+            watch: self.writer.watch(),
         }
     }
 

@@ -61,7 +61,7 @@ impl World {
 
     /// The same, with another time until batches are final, in seconds.
     pub(crate) fn deploy_with_window(url: &str, window_seconds: u64) -> Self {
-        let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), timeout: PATIENCE }).unwrap();
+        let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), blobs_url: None, timeout: PATIENCE }).unwrap();
         let administrator = signer(0).address();
         let setup = deploy::Setup {
             operator: operator().address(),
@@ -154,7 +154,7 @@ impl World {
     }
 
     fn ask_at(&self, to: Address, data: Vec<u8>) -> Vec<u8> {
-        let call = Call { from: Address::default(), to: Some(to), data, value_wei: 0 };
+        let call = Call::question(to, data);
         self.chain.call(&call, BlockTag::Latest).unwrap()
     }
 
@@ -183,6 +183,7 @@ impl World {
             to,
             value_wei: 0,
             data,
+            blobs: None,
         };
         let hash = self.chain.send_raw_transaction(&signer.sign(&transaction).raw).unwrap();
         let receipt = wait_for("a transaction", || self.chain.receipt(hash).unwrap());

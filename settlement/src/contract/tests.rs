@@ -91,6 +91,7 @@ fn every_call_event_and_error_is_in_the_compilers_list() {
     let (stamp, address) = (Stamp { time_seconds: 1, block_number: 2 }, Address([1; 20]));
     let calls = [
         commit_batch(&batch(), CompactSignature::default()),
+        commit_batch_blobs(&batch(), &header(), CompactSignature::default()),
         finalize(&header(), stamp),
         claim_from_batch(&claim(), stamp),
         tip(),

@@ -12,8 +12,31 @@ pub(super) const RANDOM_OFFSET: u128 = 0;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownPoint(Infallible);
 
+/// As where there are lanes.
+pub(super) type KnownPoints = [KnownPoint; 4];
+
 /// There is none.
 pub(super) struct LaneSum(Infallible);
+
+/// There is none.
+pub(super) struct LaneHashes(Infallible);
+
+/// As where there are lanes.
+pub(super) const KECCAK_MAX: usize = 135;
+
+impl LaneHashes {
+    pub(super) const fn detect() -> Option<Self> {
+        None
+    }
+
+    pub(super) const fn sha512(&mut self, _: &[[&[u8]; 3]]) -> [[u8; 64]; 8] {
+        match self.0 {}
+    }
+
+    pub(super) const fn keccak256(&self, _: &[[&[u8]; 3]]) -> [[u8; 32]; 8] {
+        match self.0 {}
+    }
+}
 
 pub(super) const fn digits_of_random(_: &[u8; 16]) -> Digits {
     [0; 32]
@@ -36,11 +59,15 @@ impl LaneSum {
         match self.0 {}
     }
 
-    pub(super) const fn add_known(&mut self, _: &[KnownPoint; 2], _: [Digits; 2]) {
+    pub(super) const fn add_known(&mut self, _: &KnownPoints, _: [Digits; 2]) {
         match self.0 {}
     }
 
-    pub(super) const fn known(&self, _: &[[u8; 32]; 2]) -> Option<[KnownPoint; 2]> {
+    pub(super) const fn known(&self, _: &[[u8; 32]; 4]) -> Option<KnownPoints> {
+        match self.0 {}
+    }
+
+    pub(super) const fn is_small_alone(&mut self, _: [u8; 32], _: [(&KnownPoints, [Digits; 2]); 2]) -> bool {
         match self.0 {}
     }
 

@@ -8,21 +8,27 @@
 //!
 //! Points are added by Straus' method in windows of four bits: a table of each point's multiples 0 to 8, digits −8 to 7,
 //! and four doublings between two windows that all points share. Coefficients are of 128 bits; a scalar of 253 is two
-//! of them, over the point and over 2^128 times it ([`KnownPoint`] pairs are kept with a key).
+//! of them, over the point and over 2^128 times it. One signature alone has its eight lanes for the quarters of its two
+//! scalars, so that the doublings, each of which waits for the last one, are 64 and not 253 ([`KnownPoints`] are kept
+//! with a key).
 //! Everything is variable-time on purpose: nothing it sees is secret. No unsafe code of ours: pulp's tokens stand for
 //! instructions that the processor was asked for.
 //! Bounds: tables of [`ROWS_MAX`] rows (0.6 MB), and what the caller adds before [`LaneSum::is_small`].
 
 mod field;
+mod hashes;
 mod points;
 
 use pulp::NullaryFnOnce;
 
 use self::field::{LIMBS, Lanes};
+pub(super) use self::hashes::{KECCAK_MAX, LaneHashes};
 use self::points::{EMPTY_ROW, Points, Row};
 
 /// Windows of four bits in a coefficient.
 pub(super) const WINDOWS: usize = 32;
+/// Windows of a quarter of a scalar.
+const QUARTER_WINDOWS: usize = WINDOWS / 2;
 /// Rows of eight points whose tables are used together: more would not fit the second-level cache with the rest.
 const ROWS_MAX: usize = 40;
 /// The encoding of the neutral point.
@@ -46,6 +52,9 @@ pub(super) struct KnownPoint {
 impl KnownPoint {
     const NEUTRAL: Self = Self { x: [0; LIMBS], y: [1, 0, 0, 0, 0], t: [0; LIMBS] };
 }
+
+/// A point that was decompressed before, and 2^64, 2^128 and 2^192 times it.
+pub(super) type KnownPoints = [KnownPoint; 4];
 
 /// A sum of points times coefficients; see the module.
 pub(super) struct LaneSum {
@@ -104,14 +113,14 @@ impl LaneSum {
         self.encoded.push((encoding, digits));
     }
 
-    /// Adds two points times a coefficient each: a point and 2^128 times it make it one of 253 bits.
-    pub(super) fn add_known(&mut self, points: &[KnownPoint; 2], digits: [Digits; 2]) {
-        self.known.extend(points.iter().copied().zip(digits));
+    /// Adds a point times a scalar of 253 bits.
+    pub(super) fn add_known(&mut self, points: &KnownPoints, digits: [Digits; 2]) {
+        self.known.extend([points[0], points[2]].into_iter().zip(digits));
     }
 
-    /// Two points by their canonical encodings, to be kept; `None` when one is not on the curve.
-    pub(super) fn known(&self, encodings: &[[u8; 32]; 2]) -> Option<[KnownPoint; 2]> {
-        let all = core::array::from_fn(|index| encodings[index % 2]);
+    /// A point and its multiples by their canonical encodings, to be kept; `None` when one is not on the curve.
+    pub(super) fn known(&self, encodings: &[[u8; 32]; 4]) -> Option<KnownPoints> {
+        let all = core::array::from_fn(|index| encodings[index % 4]);
         let (points, on_curve) = self.lanes.vectorize(Decompress { lanes: self.lanes, encodings: &all });
         if on_curve != u16::MAX {
             return None;
@@ -121,6 +130,23 @@ impl LaneSum {
             let of = |limbs: &[[u64; 8]; LIMBS]| core::array::from_fn(|limb| limbs[limb][lane]);
             KnownPoint { x: of(&x), y: of(&y), t: of(&t) }
         }))
+    }
+
+    /// Whether an encoding is a point of the curve and eight times the sum of it and of two points times a scalar each is
+    /// the neutral one. The sum that is being made stays as it is.
+    pub(super) fn is_small_alone(&mut self, encoding: [u8; 32], terms: [(&KnownPoints, [Digits; 2]); 2]) -> bool {
+        let lanes = self.lanes;
+        let mut encodings = [NEUTRAL; 16];
+        encodings[0] = encoding;
+        let points: [KnownPoint; 8] = core::array::from_fn(|lane| terms[lane / 4].0[lane % 4]);
+        let digits: [[u8; 8]; QUARTER_WINDOWS] = core::array::from_fn(|window| {
+            core::array::from_fn(|lane| {
+                let (half, quarter) = (lane % 4 / 2, lane % 2);
+                terms[lane / 4].1[half][quarter * QUARTER_WINDOWS + window]
+            })
+        });
+        let row = next_row(&mut self.rows, self.row_digits.len());
+        lanes.vectorize(Alone { lanes, encodings: &encodings, points: &points, digits: &digits, row })
     }
 
     /// Whether every encoding is a point of the curve and eight times the sum is the neutral one.
@@ -275,6 +301,38 @@ impl NullaryFnOnce for Accumulate<'_> {
     }
 }
 
+struct Alone<'a> {
+    lanes: Lanes,
+    encodings: &'a [[u8; 32]; 16],
+    points: &'a [KnownPoint; 8],
+    digits: &'a [[u8; 8]; QUARTER_WINDOWS],
+    row: &'a mut Row,
+}
+
+impl NullaryFnOnce for Alone<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn call(self) -> bool {
+        let Self { lanes, encodings, points, digits, row } = self;
+        let ([encoded, _], on_curve) = lanes.decompressed(encodings);
+        if on_curve != u16::MAX {
+            return false;
+        }
+        TabulateKnown { lanes, points, row: &mut *row }.call();
+        let mut sum = lanes.neutral();
+        for window in digits.iter().rev() {
+            for _ in 0..3 {
+                sum = lanes.double::<false>(&sum);
+            }
+            sum = lanes.double::<true>(&sum);
+            sum = lanes.sum(&sum, &lanes.looked_up(row, *window));
+        }
+        let sum = lanes.sum(&sum, &lanes.summands(&encoded));
+        IsSmall { lanes, points: &sum }.call()
+    }
+}
+
 struct IsSmall<'a> {
     lanes: Lanes,
     points: &'a Points,
@@ -343,6 +401,44 @@ mod tests {
         }
     }
 
+    fn known(sum: &LaneSum, point: EdwardsPoint) -> KnownPoints {
+        let step = Scalar::from(1_u128 << 64);
+        let powers = [Scalar::ONE, step, step * step, step * step * step];
+        sum.known(&powers.map(|power| (point * power).compress().to_bytes())).expect("points of the curve")
+    }
+
+    /// One signature's sum, its scalars at the edges too, with and without torsion in R, and one step away from it.
+    #[test]
+    fn a_sum_alone_is_that_of_the_library() {
+        let Some(mut sum) = LaneSum::detect() else { return println!("skipped: no AVX-512 IFMA here") };
+        let torsion = CompressedEdwardsY([0; 32]).decompress().expect("y = 0 is of order four");
+        let off_curve = (2_u8..).map(|y| core::array::from_fn(|at| if at == 0 { y } else { 0 }));
+        let off_curve =
+            { off_curve }.find(|bytes| CompressedEdwardsY(*bytes).decompress().is_none()).expect("half of all");
+        let scalar = |number: u64| match number {
+            0 => Scalar::ZERO,
+            1 => Scalar::ONE,
+            2 => -Scalar::ONE,
+            3 => Scalar::from(1_u128 << 64),
+            4 => Scalar::from(u128::MAX),
+            _ => Scalar::from_bytes_mod_order_wide(&drawn(number)),
+        };
+        for round in 0..400 {
+            let (one, other) = (round % 20, round / 20);
+            let points = [ED25519_BASEPOINT_POINT, EdwardsPoint::mul_base(&scalar(round + 100))];
+            let scalars = [scalar(one), scalar(other)];
+            let kept = points.map(|point| known(&sum, point));
+            let terms = || [0, 1].map(|term| (&kept[term], digits_of_scalar(scalars[term].as_bytes())));
+            let mut r = -(points[0] * scalars[0] + points[1] * scalars[1]);
+            if round % 3 == 0 {
+                r += torsion;
+            }
+            assert!(sum.is_small_alone(r.compress().to_bytes(), terms()), "{one} {other}");
+            assert!(!sum.is_small_alone((r + ED25519_BASEPOINT_POINT).compress().to_bytes(), terms()), "{one} {other}");
+            assert!(!sum.is_small_alone(off_curve, terms()), "{one} {other}");
+        }
+    }
+
     /// Any bytes: half of them are no points, and both sides have to agree which.
     #[test]
     fn the_same_encodings_are_points_as_the_library_finds() {
@@ -367,7 +463,8 @@ mod tests {
                 continue;
             }
             let expected = CompressedEdwardsY(bytes).decompress();
-            assert_eq!(sum.known(&[bytes, NEUTRAL]).is_some(), expected.is_some(), "{bytes:?}");
+            let known = sum.known(&[NEUTRAL, bytes, NEUTRAL, NEUTRAL]);
+            assert_eq!(known.is_some(), expected.is_some(), "{bytes:?}");
             let Some(point) = expected else { continue };
             points += 1;
             // The coordinates are right as well: the point and its negative are nothing together.
@@ -404,9 +501,7 @@ mod tests {
                 for index in 0..keys {
                     let point = EdwardsPoint::mul_base(&Scalar::from_bytes_mod_order_wide(&drawn(index as u64 + 7)));
                     let scalar = Scalar::from_bytes_mod_order_wide(&drawn(index as u64 + 8));
-                    let high = point * (Scalar::from(u128::MAX) + Scalar::ONE);
-                    let known = sum.known(&[point.compress().to_bytes(), high.compress().to_bytes()]);
-                    sum.add_known(&known.expect("points of the curve"), digits_of_scalar(scalar.as_bytes()));
+                    sum.add_known(&known(&sum, point), digits_of_scalar(scalar.as_bytes()));
                     total += point * scalar;
                 }
                 assert!(!sum.is_small(), "{size} {keys}");

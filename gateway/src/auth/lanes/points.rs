@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::__m512i;
 
-use super::field::{Element, LIMBS, Lanes, limbs_of};
+use super::field::{Element, LIMBS, Lanes, limbs, limbs_of};
 
 /// 2 d of the curve's equation.
 const TWO_D: [u64; LIMBS] =
@@ -118,13 +118,9 @@ impl Lanes {
     pub(super) fn decompressed(self, encodings: &[[u8; 32]; 16]) -> ([Points; 2], u16) {
         let halves = [self.setup(encodings, 0), self.setup(encodings, 8)];
         let powers = self.root_power(&[halves[0].uv, halves[1].uv]);
-        let mut on_curve = 0;
-        let points = core::array::from_fn(|half| {
-            let (points, mask) = self.finish(&halves[half], &powers[half]);
-            on_curve |= u16::from(mask) << (8 * half);
-            points
-        });
-        (points, on_curve)
+        let (first, first_on_curve) = self.finish(&halves[0], &powers[0]);
+        let (second, second_on_curve) = self.finish(&halves[1], &powers[1]);
+        ([first, second], u16::from(first_on_curve) | u16::from(second_on_curve) << 8)
     }
 
     /// y² − 1 over d y² + 1, which x² has to be.
@@ -199,11 +195,7 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn looked_up(self, row: &Row, digits: [u8; 8]) -> Summands {
         let entries: [&Entry; 8] = core::array::from_fn(|lane| &row[lane][usize::from(digits[lane] & 0xf)]);
-        let block = |block: usize| {
-            let lanes = core::array::from_fn(|lane| pulp::cast(entries[lane].0[block]));
-            self.transposed(lanes)
-        };
-        let [a, b, c] = [block(0), block(1), block(2)];
+        let (a, b, c) = (self.columns(&entries, 0), self.columns(&entries, 1), self.columns(&entries, 2));
         let sum = Element([a[0], a[1], a[2], a[3], a[4]]);
         let difference = Element([a[5], a[6], a[7], b[0], b[1]]);
         let z2 = Element([b[2], b[3], b[4], b[5], b[6]]);
@@ -218,41 +210,60 @@ impl Lanes {
         }
     }
 
+    /// A block of each lane's entry, limb by limb.
+    #[inline(always)]
+    fn columns(self, entries: &[&Entry; 8], block: usize) -> [__m512i; 8] {
+        let mut rows = [self.f._mm512_setzero_si512(); 8];
+        for (row, entry) in rows.iter_mut().zip(entries) {
+            *row = pulp::cast(entry.0[block]);
+        }
+        self.transposed(rows)
+    }
+
     /// Rows become columns.
     #[inline(always)]
     fn transposed(self, rows: [__m512i; 8]) -> [__m512i; 8] {
         let f = self.f;
-        let low: [__m512i; 4] =
-            core::array::from_fn(|pair| f._mm512_unpacklo_epi64(rows[2 * pair], rows[2 * pair + 1]));
-        let high: [__m512i; 4] =
-            core::array::from_fn(|pair| f._mm512_unpackhi_epi64(rows[2 * pair], rows[2 * pair + 1]));
-        let quarters = |pairs: [__m512i; 4]| {
-            let even = [
-                f._mm512_shuffle_i64x2::<0x88>(pairs[0], pairs[1]),
-                f._mm512_shuffle_i64x2::<0x88>(pairs[2], pairs[3]),
-            ];
-            let odd = [
-                f._mm512_shuffle_i64x2::<0xdd>(pairs[0], pairs[1]),
-                f._mm512_shuffle_i64x2::<0xdd>(pairs[2], pairs[3]),
-            ];
-            [
-                f._mm512_shuffle_i64x2::<0x88>(even[0], even[1]),
-                f._mm512_shuffle_i64x2::<0x88>(odd[0], odd[1]),
-                f._mm512_shuffle_i64x2::<0xdd>(even[0], even[1]),
-                f._mm512_shuffle_i64x2::<0xdd>(odd[0], odd[1]),
-            ]
-        };
-        let ([a, c, e, g], [b, d, i, h]) = (quarters(low), quarters(high));
+        let [mut low, mut high] = [[f._mm512_setzero_si512(); 4]; 2];
+        for pair in 0..4 {
+            low[pair] = f._mm512_unpacklo_epi64(rows[2 * pair], rows[2 * pair + 1]);
+            high[pair] = f._mm512_unpackhi_epi64(rows[2 * pair], rows[2 * pair + 1]);
+        }
+        let ([a, c, e, g], [b, d, i, h]) = (self.quarters(low), self.quarters(high));
         [a, b, c, d, e, i, g, h]
+    }
+
+    /// The second half of the way: pairs of lanes become columns.
+    #[inline(always)]
+    fn quarters(self, pairs: [__m512i; 4]) -> [__m512i; 4] {
+        let f = self.f;
+        let even =
+            [f._mm512_shuffle_i64x2::<0x88>(pairs[0], pairs[1]), f._mm512_shuffle_i64x2::<0x88>(pairs[2], pairs[3])];
+        let odd =
+            [f._mm512_shuffle_i64x2::<0xdd>(pairs[0], pairs[1]), f._mm512_shuffle_i64x2::<0xdd>(pairs[2], pairs[3])];
+        [
+            f._mm512_shuffle_i64x2::<0x88>(even[0], even[1]),
+            f._mm512_shuffle_i64x2::<0x88>(odd[0], odd[1]),
+            f._mm512_shuffle_i64x2::<0xdd>(even[0], even[1]),
+            f._mm512_shuffle_i64x2::<0xdd>(odd[0], odd[1]),
+        ]
     }
 
     /// Each lane gets the lane whose number differs from its own in one bit.
     #[inline(always)]
     pub(super) fn swapped(self, points: &Points, bit: u64) -> Points {
         let index: __m512i = pulp::cast([0, 1, 2, 3, 4, 5, 6, 7_u64].map(|lane| lane ^ bit));
-        let swap = |element: &Element| {
-            Element(core::array::from_fn(|limb| self.f._mm512_permutexvar_epi64(index, element.0[limb])))
-        };
-        Points { x: swap(&points.x), y: swap(&points.y), z: swap(&points.z), t: swap(&points.t) }
+        let Points { x, y, z, t } = points;
+        Points {
+            x: self.permuted(index, x),
+            y: self.permuted(index, y),
+            z: self.permuted(index, z),
+            t: self.permuted(index, t),
+        }
+    }
+
+    #[inline(always)]
+    fn permuted(self, index: __m512i, element: &Element) -> Element {
+        Element(limbs!(self, limb => self.f._mm512_permutexvar_epi64(index, element.0[limb])))
     }
 }
