@@ -7,6 +7,7 @@
 mod apart;
 mod chains;
 mod proofs;
+mod public_journal;
 mod traders;
 mod troubles;
 mod venue;
