@@ -27,6 +27,7 @@ mod sections;
 mod settlement;
 mod text;
 mod venue;
+mod watchers;
 pub mod well_known;
 
 pub use accounts::{GenesisAccount, OperatorKey};
@@ -39,3 +40,4 @@ pub use scenario::{Burst, Mix, Prices, RecordedFlow, Scenario};
 pub use sections::{Durability, JournalConfig, OperatorsConfig, TlsConfig};
 pub use settlement::{DataPlace, PosterPlace, SettlementConfig};
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};
+pub use watchers::{PublicJournal, WatcherKey, WatchersConfig};
