@@ -56,10 +56,15 @@ impl Venue {
 
     /// Starts a new venue on a contract, which a process of its own settles.
     pub(crate) fn start_apart(world: &World) -> Self {
+        Self::start_with(world, "poster = \"apart\"")
+    }
+
+    /// Starts a new venue on a contract, with one more line about settlement in its configuration.
+    pub(crate) fn start_with(world: &World, line: &str) -> Self {
         let venue = Self::prepare(world, 0);
         let path = venue.directory.path().join("lakh.toml");
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(path, text.replace("confirmations =", "poster = \"apart\"\nconfirmations =")).unwrap();
+        std::fs::write(path, text.replace("confirmations =", &format!("{line}\nconfirmations ="))).unwrap();
         venue.go_on();
         venue
     }

@@ -3,7 +3,7 @@
 use lakh_engine::ids::AssetId;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::{Transaction, TransactionSigner};
-use lakh_settlement::chain::{Address, BlockTag, Call, Chain as _, LogFilter, NonceAt, TransactionStatus};
+use lakh_settlement::chain::{Address, BlockTag, Call, Chain as _, Log, LogFilter, NonceAt, TransactionStatus};
 use lakh_settlement::contract::answer::{self, BatchCommitted, Tip};
 use lakh_settlement::contract::{self, deploy};
 
@@ -132,9 +132,7 @@ impl World {
     /// Each batch stands on the chain once, and the operator's every transaction is one of a batch or of a finalization:
     /// nothing was sent twice, and nothing was refused.
     pub(crate) fn assert_posted_once(&self) {
-        let to_block = self.chain.block_number(BlockTag::Latest).unwrap();
-        let filter = LogFilter { address: self.contract, from_block: 0, to_block, topics: Vec::new() };
-        let logs = self.chain.logs(&filter).unwrap();
+        let logs = self.logs();
         let committed: Vec<u64> = logs.iter().filter_map(BatchCommitted::decode).map(|batch| batch.batch_id).collect();
         let expected: Vec<u64> = (1..=self.tip().batch_id).collect();
         assert_eq!(committed, expected, "each once, in order");
@@ -147,6 +145,19 @@ impl World {
         let sent = self.chain.nonce(operator().address(), NonceAt::Pending).unwrap();
         assert_eq!(sent, (committed.len() + finalizations.len()) as u64, "no transaction without its effect");
         println!("{} batches, {} finalizations, {sent} transactions", committed.len(), finalizations.len());
+    }
+
+    /// How many blobs each batch came with.
+    pub(crate) fn blobs_of_batches(&self) -> Vec<usize> {
+        let logs = self.logs();
+        let commits = logs.iter().filter(|log| BatchCommitted::decode(log).is_some());
+        commits.map(|log| self.chain.sent(log.transaction_hash).unwrap().unwrap().blob_hashes.len()).collect()
+    }
+
+    fn logs(&self) -> Vec<Log> {
+        let to_block = self.chain.block_number(BlockTag::Latest).unwrap();
+        let filter = LogFilter { address: self.contract, from_block: 0, to_block, topics: Vec::new() };
+        self.chain.logs(&filter).unwrap()
     }
 
     pub(crate) fn ask(&self, data: Vec<u8>) -> Vec<u8> {
