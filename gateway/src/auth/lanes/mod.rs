@@ -185,7 +185,8 @@ fn digits_row<P>(terms: &[(P, Digits)]) -> [[u8; 8]; WINDOWS] {
     row
 }
 
-// What runs with the instructions: each is compiled for them as a whole, so everything that it calls is in line.
+// What runs with the instructions: each is compiled for them as a whole, so everything that it calls has to be in line; a large
+// closure is not, and would call each instruction as a function.
 
 struct Neutral {
     lanes: Lanes,
@@ -240,13 +241,17 @@ impl NullaryFnOnce for TabulateKnown<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let load = |of: fn(&KnownPoint) -> &[u64; LIMBS]| {
-            let limb_of = |limb: usize| core::array::from_fn(|lane| of(&self.points[lane])[limb]);
-            self.lanes.load(&core::array::from_fn(limb_of))
-        };
-        let z = self.lanes.neutral().z;
-        let points = Points { x: load(|point| &point.x), y: load(|point| &point.y), z, t: load(|point| &point.t) };
-        self.lanes.tabulate(&points, self.row);
+        let mut limbs = [[[0; 8]; LIMBS]; 3];
+        for (lane, point) in self.points.iter().enumerate() {
+            for (limbs, coordinate) in limbs.iter_mut().zip([&point.x, &point.y, &point.t]) {
+                for (of_lanes, limb) in limbs.iter_mut().zip(coordinate) {
+                    of_lanes[lane] = *limb;
+                }
+            }
+        }
+        let [x, y, t] = &limbs;
+        let (x, y, t) = (self.lanes.load(x), self.lanes.load(y), self.lanes.load(t));
+        self.lanes.tabulate(&Points { x, y, z: self.lanes.neutral().z, t }, self.row);
     }
 }
 

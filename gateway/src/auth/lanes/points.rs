@@ -118,13 +118,9 @@ impl Lanes {
     pub(super) fn decompressed(self, encodings: &[[u8; 32]; 16]) -> ([Points; 2], u16) {
         let halves = [self.setup(encodings, 0), self.setup(encodings, 8)];
         let powers = self.root_power(&[halves[0].uv, halves[1].uv]);
-        let mut on_curve = 0;
-        let points = core::array::from_fn(|half| {
-            let (points, mask) = self.finish(&halves[half], &powers[half]);
-            on_curve |= u16::from(mask) << (8 * half);
-            points
-        });
-        (points, on_curve)
+        let (low, low_on_curve) = self.finish(&halves[0], &powers[0]);
+        let (high, high_on_curve) = self.finish(&halves[1], &powers[1]);
+        ([low, high], u16::from_le_bytes([low_on_curve, high_on_curve]))
     }
 
     /// y² − 1 over d y² + 1, which x² has to be.
@@ -199,11 +195,7 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn looked_up(self, row: &Row, digits: [u8; 8]) -> Summands {
         let entries: [&Entry; 8] = core::array::from_fn(|lane| &row[lane][usize::from(digits[lane] & 0xf)]);
-        let block = |block: usize| {
-            let lanes = core::array::from_fn(|lane| pulp::cast(entries[lane].0[block]));
-            self.transposed(lanes)
-        };
-        let [a, b, c] = [block(0), block(1), block(2)];
+        let (a, b, c) = (self.block(&entries, 0), self.block(&entries, 1), self.block(&entries, 2));
         let sum = Element([a[0], a[1], a[2], a[3], a[4]]);
         let difference = Element([a[5], a[6], a[7], b[0], b[1]]);
         let z2 = Element([b[2], b[3], b[4], b[5], b[6]]);
@@ -218,6 +210,12 @@ impl Lanes {
         }
     }
 
+    /// One block of each lane's entry, lanes side by side.
+    #[inline(always)]
+    fn block(self, entries: &[&Entry; 8], block: usize) -> [__m512i; 8] {
+        self.transposed(core::array::from_fn(|lane| pulp::cast(entries[lane].0[block])))
+    }
+
     /// Rows become columns.
     #[inline(always)]
     fn transposed(self, rows: [__m512i; 8]) -> [__m512i; 8] {
@@ -226,24 +224,24 @@ impl Lanes {
             core::array::from_fn(|pair| f._mm512_unpacklo_epi64(rows[2 * pair], rows[2 * pair + 1]));
         let high: [__m512i; 4] =
             core::array::from_fn(|pair| f._mm512_unpackhi_epi64(rows[2 * pair], rows[2 * pair + 1]));
-        let quarters = |pairs: [__m512i; 4]| {
-            let even = [
-                f._mm512_shuffle_i64x2::<0x88>(pairs[0], pairs[1]),
-                f._mm512_shuffle_i64x2::<0x88>(pairs[2], pairs[3]),
-            ];
-            let odd = [
-                f._mm512_shuffle_i64x2::<0xdd>(pairs[0], pairs[1]),
-                f._mm512_shuffle_i64x2::<0xdd>(pairs[2], pairs[3]),
-            ];
-            [
-                f._mm512_shuffle_i64x2::<0x88>(even[0], even[1]),
-                f._mm512_shuffle_i64x2::<0x88>(odd[0], odd[1]),
-                f._mm512_shuffle_i64x2::<0xdd>(even[0], even[1]),
-                f._mm512_shuffle_i64x2::<0xdd>(odd[0], odd[1]),
-            ]
-        };
-        let ([a, c, e, g], [b, d, i, h]) = (quarters(low), quarters(high));
+        let ([a, c, e, g], [b, d, i, h]) = (self.quarters(low), self.quarters(high));
         [a, b, c, d, e, i, g, h]
+    }
+
+    /// The columns of one parity, out of pairs of rows.
+    #[inline(always)]
+    fn quarters(self, pairs: [__m512i; 4]) -> [__m512i; 4] {
+        let f = self.f;
+        let even =
+            [f._mm512_shuffle_i64x2::<0x88>(pairs[0], pairs[1]), f._mm512_shuffle_i64x2::<0x88>(pairs[2], pairs[3])];
+        let odd =
+            [f._mm512_shuffle_i64x2::<0xdd>(pairs[0], pairs[1]), f._mm512_shuffle_i64x2::<0xdd>(pairs[2], pairs[3])];
+        [
+            f._mm512_shuffle_i64x2::<0x88>(even[0], even[1]),
+            f._mm512_shuffle_i64x2::<0x88>(odd[0], odd[1]),
+            f._mm512_shuffle_i64x2::<0xdd>(even[0], even[1]),
+            f._mm512_shuffle_i64x2::<0xdd>(odd[0], odd[1]),
+        ]
     }
 
     /// Each lane gets the lane whose number differs from its own in one bit.
