@@ -39,6 +39,12 @@ pub const COMMIT_BATCH: &str = concat!(
     header_type!(),
     ",bytes32,(bytes32,uint128,uint128)[],(bytes32,bytes32),bytes,(uint16,uint128,uint128,uint128,bytes32)[])"
 );
+/// Signature of `commitBatchBlobs`.
+pub const COMMIT_BATCH_BLOBS: &str = concat!(
+    "commitBatchBlobs(",
+    header_type!(),
+    ",bytes32,(bytes32,uint128,uint128)[],(bytes32,bytes32),(uint16,uint128,uint128,uint128,bytes32)[])"
+);
 /// Signature of `finalize`.
 pub const FINALIZE: &str = concat!("finalize(", header_type!(), ",(uint64,uint64))");
 /// Signature of `claimFromBatch`.
@@ -141,18 +147,20 @@ fn line_words(line: &AssetLine) -> [[u8; WORD]; 3] {
     [line.tree.hash.0, number(line.tree.sum), number(line.credited)]
 }
 
-/// `commitBatch`: the operator's next batch, signed by the header key.
+/// An asset's change as words.
+fn change_words(change: &AssetChange) -> [[u8; WORD]; 5] {
+    [
+        number(change.asset.0.into()),
+        number(change.sum),
+        number(change.credited),
+        number(change.withdrawals.sum),
+        change.withdrawals.hash.0,
+    ]
+}
+
+/// `commitBatch`: the operator's next batch with its data, signed by the header key.
 pub fn commit_batch(batch: &SealedBatch, signature: CompactSignature) -> Vec<u8> {
     let SealedBatch { header, lines, changes, previous_trees, data, .. } = batch;
-    let change = |change: &AssetChange| {
-        [
-            number(change.asset.0.into()),
-            number(change.sum),
-            number(change.credited),
-            number(change.withdrawals.sum),
-            change.withdrawals.hash.0,
-        ]
-    };
     Encoder::new(COMMIT_BATCH, HEADER_WORDS + 6)
         .header(header)
         .hash(*previous_trees)
@@ -160,7 +168,20 @@ pub fn commit_batch(batch: &SealedBatch, signature: CompactSignature) -> Vec<u8>
         .word(signature.r)
         .word(signature.vs)
         .bytes(data)
-        .list(changes.len(), changes.iter().flat_map(change))
+        .list(changes.len(), changes.iter().flat_map(change_words))
+        .finish()
+}
+
+/// `commitBatchBlobs`: the same with the data in the transaction's blobs, which `header` names.
+pub fn commit_batch_blobs(batch: &SealedBatch, header: &Header, signature: CompactSignature) -> Vec<u8> {
+    let SealedBatch { lines, changes, previous_trees, .. } = batch;
+    Encoder::new(COMMIT_BATCH_BLOBS, HEADER_WORDS + 5)
+        .header(header)
+        .hash(*previous_trees)
+        .list(lines.len(), lines.iter().flat_map(line_words))
+        .word(signature.r)
+        .word(signature.vs)
+        .list(changes.len(), changes.iter().flat_map(change_words))
         .finish()
 }
 

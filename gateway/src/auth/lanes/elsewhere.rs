@@ -12,6 +12,12 @@ pub(super) const RANDOM_OFFSET: u128 = 0;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownPoint(Infallible);
 
+/// As where there are lanes.
+pub(super) type KnownPoints = [KnownPoint; 8];
+
+/// There is none.
+pub(super) struct KnownTables(Infallible);
+
 /// There is none.
 pub(super) struct LaneSum(Infallible);
 
@@ -56,11 +62,24 @@ impl LaneSum {
         match self.0 {}
     }
 
-    pub(super) const fn add_known(&mut self, _: &[KnownPoint; 2], _: [Digits; 2]) {
+    pub(super) const fn add_known(&mut self, _: &KnownPoints, _: [Digits; 2]) {
         match self.0 {}
     }
 
-    pub(super) const fn known(&self, _: &[[u8; 32]; 2]) -> Option<[KnownPoint; 2]> {
+    pub(super) const fn known(&self, _: &[[u8; 32]; 8]) -> Option<KnownPoints> {
+        match self.0 {}
+    }
+
+    pub(super) const fn tables(&self, _: &KnownPoints) -> KnownTables {
+        match self.0 {}
+    }
+
+    pub(super) const fn is_small_alone(
+        &mut self,
+        _: [u8; 32],
+        _: (&KnownTables, [Digits; 2]),
+        _: (&KnownPoints, [Digits; 2]),
+    ) -> bool {
         match self.0 {}
     }
 

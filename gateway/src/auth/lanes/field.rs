@@ -7,6 +7,21 @@
 
 use core::arch::x86_64::__m512i;
 
+/// An element's limbs, each worked out by itself. Not by a closure: one that the compiler leaves out of line is compiled
+/// without the instructions, and calls a function for each of them.
+macro_rules! limbs {
+    ($lanes:expr, $limb:ident => $value:expr) => {{
+        let mut limbs = [$lanes.f._mm512_setzero_si512(); LIMBS];
+        let mut $limb = 0;
+        while $limb < LIMBS {
+            limbs[$limb] = $value;
+            $limb += 1;
+        }
+        limbs
+    }};
+}
+pub(super) use limbs;
+
 pulp::simd_type! {
     /// Proof that this processor has the instructions; only looking for them at run time makes one.
     pub(super) struct Lanes {
@@ -45,13 +60,13 @@ impl Lanes {
     /// The same element in each lane; limbs below 2^51.
     #[inline(always)]
     pub(super) fn constant(self, limbs: [u64; LIMBS]) -> Element {
-        Element(core::array::from_fn(|limb| self.all(limbs[limb])))
+        Element(limbs!(self, limb => self.all(limbs[limb])))
     }
 
     /// An element for each lane.
     #[inline(always)]
     pub(super) fn load(self, lanes: &[[u64; 8]; LIMBS]) -> Element {
-        Element(core::array::from_fn(|limb| pulp::cast(lanes[limb])))
+        Element(limbs!(self, limb => pulp::cast(lanes[limb])))
     }
 
     /// Each lane's element.
@@ -113,7 +128,7 @@ impl Lanes {
             };
         }
         let nineteen = self.all(19);
-        let limbs = core::array::from_fn(|limb| {
+        let limbs = limbs!(self, limb => {
             let wrapped = self.dq._mm512_mullo_epi64(columns[limb + LIMBS], nineteen);
             self.f._mm512_add_epi64(columns[limb], wrapped)
         });
@@ -124,9 +139,9 @@ impl Lanes {
     #[inline(always)]
     fn carry(self, limbs: [__m512i; LIMBS]) -> Element {
         let mask = self.all(MASK);
-        let over: [__m512i; LIMBS] = core::array::from_fn(|limb| self.f._mm512_srli_epi64::<BITS>(limbs[limb]));
+        let over = limbs!(self, limb => self.f._mm512_srli_epi64::<BITS>(limbs[limb]));
         let wrapped = self.dq._mm512_mullo_epi64(over[LIMBS - 1], self.all(19));
-        Element(core::array::from_fn(|limb| {
+        Element(limbs!(self, limb => {
             let from_below = if limb == 0 { wrapped } else { over[limb - 1] };
             self.f._mm512_add_epi64(self.f._mm512_and_si512(limbs[limb], mask), from_below)
         }))
@@ -135,13 +150,13 @@ impl Lanes {
     /// The sum.
     #[inline(always)]
     pub(super) fn add(self, left: &Element, right: &Element) -> Element {
-        self.carry(core::array::from_fn(|limb| self.f._mm512_add_epi64(left.0[limb], right.0[limb])))
+        self.carry(limbs!(self, limb => self.f._mm512_add_epi64(left.0[limb], right.0[limb])))
     }
 
     /// The difference. Twice the prime is added, limb by limb, so no lane goes below zero.
     #[inline(always)]
     pub(super) fn subtract(self, left: &Element, right: &Element) -> Element {
-        self.carry(core::array::from_fn(|limb| {
+        self.carry(limbs!(self, limb => {
             let raised = self.f._mm512_add_epi64(left.0[limb], self.all(TWICE_P[limb]));
             self.f._mm512_sub_epi64(raised, right.0[limb])
         }))
@@ -150,12 +165,12 @@ impl Lanes {
     /// Lanes of `other` where `mask` has a bit, of `element` elsewhere.
     #[inline(always)]
     pub(super) fn select(self, mask: u8, element: &Element, other: &Element) -> Element {
-        Element(core::array::from_fn(|limb| self.f._mm512_mask_blend_epi64(mask, element.0[limb], other.0[limb])))
+        Element(limbs!(self, limb => self.f._mm512_mask_blend_epi64(mask, element.0[limb], other.0[limb])))
     }
 
-    /// The element raised to (p − 5) / 8, twice: the chain of one is all waiting, two at a time take hardly longer.
+    /// The elements raised to (p − 5) / 8: the chain of one alone is waiting for the most part.
     #[inline(always)]
-    pub(super) fn root_power(self, elements: &[Element; 2]) -> [Element; 2] {
+    pub(super) fn root_power<const COUNT: usize>(self, elements: &[Element; COUNT]) -> [Element; COUNT] {
         let z = *elements;
         let z2 = self.squares(&z, 1);
         let z9 = self.products(&self.squares(&z2, 2), &z);
@@ -172,18 +187,23 @@ impl Lanes {
     }
 
     #[inline(always)]
-    fn squares(self, elements: &[Element; 2], times: u32) -> [Element; 2] {
-        let [mut one, mut other] = *elements;
+    fn squares<const COUNT: usize>(self, elements: &[Element; COUNT], times: u32) -> [Element; COUNT] {
+        let mut elements = *elements;
         for _ in 0..times {
-            one = self.square(&one);
-            other = self.square(&other);
+            for element in &mut elements {
+                *element = self.square(element);
+            }
         }
-        [one, other]
+        elements
     }
 
     #[inline(always)]
-    fn products(self, left: &[Element; 2], right: &[Element; 2]) -> [Element; 2] {
-        [self.multiply(&left[0], &right[0]), self.multiply(&left[1], &right[1])]
+    fn products<const COUNT: usize>(self, left: &[Element; COUNT], right: &[Element; COUNT]) -> [Element; COUNT] {
+        let mut products = *left;
+        for (product, right) in products.iter_mut().zip(right) {
+            *product = self.multiply(product, right);
+        }
+        products
     }
 
     /// The same numbers below 2^255, each limb below 2^51: an element is below 2^255 + 2^217 before, so what is over is one

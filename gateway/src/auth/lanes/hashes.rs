@@ -221,11 +221,12 @@ impl NullaryFnOnce for Keccak<'_> {
             *word = pulp::cast(*of_lanes);
         }
         for constant in KECCAK_CONSTANTS {
-            let column = |x: usize| {
+            // No closure: one that is left out of line is compiled without the instructions.
+            let mut columns = [f._mm512_setzero_si512(); 5];
+            for (x, column) in columns.iter_mut().enumerate() {
                 let three = f._mm512_ternarylogic_epi64::<0x96>(state[x], state[x + 5], state[x + 10]);
-                f._mm512_ternarylogic_epi64::<0x96>(three, state[x + 15], state[x + 20])
-            };
-            let columns: [__m512i; 5] = core::array::from_fn(column);
+                *column = f._mm512_ternarylogic_epi64::<0x96>(three, state[x + 15], state[x + 20]);
+            }
             for x in 0..5 {
                 let turned = f._mm512_rol_epi64::<1>(columns[(x + 1) % 5]);
                 for y in 0..5 {
@@ -290,35 +291,52 @@ impl Lanes {
     #[inline(always)]
     fn sha512_block(self, state: &[__m512i; 8], mut words: [__m512i; 16]) -> [__m512i; 8] {
         let f = self.f;
-        let add = |left, right| f._mm512_add_epi64(left, right);
-        let xor3 = |a, b, c| f._mm512_ternarylogic_epi64::<0x96>(a, b, c);
         let [mut a, mut b, mut c, mut d, mut e, mut g, mut h, mut k] = *state;
         for (round, constant) in SHA_CONSTANTS.into_iter().enumerate() {
             let at = round % 16;
             if round >= 16 {
                 let (early, late) = (words[(at + 1) % 16], words[(at + 14) % 16]);
-                let small_0 = xor3(
+                let small_0 = self.xor3(
                     f._mm512_ror_epi64::<1>(early),
                     f._mm512_ror_epi64::<8>(early),
                     f._mm512_srli_epi64::<7>(early),
                 );
-                let small_1 = xor3(
+                let small_1 = self.xor3(
                     f._mm512_ror_epi64::<19>(late),
                     f._mm512_ror_epi64::<61>(late),
                     f._mm512_srli_epi64::<6>(late),
                 );
-                words[at] = add(add(words[at], small_0), add(words[(at + 9) % 16], small_1));
+                words[at] = self.plus(self.plus(words[at], small_0), self.plus(words[(at + 9) % 16], small_1));
             }
-            let big_1 = xor3(f._mm512_ror_epi64::<14>(e), f._mm512_ror_epi64::<18>(e), f._mm512_ror_epi64::<41>(e));
+            let big_1 =
+                self.xor3(f._mm512_ror_epi64::<14>(e), f._mm512_ror_epi64::<18>(e), f._mm512_ror_epi64::<41>(e));
             // e chooses between g and h.
             let choice = f._mm512_ternarylogic_epi64::<0xca>(e, g, h);
-            let first = add(add(k, add(big_1, choice)), add(self.all(constant), words[at]));
-            let big_0 = xor3(f._mm512_ror_epi64::<28>(a), f._mm512_ror_epi64::<34>(a), f._mm512_ror_epi64::<39>(a));
+            let first = self.plus(self.plus(k, self.plus(big_1, choice)), self.plus(self.all(constant), words[at]));
+            let big_0 =
+                self.xor3(f._mm512_ror_epi64::<28>(a), f._mm512_ror_epi64::<34>(a), f._mm512_ror_epi64::<39>(a));
             let majority = f._mm512_ternarylogic_epi64::<0xe8>(a, b, c);
-            (k, h, g, e, d, c, b, a) = (h, g, e, add(d, first), c, b, a, add(first, add(big_0, majority)));
+            (k, h, g, e, d, c, b, a) =
+                (h, g, e, self.plus(d, first), c, b, a, self.plus(first, self.plus(big_0, majority)));
         }
         let ends = [a, b, c, d, e, g, h, k];
-        core::array::from_fn(|word| add(state[word], ends[word]))
+        let mut next = *state;
+        for (word, end) in next.iter_mut().zip(ends) {
+            *word = self.plus(*word, end);
+        }
+        next
+    }
+
+    // Functions and no closures: one that is left out of line is compiled without the instructions.
+
+    #[inline(always)]
+    fn plus(self, left: __m512i, right: __m512i) -> __m512i {
+        self.f._mm512_add_epi64(left, right)
+    }
+
+    #[inline(always)]
+    fn xor3(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        self.f._mm512_ternarylogic_epi64::<0x96>(a, b, c)
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! Points are added by Straus' method in windows of four bits: a table of each point's multiples 0 to 8, digits −8 to 7,
 //! and four doublings between two windows that all points share. Coefficients are of 128 bits; a scalar of 253 is two
-//! of them, over the point and over 2^128 times it ([`KnownPoint`] pairs are kept with a key).
+//! of them, over the point and over 2^128 times it. One signature alone has its lanes for the eighths of its two scalars, so
+//! that the doublings, which all eight do at once, are 32 and not 253 ([`KnownPoints`] are kept with a key).
 //! Everything is variable-time on purpose: nothing it sees is secret. No unsafe code of ours: pulp's tokens stand for
 //! instructions that the processor was asked for.
 //! Bounds: tables of [`ROWS_MAX`] rows (0.6 MB), and what the caller adds before [`LaneSum::is_small`].
@@ -25,6 +26,8 @@ use self::points::{EMPTY_ROW, Points, Row};
 
 /// Windows of four bits in a coefficient.
 pub(super) const WINDOWS: usize = 32;
+/// Windows of an eighth of a scalar.
+const EIGHTH_WINDOWS: usize = WINDOWS / 4;
 /// Rows of eight points whose tables are used together: more would not fit the second-level cache with the rest.
 const ROWS_MAX: usize = 40;
 /// The encoding of the neutral point.
@@ -48,6 +51,12 @@ pub(super) struct KnownPoint {
 impl KnownPoint {
     const NEUTRAL: Self = Self { x: [0; LIMBS], y: [1, 0, 0, 0, 0], t: [0; LIMBS] };
 }
+
+/// A point that was decompressed before, and 2^32, 2^64 and so on to 2^224 times it.
+pub(super) type KnownPoints = [KnownPoint; 8];
+
+/// Their tables.
+pub(super) struct KnownTables(Box<Row>);
 
 /// A sum of points times coefficients; see the module.
 pub(super) struct LaneSum {
@@ -106,23 +115,45 @@ impl LaneSum {
         self.encoded.push((encoding, digits));
     }
 
-    /// Adds two points times a coefficient each: a point and 2^128 times it make it one of 253 bits.
-    pub(super) fn add_known(&mut self, points: &[KnownPoint; 2], digits: [Digits; 2]) {
-        self.known.extend(points.iter().copied().zip(digits));
+    /// Adds a point times a scalar of 253 bits.
+    pub(super) fn add_known(&mut self, points: &KnownPoints, digits: [Digits; 2]) {
+        self.known.extend([points[0], points[4]].into_iter().zip(digits));
     }
 
-    /// Two points by their canonical encodings, to be kept; `None` when one is not on the curve.
-    pub(super) fn known(&self, encodings: &[[u8; 32]; 2]) -> Option<[KnownPoint; 2]> {
-        let all = core::array::from_fn(|index| encodings[index % 2]);
-        let (points, on_curve) = self.lanes.vectorize(Decompress { lanes: self.lanes, encodings: &all });
-        if on_curve != u16::MAX {
+    /// A point and its multiples by their canonical encodings, to be kept; `None` when one is not on the curve.
+    pub(super) fn known(&self, encodings: &[[u8; 32]; 8]) -> Option<KnownPoints> {
+        let (points, on_curve) = self.lanes.vectorize(DecompressEight { lanes: self.lanes, encodings });
+        if on_curve != u8::MAX {
             return None;
         }
-        let [x, y, t] = [&points[0].x, &points[0].y, &points[0].t].map(|element| self.lanes.store(element));
+        let [x, y, t] = [&points.x, &points.y, &points.t].map(|element| self.lanes.store(element));
         Some(core::array::from_fn(|lane| {
             let of = |limbs: &[[u64; 8]; LIMBS]| core::array::from_fn(|limb| limbs[limb][lane]);
             KnownPoint { x: of(&x), y: of(&y), t: of(&t) }
         }))
+    }
+
+    /// The tables of a point that is in many sums.
+    pub(super) fn tables(&self, points: &KnownPoints) -> KnownTables {
+        let mut row = Box::new(EMPTY_ROW);
+        self.lanes.vectorize(TabulateKnown { lanes: self.lanes, points, row: &mut row });
+        KnownTables(row)
+    }
+
+    /// Whether an encoding is a point of the curve and eight times the sum of it and of two points times a scalar each is
+    /// the neutral one. The sum that is being made stays as it is.
+    pub(super) fn is_small_alone(
+        &mut self,
+        encoding: [u8; 32],
+        (tables, tables_digits): (&KnownTables, [Digits; 2]),
+        (points, digits): (&KnownPoints, [Digits; 2]),
+    ) -> bool {
+        let lanes = self.lanes;
+        let mut encodings = [NEUTRAL; 8];
+        encodings[0] = encoding;
+        let digits = [eighths(&tables_digits), eighths(&digits)];
+        let row = next_row(&mut self.rows, self.row_digits.len());
+        lanes.vectorize(Alone { lanes, encodings: &encodings, tables: &tables.0, points, digits: &digits, row })
     }
 
     /// Whether every encoding is a point of the curve and eight times the sum is the neutral one.
@@ -185,8 +216,14 @@ fn digits_row<P>(terms: &[(P, Digits)]) -> [[u8; 8]; WINDOWS] {
     row
 }
 
-// What runs with the instructions: each is compiled for them as a whole, so everything that it calls has to be in line; a large
-// closure is not, and would call each instruction as a function.
+/// A scalar's digits by window, a lane for each eighth.
+fn eighths(digits: &[Digits; 2]) -> [[u8; 8]; EIGHTH_WINDOWS] {
+    let [low, high] = digits;
+    let digit = |lane: usize, window: usize| [low, high][lane / 4][lane % 4 * EIGHTH_WINDOWS + window];
+    core::array::from_fn(|window| core::array::from_fn(|lane| digit(lane, window)))
+}
+
+// What runs with the instructions: each is compiled for them as a whole, so everything that it calls is in line.
 
 struct Neutral {
     lanes: Lanes,
@@ -211,7 +248,21 @@ impl NullaryFnOnce for Decompress<'_> {
 
     #[inline(always)]
     fn call(self) -> Self::Output {
-        self.lanes.decompressed(self.encodings)
+        self.lanes.sixteen_decompressed(self.encodings)
+    }
+}
+
+struct DecompressEight<'a> {
+    lanes: Lanes,
+    encodings: &'a [[u8; 32]; 8],
+}
+
+impl NullaryFnOnce for DecompressEight<'_> {
+    type Output = (Points, u8);
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        self.lanes.eight_decompressed(self.encodings)
     }
 }
 
@@ -241,17 +292,13 @@ impl NullaryFnOnce for TabulateKnown<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let mut limbs = [[[0; 8]; LIMBS]; 3];
-        for (lane, point) in self.points.iter().enumerate() {
-            for (limbs, coordinate) in limbs.iter_mut().zip([&point.x, &point.y, &point.t]) {
-                for (of_lanes, limb) in limbs.iter_mut().zip(coordinate) {
-                    of_lanes[lane] = *limb;
-                }
-            }
-        }
-        let [x, y, t] = &limbs;
-        let (x, y, t) = (self.lanes.load(x), self.lanes.load(y), self.lanes.load(t));
-        self.lanes.tabulate(&Points { x, y, z: self.lanes.neutral().z, t }, self.row);
+        let load = |of: fn(&KnownPoint) -> &[u64; LIMBS]| {
+            let limb_of = |limb: usize| core::array::from_fn(|lane| of(&self.points[lane])[limb]);
+            self.lanes.load(&core::array::from_fn(limb_of))
+        };
+        let z = self.lanes.neutral().z;
+        let points = Points { x: load(|point| &point.x), y: load(|point| &point.y), z, t: load(|point| &point.t) };
+        self.lanes.tabulate(&points, self.row);
     }
 }
 
@@ -279,6 +326,42 @@ impl NullaryFnOnce for Accumulate<'_> {
             }
         }
         lanes.sum(&sum, &lanes.summands(total))
+    }
+}
+
+struct Alone<'a> {
+    lanes: Lanes,
+    encodings: &'a [[u8; 32]; 8],
+    tables: &'a Row,
+    points: &'a KnownPoints,
+    /// Of the tables, and of the points.
+    digits: &'a [[[u8; 8]; EIGHTH_WINDOWS]; 2],
+    row: &'a mut Row,
+}
+
+impl NullaryFnOnce for Alone<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn call(self) -> bool {
+        let Self { lanes, encodings, tables, points, digits, row } = self;
+        let (encoded, on_curve) = lanes.eight_decompressed(encodings);
+        if on_curve != u8::MAX {
+            return false;
+        }
+        TabulateKnown { lanes, points, row: &mut *row }.call();
+        let mut sum = lanes.neutral();
+        for window in (0..EIGHTH_WINDOWS).rev() {
+            for _ in 0..3 {
+                sum = lanes.double::<false>(&sum);
+            }
+            sum = lanes.double::<true>(&sum);
+            for (row, digits) in [tables, &*row].into_iter().zip(digits) {
+                sum = lanes.sum(&sum, &lanes.looked_up(row, digits[window]));
+            }
+        }
+        let sum = lanes.sum(&sum, &lanes.summands(&encoded));
+        IsSmall { lanes, points: &sum }.call()
     }
 }
 
@@ -350,6 +433,50 @@ mod tests {
         }
     }
 
+    fn known(sum: &LaneSum, point: EdwardsPoint) -> KnownPoints {
+        let mut multiple = point;
+        let encodings = core::array::from_fn(|_| {
+            let encoding = multiple.compress().to_bytes();
+            multiple *= Scalar::from(1_u64 << 32);
+            encoding
+        });
+        sum.known(&encodings).expect("points of the curve")
+    }
+
+    /// One signature's sum, its scalars at the edges too, with and without torsion in R, and one step away from it.
+    #[test]
+    fn a_sum_alone_is_that_of_the_library() {
+        let Some(mut sum) = LaneSum::detect() else { return println!("skipped: no AVX-512 IFMA here") };
+        let torsion = CompressedEdwardsY([0; 32]).decompress().expect("y = 0 is of order four");
+        let off_curve = (2_u8..).map(|y| core::array::from_fn(|at| if at == 0 { y } else { 0 }));
+        let off_curve =
+            { off_curve }.find(|bytes| CompressedEdwardsY(*bytes).decompress().is_none()).expect("half of all");
+        let scalar = |number: u64| match number {
+            0 => Scalar::ZERO,
+            1 => Scalar::ONE,
+            2 => -Scalar::ONE,
+            3 => Scalar::from(1_u128 << 64),
+            4 => Scalar::from(u128::MAX),
+            _ => Scalar::from_bytes_mod_order_wide(&drawn(number)),
+        };
+        for round in 0..400 {
+            let (one, other) = (round % 20, round / 20);
+            let points = [ED25519_BASEPOINT_POINT, EdwardsPoint::mul_base(&scalar(round + 100))];
+            let scalars = [scalar(one), scalar(other)];
+            let kept = points.map(|point| known(&sum, point));
+            let tables = sum.tables(&kept[0]);
+            let digits = scalars.map(|scalar| digits_of_scalar(scalar.as_bytes()));
+            let mut is_small = |encoding| sum.is_small_alone(encoding, (&tables, digits[0]), (&kept[1], digits[1]));
+            let mut r = -(points[0] * scalars[0] + points[1] * scalars[1]);
+            if round % 3 == 0 {
+                r += torsion;
+            }
+            assert!(is_small(r.compress().to_bytes()), "{one} {other}");
+            assert!(!is_small((r + ED25519_BASEPOINT_POINT).compress().to_bytes()), "{one} {other}");
+            assert!(!is_small(off_curve), "{one} {other}");
+        }
+    }
+
     /// Any bytes: half of them are no points, and both sides have to agree which.
     #[test]
     fn the_same_encodings_are_points_as_the_library_finds() {
@@ -374,7 +501,10 @@ mod tests {
                 continue;
             }
             let expected = CompressedEdwardsY(bytes).decompress();
-            assert_eq!(sum.known(&[bytes, NEUTRAL]).is_some(), expected.is_some(), "{bytes:?}");
+            let mut encodings = [NEUTRAL; 8];
+            encodings[number as usize % 8] = bytes;
+            let known = sum.known(&encodings);
+            assert_eq!(known.is_some(), expected.is_some(), "{bytes:?}");
             let Some(point) = expected else { continue };
             points += 1;
             // The coordinates are right as well: the point and its negative are nothing together.
@@ -411,9 +541,7 @@ mod tests {
                 for index in 0..keys {
                     let point = EdwardsPoint::mul_base(&Scalar::from_bytes_mod_order_wide(&drawn(index as u64 + 7)));
                     let scalar = Scalar::from_bytes_mod_order_wide(&drawn(index as u64 + 8));
-                    let high = point * (Scalar::from(u128::MAX) + Scalar::ONE);
-                    let known = sum.known(&[point.compress().to_bytes(), high.compress().to_bytes()]);
-                    sum.add_known(&known.expect("points of the curve"), digits_of_scalar(scalar.as_bytes()));
+                    sum.add_known(&known(&sum, point), digits_of_scalar(scalar.as_bytes()));
                     total += point * scalar;
                 }
                 assert!(!sum.is_small(), "{size} {keys}");
