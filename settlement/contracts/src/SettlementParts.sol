@@ -63,8 +63,8 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
     /// @dev A batch that watchers dropped does not count, though its hash may still stand there.
     function _requireBatch(Header calldata header, Stamp calldata stamp) internal view {
         if (header.batchId > _progress.batchId()) revert UnknownBatch(header.batchId);
-        bytes32 stored = batchHash[header.batchId];
-        if (stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp)) revert UnknownBatch(header.batchId);
+        bytes32 shown = Encoding.hashBatch(Encoding.hashHeader(header), stamp.time, stamp.blockNumber);
+        if (batchHash[header.batchId] != shown) revert UnknownBatch(header.batchId);
     }
 
     /// @dev The origin is at 0 and no entry; what is not there yet has the hash 0, which no entry hashes to.

@@ -21,7 +21,7 @@ use lakh_engine::units::Timestamp;
 
 use crate::chain::Address;
 use crate::chain::transaction::Transaction;
-use crate::contract::{COMMIT_BATCH, FINALIZE, selector};
+use crate::contract::{COMMIT_BATCH, FINALIZE, committed, selector};
 use crate::keccak::{Hash, keccak256};
 use crate::words::{WORD, read_u64};
 
@@ -40,11 +40,13 @@ impl Purpose {
     /// From a call's bytes; `None` for another call.
     fn of(data: &[u8]) -> Option<Self> {
         let (found, arguments) = data.split_first_chunk::<4>()?;
-        let (words, _) = arguments.as_chunks::<WORD>();
-        let batch_id = read_u64(words.get(1)?)?;
         match *found {
-            found if found == selector(COMMIT_BATCH) => Some(Self::Commit(batch_id)),
-            found if found == selector(FINALIZE) => Some(Self::Finalize(batch_id)),
+            found if found == selector(COMMIT_BATCH) => committed::batch_id(arguments).map(Self::Commit),
+            // Its first argument is a header.
+            found if found == selector(FINALIZE) => {
+                let (words, _) = arguments.as_chunks::<WORD>();
+                read_u64(words.get(1)?).map(Self::Finalize)
+            }
             _ => None,
         }
     }

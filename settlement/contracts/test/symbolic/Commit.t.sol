@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {AssetChange, AssetLine, Header, Setup, Signature, Stamp} from "../../src/Types.sol";
+import {AssetChange, AssetLine, Claim, Header, Setup, Stamp} from "../../src/Types.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
+import {Totals} from "../../src/lib/Totals.sol";
 import {SettlementHarness} from "../lib/SettlementHarness.sol";
 import {Test} from "../lib/Test.sol";
 
@@ -82,35 +83,24 @@ contract CommitProofs is Test {
         vm.roll(number);
     }
 
-    function commit(
-        Header memory header,
-        bytes32 previousTrees,
-        AssetLine[] memory lines,
-        Signature memory signature,
-        AssetChange[] memory changes
-    ) private {
-        vm.assume(header.queueUpTo <= type(uint40).max);
+    function commit(Claim memory claim, AssetLine[] memory lines, AssetChange[] memory changes) private {
+        vm.assume(claim.moment.queueUpTo() <= type(uint40).max);
         vm.prank(OPERATOR);
-        settlement.commitBatch(header, previousTrees, lines, signature, hex"0100", changes);
+        settlement.commitBatch(changes, hex"0100", claim, lines);
     }
 
     /// A batch that is taken is the next one, begins behind the last record, and moves nothing back.
-    function check_NothingFalls(
-        Header memory header,
-        bytes32 previousTrees,
-        AssetLine memory line,
-        Signature memory signature
-    ) public {
+    function check_NothingFalls(Claim memory claim, AssetLine memory line) public {
         anyState(1);
         Tip memory old = tip();
         AssetLine[] memory lines = new AssetLine[](1);
         lines[0] = line;
-        commit(header, previousTrees, lines, signature, new AssetChange[](0));
+        commit(claim, lines, new AssetChange[](0));
         Tip memory now_ = tip();
         unchecked {
-            uint256 wrong = differ(now_.batchId, uint256(old.batchId) + 1) | differ(now_.batchId, header.batchId);
-            wrong |= differ(header.firstSequence, uint256(old.lastSequence) + 1);
-            wrong |= differ(now_.lastSequence, header.lastSequence);
+            uint256 wrong = differ(now_.batchId, uint256(old.batchId) + 1) | differ(now_.batchId, claim.range.batchId());
+            wrong |= differ(claim.range.firstSequence(), uint256(old.lastSequence) + 1);
+            wrong |= differ(now_.lastSequence, claim.range.lastSequence());
             wrong |= falls(uint256(old.lastSequence) + 1, now_.lastSequence);
             wrong |= falls(old.queueUpTo, now_.queueUpTo) | falls(old.lastTime, now_.lastTime);
             wrong |= differ(now_.finalBatch, old.finalBatch);
@@ -131,49 +121,37 @@ contract CommitProofs is Test {
     }
 
     /// What was taken once is not taken again.
-    function check_NoReplay(
-        Header memory header,
-        bytes32 previousTrees,
-        AssetLine memory line,
-        Signature memory signature
-    ) public {
+    function check_NoReplay(Claim memory claim, AssetLine memory line) public {
         anyState(1);
         AssetLine[] memory lines = new AssetLine[](1);
         lines[0] = line;
-        commit(header, previousTrees, lines, signature, new AssetChange[](0));
+        commit(claim, lines, new AssetChange[](0));
         vm.prank(OPERATOR);
-        try settlement.commitBatch(header, previousTrees, lines, signature, hex"0100", new AssetChange[](0)) {
+        try settlement.commitBatch(new AssetChange[](0), hex"0100", claim, lines) {
             assert(false);
         } catch {}
     }
 
     /// Where no change is declared, no total changes.
-    function check_UndeclaredTotalsStay(
-        Header memory header,
-        bytes32 previousTrees,
-        bytes32 trees,
-        AssetLine memory line,
-        AssetLine memory old,
-        Signature memory signature
-    ) public {
+    function check_UndeclaredTotalsStay(Claim memory claim, bytes32 trees, AssetLine memory line, AssetLine memory old)
+        public
+    {
         anyState(1);
         vm.assume(settlement.tipRoot() == rootOf(trees, old));
         AssetLine[] memory lines = new AssetLine[](1);
         lines[0] = line;
-        commit(header, previousTrees, lines, signature, new AssetChange[](0));
-        uint256 wrong = differ(line.sum, old.sum) | differ(line.credited, old.credited);
-        assert(wrong | differ(uint256(previousTrees), uint256(trees)) == 0);
+        commit(claim, lines, new AssetChange[](0));
+        uint256 wrong = differ(uint256(Totals.unwrap(line.totals)), uint256(Totals.unwrap(old.totals)));
+        assert(wrong | differ(uint256(claim.previousTrees), uint256(trees)) == 0);
     }
 
     /// What is owed = what was owed + deposits consumed − withdrawals, whatever the operator says about the past.
     function check_MoneyIsConserved(
-        Header memory header,
-        bytes32 previousTrees,
+        Claim memory claim,
         bytes32 trees,
         AssetLine memory line,
         AssetLine memory old,
-        AssetChange memory change,
-        Signature memory signature
+        AssetChange memory change
     ) public {
         anyState(1);
         vm.assume(settlement.tipRoot() == rootOf(trees, old));
@@ -181,34 +159,35 @@ contract CommitProofs is Test {
         lines[0] = line;
         AssetChange[] memory changes = new AssetChange[](1);
         changes[0] = change;
-        commit(header, previousTrees, lines, signature, changes);
+        commit(claim, lines, changes);
         assert(change.asset == 0);
-        assert(uint256(line.sum) + change.withdrawn + old.credited == uint256(old.sum) + line.credited);
+        assert(
+            uint256(line.totals.sum()) + change.withdrawn + old.totals.credited()
+                == uint256(old.totals.sum()) + line.totals.credited()
+        );
         (, uint128 owed) = settlement.holdings(0);
-        if (change.withdrawn != 0) assert(uint256(line.sum) + change.withdrawn <= owed);
+        if (change.withdrawn != 0) assert(uint256(line.totals.sum()) + change.withdrawn <= owed);
     }
 
     /// A change of one asset leaves the other's totals as they were.
     function check_OtherAssetsStay(
-        Header memory header,
-        bytes32 previousTrees,
+        Claim memory claim,
         bytes32 trees,
         AssetLine[2] memory now_,
         AssetLine[2] memory old,
-        AssetChange memory change,
-        Signature memory signature
+        AssetChange memory change
     ) public {
         anyState(2);
-        bytes32 totals = Encoding.append(0, Encoding.totalsWord(old[0].sum, old[0].credited));
-        totals = Encoding.append(totals, Encoding.totalsWord(old[1].sum, old[1].credited));
+        bytes32 totals = Encoding.append(0, Totals.unwrap(old[0].totals));
+        totals = Encoding.append(totals, Totals.unwrap(old[1].totals));
         vm.assume(settlement.tipRoot() == Encoding.balancesRoot(trees, totals));
         AssetLine[] memory lines = new AssetLine[](2);
         (lines[0], lines[1]) = (now_[0], now_[1]);
         AssetChange[] memory changes = new AssetChange[](1);
         changes[0] = change;
-        commit(header, previousTrees, lines, signature, changes);
+        commit(claim, lines, changes);
         uint256 other = change.asset == 0 ? 1 : 0;
-        assert(differ(now_[other].sum, old[other].sum) | differ(now_[other].credited, old[other].credited) == 0);
+        assert(differ(uint256(Totals.unwrap(now_[other].totals)), uint256(Totals.unwrap(old[other].totals))) == 0);
     }
 
     /// Finality only grows, and never beyond what was committed.
@@ -228,6 +207,6 @@ contract CommitProofs is Test {
     }
 
     function rootOf(bytes32 trees, AssetLine memory line) private pure returns (bytes32) {
-        return Encoding.balancesRoot(trees, Encoding.append(0, Encoding.totalsWord(line.sum, line.credited)));
+        return Encoding.balancesRoot(trees, Encoding.append(0, Totals.unwrap(line.totals)));
     }
 }
