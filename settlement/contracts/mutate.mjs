@@ -194,7 +194,7 @@ Watchers._take › _isWatcher[next][set[i]]: ChangeTest › test_RevertWhen_Some
 Watchers.settleBond › amount == 0: SettleBondTest › test_RevertWhen_Twice
 Watchers.settleBond › !isPaid: SettleBondTest › test_RevertWhen_TheWatcherRefuses
 Watchers._isLost › finalBatch < ballot.batchId: SettleBondTest › test_ComesBackWhereTooFewAgreed
-Watchers._isLost › settlement.batchHash(ballot.batchId) != Encoding.hashBatch(headerHash, stamp.time, stamp.blockNumber): SettleBondTest › test_RevertWhen_AnotherHeaderIsShown
+Watchers._isLost › settlement.batchHash(ballot.batchId) != shown: SettleBondTest › test_RevertWhen_AnotherHeaderIsShown
 Proofs.proveUnserved › settlement.requireEntry(entry): ProveUnservedTest › test_RevertWhen_WrongEntry
 Proofs.proveUnserved › entry.kind != Encoding.FORCED_WITHDRAWAL: ProveUnservedTest › test_RevertWhen_NotForced
 Proofs.proveUnserved › settlement.requireBatch(header, stamp): ProveUnservedTest › test_RevertWhen_UnknownBatch

@@ -111,8 +111,8 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
         // slither-disable-next-line reentrancy-no-eth
         try vault.pay(kind.token, owner, units) {
             isPaid = true;
-            // Never more than is owed, which is kept in 80 bits.
-            _assets[asset].owed = kind.owed - uint80(atoms);
+            // Reverts where it is more than is owed, which is kept in 80 bits.
+            _assets[asset].owed = uint80(kind.owed - atoms);
             emit Paid(asset, owner, units / scale);
         } catch {
             withdrawable[asset][owner] += atoms;

@@ -226,9 +226,8 @@ contract Watchers {
         if (finalBatch < ballot.batchId) revert NotDecided();
         if (!ballot.dropped) return false;
         bytes32 headerHash = Encoding.hashHeader(header);
-        if (settlement.batchHash(ballot.batchId) != Encoding.hashBatch(headerHash, stamp.time, stamp.blockNumber)) {
-            revert NotDecided();
-        }
+        bytes32 shown = Encoding.hashBatch(headerHash, stamp.time, stamp.blockNumber);
+        if (settlement.batchHash(ballot.batchId) != shown) revert NotDecided();
         return headerHash == ballot.headerHash;
     }
 }
