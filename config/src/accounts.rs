@@ -48,7 +48,7 @@ impl KeyRing {
         Self { mode, keys: Vec::new() }
     }
 
-    fn add(&mut self, key: &str, text: &str) -> Result<[u8; 32], Fault> {
+    pub(crate) fn add(&mut self, key: &str, text: &str) -> Result<[u8; 32], Fault> {
         let public_key = hex::parse(text).map_err(|reason| Fault::new(key, reason))?;
         if public_key == [0; 32] {
             return Err(Fault::new(key, "is all zeroes"));
@@ -170,11 +170,17 @@ pub(crate) fn resolve_operator_keys(texts: &[OperatorKeyText], ring: &mut KeyRin
     Ok(keys)
 }
 
-fn resolve_operator_key(text: &OperatorKeyText, ring: &mut KeyRing) -> Result<OperatorKey, Fault> {
-    let printable = text.name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    if !printable || text.name.is_empty() || text.name.len() > 32 {
-        return Err(Fault::new("name", format!("{:?} is not 1 to 32 printable ASCII characters", text.name)));
+/// Refuses what is no name for logs.
+pub(crate) fn check_name(name: &str) -> Result<(), Fault> {
+    let printable = name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if printable && (1..=32).contains(&name.len()) {
+        return Ok(());
     }
+    Err(Fault::new("name", format!("{name:?} is not 1 to 32 printable ASCII characters")))
+}
+
+fn resolve_operator_key(text: &OperatorKeyText, ring: &mut KeyRing) -> Result<OperatorKey, Fault> {
+    check_name(&text.name)?;
     let public_key = ring.add("public_key", &text.public_key)?;
     let last_role = u8::try_from(Genesis::ROLES - 1).expect("there are four roles");
     check_range("role", text.role, 0..=last_role)?;

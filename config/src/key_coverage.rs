@@ -8,7 +8,10 @@ use crate::gateway::GatewayConfig;
 use crate::history::HistoryConfig;
 use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
-use crate::text::{AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText};
+use crate::text::{
+    AccountText, AssetText, DocumentText, ExchangeText, GenesisText, MarketText, OperatorKeyText, WatcherKeyText,
+};
+use crate::watchers::WatchersConfig;
 use crate::{Config, GenesisSeed};
 
 const FILES: [(&str, &str); 2] =
@@ -54,6 +57,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[journal]", fields::<JournalConfig>()),
         ("[gateway]", fields::<GatewayConfig>()),
         ("[operators]", fields::<OperatorsConfig>()),
+        ("[watchers]", fields::<WatchersConfig>()),
         ("[tls]", fields::<TlsConfig>()),
         ("[history]", fields::<HistoryConfig>()),
         ("[settlement]", fields::<SettlementText>()),
@@ -62,6 +66,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[[market]]", fields::<MarketText>()),
         ("[[genesis.account]]", fields::<AccountText>()),
         ("[[operator_key]]", fields::<OperatorKeyText>()),
+        ("[[watcher_key]]", fields::<WatcherKeyText>()),
     ]
 }
 
@@ -106,12 +111,12 @@ fn every_key_is_named_and_explained_in_both_files() {
 /// What a file says a key's default is must be what the struct does without the key.
 #[test]
 fn the_stated_defaults_are_the_real_ones() {
-    let bare = "[exchange]\nmode = \"dev\"\n[settlement]\nchain_url = \"http://[::1]\"\nchain_id = 1\n\
+    let bare = "[exchange]\nmode = \"dev\"\n[watchers]\n[settlement]\nchain_url = \"http://[::1]\"\nchain_id = 1\n\
                 contract = \"0x1111111111111111111111111111111111111111\"\nposter_key_file = \"key\"\nheader_key_file = \"other\"";
     let bare = Config::from_toml(bare, "bare");
     let bare = format!("{:?}", bare.unwrap());
     for (file, text) in FILES {
-        for header in ["[journal]", "[gateway]", "[operators]", "[settlement]", "[capacities]"] {
+        for header in ["[journal]", "[gateway]", "[watchers]", "[operators]", "[settlement]", "[capacities]"] {
             if !text.lines().any(|line| line == header) {
                 continue;
             }
@@ -154,6 +159,7 @@ fn the_examples_of_both_files_load_once_their_keys_are_filled_in() {
         let taken_in: Vec<&str> = text.lines().map(|line| if is_example(line) { &line[1..] } else { line }).collect();
         let taken_in =
             taken_in.join("\n").replace("<64 hexadecimal digits of an operator's public key>", &"2b".repeat(32));
+        let taken_in = taken_in.replace("<64 hexadecimal digits of a watcher's public key>", &"2c".repeat(32));
         let config = Config::from_toml(&taken_in, file).unwrap_or_else(|error| panic!("{error}"));
         assert!(config.accounts.is_empty() != config.settlement.is_none() && !config.operator_keys.is_empty());
         let seed = GenesisSeed { exchange_id: config.exchange.id.unwrap(), hash_seed: 1 };

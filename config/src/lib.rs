@@ -27,6 +27,7 @@ mod sections;
 mod settlement;
 mod text;
 mod venue;
+mod watchers;
 pub mod well_known;
 
 pub use accounts::{GenesisAccount, OperatorKey};
@@ -37,5 +38,6 @@ pub use history::HistoryConfig;
 pub use listings::{ListedMarket, market_from_toml};
 pub use scenario::{Burst, Mix, Prices, RecordedFlow, Scenario};
 pub use sections::{Durability, JournalConfig, OperatorsConfig, TlsConfig};
-pub use settlement::{PosterPlace, SettlementConfig};
+pub use settlement::{DataPlace, PosterPlace, SettlementConfig};
 pub use venue::{Config, ExchangeConfig, MAX_FILE_BYTES};
+pub use watchers::{PublicJournal, WatcherKey, WatchersConfig};

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::error::Fault;
 use crate::gateway::GatewayConfig;
+use crate::watchers::WatchersConfig;
 
 /// When a record of the journal counts as durable, and so may be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -130,18 +131,22 @@ pub struct TlsConfig {
     pub private_key_file: PathBuf,
 }
 
+/// The sections that name listeners.
+pub(crate) struct Listeners<'a> {
+    pub(crate) gateway: &'a GatewayConfig,
+    pub(crate) operators: &'a OperatorsConfig,
+    pub(crate) watchers: Option<&'a WatchersConfig>,
+}
+
 /// Refuses listeners that cannot be had: TLS without a certificate, a demonstration that others can reach, one address for
 /// two.
-pub(crate) fn check_listeners(
-    mode: Mode,
-    gateway: &GatewayConfig,
-    operators: &OperatorsConfig,
-    tls: Option<&TlsConfig>,
-) -> Result<(), Fault> {
+pub(crate) fn check_listeners(mode: Mode, listeners: &Listeners<'_>, tls: Option<&TlsConfig>) -> Result<(), Fault> {
+    let Listeners { gateway, operators, watchers } = listeners;
     let secure = [
         ("gateway.tls_listen", gateway.tls_listen),
         ("gateway.binary_tls_listen", gateway.binary_tls_listen),
         ("operators.tls_listen", operators.tls_listen),
+        ("watchers.tls_listen", watchers.and_then(|watchers| watchers.tls_listen)),
     ];
     let secure = secure.into_iter().filter_map(|(key, address)| Some((key, address?)));
     for (key, address) in secure.clone() {
@@ -160,7 +165,8 @@ pub(crate) fn check_listeners(
         ("gateway.binary_listen", gateway.binary_listen),
         ("operators.listen", operators.listen),
     ];
-    let all: Vec<_> = plain.into_iter().chain(secure).collect();
+    let watchers = watchers.map(|watchers| ("watchers.listen", watchers.listen));
+    let all: Vec<_> = plain.into_iter().chain(watchers).chain(secure).collect();
     for (index, (key, address)) in all.iter().enumerate() {
         let earlier = all[..index].iter().find(|(_, other)| other == address && address.port() != 0);
         if let Some((other, _)) = earlier {

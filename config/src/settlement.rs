@@ -33,6 +33,9 @@ pub(crate) struct SettlementText {
     /// Default "node".
     #[serde(default)]
     poster: PosterPlace,
+    /// Default "calldata".
+    #[serde(default)]
+    data: DataPlace,
     /// Default 10.
     #[serde(default = "default_confirmations")]
     confirmations: u64,
@@ -58,6 +61,17 @@ pub enum PosterPlace {
     Apart,
 }
 
+/// Where the data of batches are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataPlace {
+    /// In calls, which every node keeps for good.
+    #[default]
+    Calldata,
+    /// In calls or in blobs (EIP-4844), whichever costs less when a batch is sent.
+    Cheapest,
+}
+
 /// `[settlement]`: where the money is and how batches get there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettlementConfig {
@@ -74,6 +88,8 @@ pub struct SettlementConfig {
     pub header_key_file: PathBuf,
     /// Which process brings batches to the chain and deposits into the journal.
     pub poster: PosterPlace,
+    /// Where the data of batches are published.
+    pub data: DataPlace,
     /// Blocks that have to stand on a transaction until it counts as final: 0 ..= 256; 0 only for a chain without
     /// reorganisations.
     pub confirmations: u64,
@@ -132,6 +148,7 @@ impl SettlementText {
             poster_key_file: self.poster_key_file.clone(),
             header_key_file: self.header_key_file.clone(),
             poster: self.poster,
+            data: self.data,
             confirmations: self.confirmations,
             batch_interval_ms: self.batch_interval_ms,
             withdrawal_interval_ms: self.withdrawal_interval_ms,

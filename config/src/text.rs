@@ -12,6 +12,7 @@ use crate::gateway::GatewayConfig;
 use crate::history::HistoryConfig;
 use crate::sections::{CapacitiesText, JournalConfig, OperatorsConfig, TlsConfig};
 use crate::settlement::SettlementText;
+use crate::watchers::WatchersConfig;
 
 /// A whole file. Each section but `[exchange]` may be left out.
 #[derive(Debug, Deserialize)]
@@ -24,6 +25,7 @@ pub(crate) struct DocumentText {
     pub(crate) gateway: GatewayConfig,
     #[serde(default)]
     pub(crate) operators: OperatorsConfig,
+    pub(crate) watchers: Option<WatchersConfig>,
     pub(crate) tls: Option<TlsConfig>,
     #[serde(default)]
     pub(crate) history: HistoryConfig,
@@ -38,6 +40,8 @@ pub(crate) struct DocumentText {
     pub(crate) genesis: GenesisText,
     #[serde(default)]
     pub(crate) operator_key: Vec<OperatorKeyText>,
+    #[serde(default)]
+    pub(crate) watcher_key: Vec<WatcherKeyText>,
 }
 
 /// `[exchange]`: which venue this is.
@@ -165,6 +169,16 @@ pub(crate) struct OperatorKeyText {
     pub(crate) public_key: String,
     /// 0 ..= 3, each at most once.
     pub(crate) role: u8,
+}
+
+/// `[[watcher_key]]`: who may mirror the journal at once.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatcherKeyText {
+    /// For logs: 1 to 32 printable ASCII characters.
+    pub(crate) name: String,
+    /// 64 hexadecimal digits.
+    pub(crate) public_key: String,
 }
 
 /// The words for [`Mode`].

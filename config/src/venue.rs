@@ -15,9 +15,10 @@ use crate::hex;
 use crate::history::HistoryConfig;
 use crate::listings::{ListedMarket, resolve_assets, resolve_markets};
 use crate::position::Position;
-use crate::sections::{JournalConfig, OperatorsConfig, TlsConfig, check_listeners, check_range};
+use crate::sections::{JournalConfig, Listeners, OperatorsConfig, TlsConfig, check_listeners, check_range};
 use crate::settlement::{SettlementConfig, SettlementText};
 use crate::text::{DocumentText, ExchangeText};
+use crate::watchers::{WatcherKey, WatchersConfig, resolve_watcher_keys};
 
 /// The longest file that is read: room for a hundred thousand genesis accounts.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -42,6 +43,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// What only the people who run the venue reach.
     pub operators: OperatorsConfig,
+    /// Where the journal is given out; `None` for a venue that gives it to nobody.
+    pub watchers: Option<WatchersConfig>,
     /// What is shown to whoever connects with TLS; `None` for a venue that only this machine reaches.
     pub tls: Option<TlsConfig>,
     /// What accounts can look up of their past.
@@ -60,6 +63,8 @@ pub struct Config {
     pub accounts: Vec<GenesisAccount>,
     /// Who may take operators' decisions.
     pub operator_keys: Vec<OperatorKey>,
+    /// Who may mirror the journal at once; none without [`Self::watchers`].
+    pub watcher_keys: Vec<WatcherKey>,
     /// Where it was read from, for messages.
     pub(crate) file: String,
 }
@@ -111,7 +116,10 @@ impl Config {
         document.journal.check().map_err(|fault| fault.inside("journal"))?;
         document.gateway.check().map_err(|fault| fault.inside("gateway"))?;
         document.operators.check().map_err(|fault| fault.inside("operators"))?;
-        check_listeners(exchange.mode, &document.gateway, &document.operators, document.tls.as_ref())?;
+        let watchers = document.watchers.as_ref();
+        watchers.map_or(Ok(()), WatchersConfig::check).map_err(|fault| fault.inside("watchers"))?;
+        let listeners = Listeners { gateway: &document.gateway, operators: &document.operators, watchers };
+        check_listeners(exchange.mode, &listeners, document.tls.as_ref())?;
         document.history.check().map_err(|fault| fault.inside("history"))?;
         let resolved = document.capacities.resolve();
         let (capacities, share_parts) = resolved.map_err(|fault| fault.inside("capacities"))?;
@@ -127,11 +135,13 @@ impl Config {
             ));
         }
         let operator_keys = resolve_operator_keys(&document.operator_key, &mut ring)?;
+        let watcher_keys = resolve_watcher_keys(&document.watcher_key, watchers, &mut ring)?;
         Ok(Self {
             exchange,
             journal: document.journal,
             gateway: document.gateway,
             operators: document.operators,
+            watchers: document.watchers,
             tls: document.tls,
             history: document.history,
             settlement,
@@ -141,6 +151,7 @@ impl Config {
             markets,
             accounts,
             operator_keys,
+            watcher_keys,
             file: name.to_owned(),
         })
     }

@@ -96,7 +96,7 @@ fn the_shape() {
         (
             "[journal]",
             "[journals]",
-            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `tls`, `history`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`",
+            ":6:2: journals: unknown field `journals`, expected one of `exchange`, `journal`, `gateway`, `operators`, `watchers`, `tls`, `history`, `settlement`, `capacities`, `asset`, `market`, `genesis`, `operator_key`, `watcher_key`",
         ),
         ("accounts = 3", "accounts = -3", ":16:12: capacities.accounts: invalid value: integer `-3`, expected u32"),
         ("accounts = 3", "accounts = \"3\"", ":16:12: capacities.accounts: invalid type: string \"3\", expected u32"),
@@ -409,6 +409,53 @@ fn accounts_and_keys() {
     let second_role = format!("{GOOD}[[operator_key]]\nname = \"n\"\npublic_key = \"{}\"\nrole = 3\n", "5".repeat(64));
     let message = Config::from_toml(&second_role, "venue.toml").unwrap_err().to_string();
     assert_eq!(message, "venue.toml: operator_key[1].role: 3 has a key already");
+}
+
+#[test]
+fn watchers_and_their_keys() {
+    let watchers = "[watchers]\nlisten = \"127.0.0.1:0\"\n";
+    let section = |lines: &str| format!("{watchers}{lines}\n[gateway]");
+    let cases = [
+        ("tls_listen = \"0.0.0.0:0\"", ": watchers.tls_listen: needs the section [tls] with a certificate"),
+        ("public_delay_s = 0", ": watchers.public_delay_s: is 0, outside of 1 ..= 31622400"),
+        (
+            "public = \"always\"",
+            ":11:10: watchers.public: unknown variant `always`, expected one of `final`, `delayed`, `never`",
+        ),
+        ("connections_per_key = 17", ": watchers.connections_per_key: is 17, outside of 1 ..= 16"),
+        (
+            "bytes_per_second_per_key = 65535",
+            ": watchers.bytes_per_second_per_key: is 65535, outside of 65536 ..= 1073741824",
+        ),
+        ("public_connections = 0", ": watchers.public_connections: is 0, outside of 1 ..= 4096"),
+        ("public_connections_per_address = 0", ": watchers.public_connections_per_address: is 0, outside of 1 ..= 16"),
+        ("public_bytes_per_second = 1", ": watchers.public_bytes_per_second: is 1, outside of 65536 ..= 1073741824"),
+        ("patience_ms = 999", ": watchers.patience_ms: is 999, outside of 1000 ..= 600000"),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(refusal("[gateway]", &section(line)), format!("venue.toml{expected}"), "{line}");
+    }
+    let anywhere = section("").replace("127.0.0.1:0", "0.0.0.0:9084");
+    let expected =
+        "venue.toml: watchers.listen: 0.0.0.0:9084 is not loopback, and plain text leaves this machine in no mode";
+    assert_eq!(refusal("[gateway]", &anywhere), expected);
+    let key = |name: &str, key: &str| format!("{GOOD}\n[[watcher_key]]\nname = {name:?}\npublic_key = {key:?}\n");
+    let message = |text: &str| Config::from_toml(text, "venue.toml").unwrap_err().to_string();
+    let other = "6".repeat(64);
+    let expected = "venue.toml: watcher_key: stands without [watchers], which says where the journal is given out";
+    assert_eq!(message(&key("one", &other)), expected);
+    let with = |text: &str| text.replacen("[gateway]", &section(""), 1);
+    assert_eq!(
+        Config::from_toml(&with(&key("one", &other)), "venue.toml").unwrap().watcher_keys[0].public_key,
+        [0x66; 32]
+    );
+    for (name, public_key, expected) in [
+        ("", other.as_str(), "watcher_key[0].name: \"\" is not 1 to 32 printable ASCII characters"),
+        ("one", "66", "watcher_key[0].public_key: is not 64 hexadecimal digits"),
+        ("one", &"4".repeat(64), "watcher_key[0].public_key: stands twice; a key once bound is never bound again"),
+    ] {
+        assert_eq!(message(&with(&key(name, public_key))), format!("venue.toml: {expected}"));
+    }
 }
 
 /// [`GOOD`] with its money on a chain.

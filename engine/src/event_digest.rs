@@ -49,7 +49,7 @@ impl EventDigest {
             Event::OrderAccepted(accepted) => {
                 let (usual, rare) = words_of_accepted(accepted);
                 absorb_words(state, &usual);
-                if rare != [0; 4] {
+                if let Some(rare) = rare {
                     absorb_words(state, &rare);
                 }
             }
@@ -120,7 +120,7 @@ fn absorb_words<const WORDS: usize>([even, odd]: &mut [u64; 2], words: &[u64; WO
 
 /// What every order has, and what few have. The first word tells whether those follow.
 #[inline(always)]
-fn words_of_accepted(accepted: &OrderAccepted) -> ([u64; 10], [u64; 4]) {
+fn words_of_accepted(accepted: &OrderAccepted) -> ([u64; 10], Option<[u64; 4]>) {
     let &OrderAccepted {
         account,
         report_sequence,
@@ -139,9 +139,10 @@ fn words_of_accepted(accepted: &OrderAccepted) -> ([u64; 10], [u64; 4]) {
         expires_at,
     } = accepted;
     let (text, end) = client_id.words();
-    let rare = [trigger_price.0, display_quantity.0, quote_budget.0, expires_at.0];
+    let has_rare = trigger_price.0 | display_quantity.0 | quote_budget.0 | expires_at.0 != 0;
+    let rare = has_rare.then_some([trigger_price.0, display_quantity.0, quote_budget.0, expires_at.0]);
     let kinds = (side as u64) << 8
-        | u64::from(rare != [0; 4]) << 9
+        | u64::from(has_rare) << 9
         | (order_type as u64) << 16
         | (time_in_force as u64) << 24
         | (self_trade_mode as u64) << 32

@@ -17,7 +17,7 @@ use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
 use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
 use crate::reject::RejectCode;
-use crate::trading::{Admitted, Asking};
+use crate::trading::{Admitted, Request, order_id};
 use crate::triggers::LEAST_WORK;
 use crate::wire::{DecodeError, Wire};
 
@@ -98,21 +98,19 @@ impl Shard {
         frame: &FrameCommand,
         events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
-        let FrameCommand { account, key, grade, ref replay_guard, valid_until, ref operations } = *frame;
-        let only_cancels = operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_)));
-        let asking = Asking { account, key, grade, replay_guard, valid_until, operation: None, only_cancels };
-        let Some(Admitted { digest }) = self.let_in(moment, asking, events)? else { return Ok(()) };
+        let FrameCommand { account, key, ref operations, .. } = *frame;
+        let Some(Admitted { digest, .. }) = self.let_in(moment, frame, events)? else { return Ok(()) };
         let order_ids: u64 = operations.iter().map(FrameOperation::order_ids).sum();
         let fits = (1..=OrderId::PER_SEQUENCE).contains(&order_ids);
         // An allowance is for orders that come one by one: a frame is on full evidence or not at all.
-        let checked = match self.check_policy(moment.now, asking) {
+        let checked = match self.check_policy(moment.now, frame) {
             Ok(Footing::Allowed) => Err(RejectCode::EvidenceTooWeak),
             other => other.map(|_| ()),
         };
         let checked = checked.and(if fits { Ok(()) } else { Err(RejectCode::BadFrame) });
-        let checked = checked.and(if only_cancels { Ok(()) } else { self.check_not_blocked(account) });
+        let checked = checked.and(if frame.asking().only_cancels() { Ok(()) } else { self.check_not_blocked(account) });
         if let Err(code) = checked {
-            self.refuse(asking, digest, (code.into(), (None, ClientId::EMPTY)), events);
+            self.refuse(frame.asking(), digest, (code.into(), (None, ClientId::EMPTY)), events);
             return Ok(());
         }
         let pending = &mut self.frame;
@@ -138,10 +136,10 @@ impl Shard {
             self.work -= 1;
             let index = self.frame.next;
             self.frame.next += 1;
-            let (account, origin) = (self.frame.account, self.frame.origin);
+            let (account, key, origin) = (self.frame.account, self.frame.key, self.frame.origin);
+            let bounded_key = if self.accounts.is_unbounded(key, account) { KeyId(0) } else { key };
             let operation = self.frame.operations[index];
-            let at =
-                Moment { sequence: origin, operation: self.frame.next_order, bounded_key: self.frame.key, ..moment };
+            let at = Moment { sequence: origin, operation: self.frame.next_order, bounded_key, ..moment };
             self.frame.next_order += operation.order_ids();
             let refused = self.operate_in_frame(at, account, &operation, events).err();
             events.push(Event::OperationDone {
@@ -170,8 +168,13 @@ impl Shard {
             FrameOperation::Quote(quote) => (KeyScope::PLACE | KeyScope::CANCEL, quote.market),
         };
         let needed = KeyScope { operations, market: Some(market), account: Some(account) };
-        self.check_scope(self.frame.key, &needed)?;
+        if moment.bounded_key != KeyId(0) {
+            self.check_scope(moment.bounded_key, &needed)?;
+        }
         match operation {
+            FrameOperation::PlaceOrder(order) if moment.bounded_key == KeyId(0) && order.is_plain() => {
+                self.place_plain(order_id(moment), account, order, events)
+            }
             FrameOperation::PlaceOrder(order) => self.place_order(moment, account, order, events),
             FrameOperation::CancelOrder(cancel) => self.cancel_order(account, cancel, events),
             FrameOperation::AmendOrder(amend) => self.amend_order(moment, account, amend, events),

@@ -8,12 +8,11 @@
 use crate::allowance::Footing;
 use crate::command::{KeyLimits, PlaceOrder, Side};
 use crate::emitter::Emitter;
-use crate::engine::{Moment, Reject, Shard};
+use crate::engine::{Reject, Shard};
 use crate::event::Event;
-use crate::ids::{AccountId, KeyId};
+use crate::ids::{AccountId, KeyId, OrderId};
 use crate::market_spec::MarketSpec;
 use crate::reject::RejectCode;
-use crate::trading::order_id;
 use crate::units::{Atoms, Lots, Timestamp};
 use crate::validate::{NewOrder, Terms};
 
@@ -60,26 +59,20 @@ impl Shard {
 
     /// Takes in an order that has passed every check, and counts it against its key's limit.
     #[inline(always)]
-    pub(crate) fn take_in(
-        &mut self,
-        moment: Moment,
-        account: AccountId,
-        (request, terms): (&PlaceOrder, Terms),
-        events: &mut Emitter<'_>,
-    ) {
-        if self.accounts.key(moment.bounded_key).is_some_and(|key| !key.limits.notional_per_day.is_zero()) {
-            self.count_notional(moment, request, terms);
+    pub(crate) fn take_in(&mut self, id: OrderId, new: NewOrder<'_>, terms: Terms, events: &mut Emitter<'_>) {
+        if self.accounts.key(new.bounded_key).is_some_and(|key| !key.limits.notional_per_day.is_zero()) {
+            self.count_notional(new, terms);
         }
-        if moment.footing == Footing::Allowed {
-            self.use_allowance(account, request, terms);
+        if new.footing == Footing::Allowed {
+            self.use_allowance(new.account, new.request, terms);
         }
-        self.accept(order_id(moment), account, (request, terms), events);
+        self.accept(id, new, terms, events);
     }
 
     #[cold]
-    fn count_notional(&mut self, moment: Moment, request: &PlaceOrder, terms: Terms) {
-        let notional = notional(&self.markets[usize::from(request.market.0)].spec, request, terms);
-        let (key, today) = (self.accounts.key_mut(moment.bounded_key), day_of(moment.now));
+    fn count_notional(&mut self, new: NewOrder<'_>, terms: Terms) {
+        let notional = notional(&self.markets[usize::from(new.request.market.0)].spec, new.request, terms);
+        let (key, today) = (self.accounts.key_mut(new.bounded_key), day_of(new.now));
         if key.day != today {
             (key.day, key.spent) = (today, Atoms::ZERO);
         }

@@ -10,12 +10,13 @@ use crate::ids::{AccountId, MarketId, OrderId};
 use crate::order::{Order, Standing};
 use crate::order_arena::RestingOrder;
 use crate::taker::{Stop, Taker, Wanted};
-use crate::trading::VENUE;
+use crate::trading::{VENUE, order_id};
 use crate::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use crate::validate::{NewOrder, Terms, hold};
 
 impl Shard {
     /// Takes a new order: accepted as a whole, then traded, then its rest put on the book or dropped.
+    #[inline(never)]
     pub(crate) fn place_order(
         &mut self,
         moment: Moment,
@@ -23,24 +24,36 @@ impl Shard {
         request: &PlaceOrder,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let terms = self.validate_order(NewOrder::new(moment, account, request))?;
-        self.take_in(moment, account, (request, terms), events);
+        self.place(order_id(moment), NewOrder::new(moment, account, request), events)
+    }
+
+    /// The same for one that [is plain](PlaceOrder::is_plain), by a key that nothing bounds and on its own footing: nearly
+    /// every one. What these leave out is left out of the code.
+    #[inline(never)]
+    pub(crate) fn place_plain(
+        &mut self,
+        id: OrderId,
+        account: AccountId,
+        request: &PlaceOrder,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
+        self.place(id, NewOrder::plain(account, request), events)
+    }
+
+    #[inline(always)]
+    fn place(&mut self, id: OrderId, new: NewOrder<'_>, events: &mut Emitter<'_>) -> Result<(), Reject> {
+        let terms = self.validate_order(new)?;
+        self.take_in(id, new, terms, events);
         Ok(())
     }
 
     /// Takes in an order that has passed every check.
     #[inline(always)]
-    pub(crate) fn accept(
-        &mut self,
-        id: OrderId,
-        account: AccountId,
-        (request, terms): (&PlaceOrder, Terms),
-        events: &mut Emitter<'_>,
-    ) {
-        let report_sequence = self.accounts.next_report(account);
-        events.push(Event::OrderAccepted(accepted((id, account, report_sequence), request, terms)));
-        let mut taker = Taker::new(id, account, request, terms);
-        match taker.request.order_type.waits() {
+    pub(crate) fn accept(&mut self, id: OrderId, new: NewOrder<'_>, terms: Terms, events: &mut Emitter<'_>) {
+        let report_sequence = self.accounts.next_report(new.account);
+        events.push(Event::OrderAccepted(accepted((id, report_sequence), new, terms)));
+        let mut taker = Taker::new((id, new.account), (new.request, new.options), terms);
+        match taker.options.order_type.waits() {
             true => self.wait(taker),
             false => self.execute(&mut taker, events),
         }
@@ -112,8 +125,9 @@ impl Shard {
                     return Stop::SelfTrade;
                 }
                 SelfTradeMode::Decrement => {
-                    let (left, stop) = self.decrement(*taker, slot, events);
-                    *taker = left;
+                    let stop;
+                    // Not as a whole: what else is known of the taker stays known.
+                    (taker.wanted, taker.quantity, stop) = self.decrement(*taker, slot, events);
                     match stop {
                         Some(stop) => return stop,
                         None => continue,
@@ -307,7 +321,7 @@ impl Shard {
             remaining: taker.shown(),
             feed_sequence: market.next_feed(),
         }));
-        if taker.request.expires_at != Timestamp::ZERO {
+        if taker.options.expires_at != Timestamp::ZERO {
             self.note_deadline(taker.request.market);
         }
     }
@@ -401,8 +415,8 @@ struct Fill {
 /// What is said of an order with this id, account and report sequence that was taken in.
 #[inline(always)]
 fn accepted(
-    (order, account, report_sequence): (OrderId, AccountId, u64),
-    request: &PlaceOrder,
+    (order, report_sequence): (OrderId, u64),
+    NewOrder { account, request, options, .. }: NewOrder<'_>,
     terms: Terms,
 ) -> OrderAccepted {
     OrderAccepted {
@@ -412,15 +426,15 @@ fn accepted(
         order,
         client_id: request.client_id,
         side: request.side,
-        order_type: request.order_type,
+        order_type: options.order_type,
         time_in_force: request.time_in_force,
         self_trade_mode: request.self_trade_mode,
         price: terms.limit,
-        trigger_price: request.trigger_price,
+        trigger_price: options.trigger_price,
         quantity: request.quantity,
-        display_quantity: request.display_quantity,
-        quote_budget: request.quote_budget,
-        expires_at: request.expires_at,
+        display_quantity: options.display_quantity,
+        quote_budget: options.quote_budget,
+        expires_at: options.expires_at,
     }
 }
 
@@ -431,19 +445,19 @@ pub(crate) fn resting(taker: &Taker<'_>) -> Order {
         price: taker.terms.limit,
         remaining: taker.shown(),
         reserve: taker.remaining() - taker.shown(),
-        display: taker.request.display_quantity,
+        display: taker.options.display_quantity,
         quantity: taker.quantity,
         hold_per_lot: taker.terms.hold_per_lot,
         account: taker.account,
         maker_fee: taker.terms.maker_fee,
         // Only who waits trades as a taker once more.
-        taker_fee: if taker.request.order_type.waits() { taker.terms.taker_fee } else { FeeRate(0) },
+        taker_fee: if taker.options.order_type.waits() { taker.terms.taker_fee } else { FeeRate(0) },
         side: taker.request.side,
-        order_type: taker.request.order_type,
+        order_type: taker.options.order_type,
         time_in_force: taker.request.time_in_force,
         self_trade_mode: taker.request.self_trade_mode,
-        trigger_price: taker.request.trigger_price,
-        expires_at: taker.request.expires_at,
+        trigger_price: taker.options.trigger_price,
+        expires_at: taker.options.expires_at,
         client_id: taker.request.client_id,
     }
 }

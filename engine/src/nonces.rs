@@ -28,17 +28,28 @@ pub(crate) enum NonceUse {
 impl NonceWindow {
     pub(crate) const EMPTY: Self = Self { highest: 0, used: [0; WORDS] };
 
-    /// What `nonce` is.
+    /// Uses a nonce up and tells what it was.
     #[inline(always)]
-    pub(crate) fn check(&self, nonce: u64) -> Result<NonceUse, RejectCode> {
+    pub(crate) fn use_up(&mut self, nonce: u64) -> Result<NonceUse, RejectCode> {
         // The usual case: a client counts.
         if self.highest.checked_add(1) == Some(nonce) {
+            self.highest = nonce;
+            self.used[word(nonce)] |= bit(nonce);
             return Ok(NonceUse::Fresh);
         }
-        self.check_out_of_turn(nonce)
+        self.use_up_out_of_turn(nonce)
     }
 
-    fn check_out_of_turn(&self, nonce: u64) -> Result<NonceUse, RejectCode> {
+    fn use_up_out_of_turn(&mut self, nonce: u64) -> Result<NonceUse, RejectCode> {
+        let found = self.check(nonce)?;
+        if found == NonceUse::Fresh {
+            self.consume(nonce);
+        }
+        Ok(found)
+    }
+
+    /// What `nonce` is.
+    fn check(&self, nonce: u64) -> Result<NonceUse, RejectCode> {
         if nonce > self.highest.saturating_add(MAX_STEP) {
             return Err(RejectCode::NonceTooHigh);
         }
@@ -50,8 +61,7 @@ impl NonceWindow {
     }
 
     /// Uses a fresh nonce up.
-    #[inline(always)]
-    pub(crate) fn consume(&mut self, nonce: u64) {
+    fn consume(&mut self, nonce: u64) {
         if nonce > self.highest {
             if nonce > self.highest + 1 {
                 self.skip_to(nonce);
@@ -120,11 +130,8 @@ mod tests {
         for _ in 0..50_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let nonce = (window.highest + (state >> 33) % 40).saturating_sub(20);
-            match window.check(nonce) {
-                Ok(NonceUse::Fresh) => {
-                    assert!(model.insert(nonce));
-                    window.consume(nonce);
-                }
+            match window.use_up(nonce) {
+                Ok(NonceUse::Fresh) => assert!(model.insert(nonce)),
                 Ok(NonceUse::UsedBefore) => assert!(model.contains(&nonce)),
                 Err(code) => panic!("{nonce} is near the highest, yet {code:?}"),
             }

@@ -125,6 +125,34 @@ pub struct PlaceOrder {
     pub client_id: ClientId,
 }
 
+/// What few orders ask for. Nearly every order has [`OrderOptions::PLAIN`], which are carried as values of their own so
+/// that the compiler knows them on that way and leaves out what looks at them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderOptions {
+    pub(crate) order_type: OrderType,
+    pub(crate) trigger_price: Ticks,
+    pub(crate) display_quantity: Lots,
+    pub(crate) quote_budget: Atoms,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl OrderOptions {
+    /// Those of [`PlaceOrder::is_plain`].
+    pub(crate) const PLAIN: Self = Self {
+        order_type: OrderType::Limit,
+        trigger_price: Ticks::ZERO,
+        display_quantity: Lots::ZERO,
+        quote_budget: Atoms::ZERO,
+        expires_at: Timestamp::ZERO,
+    };
+
+    /// An order's own.
+    pub(crate) const fn of(request: &PlaceOrder) -> Self {
+        let &PlaceOrder { order_type, trigger_price, display_quantity, quote_budget, expires_at, .. } = request;
+        Self { order_type, trigger_price, display_quantity, quote_budget, expires_at }
+    }
+}
+
 impl PlaceOrder {
     /// Whether it is a limit order of which nothing is said but price, quantity and what becomes of the rest: nearly every
     /// order is, and most rules have nothing to look at then.

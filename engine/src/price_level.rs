@@ -1,6 +1,8 @@
 //! One price of one side: a first-in first-out list of orders and its total, so that depth needs no walk.
 //!
-//! 24 bytes. A level without orders is [`PriceLevel::EMPTY`]; the ends of its list mean nothing then.
+//! 24 bytes. A level without orders has the ends of [`PriceLevel::EMPTY`].
+
+use core::hint::select_unpredictable;
 
 use crate::index_table::NONE;
 use crate::order_arena::{OrderArena, OrderEntry};
@@ -28,14 +30,11 @@ impl PriceLevel {
         let order = arena.order_mut(slot);
         self.total += order.remaining;
         self.count += 1;
-        if self.count == 1 {
-            (order.previous, order.next) = (NONE, NONE);
-            self.head = slot;
-        } else {
-            (order.previous, order.next) = (self.tail, NONE);
-            arena.order_mut(self.tail).next = slot;
-        }
-        self.tail = slot;
+        // Whether there are others is a coin toss to the processor; an empty level's tail is nobody.
+        let previous = core::mem::replace(&mut self.tail, slot);
+        (order.previous, order.next) = (previous, NONE);
+        arena.neighbour_mut(previous).next = slot;
+        self.head = select_unpredictable(previous == NONE, slot, self.head);
     }
 
     /// Takes the order in `slot` out, wherever it stands.
@@ -47,7 +46,7 @@ impl PriceLevel {
         self.count -= 1;
         arena.neighbour_mut(previous).next = next;
         arena.neighbour_mut(next).previous = previous;
-        self.head = if previous == NONE { next } else { self.head };
-        self.tail = if next == NONE { previous } else { self.tail };
+        self.head = select_unpredictable(previous == NONE, next, self.head);
+        self.tail = select_unpredictable(next == NONE, previous, self.tail);
     }
 }

@@ -96,9 +96,10 @@ impl Shard {
             client_id: ClientId::of_quote(quote.slot, side),
             ..PlaceOrder::limit(quote.market, side, price, quantity)
         };
-        match self.validate_order(NewOrder::by_engine(moment, account, &request)) {
+        let new = NewOrder::by_engine(moment, account, &request);
+        match self.validate_order(new) {
             Ok(terms) => {
-                self.take_in(moment, account, (&request, terms), events);
+                self.take_in(order_id(moment), new, terms, events);
                 Ok(order_id(moment))
             }
             Err(reject) => Err(reject.code),

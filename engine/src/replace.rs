@@ -13,6 +13,7 @@ use crate::event::{CancelReason, Event};
 use crate::ids::{AccountId, OrderId};
 use crate::order::Order;
 use crate::reject::RejectCode;
+use crate::trading::order_id;
 use crate::validate::{NewOrder, Terms};
 
 impl Shard {
@@ -49,7 +50,7 @@ impl Shard {
         let (cancel_refused, order_refused) = (canceled.err(), placed.as_ref().err().map(|reject| reject.code));
         events.push(Event::ReplaceAnswered { account, report_sequence, market, cancel_refused, order_refused });
         if let Ok(terms) = placed {
-            self.take_in(moment, account, (&replace.order, terms), events);
+            self.take_in(order_id(moment), new, terms, events);
         }
         Ok(())
     }
@@ -64,9 +65,10 @@ impl Shard {
     ) -> Result<(), Reject> {
         let old = self.markets[usize::from(amend.market.0)].book.order(slot);
         let request = amended(&old, amend);
-        let terms = self.validate_order(NewOrder::by_engine(moment, account, &request).instead_of(&old))?;
+        let new = NewOrder::by_engine(moment, account, &request).instead_of(&old);
+        let terms = self.validate_order(new)?;
         self.take_off(amend.market, slot, CancelReason::Amended, events);
-        self.take_in(moment, account, (&request, terms), events);
+        self.take_in(order_id(moment), new, terms, events);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::ids::AccountId;
 use crate::order_arena::RestingOrder;
 use crate::reject::RejectCode;
 use crate::taker::{Stop, Taker, Wanted};
+use crate::units::Lots;
 
 impl Shard {
     /// What the taker's mode says of this maker; `None` when they are not of one group.
@@ -31,19 +32,20 @@ impl Shard {
         }
     }
 
-    /// Takes off both orders what would have traded. Tells what is left of the taker, and why it goes no further, if it does
-    /// not: an order of which all was prevented ends with what it had, it is not reduced to nothing.
-    pub(crate) fn decrement<'a>(
+    /// Takes off both orders what would have traded. Tells what the taker still wants, what it counts as placed with, and why
+    /// it goes no further, if it does not: an order of which all was prevented ends with what it had, it is not reduced to
+    /// nothing.
+    pub(crate) fn decrement(
         &mut self,
-        mut taker: Taker<'a>,
+        mut taker: Taker<'_>,
         slot: u32,
         events: &mut Emitter<'_>,
-    ) -> (Taker<'a>, Option<Stop>) {
+    ) -> (Wanted, Lots, Option<Stop>) {
         let maker = self.markets[usize::from(taker.request.market.0)].book.order(slot);
         // All of an iceberg is its owner's, whatever the book shows of it.
         let quantity = self.fill_quantity(&taker, maker.price, maker.left());
         if quantity.is_zero() {
-            return (taker, Some(Stop::Done));
+            return (taker.wanted, taker.quantity, Some(Stop::Done));
         }
         if quantity == maker.left() {
             self.take_off(taker.request.market, slot, CancelReason::SelfTrade, events);
@@ -51,7 +53,7 @@ impl Shard {
             self.reduce(taker.request.market, slot, quantity, events);
         }
         if taker.wanted == Wanted::Quantity(quantity) {
-            return (taker, Some(Stop::SelfTrade));
+            return (taker.wanted, taker.quantity, Some(Stop::SelfTrade));
         }
         let notional = self.markets[usize::from(taker.request.market.0)].spec.notional(maker.price, quantity);
         taker.fill(quantity, notional);
@@ -70,8 +72,7 @@ impl Shard {
             reduced_by: quantity,
             feed_sequence: 0,
         }));
-        let stop = taker.is_done().then_some(Stop::SelfTrade);
-        (taker, stop)
+        (taker.wanted, taker.quantity, taker.is_done().then_some(Stop::SelfTrade))
     }
 
     /// Puts an account into a group; its own number takes it out of any other.

@@ -3,6 +3,7 @@
 use crate::command::{PlaceOrder, Side};
 use crate::event::CancelReason;
 use crate::ids::{AccountId, OrderId};
+use crate::order_request::OrderOptions;
 use crate::units::{Atoms, Lots, Ticks};
 use crate::validate::Terms;
 
@@ -13,6 +14,8 @@ pub(crate) struct Taker<'a> {
     pub(crate) order: OrderId,
     pub(crate) account: AccountId,
     pub(crate) request: &'a PlaceOrder,
+    /// The request's.
+    pub(crate) options: OrderOptions,
     pub(crate) terms: Terms,
     pub(crate) wanted: Wanted,
     /// What it was placed with, less what its own group kept from trading; 0 for a quote budget.
@@ -46,13 +49,17 @@ pub(crate) enum Stop {
 impl<'a> Taker<'a> {
     /// The order that a checked request of an account makes.
     #[inline(always)]
-    pub(crate) fn new(order: OrderId, account: AccountId, request: &'a PlaceOrder, terms: Terms) -> Self {
+    pub(crate) fn new(
+        (order, account): (OrderId, AccountId),
+        (request, options): (&'a PlaceOrder, OrderOptions),
+        terms: Terms,
+    ) -> Self {
         let quantity = request.quantity;
-        let wanted = match quantity {
-            Lots::ZERO => Wanted::QuoteBudget(request.quote_budget),
-            quantity => Wanted::Quantity(quantity),
+        let wanted = match options.quote_budget {
+            Atoms::ZERO => Wanted::Quantity(quantity),
+            budget => Wanted::QuoteBudget(budget),
         };
-        Self { order, account, request, terms, wanted, quantity, waited_in: None }
+        Self { order, account, request, options, terms, wanted, quantity, waited_in: None }
     }
 
     /// What an order that waited becomes when its turn has come; it stands in `slot` until it is through.
@@ -72,7 +79,7 @@ impl<'a> Taker<'a> {
     /// What is shown of its rest.
     #[inline(always)]
     pub(crate) fn shown(&self) -> Lots {
-        match self.request.display_quantity {
+        match self.options.display_quantity {
             Lots::ZERO => self.remaining(),
             display => self.remaining().min(display),
         }

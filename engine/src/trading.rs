@@ -5,7 +5,7 @@
 
 use crate::accounts::KeyStatus;
 use crate::allowance::Footing;
-use crate::command::{EvidenceGrade, KeyScope, Operation, ReplayGuard, SignedCommand};
+use crate::command::{EvidenceGrade, FrameCommand, FrameOperation, KeyScope, Operation, ReplayGuard, SignedCommand};
 use crate::digests::DigestEntry;
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
@@ -28,30 +28,58 @@ pub(crate) struct Asking<'a> {
     pub(crate) grade: EvidenceGrade,
     pub(crate) replay_guard: &'a ReplayGuard,
     pub(crate) valid_until: Timestamp,
-    /// What is asked; `None` for a frame.
-    pub(crate) operation: Option<&'a Operation>,
-    /// Whether orders only go by it, which is the last that is refused for want of room.
-    pub(crate) only_cancels: bool,
+    /// What is asked.
+    pub(crate) wish: Wish<'a>,
 }
 
-impl<'a> Asking<'a> {
-    const fn of(signed: &'a SignedCommand) -> Self {
-        let SignedCommand { account, key, grade, replay_guard, valid_until, operation } = signed;
-        let (account, key, grade, valid_until) = (*account, *key, *grade, *valid_until);
-        let only_cancels = matches!(operation, Operation::CancelOrder(_) | Operation::CancelAll(_));
-        Self { account, key, grade, replay_guard, valid_until, operation: Some(operation), only_cancels }
-    }
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish<'a> {
+    One(&'a Operation),
+    Frame(&'a [FrameOperation]),
+}
 
+/// What a trader asks. Whoever needs all of [`Asking`] for something rare asks for it there, so that it is put together
+/// for nothing else.
+pub(crate) trait Request {
+    fn asking(&self) -> Asking<'_>;
+}
+
+impl Request for SignedCommand {
+    #[inline(always)]
+    fn asking(&self) -> Asking<'_> {
+        let Self { account, key, grade, ref replay_guard, valid_until, ref operation } = *self;
+        Asking { account, key, grade, replay_guard, valid_until, wish: Wish::One(operation) }
+    }
+}
+
+impl Request for FrameCommand {
+    #[inline(always)]
+    fn asking(&self) -> Asking<'_> {
+        let Self { account, key, grade, ref replay_guard, valid_until, ref operations } = *self;
+        Asking { account, key, grade, replay_guard, valid_until, wish: Wish::Frame(operations) }
+    }
+}
+
+impl Asking<'_> {
     /// Whether it is the key's first word.
     const fn activates(&self) -> bool {
-        matches!(self.operation, Some(Operation::ActivateKey))
+        matches!(self.wish, Wish::One(Operation::ActivateKey))
+    }
+
+    /// Whether orders only go by it, which is the last that is refused for want of room.
+    pub(crate) fn only_cancels(&self) -> bool {
+        match self.wish {
+            Wish::One(operation) => matches!(operation, Operation::CancelOrder(_) | Operation::CancelAll(_)),
+            Wish::Frame(operations) => operations.iter().all(|one| matches!(one, FrameOperation::CancelOrder(_))),
+        }
     }
 
     /// Whether it needs the key's own word, and not a session's.
     const fn needs_signature(&self) -> bool {
         matches!(
-            self.operation,
-            Some(
+            self.wish,
+            Wish::One(
                 Operation::ActivateKey
                     | Operation::Logon
                     | Operation::SetSelfTradeGroup { .. }
@@ -67,17 +95,12 @@ impl<'a> Asking<'a> {
 }
 
 /// A request that is new.
+#[derive(Clone, Copy)]
 pub(crate) struct Admitted {
     /// Where its digest stands, if it has one.
     pub(crate) digest: Option<u32>,
-}
-
-/// What admitting a request found.
-enum Admission {
-    /// It is new; its digest stands here.
-    Fresh { digest: Option<u32> },
-    /// Its signed bytes were used before.
-    UsedBefore { original: Sequence, rejected: Option<RejectCode> },
+    /// Its key; 0 for one that nothing bounds.
+    pub(crate) bounded_key: KeyId,
 }
 
 impl Shard {
@@ -89,12 +112,9 @@ impl Shard {
         signed: &SignedCommand,
         events: &mut Emitter<'_>,
     ) -> Result<(), RejectCode> {
-        let asking = Asking::of(signed);
-        let Some(Admitted { digest }) = self.let_in(moment, asking, events)? else { return Ok(()) };
-        let is_unbounded = self.accounts.is_unbounded(signed.key, signed.account);
-        let moment = Moment { bounded_key: if is_unbounded { KeyId(0) } else { signed.key }, ..moment };
-        let Err(reject) = self.operate(moment, asking, &signed.operation, events) else { return Ok(()) };
-        self.refuse(asking, digest, (reject, names(&signed.operation)), events);
+        let Some(admitted) = self.let_in(moment, signed, events)? else { return Ok(()) };
+        let Err(reject) = self.operate(moment, signed, admitted.bounded_key, events) else { return Ok(()) };
+        self.refuse(signed.asking(), admitted.digest, (reject, names(&signed.operation)), events);
         Ok(())
     }
 
@@ -104,15 +124,35 @@ impl Shard {
     pub(crate) fn let_in(
         &mut self,
         moment: Moment,
-        asking: Asking<'_>,
+        request: &impl Request,
         events: &mut Emitter<'_>,
     ) -> Result<Option<Admitted>, RejectCode> {
-        self.check_key(moment.now, asking)?;
-        match self.admit(moment, asking)? {
-            Admission::Fresh { digest } => Ok(Some(Admitted { digest })),
-            Admission::UsedBefore { original, rejected } => {
-                events.push(Event::Duplicate(Duplicate { account: asking.account, original, rejected }));
-                Ok(None)
+        let Asking { account, key, replay_guard, .. } = request.asking();
+        let bounded_key = match self.accounts.is_unbounded(key, account) {
+            true => KeyId(0),
+            false => {
+                self.check_bounded_key(moment.now, request.asking())?;
+                key
+            }
+        };
+        match *replay_guard {
+            ReplayGuard::Nonce { nonce } => match self.accounts.key_mut(key).nonces.use_up(nonce)? {
+                NonceUse::Fresh => Ok(Some(Admitted { digest: None, bounded_key })),
+                NonceUse::UsedBefore => {
+                    say_used_before(account, (Sequence(0), None), events);
+                    Ok(None)
+                }
+            },
+            ReplayGuard::Digest { digest, signed_at, receive_window_ms } => {
+                check_window(moment.now, signed_at, receive_window_ms)?;
+                let expires_ns = signed_at.0 + (u64::from(receive_window_ms) + 1_000) * 1_000_000;
+                let expires_second = expires_ns.div_ceil(1_000_000_000);
+                let digest = self.admit_digest(moment, request.asking(), (digest, expires_second), events)?;
+                Ok(digest.map(|digest| Admitted { digest: Some(digest), bounded_key }))
+            }
+            ReplayGuard::Session { signed_at, receive_window_ms } => {
+                check_window(moment.now, signed_at, receive_window_ms)?;
+                Ok(Some(Admitted { digest: None, bounded_key }))
             }
         }
     }
@@ -138,15 +178,8 @@ impl Shard {
         }));
     }
 
-    /// Whether the key may speak for the account at all.
-    #[inline(always)]
-    fn check_key(&self, now: Timestamp, signed: Asking<'_>) -> Result<(), RejectCode> {
-        match self.accounts.is_unbounded(signed.key, signed.account) {
-            true => Ok(()),
-            false => self.check_bounded_key(now, signed),
-        }
-    }
-
+    /// Whether a key that something bounds may speak for the account at all.
+    #[cold]
     fn check_bounded_key(&self, now: Timestamp, signed: Asking<'_>) -> Result<(), RejectCode> {
         let key = self.accounts.key(signed.key).ok_or(RejectCode::KeyUnknown)?;
         // A key's end by its own date counts from that moment, whether or not `AdvanceTime` has come yet.
@@ -163,71 +196,66 @@ impl Shard {
         if speaks { Ok(()) } else { Err(RejectCode::KeyOfOtherAccount) }
     }
 
-    /// Uses up the request's digest or nonce, unless it was used before.
-    #[inline(always)]
-    fn admit(&mut self, moment: Moment, signed: Asking<'_>) -> Result<Admission, RejectCode> {
-        match *signed.replay_guard {
-            ReplayGuard::Session { signed_at, receive_window_ms } => {
-                check_window(moment.now, signed_at, receive_window_ms)?;
-                Ok(Admission::Fresh { digest: None })
-            }
-            ReplayGuard::Nonce { nonce } => self.admit_nonce(signed.key, nonce),
-            ReplayGuard::Digest { digest, signed_at, receive_window_ms } => {
-                check_window(moment.now, signed_at, receive_window_ms)?;
-                let expires_ns = signed_at.0 + (u64::from(receive_window_ms) + 1_000) * 1_000_000;
-                self.admit_digest(moment, signed, digest, expires_ns.div_ceil(1_000_000_000))
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn admit_nonce(&mut self, key: KeyId, nonce: u64) -> Result<Admission, RejectCode> {
-        let nonces = &mut self.accounts.key_mut(key).nonces;
-        match nonces.check(nonce)? {
-            NonceUse::UsedBefore => Ok(Admission::UsedBefore { original: Sequence(0), rejected: None }),
-            NonceUse::Fresh => {
-                nonces.consume(nonce);
-                Ok(Admission::Fresh { digest: None })
-            }
-        }
-    }
-
+    /// Uses up the request's digest and tells where it stands; `None` for one that was used before, which is answered here.
     #[inline(never)]
     fn admit_digest(
         &mut self,
         moment: Moment,
-        Asking { key, only_cancels, .. }: Asking<'_>,
-        digest: [u8; 16],
-        expires_second: u64,
-    ) -> Result<Admission, RejectCode> {
+        asking: Asking<'_>,
+        (digest, expires_second): ([u8; 16], u64),
+        events: &mut Emitter<'_>,
+    ) -> Result<Option<u32>, RejectCode> {
+        let key = asking.key;
         if let Some(entry) = self.digests.find(key, &digest) {
-            return Ok(Admission::UsedBefore { original: entry.sequence, rejected: entry.rejected });
+            say_used_before(asking.account, (entry.sequence, entry.rejected), events);
+            return Ok(None);
         }
         let accounts = &mut self.accounts;
         self.digests.purge(moment.now, |freed| accounts.key_mut(freed).digests -= 1);
         let owner = accounts.key_mut(key);
         // The last quarter of what a key has is kept for cancels, so that who sends too much can still get out.
-        let kept = if only_cancels { 0 } else { owner.digest_capacity / 4 };
+        let kept = if asking.only_cancels() { 0 } else { owner.digest_capacity / 4 };
         if owner.digests >= owner.digest_capacity - kept {
             return Err(RejectCode::DigestTableFull);
         }
         owner.digests += 1;
         let entry = DigestEntry { digest, key, expires_second, sequence: moment.sequence, rejected: None };
-        Ok(Admission::Fresh { digest: Some(self.digests.insert(entry)) })
+        Ok(Some(self.digests.insert(entry)))
     }
 
-    /// Carries out a request that is new and comes from a key that may ask. Orders and cancels are in line here, everything
-    /// else is not.
+    /// Carries out a request that is new and comes from a key that may ask. Nearly every one is an order or a cancel by a
+    /// key that nothing bounds: these are in line here, everything else is not.
     #[inline(always)]
     fn operate(
+        &mut self,
+        moment: Moment,
+        signed: &SignedCommand,
+        bounded_key: KeyId,
+        events: &mut Emitter<'_>,
+    ) -> Result<(), Reject> {
+        let footing = self.check_policy(moment.now, signed)?;
+        match &signed.operation {
+            Operation::PlaceOrder(order) if bounded_key == KeyId(0) && footing == Footing::Own && order.is_plain() => {
+                self.check_not_blocked(signed.account)?;
+                self.place_plain(order_id(moment), signed.account, order, events)
+            }
+            Operation::CancelOrder(cancel) if bounded_key == KeyId(0) => {
+                self.cancel_order(signed.account, cancel, events)
+            }
+            operation => {
+                self.operate_unusually(Moment { bounded_key, footing, ..moment }, signed.asking(), operation, events)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn operate_unusually(
         &mut self,
         moment: Moment,
         asking: Asking<'_>,
         operation: &Operation,
         events: &mut Emitter<'_>,
     ) -> Result<(), Reject> {
-        let footing = self.check_policy(moment.now, asking)?;
-        let moment = Moment { footing, ..moment };
         let Asking { account, key, .. } = asking;
         if needs_unblocked(operation) {
             self.check_not_blocked(account)?;
@@ -273,7 +301,8 @@ impl Shard {
     }
 
     #[inline(always)]
-    pub(crate) fn check_policy(&self, now: Timestamp, signed: Asking<'_>) -> Result<Footing, RejectCode> {
+    pub(crate) fn check_policy(&self, now: Timestamp, request: &impl Request) -> Result<Footing, RejectCode> {
+        let signed = request.asking();
         let account = self.accounts.governing(signed.account).ok_or(RejectCode::AccountUnknown)?;
         let weak = signed.grade < account.minimum_grade;
         // A session has no signature to grade, and nothing that needs the key's own word may rest on one.
@@ -341,6 +370,12 @@ impl Shard {
         events.push(Event::KeyActivated { key });
         Ok(())
     }
+}
+
+/// Answers a request whose signed bytes were used before.
+#[cold]
+fn say_used_before(account: AccountId, (original, rejected): (Sequence, Option<RejectCode>), events: &mut Emitter<'_>) {
+    events.push(Event::Duplicate(Duplicate { account, original, rejected }));
 }
 
 /// Whether a request stamped `signed_at` is neither early nor late.

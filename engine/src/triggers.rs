@@ -16,6 +16,7 @@ use crate::ids::MarketId;
 use crate::indexed_heap::{Entry, IndexedHeap};
 use crate::matching::resting;
 use crate::order::Order;
+use crate::order_request::OrderOptions;
 use crate::taker::Taker;
 use crate::units::{Ticks, Timestamp};
 
@@ -173,7 +174,8 @@ impl Shard {
             last_price: entry.last_price,
         });
         let (request, terms) = (order.request(market), order.terms());
-        let mut taker = Taker::new(order.id, order.account, &request, terms).triggered(slot, order.remaining);
+        let mut taker = Taker::new((order.id, order.account), (&request, OrderOptions::of(&request)), terms)
+            .triggered(slot, order.remaining);
         self.execute(&mut taker, events);
     }
 }

@@ -10,6 +10,7 @@ use crate::ids::{AccountId, KeyId, MarketId};
 use crate::market::{Market, takes_orders};
 use crate::market_spec::{FeeRates, MarketSpec};
 use crate::order::Order;
+use crate::order_request::OrderOptions;
 use crate::reject::RejectCode;
 use crate::shares::SharedTable;
 use crate::triggers::Direction;
@@ -30,10 +31,10 @@ impl Shard {
     pub(crate) fn validate_order(&self, new: NewOrder<'_>) -> Result<Terms, Reject> {
         let NewOrder { now, account, request, .. } = new;
         let market = self.market(request.market)?;
-        if market.state != MarketState::Open && !takes_orders(market.state, request.order_type) {
+        if market.state != MarketState::Open && !takes_orders(market.state, new.options.order_type) {
             return Err(RejectCode::MarketClosed.into());
         }
-        if !new.is_plain && request.expires_at != Timestamp::ZERO && request.expires_at <= now {
+        if new.options.expires_at != Timestamp::ZERO && new.options.expires_at <= now {
             return Err(RejectCode::ExpiryPassed.into());
         }
         let new = NewOrder { price: new.slid_price(market), ..new };
@@ -45,7 +46,7 @@ impl Shard {
         check_client_id(market, new, client_hash)?;
         check_room(market, new)?;
         let limit = limit_price(market, new)?;
-        if !new.is_plain && request.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
+        if new.options.order_type == OrderType::LimitMaker && crosses(market, new, limit) {
             return Err(RejectCode::WouldTrade.into());
         }
         let spec = &market.spec;
@@ -59,7 +60,7 @@ impl Shard {
         };
         let available = self.balances.balance(account, spec.held_asset(request.side)).available;
         let terms = Terms { limit, hold_per_lot, maker_fee, taker_fee, client_hash };
-        if available + freed < need(spec, request, terms) {
+        if available + freed < need(spec, new, terms) {
             return Err(RejectCode::InsufficientBalance.into());
         }
         check_trigger(market, new)?;
@@ -72,22 +73,27 @@ impl Shard {
     /// Whether the owner may have one more order in this market's tables.
     #[inline(always)]
     fn check_share(&self, market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
-        let takes_room = new.request.time_in_force.rests() || (!new.is_plain && new.request.order_type.waits());
+        let takes_room = new.request.time_in_force.rests() || new.options.order_type.waits();
         if !takes_room || self.genesis.share_parts == 1 {
             return Ok(());
         }
         // Who has sub-accounts is looked at with all of his orders, and waiting orders have a table of their own.
-        let simple = self.accounts.sub_accounts().is_empty() && (new.is_plain || !new.request.order_type.waits());
+        let simple = self.accounts.sub_accounts().is_empty() && !new.options.order_type.waits();
         let (own, levels) =
             (market.book.account_order_count(new.account), market.book.resting().side(new.request.side).count());
         match simple && market.free_room.has(own, market.book.order_count(), levels) {
             true => Ok(()),
-            false => self.check_share_of_many(market, new),
+            false => self.check_share_of_many(market, (new.account, new.price), new.request, new.instead_of.is_some()),
         }
     }
 
-    fn check_share_of_many(&self, market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
-        let NewOrder { account, request, price, .. } = new;
+    fn check_share_of_many(
+        &self,
+        market: &Market,
+        (account, price): (AccountId, Ticks),
+        request: &PlaceOrder,
+        replaces: bool,
+    ) -> Result<(), RejectCode> {
         let (book, parts) = (&market.book, self.genesis.share_parts);
         let own = book.account_order_count(account);
         let all = match self.accounts.sub_accounts().is_empty() {
@@ -97,7 +103,7 @@ impl Shard {
                 family.map(|account| book.account_order_count(account)).sum()
             }
         };
-        let mine = all + 1 - u32::from(new.instead_of.is_some());
+        let mine = all + 1 - u32::from(replaces);
         let holders = book.holder_count() + u32::from(own == 0);
         let orders = SharedTable { capacity: market.spec.max_orders, used: book.order_count(), parts };
         // What an owner has of levels and of waiting orders is not counted: all of his orders stand for it.
@@ -144,10 +150,10 @@ pub(crate) struct NewOrder<'a> {
     source: OrderSource,
     pub(crate) account: AccountId,
     pub(crate) request: &'a PlaceOrder,
+    /// The request's.
+    pub(crate) options: OrderOptions,
     /// Its price, which is the request's but for an order that slides.
     price: Ticks,
-    /// See [`PlaceOrder::is_plain`].
-    is_plain: bool,
     /// The account's order of the same market that goes if this one comes: looked at as if it were gone.
     instead_of: Option<&'a Order>,
 }
@@ -157,8 +163,17 @@ impl<'a> NewOrder<'a> {
     #[inline(always)]
     pub(crate) const fn new(moment: Moment, account: AccountId, request: &'a PlaceOrder) -> Self {
         let Moment { now, bounded_key, footing, .. } = moment;
-        let (source, price, is_plain) = (OrderSource::Trader, request.price, request.is_plain());
-        Self { now, bounded_key, footing, source, account, request, price, is_plain, instead_of: None }
+        let (source, options, price) = (OrderSource::Trader, OrderOptions::of(request), request.price);
+        Self { now, bounded_key, footing, source, account, request, options, price, instead_of: None }
+    }
+
+    /// The same for a request that [is plain](PlaceOrder::is_plain), by a key that nothing bounds and on its own footing. No
+    /// rule that it can meet asks for the time.
+    #[inline(always)]
+    pub(crate) const fn plain(account: AccountId, request: &'a PlaceOrder) -> Self {
+        let (now, bounded_key, footing, options) = (Timestamp::ZERO, KeyId(0), Footing::Own, OrderOptions::PLAIN);
+        let (source, price) = (OrderSource::Trader, request.price);
+        Self { now, bounded_key, footing, source, account, request, options, price, instead_of: None }
     }
 
     /// As the engine words it, from a quote or from the order that is amended.
@@ -174,7 +189,7 @@ impl<'a> NewOrder<'a> {
     /// The order's price; where a post-only order that may slide would trade, one tick behind the best opposite price.
     #[inline(always)]
     fn slid_price(self, market: &Market) -> Ticks {
-        match !self.is_plain && self.request.order_type == OrderType::LimitMakerSlide {
+        match self.options.order_type == OrderType::LimitMakerSlide {
             true => self.price_that_slid(market),
             false => self.price,
         }
@@ -211,11 +226,11 @@ fn check_band(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
 }
 
 fn check_within_band(market: &Market, new: NewOrder<'_>, band: u32) -> Result<(), RejectCode> {
-    let NewOrder { request, price, .. } = new;
+    let NewOrder { price, .. } = new;
     if price.is_zero() {
         return Ok(());
     }
-    let middle = match (request.trigger_price, market.last_price) {
+    let middle = match (new.options.trigger_price, market.last_price) {
         (Ticks::ZERO, Ticks::ZERO) => new.best_opposite(market),
         (Ticks::ZERO, last_price) => Some(last_price),
         (trigger_price, _) => Some(trigger_price),
@@ -232,16 +247,9 @@ fn check_within_band(market: &Market, new: NewOrder<'_>, band: u32) -> Result<()
 fn check_combination(new: NewOrder<'_>) -> Result<(), RejectCode> {
     let NewOrder { request, price, .. } = new;
     let has_quantity = !request.quantity.is_zero();
-    let has_budget = !request.quote_budget.is_zero();
+    let has_budget = !new.options.quote_budget.is_zero();
     let has_price = !price.is_zero();
-    if new.is_plain {
-        return match (has_quantity, has_price) {
-            (false, _) => Err(RejectCode::BadCombination),
-            (true, false) => Err(RejectCode::PriceOutOfRange),
-            (true, true) => Ok(()),
-        };
-    }
-    let fits = match request.order_type {
+    let fits = match new.options.order_type {
         OrderType::Limit => has_quantity && !has_budget,
         OrderType::LimitMaker | OrderType::LimitMakerSlide => {
             has_quantity && !has_budget && request.time_in_force.rests()
@@ -254,13 +262,14 @@ fn check_combination(new: NewOrder<'_>) -> Result<(), RejectCode> {
             (by_quantity || by_budget) && !request.time_in_force.rests()
         }
     };
-    let waits = request.order_type.waits();
-    let may_hide = !waits && request.order_type != OrderType::Market && request.time_in_force.rests();
-    let fits = fits && (may_hide || request.display_quantity.is_zero());
-    let fits = fits && waits != request.trigger_price.is_zero();
+    let waits = new.options.order_type.waits();
+    let may_hide = !waits && new.options.order_type != OrderType::Market && request.time_in_force.rests();
+    let fits = fits && (may_hide || new.options.display_quantity.is_zero());
+    let fits = fits && waits != new.options.trigger_price.is_zero();
     let by_date = request.time_in_force == TimeInForce::GoodTillDate;
-    let fits = fits && by_date == (request.expires_at != Timestamp::ZERO);
-    let bounded_by_band = matches!(request.order_type, OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit);
+    let fits = fits && by_date == (new.options.expires_at != Timestamp::ZERO);
+    let bounded_by_band =
+        matches!(new.options.order_type, OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit);
     let priced = has_price || bounded_by_band;
     match (fits, priced) {
         (false, _) => Err(RejectCode::BadCombination),
@@ -280,31 +289,24 @@ fn check_client_id_kind(new: NewOrder<'_>) -> Result<(), RejectCode> {
 #[inline(always)]
 fn check_ranges(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
     let (NewOrder { request, price, .. }, spec) = (new, &market.spec);
-    if price > spec.max_price || (!new.is_plain && request.trigger_price > spec.max_price) {
+    if price > spec.max_price || (new.options.trigger_price > spec.max_price) {
         return Err(RejectCode::PriceOutOfRange);
-    }
-    if new.is_plain {
-        if !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
-            return Err(RejectCode::QuantityOutOfRange);
-        }
-        let fits = spec.notional(price, request.quantity) >= spec.min_notional;
-        return if fits { Ok(()) } else { Err(RejectCode::NotionalTooSmall) };
     }
     let by_budget = request.quantity.is_zero();
     if !by_budget && !(spec.min_quantity..=spec.max_quantity).contains(&request.quantity) {
         return Err(RejectCode::QuantityOutOfRange);
     }
-    let shown = request.display_quantity;
+    let shown = new.options.display_quantity;
     let too_many_parts = || request.quantity.0.div_ceil(shown.0) > PlaceOrder::MAX_PARTS;
     if !shown.is_zero() && (shown < spec.min_quantity || shown > request.quantity || too_many_parts()) {
         return Err(RejectCode::QuantityOutOfRange);
     }
     let notional = match (by_budget, price) {
         // What the market's bounds allow bounds a budget too; of an order they are the bounds.
-        (true, _) if request.quote_budget > spec.notional(spec.max_price, spec.max_quantity) => {
+        (true, _) if new.options.quote_budget > spec.notional(spec.max_price, spec.max_quantity) => {
             return Err(RejectCode::NotionalTooSmall);
         }
-        (true, _) => request.quote_budget,
+        (true, _) => new.options.quote_budget,
         (false, Ticks::ZERO) => return Ok(()),
         (false, price) => spec.notional(price, request.quantity),
     };
@@ -329,13 +331,13 @@ fn check_known_client_id(market: &Market, new: NewOrder<'_>, hash: u32) -> Resul
     }
     let same = |order: &Order| {
         order.side == request.side
-            && order.order_type == request.order_type
+            && order.order_type == new.options.order_type
             && order.time_in_force == request.time_in_force
             && (order.price == price || price.is_zero())
-            && order.trigger_price == request.trigger_price
+            && order.trigger_price == new.options.trigger_price
             && order.quantity == request.quantity
-            && order.display == request.display_quantity
-            && order.expires_at == request.expires_at
+            && order.display == new.options.display_quantity
+            && order.expires_at == new.options.expires_at
     };
     let code = if same(&live) { RejectCode::ClientOrderLive } else { RejectCode::ClientIdInUse };
     Err(Reject { code, order: live.id })
@@ -345,7 +347,7 @@ fn check_known_client_id(market: &Market, new: NewOrder<'_>, hash: u32) -> Resul
 #[inline(always)]
 fn check_room(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
     let NewOrder { request, price, .. } = new;
-    let waits = !new.is_plain && request.order_type.waits();
+    let waits = new.options.order_type.waits();
     if !request.time_in_force.rests() && !waits {
         return Ok(());
     }
@@ -367,8 +369,7 @@ fn check_room(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
 /// or the trigger price, ± the band.
 #[inline(always)]
 fn limit_price(market: &Market, new: NewOrder<'_>) -> Result<Ticks, RejectCode> {
-    match new.request.order_type {
-        _ if new.is_plain => Ok(new.price),
+    match new.options.order_type {
         OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => bounded_price(market, new),
         _ => Ok(new.price),
     }
@@ -376,9 +377,9 @@ fn limit_price(market: &Market, new: NewOrder<'_>) -> Result<Ticks, RejectCode> 
 
 fn bounded_price(market: &Market, new: NewOrder<'_>) -> Result<Ticks, RejectCode> {
     let NewOrder { request, price, .. } = new;
-    let middle = match request.order_type {
+    let middle = match new.options.order_type {
         OrderType::Market => new.best_opposite(market).ok_or(RejectCode::NoLiquidity)?,
-        _ => request.trigger_price,
+        _ => new.options.trigger_price,
     };
     if !price.is_zero() {
         return Ok(price);
@@ -393,7 +394,7 @@ fn bounded_price(market: &Market, new: NewOrder<'_>) -> Result<Ticks, RejectCode
 /// Whether an order that waits has something to wait for, and room.
 #[inline(always)]
 fn check_trigger(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
-    match !new.is_plain && new.request.order_type.waits() {
+    match new.options.order_type.waits() {
         true => check_waiting(market, new),
         false => Ok(()),
     }
@@ -401,8 +402,8 @@ fn check_trigger(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
 
 fn check_waiting(market: &Market, new: NewOrder<'_>) -> Result<(), RejectCode> {
     let request = new.request;
-    let direction = Direction::of(request.order_type, request.side);
-    if !market.last_price.is_zero() && direction.is_reached(request.trigger_price, market.last_price) {
+    let direction = Direction::of(new.options.order_type, request.side);
+    if !market.last_price.is_zero() && direction.is_reached(new.options.trigger_price, market.last_price) {
         return Err(RejectCode::WouldTrigger);
     }
     let gone = new.instead_of.is_some_and(|old| market.book.is_waiting(old));
@@ -419,10 +420,10 @@ fn crosses(market: &Market, new: NewOrder<'_>, price: Ticks) -> bool {
 
 /// What has to be available: the most that the order can cost.
 #[inline(always)]
-fn need(spec: &MarketSpec, request: &PlaceOrder, terms: Terms) -> Atoms {
-    match (request.quantity, request.side) {
+fn need(spec: &MarketSpec, new: NewOrder<'_>, terms: Terms) -> Atoms {
+    match (new.request.quantity, new.request.side) {
         (Lots::ZERO, Side::Bid) => {
-            let budget = request.quote_budget;
+            let budget = new.options.quote_budget;
             let fee = u64::try_from(terms.taker_fee.fee_on(budget)).expect("a taker's fee is never negative");
             budget + Atoms(fee)
         }

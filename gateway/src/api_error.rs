@@ -10,7 +10,7 @@ use lakh_engine::reject::RejectCode;
 /// An error as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
-    /// 400, 401, 403, 409, 418, 429, 500 or 503.
+    /// 400, 401, 403, 409, 410, 416, 418, 429, 500 or 503.
     pub status: u16,
     /// The stable number, negative.
     pub code: i32,

@@ -43,6 +43,8 @@ impl Finality {
 pub struct ChainProgress {
     committed: AtomicU64,
     last_final: AtomicU64,
+    /// The last record of the last batch that is final, as far as the publisher knows that batch.
+    final_through: AtomicU64,
 }
 
 impl ChainProgress {
@@ -50,6 +52,11 @@ impl ChainProgress {
     pub fn set(&self, committed_batch: u64, final_batch: u64) {
         self.committed.store(committed_batch, Ordering::Relaxed);
         self.last_final.store(final_batch, Ordering::Relaxed);
+    }
+
+    /// The last record that a final batch covers; 0 if there is none. It may be told a quarter of a second late.
+    pub fn final_through(&self) -> Sequence {
+        Sequence(self.final_through.load(Ordering::Relaxed))
     }
 }
 
@@ -76,6 +83,11 @@ impl SealedBatches {
     pub(crate) fn reached(&self, chain: &ChainProgress) -> Reached {
         let batch = |number: &AtomicU64| self.through(number.load(Ordering::Relaxed));
         Reached { committed: batch(&chain.committed), last_final: batch(&chain.last_final) }
+    }
+
+    /// Says up to which record the chain's final batches reach, for those who have no batches of their own.
+    pub(crate) fn tell(&self, chain: &ChainProgress) {
+        chain.final_through.store(self.reached(chain).last_final.0, Ordering::Relaxed);
     }
 
     /// Appends all of it, for a snapshot.
@@ -127,8 +139,13 @@ mod tests {
         for (sequence, finality) in expected {
             assert_eq!(at(sequence), finality, "{sequence}");
         }
+        assert_eq!(chain.final_through(), Sequence(0), "nobody has said it yet");
+        batches.tell(&chain);
+        assert_eq!(chain.final_through(), Sequence(10));
         chain.set(4, 4);
+        batches.tell(&chain);
         assert_eq!((at(40), at(41)), (Finality::Final, Finality::Durable));
+        assert_eq!(chain.final_through(), Sequence(40));
     }
 
     #[test]

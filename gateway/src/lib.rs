@@ -16,6 +16,7 @@ pub mod exchange_info;
 pub mod finality;
 pub mod hand_over;
 mod id_map;
+pub mod journal_feed;
 pub mod key_budgets;
 pub mod limits;
 pub mod market_data;

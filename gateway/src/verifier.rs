@@ -9,6 +9,8 @@
 //! a question can never change anything afterwards.
 //! Bounds: queue, batch, cached keys and remembered digests, each by [`VerifierOptions`].
 
+mod signed;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +26,7 @@ use rtrb::Producer;
 
 use crate::api_error::ApiError;
 use crate::auth::evidence::{Evidence, SignedText, digest_guard};
+use crate::auth::native::MessageDigests;
 use crate::auth::payload_digest;
 use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
 use crate::counters::Counters;
@@ -34,6 +37,8 @@ use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
 use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work, errand};
 use crate::wire::json::response;
+
+use self::signed::{Signed, message_of, public_key_of};
 
 /// For how long a digest that a question used is remembered at least: the longest window and a second ahead, and one
 /// more to be safe.
@@ -237,6 +242,7 @@ pub struct Verifier {
     options: VerifierOptions,
     wiring: VerifierWiring,
     batch: BatchVerifier,
+    digests: MessageDigests,
     /// `None` for bytes that are registered but are no key: they never sign anything.
     keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
     /// What all suspects together may have verified.
@@ -262,6 +268,11 @@ impl VerifierStage {
         let (queue, jobs) = VerifierQueue::with_capacity(verifier.options.queue, Arc::clone(&signal), counters);
         let batch = Vec::with_capacity(verifier.options.batch);
         (queue, Self { verifier, queue: jobs, signal, jobs: batch, entrance: Entrance::Open })
+    }
+
+    /// Jobs that were taken out of the queue and are not verified yet.
+    pub fn waiting(&self) -> usize {
+        self.jobs.len()
     }
 
     /// Whether there is something to verify; takes it out of the queue.
@@ -317,7 +328,8 @@ impl Verifier {
     pub fn new(options: VerifierOptions, wiring: VerifierWiring) -> Result<Self, getrandom::Error> {
         let batch = BatchVerifier::from_system()?;
         let (suspects, unproven) = (TokenBucket::new(options.suspects), TokenBucket::new(options.unproven));
-        Ok(Self { options, wiring, batch, keys: HashMap::new(), suspects, unproven })
+        let (digests, keys) = (MessageDigests::detect(), HashMap::new());
+        Ok(Self { options, wiring, batch, digests, keys, suspects, unproven })
     }
 
     /// Verifies these jobs as one batch and hands them on in order; leaves `jobs` empty.
@@ -344,9 +356,12 @@ impl Verifier {
         // What would find no room in the ring is not worth a verification, which is most of what a request costs.
         let is_full = self.is_full_for(Errand::Other);
         let has_room = |job: &Job| !is_full || job.submission.is_cancel();
+        let messages: Vec<_> =
+            jobs.iter().map(|job| if has_room(job) { message_of(&job.submission.work) } else { None }).collect();
+        let digests = self.digests.of(self.wiring.directory.signing_domain(), &messages);
         let mut batched = Vec::with_capacity(jobs.len());
-        for (job, key) in jobs.iter().zip(&keys).filter(|(job, _)| has_room(job)) {
-            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work), key.as_deref())
+        for ((job, key), digest) in jobs.iter().zip(&keys).zip(&digests).filter(|((job, _), _)| has_room(job)) {
+            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work, digest), key.as_deref())
                 && signed.may_be_batched(job.submission.standing)
             {
                 batched.push(SignedMessage { key, message: signed.message, signature: signed.signature });
@@ -364,12 +379,16 @@ impl Verifier {
             Standing::Unproven => self.unproven.charge(1, now),
         };
         let mut verdicts = verdicts.into_iter();
-        let finding = |(job, key): (&Job, &Option<Arc<VerifyingKey>>)| {
-            let Some(signed) = Signed::of(&job.submission.work) else { return Finding::Unsigned };
+        let finding = |index: usize| {
+            let job = &jobs[index];
+            if public_key_of(&job.submission.work).is_none() {
+                return Finding::Unsigned;
+            }
             if !has_room(job) {
                 return Finding::NoRoom;
             }
-            let Some(key) = key.as_deref() else { return Finding::Refused };
+            let signed = Signed::of(&job.submission.work, &digests[index]).expect("what names a key is signed");
+            let Some(key) = keys[index].as_deref() else { return Finding::Refused };
             let raw = if signed.may_be_batched(job.submission.standing) {
                 verdicts.next().expect("one verdict for each message of the batch")
             } else if may_verify(job.submission.standing) == Charge::Refused {
@@ -384,20 +403,20 @@ impl Verifier {
             let other = signed.other_texts.iter().position(accepted);
             other.map_or(Finding::Refused, |index| Finding::Holds(Some(index)))
         };
-        jobs.iter().zip(&keys).map(finding).collect()
+        (0..jobs.len()).map(finding).collect()
     }
 
     /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
-        let signed = Signed::of(work)?;
-        if let Some(key) = self.keys.get(signed.public_key) {
+        let public_key = public_key_of(work)?;
+        if let Some(key) = self.keys.get(public_key) {
             return key.clone();
         }
         if self.keys.len() >= self.options.cached_keys {
             self.keys.clear();
         }
-        let key = VerifyingKey::from_bytes(signed.public_key).ok().map(Arc::new);
-        self.keys.insert(*signed.public_key, key.clone());
+        let key = VerifyingKey::from_bytes(public_key).ok().map(Arc::new);
+        self.keys.insert(*public_key, key.clone());
         key
     }
 
@@ -534,41 +553,6 @@ impl Verifier {
             Checked::Command(command, evidence) => Input::Command { command, evidence, handle: Some(handle) },
         };
         self.wiring.to_sequencer.push(input).is_ok()
-    }
-}
-
-/// What the signature of some work is about, whichever face it came through.
-struct Signed<'a> {
-    public_key: &'a [u8; 32],
-    signature: &'a [u8; 64],
-    message: &'a [u8],
-    other_texts: &'a [Vec<u8>],
-}
-
-impl<'a> Signed<'a> {
-    /// `None` for work that needs no signature.
-    fn of(work: &'a Work) -> Option<Self> {
-        match work {
-            Work::Signed(signed) => Some(Self {
-                public_key: &signed.public_key,
-                signature: &signed.signature,
-                message: &signed.text,
-                other_texts: &signed.other_texts,
-            }),
-            Work::Native(native) => Some(Self {
-                public_key: &native.public_key,
-                signature: &native.signature,
-                message: native.signed.as_slice(),
-                other_texts: &[],
-            }),
-            Work::Delegated { .. } | Work::Read(_) | Work::SessionEnded(_) => None,
-        }
-    }
-
-    /// True for a signature that will most likely hold over the raw text: one that does not makes the whole batch fail.
-    /// Who signs another spelling does so always, and would slow down everybody each time.
-    fn may_be_batched(&self, standing: Standing) -> bool {
-        standing == Standing::Good && self.other_texts.is_empty()
     }
 }
 

@@ -74,7 +74,8 @@ fn batches_agree_with_single_verdicts() {
             Some((key, case, case.signature.as_slice().try_into().ok()?))
         })
         .collect();
-    let mut batch_verifier = BatchVerifier::new([7; 32]);
+    // The library alone as well, which is what runs on another processor.
+    let mut verifiers = [BatchVerifier::new([7; 32]), BatchVerifier::on_the_library([7; 32])];
     let mut verdicts = Vec::new();
     let mut whole_batches = 0;
     for round in 0..60 {
@@ -87,9 +88,11 @@ fn batches_agree_with_single_verdicts() {
             .iter()
             .map(|(key, case, signature)| SignedMessage { key, message: &case.message, signature })
             .collect();
-        batch_verifier.verify(&batch, &mut verdicts);
         let expected: Vec<Verdict> = picked.iter().map(|(_, case, _)| case.expected).collect();
-        assert_eq!(verdicts, expected, "round {round}");
+        for verifier in &mut verifiers {
+            verifier.verify(&batch, &mut verdicts);
+            assert_eq!(verdicts, expected, "round {round}, {verifier:?}");
+        }
         whole_batches += usize::from(expected.iter().all(|verdict| *verdict == Verdict::Accepted));
     }
     assert!(whole_batches >= 20);
@@ -103,7 +106,7 @@ fn one_bad_signature_spoils_no_other() {
     let messages: Vec<Vec<u8>> = (0..300_u32).map(|index| index.to_le_bytes().repeat(50)).collect();
     let mut signatures: Vec<[u8; 64]> =
         messages.iter().enumerate().map(|(index, message)| keys[index % 8].sign(message).to_bytes()).collect();
-    let mut verifier = BatchVerifier::from_system().unwrap();
+    let mut verifiers = [BatchVerifier::from_system().unwrap(), BatchVerifier::on_the_library([3; 32])];
     let mut verdicts = Vec::new();
     for bad in [None, Some(0), Some(150), Some(299)] {
         if let Some(bad) = bad {
@@ -115,10 +118,12 @@ fn one_bad_signature_spoils_no_other() {
             .enumerate()
             .map(|(index, (message, signature))| SignedMessage { key: &verifying[index % 8], message, signature })
             .collect();
-        verifier.verify(&batch, &mut verdicts);
-        for (index, verdict) in verdicts.iter().enumerate() {
-            let expected = if bad == Some(index) { Verdict::Refused } else { Verdict::Accepted };
-            assert_eq!(*verdict, expected, "{bad:?} {index}");
+        for verifier in &mut verifiers {
+            verifier.verify(&batch, &mut verdicts);
+            for (index, verdict) in verdicts.iter().enumerate() {
+                let expected = if bad == Some(index) { Verdict::Refused } else { Verdict::Accepted };
+                assert_eq!(*verdict, expected, "{bad:?} {index}");
+            }
         }
         if let Some(bad) = bad {
             signatures[bad][40] ^= 1;
@@ -146,8 +151,10 @@ fn errors_that_cancel_each_other_are_found() {
         .map(|(message, signature)| SignedMessage { key: &verifying, message, signature })
         .collect();
     let mut verdicts = Vec::new();
-    BatchVerifier::new([9; 32]).verify(&batch, &mut verdicts);
-    assert_eq!(verdicts, [Verdict::Accepted, Verdict::Refused, Verdict::Refused, Verdict::Accepted]);
+    for mut verifier in [BatchVerifier::new([9; 32]), BatchVerifier::on_the_library([9; 32])] {
+        verifier.verify(&batch, &mut verdicts);
+        assert_eq!(verdicts, [Verdict::Accepted, Verdict::Refused, Verdict::Refused, Verdict::Accepted]);
+    }
 }
 
 fn now_seed() -> u64 {

@@ -143,6 +143,44 @@ pub enum JournalError {
         /// What did not agree.
         detail: String,
     },
+    /// What was sent for a mirror does not continue it. Nothing of it was kept.
+    #[error(
+        "what came for segment {segment} at offset {offset} is refused: {detail}; the mirror stays as it is, good up to \
+         record {sequence}"
+    )]
+    Refused {
+        /// Index of the segment.
+        segment: u64,
+        /// Offset in it.
+        offset: u64,
+        /// The last record that is mirrored.
+        sequence: u64,
+        /// What did not agree.
+        detail: String,
+    },
+    /// The source of a mirror has another history than it had.
+    #[error(
+        "the source has another history than what was mirrored: they differ in {} at offset {offset}, at or before record \
+         {sequence}. Keep this mirror as evidence, ask the venue, and mirror into another directory",
+        path.display()
+    )]
+    Rewritten {
+        /// The mirror's file.
+        path: PathBuf,
+        /// Offset of the part that differs.
+        offset: u64,
+        /// The last record that is mirrored.
+        sequence: u64,
+    },
+    /// The directory holds a journal that no mirror made.
+    #[error(
+        "{} holds the journal of a node, which a mirror would write into; name another directory",
+        directory.display()
+    )]
+    NoMirror {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The journal stopped after its first error and acknowledges nothing any more.
     #[error("the journal stopped: {reason}; correct the cause and restart, recovery decides what is kept")]
     Stopped {

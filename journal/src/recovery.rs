@@ -28,7 +28,7 @@ use crate::segment::{
     PageFault, SEGMENT_HEADERS_BYTES, SegmentFooter, SegmentHeader, SegmentTally, file_name, parse_file_name,
 };
 use crate::source::Source;
-use crate::storage::{Access, Storage, StorageFile, whole};
+use crate::storage::{Access, Storage, StorageFile, read_exactly, whole};
 use crate::{Durability, JournalError, JournalOptions};
 
 const ZERO_CHUNK_BYTES: usize = 1 << 20;
@@ -185,12 +185,32 @@ pub(crate) fn read_header<F: StorageFile>(
     path: &Path,
     index: u64,
 ) -> Result<SegmentHeader, JournalError> {
-    let damaged = |detail: &str| JournalError::DamagedSegment { path: path.to_path_buf(), detail: detail.to_owned() };
     let size = source.size().map_err(JournalError::io("measure", path))?;
     if size < SEGMENT_HEADERS_BYTES {
-        return Err(damaged("it is shorter than a segment's headers"));
+        return Err(too_short(path));
     }
     let pages = source.bytes(0, crate::bytes::PAGE * 2).map_err(JournalError::io("read", path))?;
+    check_header(pages, path, (index, size))
+}
+
+/// The same of a file that is not scanned.
+pub(crate) fn read_header_of<F: StorageFile>(file: &F, path: &Path, index: u64) -> Result<SegmentHeader, JournalError> {
+    let size = file.size().map_err(JournalError::io("measure", path))?;
+    if size < SEGMENT_HEADERS_BYTES {
+        return Err(too_short(path));
+    }
+    let mut pages = [0; crate::bytes::PAGE * 2];
+    read_exactly(file, &mut pages, 0).map_err(JournalError::io("read", path))?;
+    check_header(&pages, path, (index, size))
+}
+
+fn too_short(path: &Path) -> JournalError {
+    let detail = "it is shorter than a segment's headers".to_owned();
+    JournalError::DamagedSegment { path: path.to_path_buf(), detail }
+}
+
+fn check_header(pages: &[u8], path: &Path, (index, size): (u64, u64)) -> Result<SegmentHeader, JournalError> {
+    let damaged = |detail: &str| JournalError::DamagedSegment { path: path.to_path_buf(), detail: detail.to_owned() };
     let header = SegmentHeader::decode_either(pages).map_err(|fault| match fault {
         PageFault::Damaged(detail) => damaged(detail),
         PageFault::Format(found) => JournalError::format(path, found),

@@ -233,6 +233,11 @@ impl SegmentHeader {
     }
 }
 
+/// Whether a page begins as a footer does, whatever else it is.
+pub(crate) fn is_footer_page(page: &[u8]) -> bool {
+    page[..8] == FOOTER_MAGIC
+}
+
 /// What the footer says about a sealed segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentFooter {

@@ -166,7 +166,7 @@ pub(crate) fn print_report(report: &Report) {
 
 /// Compares with the chain, from the journal's first record on.
 fn compare(arguments: &AuditArguments, venue: Venue, url: &str) -> Result<Comparison> {
-    let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), timeout: NODE_TIMEOUT })?;
+    let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), blobs_url: None, timeout: NODE_TIMEOUT })?;
     let options =
         ComparisonOptions { journal_directory: arguments.directory.clone(), venue, first_block: arguments.first_block };
     let progress = progress::counter("comparing with the chain", arguments.json);

@@ -36,6 +36,7 @@ fn chain() -> (EmbeddedChain, Address) {
         to: None,
         value_wei: 0,
         data: deploy::settlement(&setup),
+        blobs: None,
     };
     let hash = chain.send_raw_transaction(&signer.sign(&creation).raw).unwrap();
     let contract = chain.receipt(hash).unwrap().unwrap().contract_address.unwrap();
@@ -80,15 +81,21 @@ fn deposit(settlement: SettlementBinding) -> Command {
 }
 
 pub(crate) fn write(directory: &Path, commands: &[Command]) {
+    write_at(directory, commands.iter().map(|command| (1_800_000_000_000_000_000, command)));
+}
+
+/// Journals commands at these times, in nanoseconds, without evidence.
+pub(crate) fn write_at<'a>(directory: &Path, commands: impl Iterator<Item = (u64, &'a Command)>) {
     let options =
         JournalOptions { segment_bytes: 1 << 20, ring_bytes: 64 * 1024, ..JournalOptions::new(directory, [7; 16]) };
     let (mut writer, _) = lakh_journal::open(options).unwrap();
-    for (sequence, command) in (1..).zip(commands) {
+    let mut last = 0;
+    for (sequence, (timestamp_ns, command)) in (1..).zip(commands) {
         let mut payload = Vec::new();
         codec::encode_payload(command, &[], &mut payload);
         let header = RecordHeader {
             sequence,
-            timestamp_ns: 1_800_000_000_000_000_000,
+            timestamp_ns,
             kind: command.kind(),
             schema_version: codec::SCHEMA_VERSION,
             flags: 0,
@@ -96,8 +103,9 @@ pub(crate) fn write(directory: &Path, commands: &[Command]) {
         };
         writer.append(header, &payload).unwrap();
         writer.publish();
+        last = sequence;
     }
-    assert!(writer.watch().wait_for(commands.len() as u64, Duration::from_secs(20)));
+    assert!(writer.watch().wait_for(last, Duration::from_secs(20)));
     writer.close().unwrap();
 }
 

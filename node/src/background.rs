@@ -1,4 +1,4 @@
-//! A thread beside the venue: of the lowest priority, ended when it is asked to or left behind.
+//! A thread beside the venue: of a low priority, ended when it is asked to or left behind.
 //!
 //! Keeper, settlement and archiver are such threads. What they do may take long or hang on somebody who does not answer, so
 //! a stop asks, waits a little and goes on: whatever is under way then is found again by the next start.
@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 /// The nicest that a thread can be.
 const LOWEST_PRIORITY: i32 = 19;
 /// Between two looks whether a thread that was asked to end has done so.
@@ -36,15 +40,26 @@ impl BackgroundThread {
     /// # Errors
     /// The system starts no thread.
     pub(crate) fn start(name: &'static str, run: impl FnOnce(StopRequest) + Send + 'static) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let request = StopRequest(Arc::clone(&stop));
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        Self::start_as_others(name, move |request| {
             // Without it the thread costs the venue a little more of a core, which is no reason not to run.
             if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY) {
                 tracing::warn!("the thread {name} runs at the priority of the rest: {error}");
             }
             run(request);
-        })?;
+        })
+    }
+
+    /// The same at the priority of the rest: for who has others do the work in [`spare_time_only`].
+    ///
+    /// # Errors
+    /// The system starts no thread.
+    pub(crate) fn start_as_others(
+        name: &'static str,
+        run: impl FnOnce(StopRequest) + Send + 'static,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let request = StopRequest(Arc::clone(&stop));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(request))?;
         Ok(Self { thread, stop })
     }
 
@@ -64,9 +79,31 @@ impl BackgroundThread {
     }
 }
 
+/// From here on the calling thread runs only while a core has nothing else to do, and gives it up at once when somebody
+/// comes: one that is merely nice keeps a core for some milliseconds. There is no way back without privileges, so this is for
+/// threads that end when they have to catch up.
+pub(crate) fn spare_time_only() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // The policy knows one priority only.
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy) {
+        tracing::warn!("a thread that should only have what others leave runs as they do: {error:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_takes_spare_time_only_and_those_that_it_came_from_do_not() {
+        let policy = || thread_priority::unix::thread_schedule_policy().unwrap();
+        let idle = std::thread::spawn(move || {
+            spare_time_only();
+            policy()
+        });
+        assert_eq!(idle.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
+        assert_eq!(policy(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other));
+    }
 
     #[test]
     fn a_thread_ends_when_asked_and_is_left_behind_when_it_does_not() {

@@ -1,7 +1,9 @@
-//! Everything that runs beside the venue and follows its journal: settlement, keeper, notary, archiver.
+//! Everything that runs beside the venue and follows its journal: settlement, keeper, notary, archiver, and who gives it
+//! to watchers.
 //!
 //! None of them is asked anything by the threads that trade, and none of them holds those up.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::archiver::Archiver;
 use crate::background::BackgroundThread;
+use crate::journal_feed::{FeedPlan, FeedThread};
 use crate::keeper::{Keeper, KeeperPlan, KeeperStart};
 use crate::node_commands::NodeCommands;
 use crate::notary::{NotaryPlan, NotaryStart, NotaryThread};
@@ -26,6 +29,7 @@ pub(crate) struct Plans {
     pub(crate) settlement: Option<SettlementMode>,
     pub(crate) keeper: (KeeperPlan, KeeperStart),
     pub(crate) notary: (Option<NotaryPlan>, NotaryStart),
+    pub(crate) feed: FeedPlan,
 }
 
 /// By what they reach the venue: the names that everybody knows, and a ring each for those who may decide something.
@@ -42,6 +46,7 @@ pub(crate) struct Beside {
     keeper: Keeper,
     notary: Option<NotaryThread>,
     archiver: Option<Archiver>,
+    feed: Option<FeedThread>,
 }
 
 impl Beside {
@@ -72,12 +77,19 @@ impl Beside {
         let (plan, start) = plans.keeper;
         let keeper = Keeper::start(plan, start, directory, from_keeper)?;
         let archiver = Archiver::start(config)?;
-        Ok((Self { settlement, settlement_status, keeper, notary, archiver }, link))
+        let feed = FeedThread::start(config, plans.feed)?;
+        Ok((Self { settlement, settlement_status, keeper, notary, archiver, feed }, link))
     }
 
     /// How settlement stands, where there is any.
     pub(crate) fn settlement_status(&self) -> Option<Arc<Mutex<SettlementStatus>>> {
         self.settlement_status.clone()
+    }
+
+    /// Where the journal is given out, in plain text and with TLS, if it is.
+    pub(crate) fn feed_addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let feed = self.feed.as_ref();
+        (feed.map(|feed| feed.address), feed.and_then(|feed| feed.secure_address))
     }
 
     /// What the operators' port tells of.
@@ -88,11 +100,12 @@ impl Beside {
             keeper: Arc::clone(&self.keeper.status),
             archiver: self.archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
             settlement: self.settlement_status(),
+            feed: self.feed.as_ref().map(|feed| feed.watch.clone()),
             notary: self.notary.as_ref().map(|notary| Arc::clone(&notary.signed)),
         }
     }
 
-    /// A thread that has died, if one has.
+    /// A thread that has died, if one has without which the venue must not go on. Watchers can wait.
     pub(crate) fn dead(&self) -> Option<&'static str> {
         let threads = [
             ("settlement thread", self.settlement.as_ref().map(|settlement| &settlement.thread)),
@@ -114,5 +127,6 @@ impl Beside {
         self.keeper.stop();
         self.notary.into_iter().for_each(NotaryThread::stop);
         self.archiver.into_iter().for_each(Archiver::stop);
+        self.feed.into_iter().for_each(FeedThread::stop);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Sent {
 /// Sends a call, signed by `signer`, who pays for its gas; gives the transaction's hash as text once it has succeeded.
 pub(crate) fn send(chain: &dyn Chain, signer: &TransactionSigner, sent: Sent) -> Result<String> {
     let Sent { to, value_wei, data } = sent;
-    let call = Call { from: signer.address(), to: Some(to), data, value_wei };
+    let call = Call { from: signer.address(), to: Some(to), data, value_wei, blob_hashes: Vec::new() };
     let gas = chain.estimate_gas(&call).context("the contract refuses")?;
     let fees = chain.fees()?;
     let transaction = Transaction {
@@ -34,6 +34,7 @@ pub(crate) fn send(chain: &dyn Chain, signer: &TransactionSigner, sent: Sent) ->
         to: Some(to),
         value_wei,
         data: call.data,
+        blobs: None,
     };
     let raw = signer.sign(&transaction).raw;
     let hash = chain.send_raw_transaction(&raw)?;

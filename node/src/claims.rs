@@ -39,7 +39,7 @@ pub(crate) struct ClaimsArguments {
 pub(crate) fn run(arguments: &ClaimsArguments) -> Result<()> {
     let venue = history::venue(&arguments.directory)?;
     let venue = venue.context("the journal's genesis names no contract: nobody is paid on a chain")?;
-    let chain = RpcChain::new(&RpcOptions { url: arguments.chain.clone(), timeout: NODE_TIMEOUT })?;
+    let chain = RpcChain::new(&RpcOptions { url: arguments.chain.clone(), blobs_url: None, timeout: NODE_TIMEOUT })?;
     let account = AccountId(arguments.account);
     let claims = claims_in_journal(&arguments.directory, venue, &chain, arguments.first_block, account)?;
     if arguments.json {

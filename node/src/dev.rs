@@ -110,6 +110,7 @@ fn listen_where_told(config: &mut Config, arguments: &DevArguments) -> Result<()
         config.gateway.listen = listen;
         config.gateway.binary_listen = SocketAddr::new(listen.ip(), 0);
         config.operators.listen.set_port(0);
+        config.watchers.iter_mut().for_each(|watchers| watchers.listen.set_port(0));
     }
     if let (Some(certificate_file), Some(private_key_file)) = (&arguments.tls_certificate, &arguments.tls_key) {
         let (certificate_file, private_key_file) = (certificate_file.clone(), private_key_file.clone());

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use lakh_config::{Config, GenesisAccount, PosterPlace, SettlementConfig};
+use lakh_config::{Config, DataPlace, GenesisAccount, PosterPlace, SettlementConfig};
 use lakh_engine::SUPPLY_CAP;
 use lakh_engine::command::SettlementBinding;
 use lakh_loadtest::random::SplitMix64;
@@ -131,6 +131,7 @@ impl DevChain {
             poster_key_file: "".into(),
             header_key_file: "".into(),
             poster: PosterPlace::Node,
+            data: DataPlace::Calldata,
             confirmations: 0,
             batch_interval_ms: 10_000,
             withdrawal_interval_ms: 2_000,
@@ -178,7 +179,13 @@ impl DevChain {
     }
 
     fn vault(&self) -> Result<Address> {
-        let call = Call { from: self.contract, to: Some(self.contract), data: contract::vault(), value_wei: 0 };
+        let call = Call {
+            from: self.contract,
+            to: Some(self.contract),
+            data: contract::vault(),
+            value_wei: 0,
+            blob_hashes: Vec::new(),
+        };
         let answer = self.chain.call(&call, BlockTag::Latest)?;
         answer::address(&answer).context("the contract does not name its vault")
     }
@@ -217,6 +224,7 @@ impl DevChain {
                 to: *to,
                 value_wei: 0,
                 data: data.clone(),
+                blobs: None,
             };
             let hash = self.chain.send_raw_transaction(&signer.sign(&transaction).raw)?;
             let receipt = self.chain.receipt(hash)?.context("the embedded chain mines at once")?;

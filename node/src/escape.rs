@@ -29,6 +29,10 @@ pub(crate) struct EscapeArguments {
     /// The JSON-RPC address of a node of the contract's chain, http://…
     #[arg(long, value_name = "URL")]
     chain: String,
+    /// The HTTP API of a consensus node, which has the blobs of batches that were posted in them, http://… Without it the node
+    /// above is asked, which development chains answer.
+    #[arg(long, value_name = "URL")]
+    blobs: Option<String>,
     /// The Settlement contract: 0x and 40 hexadecimal digits.
     #[arg(long, value_name = "ADDRESS")]
     contract: String,
@@ -53,7 +57,11 @@ pub(crate) struct EscapeArguments {
 pub(crate) fn run(arguments: &EscapeArguments) -> Result<()> {
     let contract =
         Address::from_hex(&arguments.contract).context("the contract is not 0x and 40 hexadecimal digits")?;
-    let chain = RpcChain::new(&RpcOptions { url: arguments.chain.clone(), timeout: NODE_TIMEOUT })?;
+    let chain = RpcChain::new(&RpcOptions {
+        url: arguments.chain.clone(),
+        blobs_url: arguments.blobs.clone(),
+        timeout: NODE_TIMEOUT,
+    })?;
     let venue = Venue { chain_id: chain.chain_id()?, contract };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
     let not_before_seconds = arguments.data_days.map_or(0, |days| now.saturating_sub(days.saturating_mul(DAY_SECONDS)));

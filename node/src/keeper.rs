@@ -1,12 +1,14 @@
 //! The keeper: follows the journal beside the live engine, and keeps what a later start and everybody else will need.
 //!
-//! One thread of the lowest priority with an engine and read models of its own, fed by the journal's ring like any other
-//! follower, so that the matching thread never pauses for it. It compares what the live engine left in the blocks; it
+//! One thread with an engine and read models of its own, fed by the journal's ring like any other follower, so that the
+//! matching thread never pauses for it. It runs only while a core has nothing else to do, until it is [`BEHIND_MAX`]
+//! records behind; then it takes its share like everybody until half of that is made good. It compares what the live engine left in the blocks; it
 //! takes snapshots, signs checkpoints, and watches the disk. An engine that is found to have done otherwise than its
 //! journal says, or a disk that is nearly full, closes every market but for cancels, with the reason journaled.
 //!
 //! Bounds: memory of a second engine where snapshots or checkpoints are asked for; a snapshot's bytes while it is
-//! written; a checkpoint's state hash takes at most a twentieth of the thread's time.
+//! written; a checkpoint's state hash takes at most a twentieth of the thread's time; [`BEHIND_MAX`] records more to be
+//! replayed by a start after a crash.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,11 +21,11 @@ use lakh_engine::Engine;
 use lakh_gateway::directory::Directory;
 use lakh_gateway::publisher::{Publisher, PublisherOptions};
 use lakh_journal::storage::RealStorage;
-use lakh_journal::{Durability, Follower};
+use lakh_journal::{Durability, DurabilityWatch, Follower};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::background::{BackgroundThread, StopRequest};
+use crate::background::{BackgroundThread, StopRequest, spare_time_only};
 use crate::checkpoints::{self, Checkpoint, CheckpointFile};
 use crate::history::Replay;
 use crate::keys::{read_key, read_private};
@@ -39,6 +41,10 @@ const CHECKPOINT_SHARE: u32 = 20;
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// Records between two looks at anything else.
 const ROUND: u32 = 4_096;
+/// Records that the keeper may be behind before it takes its share of the processors: a start replays 200,000 and more a
+/// second, so they cost ten seconds of a recovery at most, and at 100,000 a second it takes twenty without any spare
+/// time to come to that.
+const BEHIND_MAX: u64 = 2_000_000;
 /// Between two looks at the journal once its end is reached.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a stop waits for what has not been followed yet.
@@ -113,6 +119,8 @@ pub(crate) struct KeeperStart {
     pub(crate) last_snapshot: u64,
     /// Engine and read models as a snapshot has them.
     pub(crate) payload: Vec<u8>,
+    /// How far the live journal is.
+    pub(crate) watch: DurabilityWatch,
 }
 
 impl Keeper {
@@ -135,7 +143,7 @@ impl Keeper {
             commands,
             status: Arc::clone(&status),
         };
-        let thread = BackgroundThread::start("keeper", move |stop| worker.run(plan, &start, &stop))?;
+        let thread = BackgroundThread::start_as_others("keeper", move |stop| worker.run(plan, &start, &stop))?;
         Ok(Self { thread, status })
     }
 
@@ -161,6 +169,33 @@ impl Worker {
             self.tell(&format!("nothing is kept: {error:#}"));
             None
         });
+        while self.follow_in_spare_time(&mut replica, stop) == Followed::LongEnough
+            && self.follow(&mut replica, stop, Pace::Share) == Followed::LongEnough
+        {}
+        if let Some(replica) = &mut replica
+            && let Err(error) = replica.sign_the_end()
+        {
+            self.tell(&format!("the last checkpoint: {error:#}"));
+        }
+    }
+
+    /// Follows on a thread that has only what others leave.
+    fn follow_in_spare_time(&mut self, replica: &mut Option<Replica>, stop: &StopRequest) -> Followed {
+        let follow = || {
+            spare_time_only();
+            self.follow(replica, stop, Pace::Spare)
+        };
+        std::thread::scope(|scope| {
+            match std::thread::Builder::new().name("keeper".to_owned()).spawn_scoped(scope, follow) {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // Without another thread it is this one's share, and then tried again.
+                Err(_) => Followed::LongEnough,
+            }
+        })
+    }
+
+    /// Follows until the end is reached, where a stop is asked for, or as long as the pace says.
+    fn follow(&mut self, replica: &mut Option<Replica>, stop: &StopRequest, pace: Pace) -> Followed {
         loop {
             let stopping = stop.is_made();
             let followed = replica.as_mut().map_or(Ok(Round::Idle), Replica::round);
@@ -168,7 +203,7 @@ impl Worker {
                 self.give_up(&error, replica.take().as_ref());
                 Round::Idle
             });
-            if let Some(replica) = &mut replica {
+            if let Some(replica) = replica {
                 self.report(replica);
             }
             if let Some(why) = self.disk.look() {
@@ -178,14 +213,12 @@ impl Worker {
             self.commands.hand_over();
             match round {
                 Round::Worked => {}
-                Round::Idle if stopping => break,
+                Round::Idle if stopping => return Followed::ToTheEnd,
                 Round::Idle => std::thread::park_timeout(PAUSE),
             }
-        }
-        if let Some(replica) = &mut replica
-            && let Err(error) = replica.sign_the_end()
-        {
-            self.tell(&format!("the last checkpoint: {error:#}"));
+            if pace.is_over(replica.as_ref().map_or(0, Replica::behind)) {
+                return Followed::LongEnough;
+            }
         }
     }
 
@@ -217,6 +250,34 @@ impl Worker {
     }
 }
 
+/// How the processors are used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Only while nobody else wants them.
+    Spare,
+    /// As everybody.
+    Share,
+}
+
+impl Pace {
+    /// Whether the other pace is due, so many records behind.
+    const fn is_over(self, behind: u64) -> bool {
+        match self {
+            Self::Spare => behind > BEHIND_MAX,
+            Self::Share => behind < BEHIND_MAX / 2,
+        }
+    }
+}
+
+/// Why following ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Followed {
+    /// Another pace is due.
+    LongEnough,
+    /// A stop was asked for, and there is nothing left to follow.
+    ToTheEnd,
+}
+
 /// What a round found to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
@@ -228,6 +289,7 @@ enum Round {
 struct Replica {
     plan: KeeperPlan,
     replay: Replay,
+    watch: DurabilityWatch,
     read_models: Publisher,
     checkpoints: Option<Checkpoints>,
     /// The last snapshot's record, or where one failed.
@@ -245,7 +307,7 @@ struct Checkpoints {
 
 impl Replica {
     fn begin(mut plan: KeeperPlan, start: &KeeperStart) -> Result<Self> {
-        let KeeperStart { sequence, last_snapshot, payload } = start;
+        let KeeperStart { sequence, last_snapshot, payload, watch } = start;
         let follower = Follower::open_behind(&plan.journal, *sequence)?;
         let options = publisher_options(&plan.history, follower.exchange_id());
         let (engine, read_models) = state_of(payload, options)?;
@@ -253,7 +315,13 @@ impl Replica {
         let file = plan.key.take().map(open).transpose()?;
         let checkpoints = file.map(|file| Checkpoints { file, waiting: None, not_before: Instant::now() });
         let replay = Replay::along(engine, follower);
-        Ok(Self { plan, replay, read_models, checkpoints, snapshot_at: *last_snapshot, news: None })
+        let (watch, snapshot_at) = (watch.clone(), *last_snapshot);
+        Ok(Self { plan, replay, watch, read_models, checkpoints, snapshot_at, news: None })
+    }
+
+    /// Records that the live venue is ahead.
+    fn behind(&self) -> u64 {
+        self.watch.durable_sequence().saturating_sub(self.replay.engine.sequence().0)
     }
 
     /// Follows a few thousand records, and keeps what is due.
@@ -330,7 +398,7 @@ fn state_of(payload: &[u8], options: PublisherOptions) -> Result<(Engine, Publis
     let engine = sections.engine()?;
     let genesis = engine.genesis().context("a started engine has a genesis")?;
     let directory = Arc::new(Directory::new(genesis.venue_tag, genesis.mode));
-    let mut read_models = Publisher::new(options, directory);
+    let mut read_models = Publisher::new(options, directory).alone();
     read_models.load(sections.read_models()?).map_err(|error| anyhow!("the read models: {error:?}"))?;
     Ok((engine, read_models))
 }

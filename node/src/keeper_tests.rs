@@ -1,4 +1,4 @@
-//! The disk guard by itself; the keeper beside a live engine is tested with the whole program.
+//! The disk guard and the pace by themselves; the keeper beside a live engine is tested with the whole program.
 
 use super::*;
 
@@ -18,4 +18,13 @@ fn a_disk_is_low_once_until_it_has_room_again() {
     full.percent_min = 1;
     full.looked_at = None;
     assert_eq!((full.look(), full.is_low), (None, false), "armed again");
+}
+
+#[test]
+fn who_is_far_behind_takes_his_share_until_half_of_it_is_made_good() {
+    let paces = |behind: u64| (Pace::Spare.is_over(behind), Pace::Share.is_over(behind));
+    assert_eq!(paces(0), (false, true));
+    assert_eq!(paces(BEHIND_MAX / 2), (false, false), "neither ends here: no change at every record");
+    assert_eq!(paces(BEHIND_MAX), (false, false));
+    assert_eq!(paces(BEHIND_MAX + 1), (true, false));
 }

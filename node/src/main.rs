@@ -25,6 +25,7 @@ mod flow;
 #[cfg(test)]
 mod golden_tests;
 mod history;
+mod journal_feed;
 mod journal_tool;
 mod keeper;
 mod keys;

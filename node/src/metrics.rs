@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lakh_gateway::counters::Histogram;
+use lakh_gateway::journal_feed::FeedWatch;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -50,7 +51,7 @@ struct NodeCollector(Arc<Watched>);
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Watched { journal, gateway, keeper, archiver, settlement, notary } = &*self.0;
+        let Watched { journal, gateway, keeper, archiver, settlement, feed, notary } = &*self.0;
         let counters = gateway.counters();
         for (name, meaning, value) in counters.all() {
             let meaning = meaning.trim_end_matches('.');
@@ -58,6 +59,9 @@ impl Collector for NodeCollector {
         }
         let verifying = ConstCounter::new(counters.verifying_ns.value() as f64 / 1e9);
         put(&mut encoder, "gateway_verifying_seconds", "Time that the verifiers were at work", &verifying)?;
+        if let Some(feed) = feed {
+            put_feed(&mut encoder, feed)?;
+        }
         let times = Times(&counters.answer_time);
         put(&mut encoder, "gateway_answer_seconds", "From a request over WebSocket to its answer", &times)?;
         let running = i64::from(journal.stopped().is_none());
@@ -113,6 +117,29 @@ impl Collector for NodeCollector {
         }
         Ok(())
     }
+}
+
+/// What is given of the journal, and to how many.
+fn put_feed(encoder: &mut DescriptorEncoder<'_>, feed: &FeedWatch) -> fmt::Result {
+    let counters = feed.counters();
+    for (name, meaning, counter) in [
+        ("connections_refused", "Readers' connections over a limit", &counters.connections_refused),
+        ("requests", "Requests of readers of the journal", &counters.requests),
+        ("requests_refused", "Requests of readers that were refused", &counters.requests_refused),
+        ("readers_let_go", "Readers that made no progress", &counters.readers_let_go),
+        ("watcher_bytes", "Bytes of the journal that went to watchers", &counters.watcher_bytes),
+        ("public_bytes", "Bytes of the journal that went to the public", &counters.public_bytes),
+    ] {
+        put(encoder, &format!("journal_feed_{name}"), meaning, &ConstCounter::new(counter.value()))?;
+    }
+    let (watchers, public) = feed.readers();
+    for (name, meaning, readers) in [
+        ("watchers", "Connections of watchers", watchers),
+        ("public_readers", "Connections of the public that read the journal", public),
+    ] {
+        put(encoder, &format!("journal_feed_{name}"), meaning, &ConstGauge::new(count(readers)))?;
+    }
+    Ok(())
 }
 
 fn put(encoder: &mut DescriptorEncoder<'_>, name: &str, meaning: &str, metric: &impl EncodeMetric) -> fmt::Result {

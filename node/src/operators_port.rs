@@ -17,6 +17,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use lakh_gateway::journal_feed::FeedWatch;
 use lakh_gateway::server::{GatewayWatch, SecureListener};
 use lakh_gateway::tls::Transport;
 use lakh_journal::DurabilityWatch;
@@ -53,6 +54,8 @@ pub(crate) struct Watched {
     pub(crate) keeper: Arc<Mutex<KeeperStatus>>,
     pub(crate) archiver: Option<Arc<Mutex<ArchiverStatus>>>,
     pub(crate) settlement: Option<Arc<Mutex<SettlementStatus>>>,
+    /// Where there is one.
+    pub(crate) feed: Option<FeedWatch>,
     /// The last record under a signed receipt's interval.
     pub(crate) notary: Option<Arc<AtomicU64>>,
 }

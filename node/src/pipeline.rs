@@ -34,11 +34,13 @@ use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
 use lakh_gateway::verifier::VerifierStage;
+use lakh_journal::mirror;
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
 use crate::beside::{Beside, Plans, Reach};
 use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
+use crate::journal_feed::FeedPlan;
 use crate::keeper::{KeeperPlan, KeeperStart};
 use crate::keys::hex;
 use crate::library_options::{follower_options, gateway_options, open_reports, publisher_options};
@@ -138,18 +140,19 @@ impl Node {
         let (stop_sequencer, stop_publisher) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let command = |ring| NodeCommands::new(ring, Arc::clone(&sequencer_signal));
         let (from_settlement, from_keeper) = (command(from_settlement), command(from_keeper));
+        let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
         let plans = Plans {
             settlement: options.settlement,
             keeper: (keeper_plan, keeper_start),
             notary: (options.notary, notary_start),
+            feed: FeedPlan::of(&watch, &directory, tls.as_ref()),
         };
         let reach = Reach { directory: Arc::clone(&directory), from_settlement, from_keeper };
         let mut desk = ProofDesk::new(sequencer::now);
         let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
-        let publisher = publisher.with_proof_desk(desk);
         let placement = Placement::of(config.gateway.stages);
         let handles = publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
-        let publisher = start_publisher(placement, publisher, outputs, &watch, handles)?;
+        let publisher = start_publisher(placement, publisher.with_proof_desk(desk), outputs, &watch, handles)?;
         ControlServer {
             genesis,
             role_nonces,
@@ -161,7 +164,6 @@ impl Node {
             link,
         }
         .start(&config.operators.control_socket)?;
-        let tls = config.tls.as_ref().map(NodeTls::read).transpose()?;
         let wiring = Wiring {
             to_sequencer,
             sequencer_signal: Arc::clone(&sequencer_signal),
@@ -210,6 +212,11 @@ impl Node {
     /// Where they connect with TLS, if they can.
     pub(crate) fn secure_binary_address(&self) -> Option<SocketAddr> {
         self.gateway.secure_binary_address()
+    }
+
+    /// Where the journal is given out, in plain text and with TLS, if it is.
+    pub(crate) fn feed_addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        self.beside.feed_addresses()
     }
 
     /// Why the exchange cannot go on, if so.
@@ -334,6 +341,7 @@ impl Boot {
         let started = Instant::now();
         let path = &config.journal.directory;
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be created", path.display()))?;
+        ensure!(!mirror::is_mirror(path), "{} is a mirror of another node's journal", path.display());
         let known_id = existing_exchange_id(path)?;
         if let (Some(known), Some(wanted)) = (known_id, config.exchange.id) {
             ensure!(known == wanted, "{} holds the journal of exchange {}", path.display(), hex(&known));
@@ -369,6 +377,7 @@ impl Boot {
             sequence: self.engine.sequence().0,
             last_snapshot: self.recovery.from_snapshot,
             payload: snapshots::payload_of(&self.engine, &self.publisher),
+            watch: self.writer.watch(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
-use lakh_settlement::chain::{Address, BlockTag, Call, Chain as _};
+use lakh_settlement::chain::{BlockTag, Call, Chain as _};
 use lakh_settlement::contract::{self, answer};
 use lakh_settlement::final_balances::BalancesProof;
 
@@ -48,13 +48,12 @@ pub(crate) fn run(command: &ProofCommand) -> Result<()> {
         println!("{} balances lead to the root of batch {batch_id}; the chain was not asked", proof.balances.len());
         return Ok(());
     };
-    let chain = RpcChain::new(&RpcOptions { url: url.clone(), timeout: NODE_TIMEOUT })?;
+    let chain = RpcChain::new(&RpcOptions { url: url.clone(), blobs_url: None, timeout: NODE_TIMEOUT })?;
     let found = chain.chain_id()?;
     ensure!(found == proof.venue.chain_id, "the chain's id is {found}, the proof is of chain {}", proof.venue.chain_id);
     let expected =
         expected.context("the proof does not say when its batch came to the chain; ask for it again later")?;
-    let (to, data) = (Some(proof.venue.contract), contract::batch_hash(batch_id));
-    let call = Call { from: Address::default(), to, data, value_wei: 0 };
+    let call = Call::question(proof.venue.contract, contract::batch_hash(batch_id));
     let stored = answer::hash(&chain.call(&call, BlockTag::Latest)?).context("no settlement contract answers there")?;
     ensure!(stored == expected, "the contract has another batch {batch_id}: {stored}, not {expected}");
     println!("{} balances lead to batch {batch_id} as the contract has it", proof.balances.len());

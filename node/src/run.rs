@@ -47,6 +47,11 @@ pub(crate) struct Ready {
     /// The same with TLS, where there is a listener for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) binary_tls: Option<String>,
+    /// Where the journal is given out, and the same with TLS, where there are listeners for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watchers: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watchers_tls: Option<String>,
     pub(crate) health: String,
     pub(crate) venue_tag: String,
     pub(crate) journal: PathBuf,
@@ -115,6 +120,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 /// What there is to say once the doors are open.
 pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
     let Doors { websocket, streams, rest } = Doors::at(node.address(), "");
+    let (feed, secure_feed) = node.feed_addresses();
     Ready {
         websocket,
         streams,
@@ -122,6 +128,8 @@ pub(crate) fn ready(node: &Node, config: &Config) -> Ready {
         tls: node.secure_address().map(|address| Doors::at(address, "s")),
         binary: format!("tcp://{}", node.binary_address()),
         binary_tls: node.secure_binary_address().map(|address| format!("tls://{address}")),
+        watchers: feed.map(|address| format!("http://{address}")),
+        watchers_tls: secure_feed.map(|address| format!("https://{address}")),
         health: format!("http://{}/health", node.health),
         venue_tag: hex(&node.directory.venue_tag()),
         journal: config.journal.directory.clone(),
@@ -145,6 +153,12 @@ pub(crate) fn print_ready(ready: &Ready, json: bool) -> Result<()> {
     println!("binary      {}", ready.binary);
     if let Some(binary) = &ready.binary_tls {
         println!("with TLS    {binary}");
+    }
+    if let Some(watchers) = &ready.watchers {
+        println!("watchers    {watchers}");
+    }
+    if let Some(watchers) = &ready.watchers_tls {
+        println!("with TLS    {watchers}");
     }
     println!("health      {}", ready.health);
     println!("venue tag   {}", ready.venue_tag);

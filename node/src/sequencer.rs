@@ -35,6 +35,9 @@ const OUTPUT_ROOM: usize = Engine::MAX_EVENTS + 1;
 pub(crate) const OUTPUT_CAPACITY: usize = 1 << 15;
 /// How long is waited for a publisher that is behind.
 const BEHIND_PAUSE: Duration = Duration::from_micros(200);
+/// So many requests of one socket make a poor batch, while others that have come at the same time wait to be read: those are
+/// let in front once. One alone is not: nothing else may come, and it would be late for nothing.
+const FEW: std::ops::Range<usize> = 2..64;
 /// The longest sleep without a deadline.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -215,10 +218,10 @@ impl Sequencer {
             .map_or(LONGEST_SLEEP, |deadline| Duration::from_nanos(deadline.0.saturating_sub((self.clock)().0)));
         let mut has_waited = false;
         // Borrowed for writing though only looked at: a ring's end belongs to one thread at a time.
-        let (signal, inputs, waited) = (&self.signal, &mut self.inputs, &mut has_waited);
+        let (signal, inputs, waited, queues) = (&self.signal, &mut self.inputs, &mut has_waited, &mut *verifiers);
         let something_came = move || {
             let came = inputs.iter_mut().any(|input| !input.is_empty())
-                || verifiers.iter_mut().any(VerifierStage::has_work)
+                || queues.iter_mut().any(VerifierStage::has_work)
                 || is_stopping();
             *waited |= !came;
             came
@@ -228,7 +231,8 @@ impl Sequencer {
             () = signal.wait(something_came) => {}
             () = alarm.within(until_deadline.min(LONGEST_SLEEP)) => {}
         }
-        if !has_waited {
+        let to_verify: usize = verifiers.iter().map(VerifierStage::waiting).sum();
+        if !has_waited || FEW.contains(&to_verify) {
             tokio::task::yield_now().await;
         }
     }

@@ -12,14 +12,14 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use lakh_config::{PosterPlace, SettlementConfig};
+use lakh_config::{DataPlace, PosterPlace, SettlementConfig};
 use lakh_gateway::directory::Directory;
 use lakh_gateway::proofs::{ProofDesk, ProofQuestion, ProofRefusal};
 use lakh_settlement::chain::Chain;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::TransactionSigner;
 use lakh_settlement::follower::Venue;
-use lakh_settlement::poster::{PosterKeys, PosterOptions};
+use lakh_settlement::poster::{DataRoute, PosterKeys, PosterOptions};
 use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -140,7 +140,8 @@ pub(crate) struct SettlementPlan {
 impl SettlementPlan {
     /// Over a node of the chain, as the configuration says.
     pub(crate) fn over_rpc(config: &SettlementConfig, journal: &Path) -> Result<Self> {
-        let chain = RpcChain::new(&RpcOptions { url: config.chain_url.clone(), timeout: CHAIN_PATIENCE })?;
+        let chain =
+            RpcChain::new(&RpcOptions { url: config.chain_url.clone(), blobs_url: None, timeout: CHAIN_PATIENCE })?;
         let keys =
             PosterKeys { poster: read_key(&config.poster_key_file)?, header: read_key(&config.header_key_file)? };
         Ok(Self::over(config, journal, Box::new(chain), keys))
@@ -153,6 +154,10 @@ impl SettlementPlan {
             first_block: config.first_block,
             confirmations: config.confirmations,
             attempts_file: Some(journal.join("attempts")),
+            data: match config.data {
+                DataPlace::Calldata => DataRoute::Calldata,
+                DataPlace::Cheapest => DataRoute::Cheapest,
+            },
         };
         let options = ServiceOptions {
             batch_interval: Duration::from_millis(config.batch_interval_ms),

@@ -39,6 +39,10 @@ pub(crate) struct WatchArguments {
     /// The JSON-RPC address of a node of the contract's chain, http://…
     #[arg(long, value_name = "URL")]
     chain: String,
+    /// The HTTP API of a consensus node, which has the blobs of batches that were posted in them, http://… Without it the node
+    /// above is asked, which development chains answer.
+    #[arg(long, value_name = "URL")]
+    blobs: Option<String>,
     /// The Settlement contract: 0x and 40 hexadecimal digits.
     #[arg(long, value_name = "ADDRESS")]
     contract: String,
@@ -69,7 +73,11 @@ pub(crate) struct WatchArguments {
 pub(crate) fn run(arguments: &WatchArguments) -> Result<ExitCode> {
     let contract =
         Address::from_hex(&arguments.contract).context("the contract is not 0x and 40 hexadecimal digits")?;
-    let chain = RpcChain::new(&RpcOptions { url: arguments.chain.clone(), timeout: NODE_TIMEOUT })?;
+    let chain = RpcChain::new(&RpcOptions {
+        url: arguments.chain.clone(),
+        blobs_url: arguments.blobs.clone(),
+        timeout: NODE_TIMEOUT,
+    })?;
     let venue = Venue { chain_id: chain.chain_id()?, contract };
     let (journal, first_block) = (arguments.journal.clone(), arguments.first_block);
     let options = WatchOptions { journal, venue, first_block, patience_seconds: arguments.patience };

@@ -31,7 +31,9 @@ const MUTANTS = {
   check_OtherAssetsStay: ['SettlementBatches.sol', 'if (oldRoot != tipRoot) revert WrongRoot(tipRoot, oldRoot);', ''],
   check_QueueOnlyGrows: ['SettlementQueue.sol', 'queueId = ++counted.queueLength;', 'queueId = counted.queueLength;'],
   check_RecordsGrow: ['SettlementBatches.sol', 'if (range.lastSequence() < first) revert WrongSequence(first, range.firstSequence(), range.lastSequence());', ''],
-  check_TimeNeverFalls: ['SettlementBatches.sol', 'if (first < progress.lastTime()) revert WrongTime(first, last);', ''],
+  check_TimeBeginsWhereItWas: ['SettlementBatches.sol', 'if (first < progress.lastTime()) revert WrongTime(first, last);', ''],
+  check_TimeEndsBehindItsBeginning: ['SettlementBatches.sol', 'if (last < first) revert WrongTime(first, last);', ''],
+  check_TimeIsKept: ['lib/Progress.sol', ' | (uint256(uint40(lastTime_)) << TIME_AT);', ';'],
   check_UndeclaredTotalsStay: ['SettlementBatches.sol', 'if (oldRoot != tipRoot) revert WrongRoot(tipRoot, oldRoot);', ''],
   check_WithdrawalOnce: ['SettlementExits.sol', 'if (bits & bit != 0) revert AlreadyClaimed(batchId, asset, index);', ''],
 };

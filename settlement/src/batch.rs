@@ -154,9 +154,10 @@ pub(crate) fn journal_parent(left: Hash, right: Hash) -> Hash {
 
 #[cfg(test)]
 mod tests {
-    use lakh_journal::{JournalOptions, JournalReader, RecordHeader};
+    use lakh_journal::{JournalReader, RecordHeader};
 
     use super::*;
+    use crate::testing::small_journal;
 
     /// By definition, from all leaves.
     fn from_scratch(leaves: &[Hash]) -> Hash {
@@ -192,12 +193,7 @@ mod tests {
     #[test]
     fn a_records_hash_is_over_the_journals_own_bytes() {
         let directory = tempfile::tempdir().unwrap();
-        let options = JournalOptions {
-            segment_bytes: 64 * 1024,
-            ring_bytes: 64 * 1024,
-            ..JournalOptions::new(directory.path(), [1; 16])
-        };
-        let (mut writer, _) = lakh_journal::open(options).unwrap();
+        let (mut writer, _) = lakh_journal::open(small_journal(directory.path())).unwrap();
         let header = RecordHeader {
             sequence: 1,
             timestamp_ns: 0x0102_0304_0506_0708,

@@ -232,11 +232,18 @@ pub fn claims_in_journal(
     let wanted: BTreeMap<u64, _> = claims
         .iter()
         .filter(|claim| claim.header.batch_id <= tip.batch_id)
-        .map(|claim| (claim.header.batch_id, claim.header.hash()))
+        .map(|claim| (claim.header.batch_id, claim.header))
         .collect();
     let stamps = stamps_of(chain, venue.contract, first_block, &wanted)?;
-    let stamp = |claim: &WithdrawalClaim| stamps.get(&claim.header.batch_id).copied();
-    let mut found: Vec<_> = claims.iter().map(|claim| claim_data(venue, claim, stamp(claim), tip)).collect();
+    let mut found = Vec::with_capacity(claims.len());
+    for mut claim in claims {
+        let on_chain = stamps.get(&claim.header.batch_id).copied();
+        let stamp = on_chain.map(|(header, stamp)| {
+            claim.header = header;
+            stamp
+        });
+        found.push(claim_data(venue, &claim, stamp, tip));
+    }
     mark_claimed(chain, venue.contract, &mut found)?;
     Ok(found)
 }
@@ -282,7 +289,7 @@ fn header_data(header: &Header) -> HeaderData {
 }
 
 fn ask(chain: &dyn Chain, contract: Address, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
-    chain.call(&Call { from: Address::default(), to: Some(contract), data, value_wei: 0 }, BlockTag::Latest)
+    chain.call(&Call::question(contract, data), BlockTag::Latest)
 }
 
 fn malformed(reason: &str) -> ChainError {

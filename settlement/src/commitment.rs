@@ -30,7 +30,7 @@
 //! | 320 | 32 | journal hash | of the last journal block that the batch covers |
 //! | 352 | 32 | journal root | Merkle root over the batch's records |
 //! | 384 | 32 | queue prefix | the queue's prefix hash at `queue up to` |
-//! | 416 | 32 | data hash | keccak256 of the state differences |
+//! | 416 | 32 | data hash | keccak256 of the state differences, or of the versioned hashes of their blobs, see [`crate::blobs`] |
 //! | 448 | 32 | steps root | 0 |
 //! | 480 | 32 | withdrawals root | see [`crate::withdrawals`] |
 
@@ -158,7 +158,7 @@ pub struct Header {
     pub journal_root: Hash,
     /// The queue's prefix hash at `queue_up_to`; 0 where the batch consumes no entry.
     pub queue_prefix: Hash,
-    /// keccak256 of the published state differences.
+    /// keccak256 of the published state differences, or of the versioned hashes of the blobs that hold them.
     pub data_hash: Hash,
     /// Root over intermediate states; 0 at this stage.
     pub steps_root: Hash,
@@ -242,6 +242,11 @@ impl Header {
             steps_root: hash(6),
             withdrawals_root: hash(7),
         })
+    }
+
+    /// Whether both are of one batch, however its data travel.
+    pub fn is_same_batch(&self, other: &Self) -> bool {
+        Self { data_hash: other.data_hash, ..*self } == *other
     }
 
     /// Its hash.

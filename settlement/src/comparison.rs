@@ -6,7 +6,7 @@
 //! | compared | a finding | no finding |
 //! |---|---|---|
 //! | queue entries, field by field and by prefix hash | another one, or one that the chain does not have | the chain has more: they wait for the journal |
-//! | batches, by the hash over the whole header (id, range, times, roots, data hash …) | another header, or a batch that the journal never decided on | the journal has more: they wait for the chain |
+//! | batches, by the hash over the whole header (id, range, times, roots, data hash …), whose data may be in blobs | another header, or a batch that the journal never decided on | the journal has more: they wait for the chain |
 //! | each batch's stamp | the contract stores another hash than that of header and block | |
 //! | tip and balances root | not those of the journal's batch | |
 //! | the events among themselves | entries that do not hash to what is stored, batches missing, twice or out of order | |
@@ -27,8 +27,7 @@ use lakh_engine::command::ChainEntry;
 use lakh_journal::JournalError;
 use serde::{Serialize, Serializer};
 
-pub(crate) use self::chain_side::ChainSide;
-use self::chain_side::CommittedBatch;
+pub(crate) use self::chain_side::{ChainSide, CommittedBatch};
 use self::journal_side::{DecidedBatch, JournalSide};
 use crate::chain::{Chain, ChainError};
 use crate::follower::{FollowError, Venue};
@@ -242,7 +241,8 @@ pub fn compare(
         return Err(ComparisonError::OtherChain { found, expected });
     }
     let chain_side = ChainSide::read(chain, options.venue, options.first_block)?;
-    let journal_side = JournalSide::read(&options.journal_directory, options.venue, on_records)?;
+    let committed = chain_side.batches.iter().map(|batch| (batch.batch_id, batch.header_hash)).collect();
+    let journal_side = JournalSide::read(&options.journal_directory, options.venue, &committed, on_records)?;
     Ok(contradictions(options.venue, chain_side, &journal_side))
 }
 

@@ -97,7 +97,7 @@ pub(crate) const NO_HEADER: Header = Header {
 };
 
 fn ask(chain: &dyn Chain, to: Address, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
-    chain.call(&Call { from: Address::default(), to: Some(to), data, value_wei: 0 }, BlockTag::Latest)
+    chain.call(&Call::question(to, data), BlockTag::Latest)
 }
 
 fn flag(chain: &dyn Chain, to: Address, data: Vec<u8>) -> Result<bool, ChainError> {

@@ -100,14 +100,17 @@ impl FinalBalances {
         self.last.as_ref().map(|(header, _)| header.batch_id)
     }
 
-    /// What an account has in the last final batch, which came to the chain at `stamp`; `None` while there is none.
-    pub fn prove(&mut self, account: AccountId, stamp: Option<Stamp>) -> Option<BalancesProof> {
-        let (header, lines) = self.last.as_ref()?;
+    /// What an account has in the last final batch, whose header on the chain is `on_chain` since then; `None` while there is
+    /// no final batch.
+    pub fn prove(&mut self, account: AccountId, on_chain: Option<(Header, Stamp)>) -> Option<BalancesProof> {
+        let (journal, lines) = self.last.as_ref()?;
+        let on_chain = on_chain.filter(|(header, _)| header.is_same_batch(journal));
+        let (header, stamp) = on_chain.map_or((*journal, None), |(header, stamp)| (header, Some(stamp)));
         let assets = (0_u16..).zip(self.trees.iter_mut()).take(lines.len());
         let of = assets.filter(|(_, tree)| !tree.balance(account).is_zero());
         Some(BalancesProof {
             venue: self.venue,
-            header: *header,
+            header,
             stamp,
             lines: lines.clone(),
             account,
@@ -296,15 +299,19 @@ mod tests {
         assert_eq!(balances.prove(AccountId(1), None), None, "nothing is final");
         for (final_batch, expected) in [(1, [50, 0, 7]), (2, [20, 30, 7])] {
             balances.settle(final_batch);
+            // As the chain has it: the data in blobs.
+            let journal = batches[usize::try_from(final_batch).unwrap() - 1].header;
+            let header = Header { data_hash: Hash([0xb1; 32]), ..journal };
             for (account, expected) in [1, 4, 9].into_iter().zip(expected) {
-                let proof = balances.prove(AccountId(account), Some(STAMP)).unwrap();
+                let proof = balances.prove(AccountId(account), Some((header, STAMP))).unwrap();
                 let found: Vec<u64> = proof.balances.iter().map(|(_, proof)| proof.balance.raw()).collect();
                 assert_eq!(found, if expected == 0 { vec![] } else { vec![expected] }, "account {account}");
-                let header = batches[usize::try_from(final_batch).unwrap() - 1].header;
                 assert_eq!(proof.check(), Ok(Some(batch_hash(header.hash(), STAMP))));
                 assert_eq!(BalancesProof::from_json(&proof.to_json()), Some(proof));
             }
         }
+        let other = Header { fills: 77, ..batches[1].header };
+        assert_eq!(balances.prove(AccountId(1), Some((other, STAMP))).unwrap().stamp, None, "another batch's");
         // A replay that began anew brings the same batches again.
         batches.iter().for_each(|batch| balances.add(batch));
         balances.settle(9);
@@ -315,9 +322,10 @@ mod tests {
     fn no_changed_proof_checks() {
         let mut trees = [SumTree::new(), SumTree::new()];
         let mut balances = FinalBalances::new(VENUE);
-        balances.add(&batch(1, &mut trees, &[(1, 50), (9, 7)]));
+        let batch = batch(1, &mut trees, &[(1, 50), (9, 7)]);
+        balances.add(&batch);
         balances.settle(1);
-        let honest = balances.prove(AccountId(1), Some(STAMP)).unwrap();
+        let honest = balances.prove(AccountId(1), Some((batch.header, STAMP))).unwrap();
         let mut lie = honest.clone();
         lie.balances[0].1.balance = Atoms(51);
         assert_eq!(lie.check(), Err(ProofError::Balance(1)));

@@ -66,3 +66,80 @@ impl JournalProof {
         climb(journal_leaf(self.sequence, self.record_hash), self.index, self.count, &self.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lakh_engine::command::Command;
+    use lakh_engine::ids::AccountId;
+    use lakh_engine::units::Timestamp;
+    use lakh_journal::Follower;
+
+    use super::*;
+    use crate::chain::TransactionStatus;
+    use crate::contract::{answer, exits};
+    use crate::follower::Replica;
+    use crate::notary::{Found, Notary, NotaryOptions};
+    use crate::poster::Poster;
+    use crate::receipt::Receipt;
+    use crate::test_venue::{TestChain, TestVenue, keys, user};
+
+    /// What a notary promises of a journal, record by record.
+    fn promises(chain: &TestChain, venue: &TestVenue) -> Vec<Receipt> {
+        let (key, behind) = (keys().header, Sequence(0));
+        let mut notary = Notary::new(NotaryOptions { venue: chain.venue, shard: 0, epoch: 1, key, behind });
+        let (mut follower, mut accounts) = (Follower::open(venue.directory.path()).unwrap(), Vec::new());
+        while let Some(record) = follower.poll().unwrap() {
+            accounts.push(AccountId(record.header.account));
+            notary.note(&record, Timestamp::ZERO);
+        }
+        assert!(notary.sign_if_due(notary.last(), chain.now()));
+        let receipts = (1..).zip(&accounts).map(|(sequence, account)| notary.receipt(*account, Sequence(sequence)));
+        receipts.map(|found| if let Found::Receipt(receipt) = found { *receipt } else { panic!("{found:?}") }).collect()
+    }
+
+    /// The venue promises one history by its notary's receipts and commits another, which differs in its last record.
+    #[test]
+    fn a_broken_promise_freezes_the_venue_and_a_kept_one_does_not() {
+        let chain = TestChain::new();
+        let [mut promised, mut committed] = [(); 2].map(|()| TestVenue::new(chain.venue, chain.now()));
+        promised.submit(&Command::AdvanceTime, chain.now());
+        committed.submit(&Command::AdvanceTime, Timestamp(chain.now().0 + 1));
+        let receipts = promises(&chain, &promised);
+
+        let mut replica = Replica::open(committed.directory.path(), chain.venue).unwrap();
+        replica.advance(1_000, &mut Vec::new()).unwrap();
+        let batch = replica.seal().unwrap().clone();
+        let directory = tempfile::tempdir().unwrap();
+        let mut poster = Poster::open(chain.poster_options(directory.path()), keys()).unwrap();
+        poster.add(&batch);
+        for _ in 0..4 {
+            poster.step(&chain.chain, chain.now());
+        }
+        let (header, stamp) = poster.on_chain(1).expect("the batch is on the chain");
+
+        let settlement = chain.venue.contract;
+        let proofs = answer::address(&chain.ask(settlement, exits::proofs_contract())).unwrap();
+        let is_frozen = || answer::number(&chain.ask(settlement, exits::frozen())) == Some(1);
+        let range = (header.first_sequence, header.last_sequence);
+        let prove = |receipt: &Receipt| {
+            let proof = JournalProof::read(committed.directory.path(), range, receipt.sequence).unwrap();
+            assert_eq!(proof.root(), Some(header.journal_root));
+            chain.try_send(&user(3), proofs, exits::prove_receipt_violated(receipt, &header, stamp, &proof))
+        };
+        let (broken, kept) = receipts.split_last().unwrap();
+        assert!(kept.len() > 3);
+        for receipt in kept {
+            assert_eq!(
+                prove(receipt),
+                TransactionStatus::Reverted,
+                "record {} is where it was promised",
+                receipt.sequence
+            );
+        }
+        let forged = Receipt { epoch: 2, ..broken.clone() };
+        assert_eq!(prove(&forged), TransactionStatus::Reverted, "nobody signed that");
+        assert!(!is_frozen());
+        assert_eq!(prove(broken), TransactionStatus::Succeeded);
+        assert!(is_frozen());
+    }
+}

@@ -9,6 +9,7 @@
 //! | [`sum_tree`] | who has how much of one asset: a Merkle tree whose nodes carry sums |
 //! | [`commitment`] | all assets after a batch, and the batch's header |
 //! | [`diff`] | the balances that a batch changed, as published |
+//! | [`blobs`] | the same in blobs |
 //! | [`withdrawals`] | what a batch pays out |
 //! | [`batch`] | all of a batch in one, and the journal's Merkle root |
 //! | [`typed_data`] | what is signed |
@@ -36,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod blobs;
 pub mod chain;
 pub mod claims;
 pub mod commitment;
@@ -51,6 +53,7 @@ mod keccak;
 mod log_ranges;
 pub mod notary;
 pub mod poster;
+mod published;
 pub mod rebuild;
 pub mod receipt;
 pub mod service;

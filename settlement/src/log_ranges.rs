@@ -57,7 +57,9 @@ impl LogRanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::{Block, BlockTag, Call, Fees, NonceAt, Receipt};
+    use crate::blobs::Blob;
+    use crate::chain::{Block, BlockTag, Call, Fees, NonceAt, Receipt, Sent};
+    use crate::commitment::Stamp;
 
     /// A node that answers for so many blocks at once, and notes which it was asked for.
     struct Stingy {
@@ -98,7 +100,13 @@ mod tests {
         fn receipt(&self, _: Hash) -> Result<Option<Receipt>, ChainError> {
             Err(no())
         }
-        fn transaction_data(&self, _: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+        fn sent(&self, _: Hash) -> Result<Option<Sent>, ChainError> {
+            Err(no())
+        }
+        fn blob(&self, _: Hash, _: &Stamp) -> Result<Option<Blob>, ChainError> {
+            Err(no())
+        }
+        fn blob_base_fee(&self) -> Result<Option<u128>, ChainError> {
             Err(no())
         }
         fn fees(&self) -> Result<Fees, ChainError> {

@@ -1,10 +1,11 @@
 //! Who gets a receipt of what, and when; with a real journal where one is read.
 
-use lakh_journal::{JournalOptions, RecordHeader};
+use lakh_journal::RecordHeader;
 
 use super::*;
 use crate::chain::Address;
 use crate::inclusion::JournalProof;
+use crate::testing::small_journal;
 
 const VENUE: Venue = Venue { chain_id: 31_337, contract: Address([0xc0; 20]) };
 const MILLISECOND: u64 = 1_000_000;
@@ -91,12 +92,7 @@ fn the_oldest_intervals_go_first() {
 #[test]
 fn what_an_earlier_start_signed_is_signed_again_from_the_journal() {
     let directory = tempfile::tempdir().unwrap();
-    let options = JournalOptions {
-        segment_bytes: 64 * 1024,
-        ring_bytes: 64 * 1024,
-        ..JournalOptions::new(directory.path(), [1; 16])
-    };
-    let (mut writer, _) = lakh_journal::open(options).unwrap();
+    let (mut writer, _) = lakh_journal::open(small_journal(directory.path())).unwrap();
     let last = 2 * REBUILT_RECORDS + 9;
     for sequence in 1..=last {
         while writer.append(header(sequence), &sequence.to_le_bytes()).is_err() {

@@ -17,14 +17,10 @@ use crate::chain::{Chain, ChainError};
 use crate::commitment::{AssetLine, Header, Stamp, balances_root};
 use crate::comparison::ChainSide;
 use crate::contract::answer::Tip;
-use crate::contract::committed::CommitCall;
 use crate::diff::{self, DiffError};
 use crate::follower::{MAX_ASSETS, Venue};
-use crate::keccak::{Hash, keccak256};
+use crate::published::{Commit, Data, Published};
 use crate::sum_tree::{BalanceProof, SumTree};
-
-/// How long data last where nothing else is promised: what a blob is kept for, in seconds.
-pub const BLOB_LIFE_SECONDS: u64 = 18 * 24 * 3_600;
 
 /// What is rebuilt.
 #[derive(Clone, Copy, Debug)]
@@ -133,8 +129,8 @@ pub fn rebuild(chain: &dyn Chain, options: &RebuildOptions) -> Result<Rebuilt, R
     for batch in side.batches.iter().take_while(|batch| batch.batch_id <= tip.final_batch) {
         let Some(stamp) = batch.stamp else { continue };
         if stamp.time_seconds >= options.not_before_seconds || batch.batch_id == tip.final_batch {
-            let data = chain.transaction_data(batch.transaction_hash)?;
-            rebuilding.take((batch.batch_id, batch.header_hash, stamp), data.as_deref())?;
+            let commit = Commit { header_hash: batch.header_hash, transaction_hash: batch.transaction_hash, stamp };
+            rebuilding.take(chain, batch.batch_id, &commit)?;
         }
     }
     let last_final = rebuilding.last.map(|last| last.finish(rebuilding.trees)).transpose()?;
@@ -151,24 +147,21 @@ struct Rebuilding {
 
 /// The last batch that was taken, and the first.
 struct Last {
-    call: CommitCall,
+    published: Published,
     stamp: Stamp,
     first_data: u64,
 }
 
 impl Rebuilding {
-    fn take(
-        &mut self,
-        (batch_id, header_hash, stamp): (u64, Hash, Stamp),
-        call: Option<&[u8]>,
-    ) -> Result<(), RebuildError> {
+    fn take(&mut self, chain: &dyn Chain, batch_id: u64, commit: &Commit) -> Result<(), RebuildError> {
         let unreadable = |reason: &str| RebuildError::Data { batch_id, reason: reason.to_owned() };
-        let call = call.ok_or_else(|| unreadable("its transaction is not there any more"))?;
-        let call = CommitCall::decode(call).ok_or_else(|| unreadable("its transaction is no commit with calldata"))?;
-        if call.header.hash() != header_hash || keccak256(&call.data) != call.header.data_hash {
-            return Err(unreadable("they are not what the contract has confirmed"));
-        }
-        let updates = diff::decode(&call.data).map_err(|source| RebuildError::Stream { batch_id, source })?;
+        let published = Published::read(chain, commit)?;
+        let published = published.ok_or_else(|| unreadable("its transaction is not there, or is not its commit"))?;
+        let data = match published.data(chain)? {
+            Data::There(data) => data,
+            Data::Wrong(why) | Data::Missing(why) => return Err(unreadable(&why)),
+        };
+        let updates = diff::decode(&data).map_err(|source| RebuildError::Stream { batch_id, source })?;
         for update in updates {
             let index = usize::from(update.asset.0);
             if index >= MAX_ASSETS {
@@ -180,7 +173,7 @@ impl Rebuilding {
             self.trees[index].set(update.account, update.balance);
         }
         let first_data = self.last.as_ref().map_or(batch_id, |last| last.first_data);
-        self.last = Some(Last { call, stamp, first_data });
+        self.last = Some(Last { published, stamp: commit.stamp, first_data });
         Ok(())
     }
 }
@@ -188,7 +181,7 @@ impl Rebuilding {
 impl Last {
     /// Holds the trees against the lines, and the lines against the header.
     fn finish(self, mut trees: Vec<SumTree>) -> Result<FinalBatch, RebuildError> {
-        let Self { call: CommitCall { header, lines, .. }, stamp, first_data } = self;
+        let Self { published: Published { header, lines, .. }, stamp, first_data } = self;
         let batch_id = header.batch_id;
         if balances_root(&lines) != header.new_root {
             let reason = "its lines are not those of its root".to_owned();

@@ -227,8 +227,11 @@ impl SettlementService {
         for (batch_id, batch) in &self.claims {
             let places = batch.withdrawals_of(account).into_iter();
             let claims = places.filter_map(|(asset, index)| batch.claim(asset, index));
-            let stamp = self.stamps.stamp(*batch_id).or_else(|| self.poster.stamp(*batch_id));
-            found.extend(claims.map(|claim| (claim, stamp)));
+            let on_chain = self.stamps.on_chain(*batch_id).or_else(|| self.poster.on_chain(*batch_id));
+            found.extend(claims.map(|claim| match on_chain {
+                Some((header, stamp)) => (WithdrawalClaim { header, ..claim }, Some(stamp)),
+                None => (claim, None),
+            }));
         }
         found
     }
@@ -242,8 +245,8 @@ impl SettlementService {
 
     /// What an account has in the last final batch, with proofs; `None` while there is none.
     pub fn balances_of(&mut self, account: AccountId) -> Option<BalancesProof> {
-        let stamp = self.final_balances.batch_id().and_then(|batch_id| self.poster.stamp(batch_id));
-        self.final_balances.prove(account, stamp)
+        let on_chain = self.final_balances.batch_id().and_then(|batch_id| self.poster.on_chain(batch_id));
+        self.final_balances.prove(account, on_chain)
     }
 
     /// Works for about a millisecond, or for as long as the chain takes to answer. `now` is the wall clock.
@@ -284,7 +287,7 @@ impl SettlementService {
             if !batch.withdrawals.is_empty() {
                 // No proof needs the differences.
                 batch.data = Vec::new();
-                self.stamps.want(batch.header.batch_id, batch.header.hash());
+                self.stamps.want(batch.header);
                 self.claims.insert(batch.header.batch_id, batch);
             }
         }

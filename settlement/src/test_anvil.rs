@@ -50,7 +50,7 @@ impl Anvil {
 
     /// A connection of its own.
     pub(crate) fn chain(&self) -> RpcChain {
-        RpcChain::new(&RpcOptions { url: self.url.clone(), timeout: Duration::from_secs(30) }).unwrap()
+        RpcChain::new(&RpcOptions { url: self.url.clone(), blobs_url: None, timeout: Duration::from_secs(30) }).unwrap()
     }
 
     /// One of the methods that no real node has.

@@ -18,15 +18,17 @@ use lakh_engine::units::{Atoms, FeeRate, Lots, Ticks, Timestamp};
 use lakh_journal::{Durability, JournalOptions, JournalWriter, RecordHeader};
 
 use crate::batch::SealedBatch;
+use crate::blobs::Blob;
 use crate::chain::embedded::{self, BlockClock, EmbeddedChain};
 use crate::chain::transaction::{Transaction, TransactionSigner};
 use crate::chain::{
-    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, TransactionStatus,
+    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, Sent, TransactionStatus,
 };
+use crate::commitment::Stamp;
 use crate::contract::{self, answer, deploy};
 use crate::follower::{Replica, Venue};
 use crate::keccak::Hash;
-use crate::poster::{PosterKeys, PosterOptions};
+use crate::poster::{DataRoute, PosterKeys, PosterOptions};
 
 pub(crate) const CHAIN_ID: u64 = 31_337;
 pub(crate) const START_SECONDS: u64 = 1_800_000_000;
@@ -57,6 +59,8 @@ pub(crate) struct TestChain {
     pub(crate) clock: Arc<AtomicU64>,
     pub(crate) venue: Venue,
     pub(crate) tokens: [Address; 2],
+    /// How batches are posted on it.
+    pub(crate) data: DataRoute,
     vault: Address,
 }
 
@@ -83,7 +87,8 @@ impl TestChain {
         let contract = create(&chain, &administrator, deploy::settlement(&setup));
         let tokens = ["BTC", "USD"].map(|name| create(&chain, &administrator, deploy::demo_token(name, name, 8)));
         let venue = Venue { chain_id: CHAIN_ID, contract };
-        let mut test = Self { chain, clock, venue, tokens, vault: Address::default() };
+        let (data, vault) = (DataRoute::Calldata, Address::default());
+        let mut test = Self { chain, clock, venue, tokens, data, vault };
         test.vault = answer::address(&test.ask(contract, contract::vault())).unwrap();
         for token in tokens {
             test.send(&administrator, contract, contract::list_asset(token, SCALE, 1, 1 << 60));
@@ -91,8 +96,14 @@ impl TestChain {
         test
     }
 
+    /// The same, with batches posted on that route.
+    pub(crate) fn on(mut self, data: DataRoute) -> Self {
+        self.data = data;
+        self
+    }
+
     pub(crate) fn ask(&self, to: Address, data: Vec<u8>) -> Vec<u8> {
-        let call = Call { from: Address::default(), to: Some(to), data, value_wei: 0 };
+        let call = Call::question(to, data);
         self.chain.call(&call, BlockTag::Latest).unwrap()
     }
 
@@ -104,6 +115,13 @@ impl TestChain {
 
     pub(crate) fn send(&self, signer: &TransactionSigner, to: Address, data: Vec<u8>) {
         assert_eq!(self.try_send(signer, to, data), TransactionStatus::Succeeded);
+    }
+
+    /// Lists one more asset; its token.
+    pub(crate) fn list_another(&self) -> Address {
+        let token = create(&self.chain, &user(0), deploy::demo_token("OTHER", "OTHER", 8));
+        self.send(&user(0), self.venue.contract, contract::list_asset(token, SCALE, 1, 1 << 60));
+        token
     }
 
     /// Mints, approves and deposits atoms.
@@ -143,6 +161,7 @@ impl TestChain {
             first_block: 0,
             confirmations: 0,
             attempts_file: Some(directory.join("attempts")),
+            data: self.data,
         }
     }
 }
@@ -157,6 +176,7 @@ fn send(chain: &EmbeddedChain, signer: &TransactionSigner, to: Option<Address>, 
         to,
         value_wei: 0,
         data,
+        blobs: None,
     };
     chain.send_raw_transaction(&signer.sign(&transaction).raw).unwrap()
 }
@@ -173,10 +193,18 @@ fn create(chain: &EmbeddedChain, signer: &TransactionSigner, code: Vec<u8>) -> A
 /// What becomes of logs on their way.
 pub(crate) type ChangeLogs = dyn Fn(&mut Vec<Log>) + Send + Sync;
 
-/// A node that changes what the chain says.
+/// A node that changes what the chain says, or does not have a blob.
 pub(crate) struct Liar<'a> {
     pub(crate) chain: &'a dyn Chain,
     pub(crate) change: Box<ChangeLogs>,
+    pub(crate) without_blob: Option<Hash>,
+}
+
+impl<'a> Liar<'a> {
+    /// Honest but for a blob that it does not have.
+    pub(crate) fn without_blob(chain: &'a dyn Chain, hash: Hash) -> Self {
+        Self { chain, change: Box::new(|_| {}), without_blob: Some(hash) }
+    }
 }
 
 impl Chain for Liar<'_> {
@@ -206,8 +234,14 @@ impl Chain for Liar<'_> {
     fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
         self.chain.receipt(hash)
     }
-    fn transaction_data(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
-        self.chain.transaction_data(hash)
+    fn sent(&self, hash: Hash) -> Result<Option<Sent>, ChainError> {
+        self.chain.sent(hash)
+    }
+    fn blob(&self, hash: Hash, block: &Stamp) -> Result<Option<Blob>, ChainError> {
+        if self.without_blob == Some(hash) { Ok(None) } else { self.chain.blob(hash, block) }
+    }
+    fn blob_base_fee(&self) -> Result<Option<u128>, ChainError> {
+        self.chain.blob_base_fee()
     }
     fn fees(&self) -> Result<Fees, ChainError> {
         self.chain.fees()

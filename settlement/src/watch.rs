@@ -12,6 +12,7 @@
 //! | a batch whose records the journal has and never decided on, for longer than [`WatchOptions::patience_seconds`] | [`Divergence`] at its first record |
 //! | a batch whose records the journal does not have yet | it waits, and says so |
 //! | published data that do not come to the root | [`Divergence`] at its first record |
+//! | a blob that the node does not have | it waits, and says so: the chain takes no block without its blobs, so the node is to blame |
 //!
 //! Invariants: it never vetoes what it could not compare; the same chain and journal give the same verdict. Bounds: a replica of the
 //! venue's engine or the trees of [`crate::sum_tree`]; a header, a stamp and the differences of each batch that is not final.
@@ -22,18 +23,20 @@ use std::path::{Path, PathBuf};
 use lakh_engine::event::Event;
 use lakh_engine::ids::Sequence;
 
+use crate::batch::SealedBatch;
+use crate::blobs::{BLOB_LIFE_SECONDS, header_as_committed};
 use crate::chain::{Address, BlockTag, Call, Chain, ChainError};
 use crate::commitment::{AssetLine, Header, Stamp};
 use crate::commits::stamp_of;
 use crate::contract::answer::{self, BATCH_COMMITTED, BatchCommitted, Tip};
-use crate::contract::committed::CommitCall;
 use crate::contract::{self, exits};
 use crate::diff::{self, LeafUpdate};
 use crate::escape::NO_HEADER;
 use crate::follower::{FollowError, Progress, Replica, Venue};
-use crate::keccak::{Hash, keccak256};
+use crate::keccak::Hash;
 use crate::log_ranges::LogRanges;
-use crate::rebuild::{BLOB_LIFE_SECONDS, RebuildError, RebuildOptions, rebuild};
+use crate::published::{Commit, Data, Published};
+use crate::rebuild::{RebuildError, RebuildOptions, rebuild};
 use crate::sum_tree::SumTree;
 
 /// Records replayed at once.
@@ -110,19 +113,19 @@ pub struct VetoCall {
     pub data: Vec<u8>,
 }
 
-/// A batch on the chain.
-#[derive(Clone, Copy, Debug)]
-struct Commit {
-    header_hash: Hash,
-    transaction_hash: Hash,
-    stamp: Stamp,
-}
-
 /// A batch by the journal.
 #[derive(Debug)]
 struct Decided {
     header: Header,
     data: Vec<u8>,
+    /// The header on the chain that was found to be this batch's.
+    agreed: Option<Hash>,
+}
+
+impl Decided {
+    fn new(batch: SealedBatch) -> Self {
+        Self { header: batch.header, data: batch.data, agreed: None }
+    }
 }
 
 /// See the module.
@@ -232,8 +235,7 @@ impl Watch {
         while self.broken.is_none() {
             let progress = replica.advance(CHUNK_RECORDS, &mut sealed);
             for batch in sealed.drain(..).filter(|batch| batch.header.batch_id > final_batch) {
-                let decided = Decided { header: batch.header, data: batch.data };
-                self.decided.insert(decided.header.batch_id, decided);
+                self.decided.insert(batch.header.batch_id, Decided::new(batch));
             }
             match progress {
                 Ok(Progress::Behind) => {}
@@ -246,7 +248,7 @@ impl Watch {
                     };
                     self.broken = Some((batch_id, error.to_string()));
                     if let Some(batch) = replica.take_differing() {
-                        self.decided.insert(batch_id, Decided { header: batch.header, data: batch.data });
+                        self.decided.insert(batch_id, Decided::new(batch));
                     }
                 }
                 // A decision that came while this replica was behind it: it finds it when it begins anew.
@@ -269,10 +271,14 @@ impl Watch {
         now_seconds: u64,
     ) -> Result<Judgement, WatchError> {
         let Some(replica) = &self.replica else { return self.judge_by_data(chain, batch_id, commit) };
-        if let Some(decided) = self.decided.get(&batch_id) {
-            if decided.header.hash() == commit.header_hash {
+        if let Some(decided) = self.decided.get_mut(&batch_id) {
+            if decided.agreed == Some(commit.header_hash)
+                || header_as_committed(&decided.header, &decided.data, commit.header_hash).is_some()
+            {
+                decided.agreed = Some(commit.header_hash);
                 return Ok(Judgement::Good);
             }
+            let decided = &*decided;
             let journal = self.options.journal.as_ref().expect("a replica follows a journal");
             let sequence = first_difference(chain, (journal, self.options.venue), decided, commit)?;
             let why = match &self.broken {
@@ -284,7 +290,7 @@ impl Watch {
         if let Some((broken, why)) = &self.broken {
             return Ok(Judgement::Waiting(format!("the journal contradicts itself from batch {broken} on: {why}")));
         }
-        let Some(call) = commit_call(chain, commit)? else {
+        let Some(call) = Published::read(chain, &commit)? else {
             return Ok(Judgement::Waiting(format!("the call that committed batch {batch_id} cannot be read")));
         };
         let has_records = replica.engine().sequence() >= call.header.last_sequence;
@@ -302,7 +308,7 @@ impl Watch {
 
     /// Whether the published data come to the root.
     fn judge_by_data(&mut self, chain: &dyn Chain, batch_id: u64, commit: Commit) -> Result<Judgement, WatchError> {
-        let Some(call) = commit_call(chain, commit)? else {
+        let Some(call) = Published::read(chain, &commit)? else {
             return Ok(Judgement::Waiting(format!("the call that committed batch {batch_id} cannot be read")));
         };
         let known = self.trees.as_ref().and_then(|trees| trees.good.get(&batch_id).copied());
@@ -314,12 +320,13 @@ impl Watch {
             self.trees = Some(ChainTrees::begin(chain, &self.options, batch_id - 1, &self.commits)?);
         }
         let trees = self.trees.as_mut().expect("just made where there was none");
-        Ok(match trees.take(&call) {
-            Ok(()) => {
+        Ok(match trees.take(&call, call.data(chain)?) {
+            Taken::Good => {
                 trees.good.insert(batch_id, commit.header_hash);
                 Judgement::Good
             }
-            Err(why) => {
+            Taken::Missing(why) => Judgement::Waiting(format!("batch {batch_id}: {why}")),
+            Taken::Wrong(why) => {
                 // What was taken of it is in the trees: they begin anew next time.
                 self.trees = None;
                 Judgement::Diverged { sequence: call.header.first_sequence, why }
@@ -334,13 +341,13 @@ impl Watch {
         (batch_id, commit): (u64, Commit),
         (sequence, why): (Sequence, String),
     ) -> Result<Result<Divergence, String>, WatchError> {
-        let Some(call) = commit_call(chain, commit)? else {
+        let Some(call) = Published::read(chain, &commit)? else {
             return Ok(Err(format!("batch {batch_id} differs ({why}), and the call that committed it cannot be read")));
         };
         let previous = match (batch_id, self.commits.get(&(batch_id - 1))) {
             (1, _) => Some((NO_HEADER, Stamp { time_seconds: 0, block_number: 0 }, Vec::new())),
             (_, Some(before)) => {
-                commit_call(chain, *before)?.map(|previous| (previous.header, before.stamp, previous.lines))
+                Published::read(chain, before)?.map(|previous| (previous.header, before.stamp, previous.lines))
             }
             (_, None) => None,
         };
@@ -358,6 +365,13 @@ enum Judgement {
     Good,
     Diverged { sequence: Sequence, why: String },
     Waiting(String),
+}
+
+/// What became of a batch's data.
+enum Taken {
+    Good,
+    Wrong(String),
+    Missing(String),
 }
 
 /// Everybody's balances by the published data.
@@ -395,18 +409,28 @@ impl ChainTrees {
         let mut begun = Self { trees, last: final_batch, good: BTreeMap::new() };
         for batch_id in final_batch + 1..=last {
             let commit = commits.get(&batch_id).ok_or_else(|| malformed("a batch without an event"))?;
-            let call = commit_call(chain, *commit)?.ok_or_else(|| malformed("a commit that cannot be read"))?;
-            begun.take(&call).map_err(|_| malformed("a batch that was good is not any more"))?;
+            let call = Published::read(chain, commit)?.ok_or_else(|| malformed("a commit that cannot be read"))?;
+            match begun.take(&call, call.data(chain)?) {
+                Taken::Good => {}
+                Taken::Missing(why) => return Err(malformed(&why).into()),
+                Taken::Wrong(_) => return Err(malformed("a batch that was good is not any more").into()),
+            }
             begun.good.insert(batch_id, commit.header_hash);
         }
         Ok(begun)
     }
 
-    fn take(&mut self, call: &CommitCall) -> Result<(), String> {
-        if keccak256(&call.data) != call.header.data_hash {
-            return Err("its published data are not those of its header".to_owned());
-        }
-        let updates = diff::decode(&call.data).map_err(|error| format!("its published data are no stream: {error}"))?;
+    fn take(&mut self, call: &Published, data: Data) -> Taken {
+        let data = match data {
+            Data::There(data) => data,
+            Data::Wrong(why) => return Taken::Wrong(why),
+            Data::Missing(why) => return Taken::Missing(why),
+        };
+        self.follow(call, &data).map_or_else(Taken::Wrong, |()| Taken::Good)
+    }
+
+    fn follow(&mut self, call: &Published, data: &[u8]) -> Result<(), String> {
+        let updates = diff::decode(data).map_err(|error| format!("its published data are no stream: {error}"))?;
         for update in updates {
             let index = usize::from(update.asset.0);
             if index >= call.lines.len() {
@@ -428,13 +452,6 @@ impl ChainTrees {
     }
 }
 
-/// The call that committed a batch, where it is that batch's.
-fn commit_call(chain: &dyn Chain, commit: Commit) -> Result<Option<CommitCall>, ChainError> {
-    let data = chain.transaction_data(commit.transaction_hash)?;
-    let call = data.and_then(|data| CommitCall::decode(&data));
-    Ok(call.filter(|call| call.header.hash() == commit.header_hash))
-}
-
 /// The last record of the batch that changed the first balance in which journal and chain differ.
 fn first_difference(
     chain: &dyn Chain,
@@ -442,8 +459,9 @@ fn first_difference(
     decided: &Decided,
     commit: Commit,
 ) -> Result<Option<Sequence>, WatchError> {
-    let Some(call) = commit_call(chain, commit)? else { return Ok(None) };
-    let (Ok(ours), Ok(theirs)) = (diff::decode(&decided.data), diff::decode(&call.data)) else { return Ok(None) };
+    let Some(call) = Published::read(chain, &commit)? else { return Ok(None) };
+    let Data::There(data) = call.data(chain)? else { return Ok(None) };
+    let (Ok(ours), Ok(theirs)) = (diff::decode(&decided.data), diff::decode(&data)) else { return Ok(None) };
     let told = |updates: &[LeafUpdate], one: &LeafUpdate| updates.contains(one);
     let differing = ours.iter().find(|one| !told(&theirs, one)).or_else(|| theirs.iter().find(|one| !told(&ours, one)));
     let Some(leaf) = differing else { return Ok(None) };
@@ -465,7 +483,7 @@ fn first_difference(
 }
 
 fn ask(chain: &dyn Chain, to: Address, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
-    chain.call(&Call { from: Address::default(), to: Some(to), data, value_wei: 0 }, BlockTag::Latest)
+    chain.call(&Call::question(to, data), BlockTag::Latest)
 }
 
 fn malformed(reason: &str) -> ChainError {

@@ -7,8 +7,8 @@ use lakh_engine::units::Atoms;
 use super::*;
 use crate::batch::SealedBatch;
 use crate::commitment::balances_root;
-use crate::poster::Poster;
-use crate::test_venue::{TestChain, TestVenue, keys, order, user};
+use crate::poster::{DataRoute, Poster};
+use crate::test_venue::{Liar, TestChain, TestVenue, keys, order, user};
 use crate::watcher::{QueuePosition, Watcher};
 
 /// A venue whose operator the test is: it journals honestly and posts what it likes.
@@ -22,7 +22,11 @@ struct World {
 impl World {
     /// Two traders with money and keys, and a first batch that is honest.
     fn new() -> Self {
-        let chain = TestChain::new();
+        Self::on(DataRoute::Calldata)
+    }
+
+    fn on(data: DataRoute) -> Self {
+        let chain = TestChain::new().on(data);
         let venue = TestVenue::new(chain.venue, chain.now());
         let mut world = Self { chain, venue, honest: Vec::new() };
         world.chain.deposit(1, 0, 1_000);
@@ -135,25 +139,62 @@ impl World {
         lie.data = diff::encode(&updates).unwrap();
         lie.lines.iter_mut().zip(&mut trees).for_each(|(line, tree)| line.tree = tree.root());
         lie.header.new_root = balances_root(&lie.lines);
-        lie.header.data_hash = keccak256(&lie.data);
+        lie.header.data_hash = crate::keccak::keccak256(&lie.data);
         lie
     }
 }
 
 #[test]
 fn honest_batches_are_good_with_the_journal_and_without() {
-    let mut world = World::new();
-    let (mut watch, mut outside) = (world.with_journal(), world.by_chain_alone());
-    for expected in 1..=3 {
-        for watch in [&mut watch, &mut outside] {
-            let verdict = world.look(watch);
-            let found = (verdict.good_through, verdict.divergence, verdict.waiting);
-            assert_eq!(found, (expected, None, None));
+    for data in [DataRoute::Calldata, DataRoute::Cheapest] {
+        let mut world = World::on(data);
+        let (mut watch, mut outside) = (world.with_journal(), world.by_chain_alone());
+        for expected in 1..=3 {
+            for watch in [&mut watch, &mut outside] {
+                let verdict = world.look(watch);
+                let found = (verdict.good_through, verdict.divergence, verdict.waiting);
+                assert_eq!(found, (expected, None, None), "{data:?}");
+            }
+            world.trade();
+            world.seal();
+            world.post(&world.honest.last().unwrap().clone());
         }
-        world.trade();
-        world.seal();
-        world.post(&world.honest.last().unwrap().clone());
     }
+}
+
+#[test]
+fn a_theft_in_blobs_is_vetoed_as_any_other() {
+    let mut world = World::on(DataRoute::Cheapest);
+    let (mut watch, mut outside) = (world.with_journal(), world.by_chain_alone());
+    let traded = world.trade();
+    world.seal();
+    let theft = world.theft(&world.honest[1].clone(), 10);
+    world.post(&theft);
+    let divergence = world.look(&mut watch).divergence.expect("another header than the journal's");
+    assert_eq!((divergence.batch_id, divergence.sequence), (2, traded));
+    assert_eq!(world.look(&mut outside).good_through, 2, "its data come to its root, and more nobody sees there");
+    world.veto(&watch, &divergence);
+}
+
+/// That a blob is not on one's own node is no reason to veto: the chain takes no block without its blobs.
+#[test]
+fn a_blob_that_is_missing_is_waited_for_and_said() {
+    let world = World::on(DataRoute::Cheapest);
+    let logs = LogRanges::new(world.chain.venue.contract, vec![vec![answer::topic(BATCH_COMMITTED)]], (0, 1_000))
+        .next(&world.chain.chain)
+        .unwrap()
+        .unwrap();
+    let hash = world.chain.chain.sent(logs[0].transaction_hash).unwrap().unwrap().blob_hashes[0];
+    let mut outside = world.by_chain_alone();
+    let verdict = outside.look(&Liar::without_blob(&world.chain.chain, hash)).unwrap();
+    assert_eq!((verdict.good_through, verdict.divergence), (0, None));
+    let why = verdict.waiting.expect("it cannot be compared");
+    assert!(why.starts_with(&format!("batch 1: blob {hash} of block ")), "{why}");
+    assert!(why.ends_with("ask another consensus node"), "{why}");
+    let verdict = world.look(&mut outside);
+    assert_eq!((verdict.good_through, verdict.waiting), (1, None), "once it is there");
+    let with_journal = world.with_journal().look(&Liar::without_blob(&world.chain.chain, hash)).unwrap();
+    assert_eq!(with_journal.good_through, 1, "who has the journal needs no blob");
 }
 
 #[test]

@@ -158,12 +158,7 @@ impl Watcher {
 
     /// The block from which to read on: the first one whose time is the last consumed entry's, or the contract's first.
     fn find_place(&mut self, chain: &dyn Chain, position: QueuePosition, final_block: u64) -> Result<u64, WatchError> {
-        let call = Call {
-            from: Address::default(),
-            to: Some(self.contract),
-            data: queue_prefix(position.queue_id),
-            value_wei: 0,
-        };
+        let call = Call::question(self.contract, queue_prefix(position.queue_id));
         let answer = chain.call(&call, BlockTag::Finalized)?;
         let malformed =
             || WatchError::Malformed { detail: "no contract answers there as of the final block".to_owned() };

@@ -70,7 +70,9 @@ fn nodes_that_forget_repeat_or_alter_are_found_out() {
     ];
     for (index, change) in lies.into_iter().enumerate() {
         let mut watcher = Watcher::new(test.venue.contract, 0, start(&test));
-        let error = watcher.poll(&Liar { chain: &test.chain, change: Box::new(change) }, start(&test)).unwrap_err();
+        let error = watcher
+            .poll(&Liar { chain: &test.chain, change: Box::new(change), without_blob: None }, start(&test))
+            .unwrap_err();
         assert!(matches!(error, WatchError::Malformed { .. }), "lie {index}: {error}");
         assert_eq!(watcher.waiting().count(), 0, "lie {index}");
         // An honest answer heals it.

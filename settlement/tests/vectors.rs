@@ -11,6 +11,7 @@ use std::path::Path;
 use lakh_engine::command::{ChainEntry, ChainEntryKind, SettlementBinding};
 use lakh_engine::ids::{AccountId, AssetId, Sequence};
 use lakh_engine::units::Atoms;
+use lakh_settlement::blobs::{self, Packed};
 use lakh_settlement::chain::Address;
 use lakh_settlement::chain::transaction::TransactionSigner;
 use lakh_settlement::commitment::{AssetLine, Header, Stamp, balances_root, batch_hash, trees_hash};
@@ -267,4 +268,25 @@ fn state_diff() {
         updates.iter().map(|item| json!([item.account.0, item.asset.0, decimal(item.balance.raw())])).collect();
     let value = json!({ "updates": rows, "bytes": hex(&bytes), "data_hash": hash(keccak256(&bytes)) });
     check("diff.json", &value);
+}
+
+/// What the contract sees of blobs is their versioned hashes; how data become blobs is told by the keccak256 of each blob.
+#[test]
+fn blob_data() {
+    let cases: Vec<Value> = [0_usize, 1, 28, 1_000, 126_972, 126_973, 300_000]
+        .iter()
+        .map(|length| {
+            let data: Vec<u8> = (0..*length).map(|index| u8::try_from(index % 251).expect("below 251")).collect();
+            let packed = Packed::of(&data).expect("short enough");
+            let packed_blobs = blobs::pack(&data).expect("short enough");
+            json!({
+                "data_length": length,
+                "first_bytes": hex(&packed_blobs[0][..64]),
+                "blobs_keccak256": packed_blobs.iter().map(|blob| hash(keccak256(blob.as_slice()))).collect::<Vec<_>>(),
+                "versioned_hashes": packed.hashes().iter().map(|versioned| hash(*versioned)).collect::<Vec<_>>(),
+                "data_hash": hash(blobs::data_hash(packed.hashes())),
+            })
+        })
+        .collect();
+    check("blobs.json", &json!({ "data_bytes": "byte i is i modulo 251", "cases": cases }));
 }

@@ -2,8 +2,10 @@
 //!
 //! Each figure is the thread's CPU time of the best of five passes over signatures of orders of 300 bytes, in
 //! microseconds a signature; keys are drawn from a seed and known to whoever keeps them. The first column is the exchange's own
-//! file, compiled in unchanged.
+//! files, compiled in unchanged.
 
+#[path = "../../src/auth/lanes/mod.rs"]
+mod lanes;
 #[path = "../../src/auth/signature.rs"]
 #[allow(dead_code, reason = "the bench uses a part of it")]
 mod signature;

@@ -52,6 +52,10 @@ const MAX_BODY: usize = MAX_FRAME_BYTES - 64;
 /// Longest evidence, in bytes.
 pub const MAX_EVIDENCE: usize = 5 + MAX_BODY + 32 + 64;
 
+/// Bytes in front of the body in evidence of kind 5, and behind it.
+const NATIVE_FRONT: usize = 5;
+const NATIVE_BACK: usize = 32 + 64;
+
 const NONE: u8 = 0;
 const WEBSOCKET_SIGNED: u8 = 1;
 const SESSION_DELEGATED: u8 = 2;
@@ -128,6 +132,11 @@ pub struct SignedText<'a> {
     pub public_key: &'a [u8; 32],
     /// R ‖ s.
     pub signature: &'a [u8; 64],
+}
+
+/// The signed body in evidence of a message of the binary face, as [`Evidence::append_binary`] wrote it.
+pub fn native_body(evidence: &[u8]) -> &[u8] {
+    evidence.get(NATIVE_FRONT..evidence.len().saturating_sub(NATIVE_BACK)).unwrap_or_default()
 }
 
 /// Why bytes are no evidence, or evidence does not carry its command.

@@ -5,6 +5,8 @@
 
 pub mod canonical;
 pub mod evidence;
+#[cfg_attr(not(target_arch = "x86_64"), path = "lanes/elsewhere.rs")]
+mod lanes;
 pub mod native;
 pub mod rest_text;
 pub mod signature;
@@ -50,13 +52,13 @@ pub fn parse_api_key(text: &str, venue_tag: [u8; 16], mode: Mode) -> Result<[u8;
 
 /// The api key of a public key at the venue with this tag.
 pub fn api_key(venue_tag: [u8; 16], public_key: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(96);
-    for byte in venue_tag.iter().chain(public_key) {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).expect("a nibble is a hexadecimal digit"));
-        }
-    }
-    text
+    hex(&venue_tag) + &hex(public_key)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from_digit(u32::from(nibble), 16).expect("a nibble is a hexadecimal digit")).collect()
 }
 
 /// The 64 bytes of a base64 signature, padded, and nothing else. A space stands for the `+` that form encoding lost.
@@ -72,7 +74,7 @@ pub fn parse_signature(text: &str) -> Option<[u8; 64]> {
     if length == 64 { signature.first_chunk().copied() } else { None }
 }
 
-/// Bytes in hexadecimal digits.
+/// The bytes that hexadecimal digits stand for.
 pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if text.len() != N * 2 {

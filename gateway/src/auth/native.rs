@@ -14,6 +14,7 @@ use lakh_engine::command::{DisconnectMode, Operation, SettlementBinding};
 use lakh_engine::units::Timestamp;
 use sha3::{Digest as _, Keccak256};
 
+use super::lanes::{KECCAK_MAX, LaneHashes};
 use crate::wire::sbe::enums::DisconnectChoice;
 
 /// In front of everything that is hashed.
@@ -69,6 +70,51 @@ impl SigningDomain {
         hasher.update(block);
         hasher.update(group);
         hasher.finalize().into()
+    }
+}
+
+/// Digests of many messages: eight at a time where the processor can, one at a time elsewhere.
+pub struct MessageDigests {
+    lanes: Option<LaneHashes>,
+}
+
+impl std::fmt::Debug for MessageDigests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageDigests").field("in_lanes", &self.lanes.is_some()).finish()
+    }
+}
+
+impl MessageDigests {
+    /// By what this processor has.
+    pub fn detect() -> Self {
+        Self { lanes: LaneHashes::detect() }
+    }
+
+    /// Works out what the signature of each message covers, given its template id and its body; see
+    /// [`SigningDomain::digest`]. Messages that are `None` are passed over.
+    pub fn of(&self, domain: &SigningDomain, messages: &[Option<(u16, &[u8])>]) -> Vec<Option<[u8; 32]>> {
+        let alone = |(template, body): (u16, &[u8])| domain.digest(template, body, &[]);
+        let Some(lanes) = &self.lanes else { return messages.iter().map(|message| message.map(alone)).collect() };
+        let mut digests = vec![None; messages.len()];
+        let mut short = Vec::with_capacity(messages.len());
+        for (index, (template, body)) in messages.iter().enumerate().filter_map(|(at, message)| Some((at, (*message)?)))
+        {
+            if domain.0.len() + 2 + body.len() <= KECCAK_MAX {
+                short.push((index, template.to_be_bytes(), body));
+            } else {
+                digests[index] = Some(alone((template, body)));
+            }
+        }
+        for eight in short.chunks(8) {
+            let mut parts = [[&[][..]; 3]; 8];
+            for (parts, (_, template, body)) in parts.iter_mut().zip(eight) {
+                *parts = [&domain.0, template, *body];
+            }
+            for ((index, ..), digest) in eight.iter().zip(lanes.keccak256(&parts[..eight.len()])) {
+                digests[*index] = Some(digest);
+            }
+        }
+        digests
     }
 }
 
@@ -249,6 +295,20 @@ mod tests {
         let signature = key.sign(&logon(DisconnectChoice::Unchanged).encode()).to_bytes();
         let expected = "gJeRtKIwMH+3kkK7SXY2XMBhVC+VllaVQPpVvNFd0LdDp7Qfu2lbK3zN4gh65fajw11Ks1/lnC8+DhWQoeTiBg==";
         assert_eq!(Some(signature), super::super::parse_signature(expected));
+    }
+
+    #[test]
+    fn digests_of_many_are_those_of_each() {
+        let domain = SigningDomain::new(SettlementBinding::NONE, [7; 16]);
+        let bytes: Vec<u8> = (0..=255).collect();
+        // Of every length around one block, with gaps between them.
+        let message = |index: usize| (index % 5 != 3).then(|| (index as u16, &bytes[..80 + index % 40]));
+        let messages: Vec<_> = (0..203).map(message).collect();
+        let each = |digests: MessageDigests| digests.of(&domain, &messages);
+        let expected: Vec<_> =
+            messages.iter().map(|one| one.map(|(template, body)| domain.digest(template, body, &[]))).collect();
+        assert_eq!(each(MessageDigests::detect()), expected);
+        assert_eq!(each(MessageDigests { lanes: None }), expected);
     }
 
     #[test]

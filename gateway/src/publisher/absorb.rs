@@ -15,7 +15,7 @@ use crate::market_data::book::BookChange;
 use crate::market_data::tape::{Aggregation, Extended, PublicTrade};
 use crate::order_state::{BudgetProgress, Reduction};
 use crate::publisher::private::fill;
-use crate::publisher::{Publisher, entry, history};
+use crate::publisher::{Company, Publisher, entry, history};
 use crate::reports::{Execution, Stamp};
 use crate::wire_encode::answers;
 use crate::wire_encode::market as encode;
@@ -66,6 +66,9 @@ impl Publisher {
 
     /// Whoever limits cancels has to know how many orders there are to be cancelled.
     fn tell_live_orders(&self, events: &[Event]) {
+        if self.company == Company::Nobody {
+            return;
+        }
         let tell = |account| self.directory.live_orders().set(account, self.orders.open_order_count(account));
         for event in events {
             match event {

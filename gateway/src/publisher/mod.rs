@@ -114,6 +114,16 @@ pub struct Publisher {
     flushed_at: Timestamp,
     /// The time of the last record.
     latest: Timestamp,
+    company: Company,
+}
+
+/// Whether anybody can listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    /// Sessions may.
+    Sessions,
+    /// Nobody ever will: only the read models count.
+    Nobody,
 }
 
 /// A command whose events still come.
@@ -156,7 +166,16 @@ impl Publisher {
             events: Vec::new(),
             flushed_at: Timestamp::ZERO,
             latest: Timestamp::ZERO,
+            company: Company::Sessions,
         }
+    }
+
+    /// The same for somebody who follows a journal beside the venue and saves the read models: no session will ever listen,
+    /// so no report is written or kept, which is a third of what taking in a command costs.
+    #[must_use]
+    pub const fn alone(mut self) -> Self {
+        self.company = Company::Nobody;
+        self
     }
 
     /// The same, with somebody who answers what it cannot.

@@ -30,6 +30,7 @@ impl Publisher {
     /// Sends what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.binary.handle_timeout(now, &self.market_data);
+        self.sealed.tell(self.directory.chain());
         if self.next_timeout().is_some_and(|due| due <= now) {
             self.flushed_at = now;
             for index in 0..self.markets.len() {

@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 use crate::account_trades::TradeRole;
 use crate::id_map::IdMap;
-use crate::publisher::Publisher;
 use crate::publisher::answers::too_many_subscriptions;
 use crate::publisher::outgoing::Outgoing;
 use crate::publisher::subscriptions::Subscriptions;
+use crate::publisher::{Company, Publisher};
 use crate::reports::follower::{PageRequest, ReportSink};
 use crate::reports::{AccountReport, AssetBalance, Execution, Fill, FundsDirection, ReportBody, Stamp};
 use crate::request::refusal;
@@ -45,6 +45,11 @@ impl PrivateReports {
         self.counts.get(&account).copied().unwrap_or_default()
     }
 
+    /// Counts a report.
+    fn count(&mut self, account: AccountId, report_sequence: u64) {
+        self.counts.insert(account, report_sequence);
+    }
+
     /// Counts a report, and writes it down for who listens.
     pub(super) fn tell(
         &mut self,
@@ -53,7 +58,7 @@ impl PrivateReports {
         units: Units<'_>,
         outgoing: &mut Outgoing,
     ) {
-        self.counts.insert(report.account, report.report_sequence);
+        self.count(report.account, report.report_sequence);
         if let Some(sink) = &mut self.sink {
             sink.push(report);
         }
@@ -71,6 +76,10 @@ impl Publisher {
             other => [body_of(other), None],
         };
         for (account, report_sequence, body) in bodies.into_iter().flatten() {
+            if self.company == Company::Nobody {
+                self.private.count(account, report_sequence);
+                continue;
+            }
             let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
             self.binary.tell(&report);
             let audience = audience(&self.subscriptions, account);
@@ -83,6 +92,9 @@ impl Publisher {
     pub(super) fn tell_execution(&mut self, order: OrderId, execution: Execution, place: (u64, Stamp)) {
         let Some(record) = self.orders.record(order) else { return };
         let (report_sequence, stamp) = place;
+        if self.company == Company::Nobody {
+            return self.private.count(record.account, report_sequence);
+        }
         let body = ReportBody::Order { order: Cow::Borrowed(record), execution };
         let account = record.account;
         let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };

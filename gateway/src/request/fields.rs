@@ -71,6 +71,14 @@ impl<'p> Fields<'p> {
         self.text(name).ok_or_else(|| refusal::missing(name))
     }
 
+    /// A whole number, if it is there.
+    ///
+    /// # Errors
+    /// -1100 for what is no number, -1130 beyond 64 bits.
+    pub(crate) fn number(self, name: &str) -> Result<Option<u64>, ApiError> {
+        self.text(name).map(|text| integer(name, text)).transpose()
+    }
+
     /// Refuses parameters that would change what is meant but that this method does not offer.
     ///
     /// # Errors

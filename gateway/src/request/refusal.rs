@@ -227,6 +227,23 @@ pub(crate) fn no_final_batch() -> ApiError {
     error(503, -2104, "NO_FINAL_BATCH: no final batch's balances are at hand yet; ask again.")
 }
 
+/// -2105: the venue does not have this part of the journal any more. `data` says which segment is its oldest.
+pub(crate) fn segment_gone(oldest: u64) -> ApiError {
+    let error = error(410, -2105, "SEGMENT_GONE: the segment is not kept here any more; it stands in the archive.");
+    ApiError { data: Some(Bytes::from(format!("{{\"oldest\":{oldest}}}"))), ..error }
+}
+
+/// -2106: asked for what the reader is not shown, or not yet. `data` says where what it is shown ends.
+pub(crate) fn beyond_end(segment: u64, offset: u64) -> ApiError {
+    let error = error(416, -2106, "BEYOND_END: the journal is not shown that far.");
+    ApiError { data: Some(Bytes::from(format!("{{\"segment\":{segment},\"offset\":{offset}}}"))), ..error }
+}
+
+/// -2107: everybody who may read at once does.
+pub(crate) fn too_many_readers() -> ApiError {
+    error(429, -2107, "TOO_MANY_READERS: there are as many readers of the journal as there may be; try again later.")
+}
+
 /// -1000: the venue itself failed.
 pub(crate) fn internal() -> ApiError {
     error(500, -1000, "An unknown error occurred while processing the request.")

@@ -263,20 +263,11 @@ pub struct NativeWork {
 /// What a signature of the binary face covers.
 #[derive(Debug)]
 pub enum SignedBytes {
-    /// A message's digest.
-    Digest([u8; 32]),
+    /// The digest of a message with this template id, whose body stands in the evidence. It is worked out together with
+    /// others'.
+    Message(u16),
     /// A logon's text.
     Text(Vec<u8>),
-}
-
-impl SignedBytes {
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Digest(digest) => digest,
-            Self::Text(text) => text,
-        }
-    }
 }
 
 /// A signed request.

@@ -1,13 +1,14 @@
 //! `lakh journal`: looking at a journal without running an exchange on it.
 //!
 //! Nothing here changes a journal or takes the writer's lock but for `archive`, which may let segments go, `restore`,
-//! which adds earlier ones, and `quarantine`, which appends a record; snapshots and checkpoints are files beside it. So each other command may run beside a live
+//! which adds earlier ones, `fetch`, which keeps a mirror up, and `quarantine`, which appends a record; snapshots and checkpoints are files beside it. So each other command may run beside a live
 //! writer. Results go to standard output, as text or with `--json` as JSON, one value a line; progress
 //! goes to a terminal only. What is wrong with a journal ends the program with an error, whatever was printed.
 
 mod archiving;
 mod checkpoints;
 mod compare;
+mod fetching;
 mod parquet_file;
 mod prove;
 mod quarantine;
@@ -43,6 +44,8 @@ pub(crate) enum JournalCommand {
     Archive(archiving::ArchiveArguments),
     /// Brings archived segments back.
     Restore(archiving::RestoreArguments),
+    /// Mirrors a venue's journal into a directory, checked as it comes.
+    Fetch(fetching::FetchArguments),
     /// Lets every replay pass over the last record, which stops the engine; with the node down.
     Quarantine(quarantine::QuarantineArguments),
 }
@@ -70,6 +73,7 @@ pub(crate) fn run(command: &JournalCommand) -> Result<()> {
         JournalCommand::Checkpoint(arguments) => checkpoints::run(arguments),
         JournalCommand::Archive(arguments) => archiving::archive(arguments),
         JournalCommand::Restore(arguments) => archiving::restore(arguments),
+        JournalCommand::Fetch(arguments) => fetching::run(arguments),
         JournalCommand::Quarantine(arguments) => quarantine::run(arguments),
     }
 }

@@ -166,11 +166,17 @@ fn segment_bytes(directory: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::SigningKey;
-    use lakh_engine::command::{Epoch, Genesis, SettlementBinding};
-    use lakh_engine::ids::{AccountId, Reason};
+    use lakh_engine::command::{
+        AdminAction, AdminAuthority, AdminCommand, Deposit, Epoch, EvidenceGrade, Genesis, Operation, RegisterKey,
+        ReplayGuard, SettlementBinding, SignedCommand,
+    };
+    use lakh_engine::ids::{AccountId, AssetId, KeyId, Reason, Symbol};
+    use lakh_engine::market_spec::AssetSpec;
+    use lakh_engine::units::Atoms;
 
     use super::*;
     use crate::audit;
+    use crate::keys::hex;
 
     const SECRETS: [[u8; 32]; 2] = [[3; 32], [4; 32]];
 
@@ -227,6 +233,57 @@ mod tests {
             let error = quarantine(path, &arguments(path, 3, roles)).unwrap_err();
             assert!(error.to_string().contains("ends with record 4"), "{error:#}");
         }
+    }
+
+    /// A clock at the end of what 64 bits of nanoseconds can say, in the year 2554: when the request may be forgotten can
+    /// not be said, and the engine stops rather than wrap around. It does so at every start.
+    #[test]
+    fn a_record_that_panics_the_engine_is_passed_over() {
+        const END_OF_TIME: u64 = u64::MAX - 1_000_000_000;
+        let Command::Genesis(genesis) = audit::tests::genesis(SettlementBinding::NONE) else { panic!("a genesis") };
+        let mut role_keys = genesis.role_keys;
+        role_keys[0] = SigningKey::from_bytes(&SECRETS[0]).verifying_key().to_bytes();
+        let set_up = |action| {
+            let (authority, reason) = (AdminAuthority::Genesis, Reason::EMPTY);
+            Command::Admin(AdminCommand { authority, action, reason })
+        };
+        let symbol = Symbol::new("USD").unwrap();
+        let asset = AssetSpec { asset: AssetId(0), symbol, decimals: 2, chain_units_per_atom: 1 };
+        let (account, owner, amount) = (AccountId(1), [1; 20], Atoms(5));
+        let (public_key, epoch, expires_at, digest_capacity) = ([5; 32], 1, Timestamp::ZERO, 2);
+        let signed = SignedCommand {
+            account,
+            key: KeyId(1),
+            grade: EvidenceGrade::Native,
+            replay_guard: ReplayGuard::Digest {
+                digest: [1; 16],
+                signed_at: Timestamp(END_OF_TIME),
+                receive_window_ms: 60_000,
+            },
+            valid_until: Timestamp::ZERO,
+            operation: Operation::Logon,
+        };
+        let commands = [
+            Command::Genesis(Genesis { role_keys, ..genesis }),
+            set_up(AdminAction::ListAsset(asset)),
+            Command::Deposit(Deposit { account, owner, asset: AssetId(0), amount }),
+            set_up(AdminAction::RegisterKey(RegisterKey { account, public_key, epoch, expires_at, digest_capacity })),
+            Command::Epoch(Epoch { epoch: 1, software: Reason::EMPTY }),
+            Command::Signed(signed),
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        audit::tests::write_at(path, commands.iter().map(|command| (END_OF_TIME, command)));
+        let replayed = || catch_unwind(|| hex(&history::replay(path, |_| Ok(())).unwrap().engine.state_hash()));
+        assert!(replayed().is_err(), "the record stops the engine");
+        assert!(replayed().is_err(), "and does so again");
+        quarantine(path, &QuarantineArguments { though_it_applies: false, ..arguments(path, 6, &[(0, 0)]) }).unwrap();
+        assert_eq!(records(path), 7);
+        let states = crate::journal_tool::states::check(path, true, true, None).unwrap();
+        assert_eq!(replayed().unwrap(), states.state_hash);
+        let report = audit::audit(path, true).unwrap();
+        assert_eq!(report.quarantined, [6]);
+        assert_eq!(report.state_hash, states.state_hash);
     }
 
     #[test]

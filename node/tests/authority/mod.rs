@@ -1,5 +1,7 @@
 //! An authority that only its test trusts, and certificates by it in files.
 
+#![allow(dead_code, reason = "each test uses its part of it")]
+
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

@@ -4,7 +4,7 @@
 use lakh_settlement::final_balances::BalancesProof;
 use serde_json::Value as Json;
 
-use crate::chains::{Anvil, Embedded};
+use crate::chains::{on_anvil, on_embedded};
 use crate::troubles::{fund, trade};
 use crate::venue::Venue;
 use crate::wait_for;
@@ -72,12 +72,10 @@ fn drill(url: &str) {
 
 #[test]
 fn node_and_poster_restart_in_any_order_on_the_embedded_chain() {
-    let embedded = Embedded::start();
-    drill(&embedded.url());
+    on_embedded(drill);
 }
 
 #[test]
 fn node_and_poster_restart_in_any_order_on_anvil() {
-    let Some(anvil) = Anvil::start() else { return };
-    drill(anvil.url());
+    on_anvil(drill);
 }

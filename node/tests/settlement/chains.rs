@@ -108,3 +108,15 @@ impl Embedded {
         self.runtime.block_on(server.stop()).unwrap();
     }
 }
+
+/// Runs a scenario, which is told the chain's address, on the embedded chain.
+pub(crate) fn on_embedded(scenario: fn(&str)) {
+    let embedded = Embedded::start();
+    scenario(&embedded.url());
+}
+
+/// The same on anvil, where it is installed.
+pub(crate) fn on_anvil(scenario: fn(&str)) {
+    let Some(anvil) = Anvil::start() else { return };
+    scenario(anvil.url());
+}

@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod apart;
+mod blobs;
 mod chains;
 mod proofs;
+mod public_journal;
 mod traders;
 mod troubles;
 mod venue;

@@ -56,10 +56,15 @@ impl Venue {
 
     /// Starts a new venue on a contract, which a process of its own settles.
     pub(crate) fn start_apart(world: &World) -> Self {
+        Self::start_with(world, "poster = \"apart\"")
+    }
+
+    /// Starts a new venue on a contract, with one more line about settlement in its configuration.
+    pub(crate) fn start_with(world: &World, line: &str) -> Self {
         let venue = Self::prepare(world, 0);
         let path = venue.directory.path().join("lakh.toml");
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(path, text.replace("confirmations =", "poster = \"apart\"\nconfirmations =")).unwrap();
+        std::fs::write(path, text.replace("confirmations =", &format!("{line}\nconfirmations ="))).unwrap();
         venue.go_on();
         venue
     }
@@ -113,6 +118,16 @@ impl Venue {
 
     pub(crate) fn journal(&self) -> PathBuf {
         self.directory.path().join("journal")
+    }
+
+    /// Where everything of it is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where it gives its journal out.
+    pub(crate) fn watchers(&self) -> String {
+        self.running.lock().as_ref().unwrap().ready()["watchers"].as_str().unwrap().to_owned()
     }
 
     /// The file with the watcher's secret.
@@ -224,6 +239,9 @@ binary_listen = "127.0.0.1:0"
 [operators]
 listen = "127.0.0.1:0"
 control_socket = {socket:?}
+
+[watchers]
+listen = "127.0.0.1:0"
 
 [settlement]
 chain_url = "{url}"

@@ -12,7 +12,7 @@ use lakh_settlement::sum_tree::SumTree;
 use lakh_settlement::typed_data::batch_digest;
 use serde_json::Value as Json;
 
-use crate::chains::{Anvil, Embedded};
+use crate::chains::{on_anvil, on_embedded};
 use crate::troubles::{fund, trade};
 use crate::venue::Venue;
 use crate::wait_for;
@@ -101,12 +101,10 @@ fn drill(url: &str) {
 
 #[test]
 fn a_lying_operator_is_vetoed_on_the_embedded_chain() {
-    let embedded = Embedded::start();
-    drill(&embedded.url());
+    on_embedded(drill);
 }
 
 #[test]
 fn a_lying_operator_is_vetoed_on_anvil() {
-    let Some(anvil) = Anvil::start() else { return };
-    drill(anvil.url());
+    on_anvil(drill);
 }

@@ -3,7 +3,7 @@
 use lakh_engine::ids::AssetId;
 use lakh_settlement::chain::rpc::{RpcChain, RpcOptions};
 use lakh_settlement::chain::transaction::{Transaction, TransactionSigner};
-use lakh_settlement::chain::{Address, BlockTag, Call, Chain as _, LogFilter, NonceAt, TransactionStatus};
+use lakh_settlement::chain::{Address, BlockTag, Call, Chain as _, Log, LogFilter, NonceAt, TransactionStatus};
 use lakh_settlement::contract::answer::{self, BatchCommitted, Tip};
 use lakh_settlement::contract::{self, deploy};
 
@@ -61,7 +61,7 @@ impl World {
 
     /// The same, with another time until batches are final, in seconds.
     pub(crate) fn deploy_with_window(url: &str, window_seconds: u64) -> Self {
-        let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), timeout: PATIENCE }).unwrap();
+        let chain = RpcChain::new(&RpcOptions { url: url.to_owned(), blobs_url: None, timeout: PATIENCE }).unwrap();
         let administrator = signer(0).address();
         let setup = deploy::Setup {
             operator: operator().address(),
@@ -132,9 +132,7 @@ impl World {
     /// Each batch stands on the chain once, and the operator's every transaction is one of a batch or of a finalization:
     /// nothing was sent twice, and nothing was refused.
     pub(crate) fn assert_posted_once(&self) {
-        let to_block = self.chain.block_number(BlockTag::Latest).unwrap();
-        let filter = LogFilter { address: self.contract, from_block: 0, to_block, topics: Vec::new() };
-        let logs = self.chain.logs(&filter).unwrap();
+        let logs = self.logs();
         let committed: Vec<u64> = logs.iter().filter_map(BatchCommitted::decode).map(|batch| batch.batch_id).collect();
         let expected: Vec<u64> = (1..=self.tip().batch_id).collect();
         assert_eq!(committed, expected, "each once, in order");
@@ -149,12 +147,25 @@ impl World {
         println!("{} batches, {} finalizations, {sent} transactions", committed.len(), finalizations.len());
     }
 
+    /// How many blobs each batch came with.
+    pub(crate) fn blobs_of_batches(&self) -> Vec<usize> {
+        let logs = self.logs();
+        let commits = logs.iter().filter(|log| BatchCommitted::decode(log).is_some());
+        commits.map(|log| self.chain.sent(log.transaction_hash).unwrap().unwrap().blob_hashes.len()).collect()
+    }
+
+    fn logs(&self) -> Vec<Log> {
+        let to_block = self.chain.block_number(BlockTag::Latest).unwrap();
+        let filter = LogFilter { address: self.contract, from_block: 0, to_block, topics: Vec::new() };
+        self.chain.logs(&filter).unwrap()
+    }
+
     pub(crate) fn ask(&self, data: Vec<u8>) -> Vec<u8> {
         self.ask_at(self.contract, data)
     }
 
     fn ask_at(&self, to: Address, data: Vec<u8>) -> Vec<u8> {
-        let call = Call { from: Address::default(), to: Some(to), data, value_wei: 0 };
+        let call = Call::question(to, data);
         self.chain.call(&call, BlockTag::Latest).unwrap()
     }
 
@@ -183,6 +194,7 @@ impl World {
             to,
             value_wei: 0,
             data,
+            blobs: None,
         };
         let hash = self.chain.send_raw_transaction(&signer.sign(&transaction).raw).unwrap();
         let receipt = wait_for("a transaction", || self.chain.receipt(hash).unwrap());

@@ -59,6 +59,17 @@ contract VectorsTest is Test {
         return Encoding.withdrawalsRoot(lines);
     }
 
+    function test_BlobsHash() public {
+        load("blobs.json");
+        uint256 count = 0;
+        for (; exists(item(".cases", count)); ++count) {
+            string memory one = item(".cases", count);
+            vm.blobhashes(vm.parseJsonBytes32Array(json, string.concat(one, ".versioned_hashes")));
+            assertEq(Encoding.blobsHash(), word(string.concat(one, ".data_hash")), one);
+        }
+        assertEq(count, 7, "cases");
+    }
+
     function test_SumTree() public {
         load("sum_tree.json");
         uint256 count;

@@ -9,8 +9,9 @@
 //! ([`ChainError::NoAnswer`]) from "it was refused" ([`ChainError::Refused`]); nothing here keeps a key but
 //! [`transaction::TransactionSigner`], and no error names the node's URL, which may hold a secret.
 //!
-//! Bounds: a raw transaction has at most [`MAX_TRANSACTION_BYTES`]; amounts in wei fit 128 bits, which is 10²⁰ ether.
+//! Bounds: a raw transaction has at most [`MAX_TRANSACTION_BYTES`], with blobs [`MAX_BLOB_TRANSACTION_BYTES`]; amounts in wei fit 128 bits, which is 10²⁰ ether.
 
+mod beacon;
 pub mod embedded;
 pub(crate) mod hex;
 pub mod rpc;
@@ -21,10 +22,15 @@ pub mod transaction;
 use core::fmt;
 use std::path::PathBuf;
 
+use crate::blobs::Blob;
+use crate::commitment::Stamp;
 use crate::keccak::Hash;
 
 /// Bytes of the largest raw transaction: what the pools of public nodes take, so that nothing works here only.
 pub const MAX_TRANSACTION_BYTES: usize = 128 * 1024;
+
+/// Bytes of the largest raw transaction together with its blobs, commitments and proofs: 6 of 137,264 bytes, and the rest.
+pub const MAX_BLOB_TRANSACTION_BYTES: usize = 1024 * 1024;
 
 /// The JSON-RPC code with which nodes say that a call reverted.
 pub const REVERTED: i64 = 3;
@@ -176,6 +182,24 @@ pub struct Call {
     pub data: Vec<u8>,
     /// What goes with it, in wei.
     pub value_wei: u128,
+    /// The versioned hashes of the blobs that would go along; empty for a transaction without.
+    pub blob_hashes: Vec<Hash>,
+}
+
+impl Call {
+    /// A question to a contract, by nobody.
+    pub fn question(to: Address, data: Vec<u8>) -> Self {
+        Self { from: Address::default(), to: Some(to), data, value_wei: 0, blob_hashes: Vec::new() }
+    }
+}
+
+/// A transaction as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Selector and arguments, or the creation code.
+    pub data: Vec<u8>,
+    /// The versioned hashes of its blobs; empty for none.
+    pub blob_hashes: Vec<Hash>,
 }
 
 /// How a transaction in a block ended.
@@ -356,11 +380,24 @@ pub trait Chain: Send + Sync {
     /// See [`ChainError`].
     fn receipt(&self, transaction_hash: Hash) -> Result<Option<Receipt>, ChainError>;
 
-    /// What a transaction was sent with: selector and arguments; `None` while the node knows none of that hash.
+    /// What a transaction was sent with; `None` while the node knows none of that hash.
     ///
     /// # Errors
     /// See [`ChainError`].
-    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError>;
+    fn sent(&self, transaction_hash: Hash) -> Result<Option<Sent>, ChainError>;
+
+    /// A blob by its versioned hash, which it has really; `None` where it is not kept, or not any more. `block` and its time
+    /// are those of its transaction.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    fn blob(&self, versioned_hash: Hash, block: &Stamp) -> Result<Option<Blob>, ChainError>;
+
+    /// What a unit of blob gas costs now, in wei; `None` on a chain without blobs.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    fn blob_base_fee(&self) -> Result<Option<u128>, ChainError>;
 
     /// What gas costs now.
     ///

@@ -15,12 +15,16 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
+use super::beacon::Beacon;
 use super::hex::{self, Bytes, Fixed, Quantity};
+use super::transaction::hash_of;
 use super::{
-    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, TransactionStatus,
+    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, Sent, TransactionStatus,
     printable,
 };
-use crate::keccak::{Hash, keccak256};
+use crate::blobs::Blob;
+use crate::commitment::Stamp;
+use crate::keccak::Hash;
 
 /// Bytes of the longest answer that is read.
 pub const MAX_RESPONSE_BYTES: u64 = 16 * 1024 * 1024;
@@ -30,6 +34,9 @@ pub const MAX_RESPONSE_BYTES: u64 = 16 * 1024 * 1024;
 pub struct RpcOptions {
     /// Where; begins with `http://`.
     pub url: String,
+    /// Where blobs are asked for: the consensus node's HTTP API. `None` for `url`, which is right for
+    /// development chains only. Begins with `http://`.
+    pub blobs_url: Option<String>,
     /// How long a question may take, from connecting to the answer's last byte; at least 1 ms.
     pub timeout: Duration,
 }
@@ -39,6 +46,7 @@ pub struct RpcChain {
     agent: ureq::Agent,
     url: String,
     next_id: AtomicU64,
+    beacon: Beacon,
 }
 
 impl core::fmt::Debug for RpcChain {
@@ -54,7 +62,8 @@ impl RpcChain {
     /// [`ChainError::Unusable`] for a URL without `http://` or a timeout of 0.
     pub fn new(options: &RpcOptions) -> Result<Self, ChainError> {
         let unusable = |reason: &str| ChainError::Unusable { reason: reason.to_owned() };
-        if !options.url.starts_with("http://") {
+        let blobs_url = options.blobs_url.as_ref().unwrap_or(&options.url);
+        if !options.url.starts_with("http://") || !blobs_url.starts_with("http://") {
             return Err(unusable("the node's URL must begin with http://; for TLS put a proxy in front"));
         }
         if options.timeout < Duration::from_millis(1) {
@@ -68,7 +77,8 @@ impl RpcChain {
             .max_idle_connections(1)
             .proxy(None)
             .build();
-        Ok(Self { agent: config.into(), url: options.url.clone(), next_id: AtomicU64::new(1) })
+        let beacon = Beacon::new(blobs_url);
+        Ok(Self { agent: config.into(), url: options.url.clone(), next_id: AtomicU64::new(1), beacon })
     }
 
     /// Asks; `None` where the node answers `null`.
@@ -107,20 +117,28 @@ impl RpcChain {
 
     fn exchange(&self, method: &'static str, question: &Value) -> Result<(u16, Vec<u8>), ChainError> {
         let request = self.agent.post(&self.url).header("content-type", "application/json");
-        let mut response = request.send(question.to_string().as_bytes()).map_err(|error| no_answer(&error))?;
-        let body = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_vec();
-        match body {
-            Ok(body) => Ok((response.status().as_u16(), body)),
-            Err(ureq::Error::BodyExceedsLimit(_)) => {
-                Err(ChainError::malformed(method, format!("more than {MAX_RESPONSE_BYTES} bytes")))
-            }
-            Err(error) => Err(no_answer(&error)),
+        let response = request.send(question.to_string().as_bytes()).map_err(|error| no_answer(&error))?;
+        read(method, response)
+    }
+}
+
+/// Status and body of an answer.
+pub(super) fn read(
+    method: &'static str,
+    mut response: ureq::http::Response<ureq::Body>,
+) -> Result<(u16, Vec<u8>), ChainError> {
+    let body = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_vec();
+    match body {
+        Ok(body) => Ok((response.status().as_u16(), body)),
+        Err(ureq::Error::BodyExceedsLimit(_)) => {
+            Err(ChainError::malformed(method, format!("more than {MAX_RESPONSE_BYTES} bytes")))
         }
+        Err(error) => Err(no_answer(&error)),
     }
 }
 
 /// Without the URL, which ureq's own words may contain.
-fn no_answer(error: &ureq::Error) -> ChainError {
+pub(super) fn no_answer(error: &ureq::Error) -> ChainError {
     let reason = match error {
         ureq::Error::Timeout(_) => "it took too long".to_owned(),
         ureq::Error::Io(error) => error.kind().to_string(),
@@ -194,7 +212,7 @@ impl Chain for RpcChain {
     fn send_raw_transaction(&self, raw: &[u8]) -> Result<Hash, ChainError> {
         let method = "eth_sendRawTransaction";
         let hash: Fixed<32> = self.require(method, &json!([hex::encode(raw)]))?;
-        if Hash(hash.0) != keccak256(raw) {
+        if hash_of(raw) != Some(Hash(hash.0)) {
             return Err(ChainError::malformed(method, "another transaction's hash"));
         }
         Ok(Hash(hash.0))
@@ -215,14 +233,28 @@ impl Chain for RpcChain {
         Ok(Some(receipt))
     }
 
-    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
+    fn sent(&self, transaction_hash: Hash) -> Result<Option<Sent>, ChainError> {
         let method = "eth_getTransactionByHash";
         let answer: Option<TransactionAnswer> = self.ask(method, &json!([transaction_hash.to_string()]))?;
         let Some(answer) = answer else { return Ok(None) };
         if answer.hash.0 != transaction_hash.0 {
             return Err(ChainError::malformed(method, "another transaction"));
         }
-        Ok(Some(answer.input.0))
+        let blob_hashes = answer.blob_versioned_hashes.unwrap_or_default().iter().map(|hash| Hash(hash.0)).collect();
+        Ok(Some(Sent { data: answer.input.0, blob_hashes }))
+    }
+
+    fn blob(&self, versioned_hash: Hash, block: &Stamp) -> Result<Option<Blob>, ChainError> {
+        self.beacon.blob(&self.agent, versioned_hash, block)
+    }
+
+    fn blob_base_fee(&self) -> Result<Option<u128>, ChainError> {
+        match self.ask::<Quantity>("eth_blobBaseFee", &json!([])) {
+            Ok(fee) => Ok(fee.map(|fee| fee.0)),
+            // A node that does not know the question is one of a chain without blobs.
+            Err(ChainError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn fees(&self) -> Result<Fees, ChainError> {
@@ -259,6 +291,9 @@ fn parameter(call: &Call) -> Value {
     });
     if let Some(to) = call.to {
         parameter["to"] = to.to_string().into();
+    }
+    if !call.blob_hashes.is_empty() {
+        parameter["blobVersionedHashes"] = call.blob_hashes.iter().map(Hash::to_string).collect();
     }
     parameter
 }
@@ -409,9 +444,11 @@ impl LogAnswer {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct TransactionAnswer {
     hash: Fixed<32>,
     input: Bytes,
+    blob_versioned_hashes: Option<Vec<Fixed<32>>>,
 }
 
 #[derive(Deserialize)]

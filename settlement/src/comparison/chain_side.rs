@@ -162,7 +162,7 @@ fn tip(chain: &dyn Chain, contract: Address) -> Result<Tip, ChainError> {
 }
 
 fn ask(chain: &dyn Chain, contract: Address, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
-    let call = Call { from: Address::default(), to: Some(contract), data, value_wei: 0 };
+    let call = Call::question(contract, data);
     chain.call(&call, BlockTag::Latest)
 }
 

@@ -1,5 +1,6 @@
 //! The journal as a comparison sees it: the queue entries that it consumed, and the batches that its replay makes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use lakh_engine::codec;
@@ -9,6 +10,8 @@ use lakh_engine::units::Atoms;
 use lakh_journal::JournalReader;
 
 use super::ComparisonError;
+use crate::batch::SealedBatch;
+use crate::blobs::header_as_committed;
 use crate::commitment::balances_root;
 use crate::follower::{FollowError, Progress, Replica, Venue};
 use crate::keccak::Hash;
@@ -56,6 +59,7 @@ impl JournalSide {
     pub(super) fn read(
         directory: &Path,
         venue: Venue,
+        committed: &BTreeMap<u64, Hash>,
         on_records: &mut dyn FnMut(u64),
     ) -> Result<Self, ComparisonError> {
         let mut replica = Replica::open(directory, venue).map_err(follow)?;
@@ -63,7 +67,7 @@ impl JournalSide {
         let broken = loop {
             let progress = replica.advance(CHUNK_RECORDS, &mut sealed);
             batches.extend(sealed.drain(..).map(|batch| DecidedBatch {
-                header_hash: batch.header.hash(),
+                header_hash: header_hash(&batch, committed.get(&batch.header.batch_id)),
                 first_sequence: batch.header.first_sequence.0,
                 last_sequence: batch.header.last_sequence.0,
                 last_time_seconds: batch.header.last_time_seconds,
@@ -83,6 +87,12 @@ impl JournalSide {
         let entries = consumed(directory, venue, engine.last_queue_id())?;
         Ok(Self { records: engine.sequence().0, entries, batches, broken })
     }
+}
+
+/// The batch's header as the chain has it, where the chain has this batch; else as the journal decided on it.
+fn header_hash(batch: &SealedBatch, committed: Option<&Hash>) -> Hash {
+    let header = committed.and_then(|committed| header_as_committed(&batch.header, &batch.data, *committed));
+    header.unwrap_or(batch.header).hash()
 }
 
 /// A journal's own error stays what it is.

@@ -9,6 +9,7 @@ use super::*;
 use crate::chain::Log;
 use crate::contract;
 use crate::contract::answer::{BATCH_COMMITTED, QUEUED, topic};
+use crate::poster::DataRoute;
 use crate::service::{ServiceAction, ServiceOptions, SettlementService};
 use crate::test_venue::{Liar, SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, user};
 use crate::watcher::{QueuePosition, Watcher};
@@ -87,7 +88,17 @@ impl World {
 
 #[test]
 fn an_honest_venue_has_no_finding_at_any_time() {
+    honest(DataRoute::Calldata);
+}
+
+#[test]
+fn an_honest_venue_in_blobs_has_no_finding_either() {
+    honest(DataRoute::Cheapest);
+}
+
+fn honest(data: DataRoute) {
     let mut world = World::new();
+    world.chain.data = data;
     let before = world.compare();
     assert_eq!((before.finding_count, before.entries_waiting, before.chain_batches), (0, 3, 0), "{before}");
     world.settle(5);
@@ -232,7 +243,8 @@ fn nodes_that_forget_repeat_or_alter_events_are_found_out() {
                 change(logs);
             }
         };
-        let comparison = world.compare_on(&Liar { chain: &world.chain.chain, change: Box::new(about) });
+        let comparison =
+            world.compare_on(&Liar { chain: &world.chain.chain, change: Box::new(about), without_blob: None });
         assert!(comparison.to_string().contains(expected), "{expected}: {comparison}");
         assert!(comparison.finding_count > 0);
     }

@@ -1,6 +1,6 @@
 //! A commit's call read back: what whoever has nothing but the chain knows of a batch.
 //!
-//! The layout is that of [`super::commit_batch`]. Invariant: the decoder takes any bytes and answers with a value or `None`;
+//! The layout is that of [`super::commit_batch`] or [`super::commit_batch_blobs`]. Invariant: the decoder takes any bytes and answers with a value or `None`;
 //! whether the parts belong to a batch that counts is its caller's to check, by their hashes.
 //!
 //! Bounds: at most [`MAX_ASSETS`] lines; data of no more bytes than the call has.
@@ -15,25 +15,27 @@ use crate::withdrawals::withdrawals_root;
 use crate::words::{WORD, read_u64};
 
 use super::answer::large_number;
-use super::{COMMIT_BATCH, SELECTOR, selector};
+use super::{COMMIT_BATCH, COMMIT_BATCH_BLOBS, SELECTOR, selector};
 
 /// Words of a line.
 const LINE_WORDS: usize = 2;
 /// Words of a change.
 const CHANGE_WORDS: usize = 4;
-/// Where the offset of the changes stands, in words.
+/// Where the offsets of changes, data and lines stand, in words.
 const CHANGES_AT: usize = 0;
-/// Where that of the data stands, or in a commit with blobs their hash.
 const DATA_AT: usize = 1;
-/// Where the claim stands: two words of numbers, hashes, a signature.
+const LINES_AT: usize = 10;
+/// The same for a commit with blobs, whose hash stands for the data.
+const DATA_HASH_AT_WITH_BLOBS: usize = 0;
+const LINES_AT_WITH_BLOBS: usize = 1;
+const CHANGES_AT_WITH_BLOBS: usize = 10;
+/// Where the claim stands in both: two words of numbers, hashes, a signature.
 const RANGE_AT: usize = 2;
 const MOMENT_AT: usize = 3;
 const JOURNAL_HASH_AT: usize = 4;
 const JOURNAL_ROOT_AT: usize = 5;
 const QUEUE_PREFIX_AT: usize = 6;
 const PREVIOUS_TREES_AT: usize = 7;
-/// Where the offset of the lines stands, behind the signature.
-const LINES_AT: usize = 10;
 
 /// What a commit said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,18 +44,29 @@ pub struct CommitCall {
     pub header: Header,
     /// All assets after it, in the order of their numbers.
     pub lines: Vec<AssetLine>,
-    /// The published balances, see [`crate::diff`].
-    pub data: Vec<u8>,
+    /// The published balances, see [`crate::diff`]; `None` where they are in the transaction's blobs.
+    pub data: Option<Vec<u8>>,
 }
 
 impl CommitCall {
     /// From the bytes of a call; `None` for any other call.
     pub fn decode(call: &[u8]) -> Option<Self> {
-        let arguments = call.strip_prefix(&selector(COMMIT_BATCH))?;
-        let (length, data) = split_length(tail(arguments, DATA_AT)?)?;
-        let data = data.get(..length)?.to_vec();
-        let (header, lines) = header_and_lines(arguments, keccak256(&data))?;
-        Some(Self { header, lines, data })
+        let (found, arguments) = call.split_first_chunk::<SELECTOR>()?;
+        match *found {
+            found if found == selector(COMMIT_BATCH) => {
+                let (length, data) = split_length(tail(arguments, DATA_AT)?)?;
+                let data = data.get(..length)?.to_vec();
+                let (header, lines) = header_and_lines(arguments, (CHANGES_AT, LINES_AT), keccak256(&data))?;
+                Some(Self { header, lines, data: Some(data) })
+            }
+            found if found == selector(COMMIT_BATCH_BLOBS) => {
+                let data_hash = Hash(*word(arguments, DATA_HASH_AT_WITH_BLOBS)?);
+                let places = (CHANGES_AT_WITH_BLOBS, LINES_AT_WITH_BLOBS);
+                let (header, lines) = header_and_lines(arguments, places, data_hash)?;
+                Some(Self { header, lines, data: None })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -63,10 +76,14 @@ pub(crate) fn batch_id(arguments: &[u8]) -> Option<u64> {
     Some(batch_id)
 }
 
-/// The header of a call whose data have this hash, and the lines.
-fn header_and_lines(arguments: &[u8], data_hash: Hash) -> Option<(Header, Vec<AssetLine>)> {
-    let lines: Vec<_> = list(arguments, LINES_AT, LINE_WORDS)?.map(line).collect::<Option<_>>()?;
-    let changes: Vec<_> = list(arguments, CHANGES_AT, CHANGE_WORDS)?.map(change).collect::<Option<_>>()?;
+/// The header of a call whose data have this hash, and the lines; the offsets of changes and lines stand in these words.
+fn header_and_lines(
+    arguments: &[u8],
+    (changes_at, lines_at): (usize, usize),
+    data_hash: Hash,
+) -> Option<(Header, Vec<AssetLine>)> {
+    let lines: Vec<_> = list(arguments, lines_at, LINE_WORDS)?.map(line).collect::<Option<_>>()?;
+    let changes: Vec<_> = list(arguments, changes_at, CHANGE_WORDS)?.map(change).collect::<Option<_>>()?;
     let [versions, batch_id, first_sequence, last_sequence] = numbers(word(arguments, RANGE_AT)?);
     let [first_time_seconds, last_time_seconds, queue_up_to, fills] = numbers(word(arguments, MOMENT_AT)?);
     let previous_lines = usize::try_from(versions & u64::from(u32::MAX)).ok()?;
@@ -148,12 +165,11 @@ fn change(words: &[[u8; WORD]]) -> Option<AssetChange> {
     Some(AssetChange { asset, sum, credited, withdrawals })
 }
 
-const _: () = assert!(SELECTOR == 4, "what is stripped in front");
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::commit_batch_blobs;
     use super::super::tests::batch;
     use super::*;
     use crate::batch::SealedBatch;
@@ -180,13 +196,27 @@ mod tests {
         let call = batch.calldata(CompactSignature::default());
         let read = CommitCall::decode(&call).unwrap();
         assert_eq!(batch_id(&call[SELECTOR..]), Some(batch.header.batch_id));
-        assert_eq!(read, CommitCall { header: batch.header, lines: batch.lines, data: batch.data });
-        for end in 0..call.len() - 31 {
+        let (header, lines) = (batch.header, batch.lines.clone());
+        assert_eq!(read, CommitCall { header, lines, data: Some(batch.data.clone()) });
+        for end in 0..call.len() {
             assert_eq!(CommitCall::decode(&call[..end]), None, "{end} bytes");
         }
         let mut other = call;
         other[0] ^= 1;
         assert_eq!(CommitCall::decode(&other), None);
+    }
+
+    #[test]
+    fn a_commit_with_blobs_is_read_back_and_no_part_of_it() {
+        let batch = sound_batch();
+        let header = Header { data_hash: Hash([0xb1; 32]), ..batch.header };
+        let call = commit_batch_blobs(&batch, &header, CompactSignature::default());
+        let read = CommitCall::decode(&call).unwrap();
+        assert_eq!(batch_id(&call[SELECTOR..]), Some(header.batch_id));
+        assert_eq!(read, CommitCall { header, lines: batch.lines, data: None });
+        for end in 0..call.len() {
+            assert_eq!(CommitCall::decode(&call[..end]), None, "{end} bytes");
+        }
     }
 
     proptest! {

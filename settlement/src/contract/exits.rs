@@ -2,14 +2,16 @@
 //!
 //! Which contract takes which call: [`force_withdraw`] to [`roll_back`] the settlement contract; [`escape`] and
 //! [`reclaim_deposit`] the contract that it names by [`exits_contract`]; [`veto`] the one that it names by
-//! [`watchers_contract`].
+//! [`watchers_contract`]; [`prove_receipt_violated`] the one that it names by [`proofs_contract`].
 
 use lakh_engine::command::ChainEntry;
 use lakh_engine::ids::{AccountId, AssetId};
 
 use crate::commitment::{AssetLine, Header, Stamp};
+use crate::inclusion::JournalProof;
+use crate::receipt::Receipt;
 use crate::sum_tree::BalanceProof;
-use crate::words::number;
+use crate::words::{WORD, number};
 
 use super::{Encoder, HEADER_WORDS, plain};
 
@@ -30,6 +32,11 @@ pub fn exits_contract() -> Vec<u8> {
 /// `watchers`: the contract that takes [`veto`].
 pub fn watchers_contract() -> Vec<u8> {
     plain("watchers()")
+}
+
+/// `proofs`: the contract that takes [`prove_receipt_violated`].
+pub fn proofs_contract() -> Vec<u8> {
+    plain("proofs()")
 }
 
 /// `frozen`: whether the venue has stopped for ever; the answer is 1 or 0.
@@ -129,5 +136,37 @@ pub fn veto(
         .stamp(previous_stamp)
         .lines(previous_lines)
         .number(divergent_sequence)
+        .finish()
+}
+
+/// `proveReceiptViolated`: the batch, which was committed at `stamp`, has another record where the receipt promised one;
+/// `committed` shows what the batch has there.
+pub fn prove_receipt_violated(receipt: &Receipt, header: &Header, stamp: Stamp, committed: &JournalProof) -> Vec<u8> {
+    const SIGNATURE: &str = concat!(
+        "proveReceiptViolated((uint16,uint64,uint64,bytes32,uint64,uint64,bytes32[],(bytes32,bytes32)),",
+        header_type!(),
+        ",(uint64,uint64),bytes32,bytes32[])"
+    );
+    /// Words of a receipt before its path.
+    const RECEIPT_WORDS: usize = 9;
+    let words = [
+        number(receipt.shard.into()),
+        number(receipt.epoch.into()),
+        number(receipt.sequence.0.into()),
+        receipt.record_hash.0,
+        number(receipt.index.into()),
+        number(receipt.count.into()),
+        number((RECEIPT_WORDS * WORD) as u128),
+        receipt.signature.r,
+        receipt.signature.vs,
+        number(receipt.path.len() as u128),
+    ];
+    let mut encoder = Encoder::new(SIGNATURE, HEADER_WORDS + 5).offset();
+    encoder.tail.extend(words.iter().chain(receipt.path.iter().map(|hash| &hash.0)).flatten());
+    encoder
+        .header(header)
+        .stamp(stamp)
+        .hash(committed.record_hash)
+        .list(committed.path.len(), committed.path.iter().map(|hash| hash.0))
         .finish()
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::answer::{AssetInfo, BATCH_COMMITTED, BATCH_FINAL, BatchCommitted, Counts, QUEUED, Tip, decode_queued};
 use super::*;
 use crate::chain::Log;
+use crate::inclusion::JournalProof;
+use crate::receipt::Receipt;
 use crate::sum_tree::SumTree;
 
 fn header() -> Header {
@@ -87,6 +89,16 @@ fn claim() -> WithdrawalClaim {
     }
 }
 
+fn receipt() -> Receipt {
+    let (sequence, record_hash, path) = (Sequence(3), Hash([0x31; 32]), vec![Hash([0x32; 32]); 2]);
+    let signature = CompactSignature::default();
+    Receipt { shard: 1, epoch: 2, sequence, record_hash, index: 3, count: 4, path, signature }
+}
+
+fn journal_proof() -> JournalProof {
+    JournalProof { sequence: Sequence(3), record_hash: Hash([0x33; 32]), index: 2, count: 9, path: vec![Hash::ZERO] }
+}
+
 #[test]
 fn every_call_event_and_error_is_in_the_compilers_list() {
     let (stamp, address) = (Stamp { time_seconds: 1, block_number: 2 }, Address([1; 20]));
@@ -116,6 +128,8 @@ fn every_call_event_and_error_is_in_the_compilers_list() {
         request_withdrawal(AssetId(1), 1),
         exits::exits_contract(),
         exits::watchers_contract(),
+        exits::proofs_contract(),
+        exits::prove_receipt_violated(&receipt(), &header(), stamp, &journal_proof()),
         exits::frozen(),
         exits::rolled_back(),
         exits::vetoes(),

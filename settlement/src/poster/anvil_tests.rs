@@ -8,15 +8,21 @@ use serde_json::{Value, json};
 use super::*;
 use crate::chain::LogFilter;
 use crate::chain::rpc::RpcChain;
+use crate::comparison::ChainSide;
 use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::contract::deploy;
 use crate::follower::Venue;
 use crate::keccak::Hash;
+use crate::rebuild::{RebuildOptions, rebuild};
 use crate::test_anvil::Anvil;
-use crate::test_venue::{CHAIN_ID, SCALE, START_SECONDS, WINDOW_SECONDS, keys, operator, sealed_batches, user};
+use crate::test_venue::{
+    CHAIN_ID, SCALE, START_SECONDS, TestChain, WINDOW_SECONDS, keys, operator, sealed_batches, user,
+};
 use crate::watcher::{QueuePosition, Watcher};
 
 const CONFIRMATIONS: u64 = 3;
+/// In calls, and, since anvil's blobs cost the least that there is, in blobs.
+const ROUTES: [DataRoute; 2] = [DataRoute::Calldata, DataRoute::Cheapest];
 
 /// Anvil with the contracts, batches to be posted, and the poster's clock.
 struct World {
@@ -25,12 +31,17 @@ struct World {
     venue: Venue,
     directory: tempfile::TempDir,
     batches: Vec<SealedBatch>,
+    data: DataRoute,
     seconds: Cell<u64>,
 }
 
 impl World {
     /// `None` where there is no anvil.
     fn new(batch_count: usize) -> Option<Self> {
+        Self::with(batch_count, DataRoute::Calldata)
+    }
+
+    fn with(batch_count: usize, data: DataRoute) -> Option<Self> {
         let anvil = Anvil::start(&["--no-mining", "--timestamp", &START_SECONDS.to_string()])?;
         let chain = anvil.chain();
         let administrator = user(0).address();
@@ -39,7 +50,7 @@ impl World {
         }
         let venue = Venue { chain_id: CHAIN_ID, contract: deploy::created_address(administrator, 0) };
         let (batches, directory) = (sealed_batches(venue, batch_count), tempfile::tempdir().unwrap());
-        let world = Self { anvil, chain, venue, directory, batches, seconds: Cell::new(START_SECONDS) };
+        let world = Self { anvil, chain, venue, directory, batches, data, seconds: Cell::new(START_SECONDS) };
         let setup = deploy::Setup {
             operator: operator().address(),
             signer: keys().header.address(),
@@ -62,6 +73,7 @@ impl World {
             to,
             value_wei: 0,
             data,
+            blobs: None,
         };
         self.chain.send_raw_transaction(&signer.sign(&transaction).raw).unwrap()
     }
@@ -90,6 +102,7 @@ impl World {
             first_block: 0,
             confirmations: CONFIRMATIONS,
             attempts_file: Some(self.directory.path().join("attempts")),
+            data: self.data,
         }
     }
 
@@ -146,83 +159,95 @@ impl World {
 
 #[test]
 fn confirmations_are_waited_for() {
-    let Some(world) = World::new(2) else { return };
-    let mut poster = world.open();
-    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
-    for mined in 0..=CONFIRMATIONS + 1 {
-        assert_eq!(poster.waiting(), 2, "after {mined} blocks");
-        assert_eq!(poster.confirmed().batch_id, 0, "after {mined} blocks");
-        world.mine(1);
-        world.step(&mut poster);
-        if poster.confirmed().batch_id > 0 {
-            assert_eq!(mined, CONFIRMATIONS, "the block itself and so many on it");
-            break;
+    for data in ROUTES {
+        let Some(world) = World::with(2, data) else { return };
+        let mut poster = world.open();
+        assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
+        for mined in 0..=CONFIRMATIONS + 1 {
+            assert_eq!(poster.waiting(), 2, "after {mined} blocks");
+            assert_eq!(poster.confirmed().batch_id, 0, "after {mined} blocks");
+            world.mine(1);
+            world.step(&mut poster);
+            if poster.confirmed().batch_id > 0 {
+                assert_eq!(mined, CONFIRMATIONS, "the block itself and so many on it");
+                break;
+            }
         }
+        assert_eq!((poster.confirmed().batch_id, poster.waiting()), (1, 1));
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1, 2]);
+        assert_eq!(poster.waiting(), 0);
+        assert!(world.used_nonces() <= 4, "{}", world.used_nonces());
     }
-    assert_eq!((poster.confirmed().batch_id, poster.waiting()), (1, 1));
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1, 2]);
-    assert_eq!(poster.waiting(), 0);
-    assert!(world.used_nonces() <= 4, "{}", world.used_nonces());
 }
 
 #[test]
 fn a_batch_that_is_reorganised_away_is_posted_again_exactly_once() {
-    let Some(world) = World::new(2) else { return };
-    let mut poster = world.open();
-    world.step(&mut poster);
-    let first = world.pool()[0]["hash"].clone();
-    world.mine(1);
-    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(2)));
-    world.mine(1);
-    world.step(&mut poster);
-    assert_eq!(world.batch_ids(), [1, 2]);
-    // Long after the last transaction was sent.
-    world.later(10 * BUMP_SECONDS);
-    world.reorganise(2);
-    world.anvil.command("evm_increaseTime", &json!([10 * BUMP_SECONDS]));
-    assert_eq!(world.batch_ids(), [0_u64; 0]);
-    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
-    let pool = world.pool();
-    assert_eq!(pool[0]["hash"], first, "the same bytes, since no node has had the time to refuse them");
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1, 2]);
-    assert!(world.used_nonces() <= 4, "two commits and one or two finalizations, not {}", world.used_nonces());
+    for data in ROUTES {
+        let Some(world) = World::with(2, data) else { return };
+        let mut poster = world.open();
+        world.step(&mut poster);
+        let first = world.pool()[0]["hash"].clone();
+        world.mine(1);
+        assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(2)));
+        world.mine(1);
+        world.step(&mut poster);
+        assert_eq!(world.batch_ids(), [1, 2]);
+        // Long after the last transaction was sent.
+        world.later(10 * BUMP_SECONDS);
+        world.reorganise(2);
+        world.anvil.command("evm_increaseTime", &json!([10 * BUMP_SECONDS]));
+        assert_eq!(world.batch_ids(), [0_u64; 0]);
+        assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
+        let pool = world.pool();
+        assert_eq!(pool[0]["hash"], first, "the same bytes, since no node has had the time to refuse them");
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1, 2]);
+        assert!(world.used_nonces() <= 4, "two commits and one or two finalizations, not {}", world.used_nonces());
+    }
 }
 
 #[test]
 fn a_reorganisation_of_three_blocks_loses_no_batch_and_doubles_none() {
-    let Some(world) = World::new(4) else { return };
-    let mut poster = world.open();
-    for _ in 0..3 {
+    for data in ROUTES {
+        let Some(world) = World::with(4, data) else { return };
+        let mut poster = world.open();
+        for _ in 0..3 {
+            world.step(&mut poster);
+            world.mine(1);
+        }
         world.step(&mut poster);
-        world.mine(1);
+        assert_eq!((world.batch_ids(), poster.confirmed().batch_id), (vec![1, 2, 3], 0));
+        world.reorganise(3);
+        assert_eq!(world.batch_ids(), [0_u64; 0]);
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1, 2, 3, 4]);
+        assert!(
+            world.used_nonces() <= 8,
+            "four commits and at most as many finalizations, not {}",
+            world.used_nonces()
+        );
     }
-    world.step(&mut poster);
-    assert_eq!((world.batch_ids(), poster.confirmed().batch_id), (vec![1, 2, 3], 0));
-    world.reorganise(3);
-    assert_eq!(world.batch_ids(), [0_u64; 0]);
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1, 2, 3, 4]);
-    assert!(world.used_nonces() <= 8, "four commits and at most as many finalizations, not {}", world.used_nonces());
 }
 
 #[test]
 fn a_reorganisation_is_survived_by_a_restart() {
-    let Some(world) = World::new(2) else { return };
-    let mut poster = world.open();
-    world.step(&mut poster);
-    let first = world.pool()[0]["hash"].clone();
-    world.mine(1);
-    world.step(&mut poster);
-    world.mine(1);
-    drop(poster);
-    world.reorganise(2);
-    let mut poster = world.open();
-    assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
-    assert_eq!(world.pool()[0]["hash"], first, "kept in the attempts' file");
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1, 2]);
+    for data in ROUTES {
+        let Some(world) = World::with(2, data) else { return };
+        let mut poster = world.open();
+        world.step(&mut poster);
+        let first = world.pool()[0]["hash"].clone();
+        world.mine(1);
+        world.step(&mut poster);
+        world.mine(1);
+        drop(poster);
+        world.reorganise(2);
+        let mut poster = world.open();
+        assert_eq!(world.step(&mut poster), PosterStatus::Pending(Purpose::Commit(1)));
+        assert_eq!(world.pool()[0]["hash"], first, "kept in the attempts' file");
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1, 2]);
+    }
 }
 
 #[test]
@@ -249,60 +274,69 @@ fn a_finalization_that_is_reorganised_away_is_sent_again() {
 
 #[test]
 fn a_batch_that_moves_to_another_block_is_finalized_with_its_new_stamp() {
-    let Some(world) = World::new(1) else { return };
-    let mut poster = world.open();
-    world.step(&mut poster);
-    world.mine(1);
-    world.step(&mut poster);
-    let (before, raw) = (poster.stamp(1).unwrap(), poster.outgoing[0].newest().raw.clone());
-    // The poster sees nothing of it: between two of its looks the batch has moved.
-    world.reorganise(1);
-    world.anvil.command("evm_increaseTime", &json!([5]));
-    world.chain.send_raw_transaction(&raw).unwrap();
-    world.mine(1);
-    assert_ne!(world.commits()[0].1, before.block_number);
-    world.step(&mut poster);
-    let stamp = poster.stamp(1).unwrap();
-    assert_eq!(stamp.block_number, world.commits()[0].1, "whoever claims needs the stamp that counts");
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1]);
+    for data in ROUTES {
+        let Some(world) = World::with(1, data) else { return };
+        let mut poster = world.open();
+        world.step(&mut poster);
+        world.mine(1);
+        world.step(&mut poster);
+        let (before, raw) = (poster.on_chain(1).unwrap().1, poster.outgoing[0].newest().raw.clone());
+        // The poster sees nothing of it: between two of its looks the batch has moved.
+        world.reorganise(1);
+        world.anvil.command("evm_increaseTime", &json!([5]));
+        world.chain.send_raw_transaction(&raw).unwrap();
+        world.mine(1);
+        assert_ne!(world.commits()[0].1, before.block_number);
+        world.step(&mut poster);
+        let stamp = poster.on_chain(1).unwrap().1;
+        assert_eq!(stamp.block_number, world.commits()[0].1, "whoever claims needs the stamp that counts");
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1]);
+    }
 }
 
 #[test]
 fn a_dropped_transaction_is_sent_again_under_its_nonce() {
-    let Some(world) = World::new(1) else { return };
-    let mut poster = world.open();
-    world.step(&mut poster);
-    let hash = world.pool()[0]["hash"].clone();
-    world.anvil.command("anvil_dropTransaction", &json!([hash]));
-    assert_eq!(world.pool().len(), 0);
-    world.step(&mut poster);
-    assert_eq!(world.pool().len(), 0, "not at once");
-    poster.step(&world.chain, world.later(RESEND_SECONDS));
-    let pool = world.pool();
-    assert_eq!((pool.len(), &pool[0]["hash"], &pool[0]["nonce"]), (1, &hash, &json!("0x0")));
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1]);
+    for data in ROUTES {
+        let Some(world) = World::with(1, data) else { return };
+        let mut poster = world.open();
+        world.step(&mut poster);
+        let hash = world.pool()[0]["hash"].clone();
+        world.anvil.command("anvil_dropTransaction", &json!([hash]));
+        assert_eq!(world.pool().len(), 0);
+        world.step(&mut poster);
+        assert_eq!(world.pool().len(), 0, "not at once");
+        poster.step(&world.chain, world.later(RESEND_SECONDS));
+        let pool = world.pool();
+        assert_eq!((pool.len(), &pool[0]["hash"], &pool[0]["nonce"]), (1, &hash, &json!("0x0")));
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1]);
+    }
 }
 
 #[test]
 fn what_is_not_mined_costs_more_after_48_seconds() {
-    let Some(world) = World::new(1) else { return };
-    let mut poster = world.open();
-    world.step(&mut poster);
-    let fee = |transaction: &Value| {
-        u128::from_str_radix(transaction["maxFeePerGas"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
-    };
-    let first = world.pool();
-    poster.step(&world.chain, world.later(BUMP_SECONDS - 1));
-    assert_eq!(world.pool(), first, "47 seconds are not enough");
-    poster.step(&world.chain, world.later(1));
-    let second = world.pool();
-    assert_eq!(second.len(), 1, "a replacement");
-    assert_eq!((&second[0]["nonce"], &second[0]["input"]), (&first[0]["nonce"], &first[0]["input"]));
-    assert!(fee(&second[0]) * 10 >= fee(&first[0]) * 11, "{} {}", fee(&first[0]), fee(&second[0]));
-    world.finish(&mut poster);
-    assert_eq!(world.batch_ids(), [1]);
+    for data in ROUTES {
+        let Some(world) = World::with(1, data) else { return };
+        let mut poster = world.open();
+        world.step(&mut poster);
+        let fee = |transaction: &Value| {
+            u128::from_str_radix(transaction["maxFeePerGas"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+        };
+        let first = world.pool();
+        poster.step(&world.chain, world.later(BUMP_SECONDS - 1));
+        assert_eq!(world.pool(), first, "47 seconds are not enough");
+        poster.step(&world.chain, world.later(1));
+        let second = world.pool();
+        assert_eq!(second.len(), 1, "a replacement");
+        assert_eq!((&second[0]["nonce"], &second[0]["input"]), (&first[0]["nonce"], &first[0]["input"]));
+        let (least, of) = if data == DataRoute::Calldata { (11, 10) } else { (2, 1) };
+        assert!(fee(&second[0]) * of >= fee(&first[0]) * least, "{} {}", fee(&first[0]), fee(&second[0]));
+        let kind = if data == DataRoute::Calldata { "0x2" } else { "0x3" };
+        assert_eq!(second[0]["type"], kind, "it took the route that was meant");
+        world.finish(&mut poster);
+        assert_eq!(world.batch_ids(), [1]);
+    }
 }
 
 #[test]
@@ -337,7 +371,7 @@ fn a_chain_that_loses_a_confirmed_batch_stops_the_poster() {
 fn deposits_are_read_up_to_the_final_block_and_no_further() {
     let Some(world) = World::new(0) else { return };
     let contract = world.venue.contract;
-    let vault = Call { from: Address::default(), to: Some(contract), data: contract::vault(), value_wei: 0 };
+    let vault = Call::question(contract, contract::vault());
     let vault = answer::address(&world.chain.call(&vault, BlockTag::Latest).unwrap()).unwrap();
     let token = deploy::created_address(user(0).address(), 1);
     world.send(&user(0), None, deploy::demo_token("BTC", "BTC", 8));
@@ -368,4 +402,50 @@ fn deposits_are_read_up_to_the_final_block_and_no_further() {
     }
     world.mine(2);
     assert_eq!(read(&world), [7], "what was reorganised away was never seen");
+}
+
+/// What a chain says of its commits and what everybody can rebuild from it, whatever the chain's own times and hashes are.
+fn told(chain: &dyn Chain, venue: Venue) -> Vec<String> {
+    let side = ChainSide::read(chain, venue, 0).unwrap();
+    let mut told = Vec::new();
+    for batch in &side.batches {
+        let sent = chain.sent(batch.transaction_hash).unwrap().unwrap();
+        let gas_used = chain.receipt(batch.transaction_hash).unwrap().unwrap().gas_used;
+        let blobs = sent.blob_hashes.iter().map(|hash| chain.blob(*hash, &batch.stamp.unwrap()).unwrap().unwrap());
+        let blobs: Vec<_> = blobs.map(|blob| crate::keccak::keccak256(blob.as_slice())).collect();
+        told.push(format!("{} {} {gas_used} {:?} {blobs:?}", batch.batch_id, batch.header_hash, sent.blob_hashes));
+    }
+    let rebuilt = rebuild(chain, &RebuildOptions { venue, first_block: 0, not_before_seconds: 0 }).unwrap();
+    let last = rebuilt.last_final.unwrap();
+    told.push(format!("{:?} {:?} {:?}", last.header, last.lines, last.balances().collect::<Vec<_>>()));
+    told
+}
+
+#[test]
+fn in_blobs_anvil_and_the_embedded_chain_come_to_the_same() {
+    let Some(world) = World::with(2, DataRoute::Cheapest) else { return };
+    // The two tokens that the other chain has: listing them writes into slots that the commits find.
+    let token = |nonce| deploy::created_address(user(0).address(), nonce);
+    for name in ["BTC", "USD"] {
+        world.send(&user(0), None, deploy::demo_token(name, name, 8));
+    }
+    for nonce in [1, 2] {
+        let list = contract::list_asset(token(nonce), SCALE, 1, 1 << 60);
+        world.send(&user(0), Some(world.venue.contract), list);
+    }
+    world.mine(1);
+    world.finish(&mut world.open());
+    let test = TestChain::new().on(DataRoute::Cheapest);
+    assert_eq!(test.venue, world.venue, "the same contract on the same chain, for anybody who signs");
+    let directory = tempfile::tempdir().unwrap();
+    let mut poster = Poster::open(test.poster_options(directory.path()), keys()).unwrap();
+    world.batches.iter().for_each(|batch| poster.add(batch));
+    for _ in 0..40 {
+        test.pass(10);
+        poster.step(&test.chain, test.now());
+    }
+    assert_eq!(test.tip().final_batch, 2);
+    let there = told(&world.chain, world.venue);
+    assert_eq!(there, told(&test.chain, test.venue));
+    assert!(there.len() == 3 && there[0].contains("0x01"), "{there:?}");
 }

@@ -11,7 +11,7 @@
 //! | | its length | the signed transaction |
 //! | at the end | 32 | keccak256 of all before |
 //!
-//! The file is replaced as a whole: written beside, synced, renamed. Bounds: a few attempts, each at most 128 KiB.
+//! The file is replaced as a whole: written beside, synced, renamed. Bounds: a few attempts, each at most 128 KiB, with blobs 1 MiB.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -21,7 +21,7 @@ use lakh_engine::units::Timestamp;
 
 use crate::chain::Address;
 use crate::chain::transaction::Transaction;
-use crate::contract::{COMMIT_BATCH, FINALIZE, committed, selector};
+use crate::contract::{COMMIT_BATCH, COMMIT_BATCH_BLOBS, FINALIZE, committed, selector};
 use crate::keccak::{Hash, keccak256};
 use crate::words::{WORD, read_u64};
 
@@ -41,7 +41,9 @@ impl Purpose {
     fn of(data: &[u8]) -> Option<Self> {
         let (found, arguments) = data.split_first_chunk::<4>()?;
         match *found {
-            found if found == selector(COMMIT_BATCH) => committed::batch_id(arguments).map(Self::Commit),
+            found if found == selector(COMMIT_BATCH) || found == selector(COMMIT_BATCH_BLOBS) => {
+                committed::batch_id(arguments).map(Self::Commit)
+            }
             // Its first argument is a header.
             found if found == selector(FINALIZE) => {
                 let (words, _) = arguments.as_chunks::<WORD>();
@@ -167,7 +169,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn encode<'a>(outgoing: impl Iterator<Item = &'a Outgoing>) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     for attempt in outgoing.flat_map(|outgoing| &outgoing.attempts) {
-        let length = u32::try_from(attempt.raw.len()).expect("a transaction has at most 128 KiB");
+        let length = u32::try_from(attempt.raw.len()).expect("a transaction has at most 1 MiB");
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(&attempt.raw);
     }
@@ -186,9 +188,9 @@ fn decode(bytes: &[u8]) -> Option<Vec<(Attempt, Purpose, Address)>> {
     while !rest.is_empty() {
         let (length, behind) = rest.split_first_chunk::<4>()?;
         let (raw, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        let (transaction, sender) = Transaction::decode(raw).ok()?;
+        let (transaction, hash, sender) = Transaction::decode(raw).ok()?;
         let purpose = Purpose::of(&transaction.data)?;
-        attempts.push((Attempt { raw: raw.to_vec(), hash: keccak256(raw), transaction }, purpose, sender));
+        attempts.push((Attempt { raw: raw.to_vec(), hash, transaction }, purpose, sender));
         rest = behind;
     }
     Some(attempts)

@@ -7,7 +7,7 @@
 //! | what is found | what is done |
 //! |---|---|
 //! | the tip is behind the journal | try the next batch by `eth_call`, then send it |
-//! | a transaction is in no block | send the same bytes again every [`RESEND_SECONDS`]; after [`BUMP_SECONDS`] the same payload with a fee at least 10 % higher, up to [`FEE_CAP`] times the first |
+//! | a transaction is in no block | send the same bytes again every [`RESEND_SECONDS`]; after [`BUMP_SECONDS`] the same payload with a fee at least 10 % higher (with blobs all fees doubled, as nodes demand), up to [`FEE_CAP`] times the first |
 //! | its block was reorganised away | the same from the beginning: its bytes are kept until enough blocks stand on it |
 //! | a batch stands in another block than before | its stamp is looked for again |
 //! | it reverted in a block | stop: the trial had promised otherwise |
@@ -16,31 +16,34 @@
 //! | no answer | [`PosterStatus::Waiting`]; everything waits |
 //!
 //! Invariants: nothing is sent that is not on stable storage here; no batch is sent whose predecessor is not the tip; a
-//! stop is final for this run. Bounds: calls of batches that the chain does not have yet, see [`Poster::waiting`];
+//! stop is final for this run. Bounds: the data of batches that the chain does not have yet, see [`Poster::waiting`];
 //! [`SEARCH_RANGES`] ranges of blocks looked through a step.
 
 mod attempts;
+mod commit;
 mod fees;
 mod search;
 mod status;
 
 use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use lakh_engine::units::Timestamp;
 
 use self::attempts::{Attempt, AttemptStore, Outgoing};
 pub use self::attempts::{AttemptsError, Purpose};
 pub use self::fees::FEE_CAP;
-pub use self::status::{Contradiction, PosterOptions, PosterStatus, PosterStop};
-use crate::batch::{MAX_CALLDATA_BYTES, SealedBatch};
-use crate::chain::transaction::{Transaction, TransactionSigner};
+pub use self::status::{Contradiction, DataRoute, PosterOptions, PosterStatus, PosterStop};
+use crate::batch::SealedBatch;
+use crate::blobs::{Packed, header_as_committed};
+use crate::chain::transaction::{Blobs, Transaction, TransactionSigner};
 use crate::chain::{Address, Block, BlockTag, Call, Chain, ChainError, NonceAt, TransactionStatus};
 use crate::commitment::{Header, Stamp};
 use crate::contract;
 use crate::contract::answer::{self, Tip};
+use crate::keccak::Hash;
 use crate::log_ranges::MAX_RANGE_BLOCKS;
-use crate::typed_data;
 
 /// Seconds after which the same bytes are sent again.
 pub const RESEND_SECONDS: u64 = 12;
@@ -99,11 +102,34 @@ pub struct PosterKeys {
 /// A batch that still matters.
 #[derive(Debug)]
 struct Held {
+    /// What it claims by the journal.
     header: Header,
-    /// The call that commits it; `None` once that is final.
-    calldata: Option<Vec<u8>>,
-    /// When it came to the chain, where that is known and its header was compared.
-    stamp: Option<Stamp>,
+    /// What commits it, without its withdrawals; `None` once that is final and was compared.
+    batch: Option<SealedBatch>,
+    /// Its data as blobs, once they were needed.
+    packed: Option<Arc<Packed>>,
+    /// Its header on the chain and when it came there, where that is known and was compared.
+    on_chain: Option<(Header, Stamp)>,
+}
+
+impl Held {
+    /// The header with that hash, if it is one of this batch's.
+    fn header_as_committed(&self, committed: Hash) -> Option<Header> {
+        let known = self.on_chain.map(|(header, _)| header).into_iter().chain([self.header]);
+        let packed = self.packed.iter().map(|packed| packed.header(&self.header));
+        known.chain(packed).find(|header| header.hash() == committed).or_else(|| {
+            let batch = self.batch.as_ref().filter(|_| self.packed.is_none())?;
+            header_as_committed(&self.header, &batch.data, committed)
+        })
+    }
+}
+
+/// What is sent under a new nonce.
+struct Payload {
+    purpose: Purpose,
+    data: Vec<u8>,
+    gas_limit: u64,
+    blobs: Option<Blobs>,
 }
 
 /// The chain as a step sees it.
@@ -183,10 +209,17 @@ impl Poster {
         if batch_id < self.confirmed.final_batch || self.batches.contains_key(&batch_id) {
             return;
         }
-        let digest = typed_data::batch_digest(self.options.venue, batch.header.hash());
-        let calldata =
-            (batch_id > self.confirmed.batch_id).then(|| batch.calldata(self.keys.header.sign_digest(digest)));
-        self.batches.insert(batch_id, Held { header: batch.header, calldata, stamp: None });
+        let kept = SealedBatch {
+            header: batch.header,
+            lines: batch.lines.clone(),
+            changes: batch.changes.clone(),
+            previous_lines: batch.previous_lines,
+            previous_trees: batch.previous_trees,
+            data: batch.data.clone(),
+            withdrawals: Vec::new(),
+        };
+        let held = Held { header: batch.header, batch: Some(kept), packed: None, on_chain: None };
+        self.batches.insert(batch_id, held);
     }
 
     /// Says that every batch in the journal was added, so that a tip ahead of them is a contradiction.
@@ -194,9 +227,9 @@ impl Poster {
         self.journal_read = JournalRead::Wholly;
     }
 
-    /// Batches whose commit is not final yet: their calls are kept in memory.
+    /// Batches whose commit is not final yet: their data are kept in memory.
     pub fn waiting(&self) -> usize {
-        self.batches.values().filter(|held| held.calldata.is_some()).count()
+        self.batches.range(self.confirmed.batch_id + 1..).count()
     }
 
     /// The chain's tip as last seen.
@@ -209,9 +242,9 @@ impl Poster {
         self.confirmed
     }
 
-    /// When a batch came to the chain, while it is not long final.
-    pub fn stamp(&self, batch_id: u64) -> Option<Stamp> {
-        self.batches.get(&batch_id)?.stamp
+    /// A batch's header on the chain and when it came there, while it is not long final.
+    pub fn on_chain(&self, batch_id: u64) -> Option<(Header, Stamp)> {
+        self.batches.get(&batch_id)?.on_chain
     }
 
     /// Does what can be done now. `now` is the wall clock.
@@ -239,7 +272,7 @@ impl Poster {
         let view = self.look(chain)?;
         self.forget(&view);
         self.compare(chain, &view)?;
-        if self.batches.get(&view.tip.batch_id).is_some_and(|held| held.stamp.is_none()) {
+        if self.batches.get(&view.tip.batch_id).is_some_and(|held| held.on_chain.is_none()) {
             // Nothing follows a tip that was not compared.
             return Ok(PosterStatus::Idle);
         }
@@ -285,11 +318,11 @@ impl Poster {
         let confirmed = self.confirmed;
         self.batches.retain(|batch_id, _| *batch_id >= confirmed.final_batch);
         for (batch_id, held) in &mut self.batches {
-            if *batch_id <= confirmed.batch_id {
-                held.calldata = None;
-            }
             if *batch_id > view.tip.batch_id {
-                held.stamp = None;
+                held.on_chain = None;
+            }
+            if *batch_id <= confirmed.batch_id && held.on_chain.is_some() {
+                (held.batch, held.packed) = (None, None);
             }
         }
     }
@@ -346,7 +379,8 @@ impl Poster {
             outgoing.bumped_at = Some(now);
             let first = &outgoing.attempts[0].transaction;
             let newest = &outgoing.newest().transaction;
-            if let Some(transaction) = fees::bumped(first, newest, chain.fees()?) {
+            let blob_fee = if newest.blobs.is_some() { chain.blob_base_fee()? } else { None };
+            if let Some(transaction) = fees::bumped(first, newest, chain.fees()?, blob_fee.unwrap_or_default()) {
                 let attempt = self.sign(transaction);
                 self.outgoing[index].attempts.push(attempt);
                 self.store.save(self.outgoing.iter())?;
@@ -359,24 +393,6 @@ impl Poster {
         Ok(PosterStatus::Pending(purpose))
     }
 
-    fn commit(&mut self, chain: &dyn Chain, view: &View, now: Timestamp) -> Result<PosterStatus, Trouble> {
-        let batch_id = view.tip.batch_id + 1;
-        let purpose = Purpose::Commit(batch_id);
-        let Some(held) = self.batches.get(&batch_id) else { return Ok(PosterStatus::Idle) };
-        let Some(data) = held.calldata.clone() else { return Err(Contradiction::Rewound { batch_id }.into()) };
-        if data.len() > MAX_CALLDATA_BYTES {
-            return Err(PosterStop::TooLarge { batch_id, bytes: data.len() }.into());
-        }
-        let call = self.call(data);
-        if let Err(error) = chain.call(&call, BlockTag::Latest) {
-            return refused(purpose, error);
-        }
-        match chain.estimate_gas(&call) {
-            Ok(gas) => self.begin(chain, view, (purpose, call.data, (gas + gas / 4).min(MAX_GAS)), now),
-            Err(error) => refused(purpose, error),
-        }
-    }
-
     fn finalize(&mut self, chain: &dyn Chain, view: &View, now: Timestamp) -> Result<PosterStatus, Trouble> {
         let (seconds, blocks) = self.windows(chain)?;
         let now_s = (now.0 / NANOSECONDS).max(view.head.timestamp_s);
@@ -385,8 +401,8 @@ impl Poster {
                 && stamp.block_number.saturating_add(blocks) <= view.head.number + 1
         };
         let open = self.batches.range(view.tip.final_batch + 1..=view.tip.batch_id.max(view.tip.final_batch + 1)).rev();
-        let ready = open.filter_map(|(batch_id, held)| Some((*batch_id, held.header, held.stamp?)));
-        let Some((batch_id, header, stamp)) = ready.into_iter().find(|(_, _, stamp)| over(stamp)) else {
+        let ready = open.filter_map(|(batch_id, held)| Some((*batch_id, held.on_chain?)));
+        let Some((batch_id, (header, stamp))) = ready.into_iter().find(|(_, (_, stamp))| over(stamp)) else {
             return Ok(PosterStatus::Idle);
         };
         let purpose = Purpose::Finalize(batch_id);
@@ -397,7 +413,7 @@ impl Poster {
                 let data = error.revert_data().unwrap_or_default();
                 if answer::is_error(data, "UnknownBatch(uint64)") {
                     // Its block was reorganised away and it stands in another one now.
-                    self.batches.entry(batch_id).and_modify(|held| held.stamp = None);
+                    self.batches.entry(batch_id).and_modify(|held| held.on_chain = None);
                     return Ok(PosterStatus::Idle);
                 }
                 if !answer::is_error(data, "WindowOpen(uint64)") {
@@ -408,7 +424,7 @@ impl Poster {
                 }
             }
         }
-        self.begin(chain, view, (purpose, call.data, FINALIZE_GAS), now)
+        self.begin(chain, view, Payload { purpose, data: call.data, gas_limit: FINALIZE_GAS, blobs: None }, now)
     }
 
     fn windows(&mut self, chain: &dyn Chain) -> Result<(u64, u64), Trouble> {
@@ -429,9 +445,10 @@ impl Poster {
         &mut self,
         chain: &dyn Chain,
         view: &View,
-        (purpose, data, gas_limit): (Purpose, Vec<u8>, u64),
+        payload: Payload,
         now: Timestamp,
     ) -> Result<PosterStatus, Trouble> {
+        let Payload { purpose, data, gas_limit, blobs } = payload;
         let (max_fee_per_gas_wei, max_priority_fee_per_gas_wei) = fees::first(chain.fees()?);
         let transaction = Transaction {
             chain_id: self.options.venue.chain_id,
@@ -442,6 +459,7 @@ impl Poster {
             to: Some(self.options.venue.contract),
             value_wei: 0,
             data,
+            blobs,
         };
         let attempt = self.sign(transaction);
         let bumped_at = Some(now);
@@ -468,7 +486,7 @@ impl Poster {
     }
 
     fn call(&self, data: Vec<u8>) -> Call {
-        Call { from: self.keys.poster.address(), to: Some(self.options.venue.contract), data, value_wei: 0 }
+        Call { from: self.keys.poster.address(), ..Call::question(self.options.venue.contract, data) }
     }
 
     fn ask(&self, chain: &dyn Chain, data: Vec<u8>, at: BlockTag) -> Result<Vec<u8>, ChainError> {
@@ -495,5 +513,7 @@ fn malformed(reason: &str) -> ChainError {
 
 #[cfg(test)]
 mod anvil_tests;
+#[cfg(test)]
+mod gas_tests;
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,7 @@ impl Poster {
             return Err(Contradiction::Rewound { batch_id: tip + 1 }.into());
         }
         self.check_tip_stamp(chain, tip)?;
-        let unseen = |(batch_id, held): (&u64, &Held)| held.stamp.is_none().then_some(*batch_id);
+        let unseen = |(batch_id, held): (&u64, &Held)| held.on_chain.is_none().then_some(*batch_id);
         let wanted: Vec<u64> = self.batches.range(..=tip).rev().filter_map(unseen).take(SEARCH_BATCHES).collect();
         if wanted.is_empty() {
             self.search_below = None;
@@ -51,7 +51,7 @@ impl Poster {
             if self.search(chain, &wanted, from_block, below - 1)? == Searched::Refused {
                 continue;
             }
-            if wanted.iter().all(|batch_id| self.stamp(*batch_id).is_some()) {
+            if wanted.iter().all(|batch_id| self.on_chain(*batch_id).is_some()) {
                 self.search_below = None;
                 return Ok(());
             }
@@ -65,7 +65,7 @@ impl Poster {
     /// batch is in its block, those before it are too.
     fn check_tip_stamp(&mut self, chain: &dyn Chain, tip: u64) -> Result<(), Trouble> {
         let confirmed = self.confirmed.batch_id;
-        let Some((header, stamp)) = self.batches.get(&tip).and_then(|held| Some((held.header, held.stamp?))) else {
+        let Some((header, stamp)) = self.batches.get(&tip).and_then(|held| held.on_chain) else {
             return Ok(());
         };
         if tip <= confirmed {
@@ -73,7 +73,7 @@ impl Poster {
         }
         let stored = self.ask(chain, contract::batch_hash(tip), BlockTag::Latest)?;
         if answer::hash(&stored) != Some(batch_hash(header.hash(), stamp)) {
-            self.batches.range_mut(confirmed + 1..).for_each(|(_, held)| held.stamp = None);
+            self.batches.range_mut(confirmed + 1..).for_each(|(_, held)| held.on_chain = None);
         }
         Ok(())
     }
@@ -104,13 +104,13 @@ impl Poster {
             let committed = BatchCommitted::decode(log).ok_or_else(|| malformed("a strange event of a batch"))?;
             let batch_id = committed.batch_id;
             let Some(held) = self.batches.get(&batch_id) else { continue };
-            let journal = held.header.hash();
-            if committed.header_hash != journal {
-                return Err(Contradiction::HeaderDiffers { batch_id, chain: committed.header_hash, journal }.into());
-            }
+            let Some(header) = held.header_as_committed(committed.header_hash) else {
+                let (chain, journal) = (committed.header_hash, held.header.hash());
+                return Err(Contradiction::HeaderDiffers { batch_id, chain, journal }.into());
+            };
             let stamp = stamp_of(chain, address, log, &committed)?;
             let stamp = stamp.ok_or_else(|| malformed("a batch is stored otherwise than its event says"))?;
-            self.batches.entry(batch_id).and_modify(|held| held.stamp = Some(stamp));
+            self.batches.entry(batch_id).and_modify(|held| held.on_chain = Some((header, stamp)));
         }
         Ok(Searched::Through)
     }

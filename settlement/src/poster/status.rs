@@ -20,6 +20,18 @@ pub struct PosterOptions {
     pub confirmations: u64,
     /// Where attempts are kept; `None` only where the chain ends with the process.
     pub attempts_file: Option<PathBuf>,
+    /// How the data of batches travel.
+    pub data: DataRoute,
+}
+
+/// How the data of batches may travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataRoute {
+    /// In calls, which every node keeps.
+    #[default]
+    Calldata,
+    /// In a call or in blobs, whichever costs less when it is sent.
+    Cheapest,
 }
 
 /// Journal and chain say different things. Nothing that is sent can heal that.
@@ -76,7 +88,9 @@ pub enum PosterStop {
         transaction: Hash,
     },
     /// A batch that no transaction has room for.
-    #[error("batch {batch_id} needs a call of {bytes} bytes, and a transaction has room for {MAX_CALLDATA_BYTES}")]
+    #[error(
+        "batch {batch_id} needs a call of {bytes} bytes, and a transaction has room for {MAX_CALLDATA_BYTES}; blobs are not allowed, not there or too small"
+    )]
     TooLarge {
         /// Which.
         batch_id: u64,

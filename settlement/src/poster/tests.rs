@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::chain::{Fees, Log, LogFilter, Receipt};
+use crate::blobs::Blob;
+use crate::chain::{Fees, Log, LogFilter, Receipt, Sent};
 use crate::contract::answer::{BATCH_COMMITTED, BatchCommitted};
 use crate::keccak::Hash;
 use crate::test_venue::{TestChain, WINDOW_SECONDS, keys, operator, sealed_batches};
@@ -31,6 +32,8 @@ struct Weather {
     most_blocks: u64,
     mail: Mutex<Mail>,
     pool: Mutex<Vec<Vec<u8>>>,
+    /// What blob gas costs, where that is not the chain's own price; the inner `None` is a chain without blobs.
+    blob_fee: Option<Option<u128>>,
 }
 
 impl Weather {
@@ -41,7 +44,7 @@ impl Weather {
     fn over(chain: Box<dyn Chain>, dies_at: u64) -> Self {
         let (questions, mail) = (AtomicU64::new(0), Mutex::new(Mail::Delivered));
         let (most_blocks, pool) = (u64::MAX, Mutex::new(Vec::new()));
-        Self { chain, questions, dies_at, most_blocks, mail, pool }
+        Self { chain, questions, dies_at, most_blocks, mail, pool, blob_fee: None }
     }
 
     fn ask(&self) -> Result<&dyn Chain, ChainError> {
@@ -97,8 +100,15 @@ impl Chain for Weather {
     fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
         self.ask()?.receipt(hash)
     }
-    fn transaction_data(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
-        self.ask()?.transaction_data(hash)
+    fn sent(&self, hash: Hash) -> Result<Option<Sent>, ChainError> {
+        self.ask()?.sent(hash)
+    }
+    fn blob(&self, hash: Hash, block: &Stamp) -> Result<Option<Blob>, ChainError> {
+        self.ask()?.blob(hash, block)
+    }
+    fn blob_base_fee(&self) -> Result<Option<u128>, ChainError> {
+        let fee = self.ask()?.blob_base_fee()?;
+        Ok(self.blob_fee.unwrap_or(fee))
     }
     fn fees(&self) -> Result<Fees, ChainError> {
         self.ask()?.fees()
@@ -129,6 +139,11 @@ impl World {
     /// Every new chain has its contract at the same address, so batches made for one fit another.
     fn with_batches(chain: TestChain, batches: Vec<SealedBatch>) -> Self {
         Self { chain, directory: tempfile::tempdir().unwrap(), batches, seconds: Cell::new(0) }
+    }
+
+    fn on(mut self, data: DataRoute) -> Self {
+        self.chain.data = data;
+        self
     }
 
     fn open_at(&self, directory: &Path) -> Poster {
@@ -167,11 +182,20 @@ impl World {
 
     /// How often each batch was committed, by the contract's events.
     fn commits(&self) -> Vec<u64> {
+        self.commit_logs().iter().map(|log| BatchCommitted::decode(log).unwrap().batch_id).collect()
+    }
+
+    fn commit_logs(&self) -> Vec<Log> {
         let topics = vec![vec![answer::topic(BATCH_COMMITTED)]];
         let to_block = self.chain.chain.block_number(BlockTag::Latest).unwrap();
         let filter = LogFilter { address: self.chain.venue.contract, from_block: 0, to_block, topics };
-        let logs = self.chain.chain.logs(&filter).unwrap();
-        logs.iter().map(|log| BatchCommitted::decode(log).unwrap().batch_id).collect()
+        self.chain.chain.logs(&filter).unwrap()
+    }
+
+    /// How many blobs came with each commit.
+    fn blobs_of_commits(&self) -> Vec<usize> {
+        let logs = self.commit_logs();
+        logs.iter().map(|log| self.chain.chain.sent(log.transaction_hash).unwrap().unwrap().blob_hashes.len()).collect()
     }
 
     fn sent(&self) -> u64 {
@@ -192,10 +216,20 @@ fn batches_are_committed_in_order_and_made_final() {
 
 #[test]
 fn killed_at_any_question_it_posts_exactly_once() {
+    killed_at_any_question(DataRoute::Calldata, 2);
+}
+
+#[test]
+fn killed_at_any_question_it_posts_exactly_once_in_blobs() {
+    killed_at_any_question(DataRoute::Cheapest, 1);
+}
+
+fn killed_at_any_question(data: DataRoute, batch_count: usize) {
     let mut dies_at = 0;
-    let batches = World::new(2).batches;
+    let batches = World::new(batch_count).batches;
+    let (ids, most_sent): (Vec<_>, _) = ((1..=batch_count as u64).collect(), 2 * batch_count as u64);
     loop {
-        let world = World::with_batches(TestChain::new(), batches.clone());
+        let world = World::with_batches(TestChain::new(), batches.clone()).on(data);
         let weather = Weather::new(&world.chain, dies_at);
         let mut poster = world.open();
         for _ in 0..60 {
@@ -207,8 +241,9 @@ fn killed_at_any_question_it_posts_exactly_once() {
         drop(poster);
         let mut poster = world.open();
         world.finish(&mut poster, &world.chain.chain);
-        assert_eq!(world.commits(), [1, 2], "died at question {dies_at}");
-        assert!(world.sent() <= 4, "{} transactions, died at question {dies_at}", world.sent());
+        assert_eq!(world.commits(), ids, "died at question {dies_at}");
+        assert!(world.sent() <= most_sent, "{} transactions, died at question {dies_at}", world.sent());
+        assert_eq!(world.blobs_of_commits(), vec![usize::from(data == DataRoute::Cheapest); batch_count]);
         if !died {
             break;
         }
@@ -247,7 +282,7 @@ fn a_node_that_looks_through_few_blocks_at_once_is_enough() {
     for _ in 0..20 {
         world.step(&mut poster, &weather);
     }
-    assert!(poster.stamp(2).is_some());
+    assert!(poster.on_chain(2).is_some());
 }
 
 #[test]
@@ -350,4 +385,91 @@ fn damaged_or_foreign_attempts_are_refused() {
     }
     std::fs::write(&path, &good[..good.len() - 1]).unwrap();
     assert!(Poster::open(options, keys()).is_err());
+}
+
+#[test]
+fn data_take_the_cheaper_way_and_a_call_where_there_are_no_blobs() {
+    // 100 bytes or so cost about 1,600 gas in a call, at 1.001 gwei: about 12 million wei for a unit of a blob's gas.
+    for (blob_fee, data, blobs) in [
+        (Some(1), DataRoute::Cheapest, 1),
+        (Some(1_000_000_000), DataRoute::Cheapest, 0),
+        (None, DataRoute::Cheapest, 0),
+        (Some(1), DataRoute::Calldata, 0),
+    ] {
+        let world = World::new(2).on(data);
+        let weather = Weather { blob_fee: Some(blob_fee), ..Weather::new(&world.chain, u64::MAX) };
+        let mut poster = world.open();
+        world.finish(&mut poster, &weather);
+        assert_eq!(world.blobs_of_commits(), [blobs; 2], "{blob_fee:?} {data:?}");
+    }
+}
+
+/// Data of so many bytes: the contract looks at their hash only.
+fn swollen(batch: &SealedBatch, bytes: usize) -> SealedBatch {
+    let data: Vec<u8> = (0..bytes).map(|index| u8::try_from(index % 255).unwrap() + 1).collect();
+    let header = Header { data_hash: crate::keccak::keccak256(&data), ..batch.header };
+    SealedBatch { header, data, ..batch.clone() }
+}
+
+#[test]
+fn data_too_long_for_a_call_go_in_blobs_at_any_price() {
+    let mut world = World::new(1).on(DataRoute::Cheapest);
+    world.batches[0] = swollen(&world.batches[0], 400_000);
+    let weather = Weather { blob_fee: Some(Some(3)), ..Weather::new(&world.chain, u64::MAX) };
+    let mut poster = world.open();
+    world.finish(&mut poster, &weather);
+    assert_eq!(world.blobs_of_commits(), [4]);
+    let mut world = World::new(1);
+    world.batches[0] = swollen(&world.batches[0], 400_000);
+    for (data, bytes) in [(DataRoute::Calldata, 400_000), (DataRoute::Cheapest, 800_000)] {
+        world.chain.data = data;
+        world.batches[0] = swollen(&world.batches[0], bytes);
+        let status = world.step(&mut world.open(), &world.chain.chain);
+        assert!(matches!(status, PosterStatus::Stopped(PosterStop::TooLarge { batch_id: 1, .. })), "{status:?}");
+    }
+}
+
+#[test]
+fn what_nobody_mines_doubles_its_fees_with_blobs() {
+    let world = World::new(1).on(DataRoute::Cheapest);
+    let weather = Weather::new(&world.chain, u64::MAX);
+    *weather.mail.lock().unwrap() = Mail::Pooled;
+    let mut poster = world.open();
+    for _ in 0..6 * BUMP_SECONDS {
+        assert_eq!(world.step(&mut poster, &weather), PosterStatus::Pending(Purpose::Commit(1)));
+    }
+    let pool = weather.pool.lock().unwrap().clone();
+    let mut sent: Vec<Transaction> = pool.iter().map(|raw| Transaction::decode(raw).unwrap().0).collect();
+    assert!(sent.iter().all(|one| one.nonce == 0 && one.data == sent[0].data), "one payload a nonce");
+    let blob_fee = |one: &Transaction| one.blobs.as_ref().unwrap().max_fee_per_blob_gas_wei;
+    sent.dedup_by_key(|one| one.max_fee_per_gas_wei);
+    assert_eq!(sent.len(), 3, "twice, and then the cap");
+    for pair in sent.windows(2) {
+        assert!(pair[1].max_fee_per_gas_wei >= 2 * pair[0].max_fee_per_gas_wei);
+        assert!(pair[1].max_priority_fee_per_gas_wei >= 2 * pair[0].max_priority_fee_per_gas_wei);
+        assert!(blob_fee(&pair[1]) >= 2 * blob_fee(&pair[0]));
+    }
+    // The first attempt is mined after all, in a later life, whose configuration has calls.
+    drop(poster);
+    world.chain.chain.send_raw_transaction(&pool[0]).unwrap();
+    *weather.mail.lock().unwrap() = Mail::Delivered;
+    let world = world.on(DataRoute::Calldata);
+    let mut poster = world.open();
+    world.finish(&mut poster, &weather);
+    assert_eq!((world.commits(), world.blobs_of_commits(), world.sent()), (vec![1], vec![1], 2));
+}
+
+/// A batch in blobs and a batch in a call are told apart by their headers' data hashes, and no other header passes.
+#[test]
+fn another_batch_in_blobs_is_a_contradiction() {
+    let world = World::new(1).on(DataRoute::Cheapest);
+    world.finish(&mut world.open(), &world.chain.chain);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut other = Poster::open(world.chain.poster_options(elsewhere.path()), keys()).unwrap();
+    other.add(&swollen(&world.batches[0], 50));
+    let status = world.step(&mut other, &world.chain.chain);
+    let is_other = |status: &PosterStatus| {
+        matches!(status, PosterStatus::Stopped(PosterStop::Contradiction(Contradiction::HeaderDiffers { .. })))
+    };
+    assert!(is_other(&status), "{status:?}");
 }

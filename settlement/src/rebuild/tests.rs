@@ -6,11 +6,14 @@ use lakh_engine::command::{Command, Operation, Side};
 use lakh_engine::event::Event;
 
 use super::*;
+use crate::blobs::BLOB_LIFE_SECONDS;
 use crate::chain::TransactionStatus;
+use crate::comparison::CommittedBatch;
 use crate::contract::{self, exits};
 use crate::escape::exit_steps;
+use crate::poster::DataRoute;
 use crate::service::{ServiceAction, ServiceOptions, SettlementService};
-use crate::test_venue::{SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, order, user};
+use crate::test_venue::{Liar, SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, order, user};
 
 const DAY_SECONDS: u64 = 24 * 3_600;
 const MINUTE_SECONDS: u64 = 60;
@@ -25,9 +28,14 @@ struct World {
 
 impl World {
     fn new(owners: u16) -> Self {
-        let chain = TestChain::with_owners(owners);
+        Self::on(owners, DataRoute::Calldata)
+    }
+
+    fn on(owners: u16, data: DataRoute) -> Self {
+        let chain = TestChain::with_owners(owners).on(data);
         let venue = TestVenue::new(chain.venue, chain.now());
-        let options = ServiceOptions::new(venue.directory.path(), chain.poster_options(venue.directory.path()));
+        let directory = venue.directory.path();
+        let options = ServiceOptions::new(directory, chain.poster_options(directory));
         let service = SettlementService::open(options, Box::new(chain.chain.clone()), keys()).unwrap();
         Self { chain, venue, service: Some(service), key_of: BTreeMap::new() }
     }
@@ -75,6 +83,17 @@ impl World {
         rebuild(&self.chain.chain, &options)
     }
 
+    /// Every batch on the chain.
+    fn commits(&self) -> Vec<Commit> {
+        let side = ChainSide::read(&self.chain.chain, self.chain.venue, 0).unwrap();
+        let commit = |batch: &CommittedBatch| Commit {
+            header_hash: batch.header_hash,
+            transaction_hash: batch.transaction_hash,
+            stamp: batch.stamp.unwrap(),
+        };
+        side.batches.iter().map(commit).collect()
+    }
+
     /// Anybody freezes a venue whose oldest entry has waited for a week, and brings it back to its last final batch.
     fn freeze(&self, rebuilt: &Rebuilt) {
         let contract = self.chain.venue.contract;
@@ -113,8 +132,37 @@ fn trading_key(owner: u16) -> [u8; 32] {
 /// A thousand accounts trade for weeks, so that the data of the first batches have gone; then the operator is killed.
 #[test]
 fn the_operator_vanishes_and_everybody_leaves() {
+    vanish(DataRoute::Calldata);
+}
+
+/// The same with the data in blobs, which are really deleted when they are 18 days old.
+#[test]
+fn the_operator_vanishes_with_old_blobs_and_everybody_leaves() {
+    let mut world = vanish(DataRoute::Cheapest);
+    let commits = world.commits();
+    let now = world.chain.now().0 / 1_000_000_000;
+    // Equal data are in equal blobs, which the newest batch keeps.
+    let mut newest = BTreeMap::new();
+    for commit in &commits {
+        let sent = world.chain.chain.sent(commit.transaction_hash).unwrap().unwrap();
+        assert_eq!(sent.blob_hashes.len(), 1, "each batch's data are in a blob");
+        newest.insert(sent.blob_hashes[0], commit.stamp);
+    }
+    let is_young = |stamp: &Stamp| stamp.time_seconds + BLOB_LIFE_SECONDS >= now;
+    for (hash, stamp) in &newest {
+        assert_eq!(world.chain.chain.blob(*hash, stamp).unwrap().is_some(), is_young(stamp), "{stamp:?}");
+    }
+    let gone = newest.values().filter(|stamp| !is_young(stamp)).count();
+    assert!(gone > 2 && gone < newest.len(), "{gone} of {}", newest.len());
+    let error = world.rebuild(0).unwrap_err().to_string();
+    assert!(error.contains("the data of batch 1 cannot be read: blob 0x01"), "{error}");
+    assert!(error.ends_with("blobs are kept for 18 days"), "{error}");
+    world.service = None;
+}
+
+fn vanish(data: DataRoute) -> World {
     const OWNERS: u16 = 1_000;
-    let mut world = World::new(OWNERS);
+    let mut world = World::on(OWNERS, data);
     for owner in 1..=OWNERS {
         world.chain.deposit(owner, 0, 1_000 + u64::from(owner));
         world.chain.deposit(owner, 1, 500_000);
@@ -131,8 +179,10 @@ fn the_operator_vanishes_and_everybody_leaves() {
     world.batch_until_final();
     let first_batches = world.chain.tip().final_batch;
     // Weeks in which next to nothing happens: every balance is published again all the same.
-    for _ in 0..21 * 8 {
-        world.chain.pass(DAY_SECONDS / 8);
+    // Making and checking blobs takes a quarter of a second each: fewer batches then.
+    let a_day = if data == DataRoute::Calldata { 8 } else { 2 };
+    for _ in 0..21 * a_day {
+        world.chain.pass(DAY_SECONDS / a_day);
         world.poll();
     }
     world.batch_until_final();
@@ -147,8 +197,10 @@ fn the_operator_vanishes_and_everybody_leaves() {
     let mut rebuilt = world.rebuild(now - BLOB_LIFE_SECONDS).unwrap();
     let first_data = rebuilt.last_final.as_ref().unwrap().first_data;
     assert!(first_data > first_batches, "the data of the first batches were not needed: {first_data}");
-    let everything = world.rebuild(0).unwrap();
-    assert!(everything.last_final.unwrap().balances().eq(rebuilt.last_final.as_ref().unwrap().balances()));
+    if data == DataRoute::Calldata {
+        let everything = world.rebuild(0).unwrap();
+        assert!(everything.last_final.unwrap().balances().eq(rebuilt.last_final.as_ref().unwrap().balances()));
+    }
     world.freeze(&rebuilt);
     let left = world.leave(&mut rebuilt);
     assert!(left >= 2 * usize::from(OWNERS), "{left}");
@@ -165,6 +217,24 @@ fn the_operator_vanishes_and_everybody_leaves() {
     for asset in 0..2 {
         assert_eq!(world.chain.vault_balance(asset), 0, "the vault is empty");
     }
+    world
+}
+
+#[test]
+fn a_blob_that_is_missing_too_early_is_said_clearly() {
+    let mut world = World::on(2, DataRoute::Cheapest);
+    world.chain.deposit(1, 0, 1_000);
+    world.batch_until_final();
+    assert_eq!(world.rebuild(0).unwrap().last_final.unwrap().balances().count(), 1);
+    let commit = world.commits()[0];
+    let hash = world.chain.chain.sent(commit.transaction_hash).unwrap().unwrap().blob_hashes[0];
+    let careless = Liar::without_blob(&world.chain.chain, hash);
+    let options = RebuildOptions { venue: world.chain.venue, first_block: 0, not_before_seconds: 0 };
+    let error = rebuild(&careless, &options).unwrap_err();
+    assert!(matches!(error, RebuildError::Data { batch_id: 1, .. }), "{error}");
+    let (words, block) = (error.to_string(), commit.stamp.block_number);
+    assert!(words.contains(&format!("blob {hash} of block {block}, 0 days old, is not on the node")), "{words}");
+    assert!(words.contains("it was published and is kept for 18 days: ask another consensus node"), "{words}");
 }
 
 #[test]

@@ -5,8 +5,10 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::AssetId;
 
 use super::*;
-use crate::chain::{Address, Block, BlockTag, Call, ChainError, Fees, Log, LogFilter, NonceAt, Receipt};
+use crate::blobs::Blob;
+use crate::chain::{Address, Block, BlockTag, Call, ChainError, Fees, Log, LogFilter, NonceAt, Receipt, Sent};
 use crate::contract;
+use crate::poster::DataRoute;
 use crate::test_venue::{SCALE, TestChain, TestVenue, WINDOW_SECONDS, keys, operator, order, user};
 
 /// Chain, venue and its settlement, stepped together.
@@ -26,7 +28,11 @@ fn open(chain: &TestChain, venue: &TestVenue, connection: Box<dyn Chain>) -> Set
 
 impl World {
     fn new() -> Self {
-        let chain = TestChain::new();
+        Self::on(DataRoute::Calldata)
+    }
+
+    fn on(data: DataRoute) -> Self {
+        let chain = TestChain::new().on(data);
         let venue = TestVenue::new(chain.venue, chain.now());
         let service = open(&chain, &venue, Box::new(chain.chain.clone()));
         Self { chain, venue, service, warnings: Vec::new(), closed: Vec::new() }
@@ -101,7 +107,17 @@ impl World {
 
 #[test]
 fn from_deposit_to_claim() {
-    let mut world = World::new();
+    deposit_to_claim(DataRoute::Calldata);
+}
+
+/// A batch in blobs has another header on the chain than the journal decided on: claims and proofs are made under it.
+#[test]
+fn from_deposit_to_claim_in_blobs() {
+    deposit_to_claim(DataRoute::Cheapest);
+}
+
+fn deposit_to_claim(data: DataRoute) {
+    let mut world = World::on(data);
     world.fund();
     world.trade();
     let contract = world.chain.venue.contract;
@@ -116,6 +132,12 @@ fn from_deposit_to_claim() {
     assert_eq!(tip.queue_up_to, 6);
     world.run(WINDOW_SECONDS);
     assert_eq!(world.chain.tip().final_batch, world.chain.tip().batch_id);
+    let proof = world.service.balances_of(AccountId(1)).unwrap();
+    let stored = world.chain.ask(contract, contract::batch_hash(proof.header.batch_id));
+    assert_eq!(proof.check().unwrap().unwrap().0[..], stored, "what everybody has is proved as the contract has it");
+    // After a restart the stamps come from the chain's events.
+    world.restart();
+    world.run(10);
     assert_eq!((world.claim_everything(1), world.claim_everything(2)), (1, 1));
     assert_eq!((world.claim_everything(1), world.claim_everything(2)), (0, 0), "once");
     assert_eq!(world.chain.token_balance(1, 1), bought);
@@ -223,8 +245,14 @@ impl Chain for Cable {
     fn receipt(&self, hash: Hash) -> Result<Option<Receipt>, ChainError> {
         self.there()?.receipt(hash)
     }
-    fn transaction_data(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
-        self.there()?.transaction_data(hash)
+    fn sent(&self, hash: Hash) -> Result<Option<Sent>, ChainError> {
+        self.there()?.sent(hash)
+    }
+    fn blob(&self, hash: Hash, block: &Stamp) -> Result<Option<Blob>, ChainError> {
+        self.there()?.blob(hash, block)
+    }
+    fn blob_base_fee(&self) -> Result<Option<u128>, ChainError> {
+        self.there()?.blob_base_fee()
     }
     fn fees(&self) -> Result<Fees, ChainError> {
         self.there()?.fees()

@@ -61,7 +61,6 @@ impl BinarySession {
         };
         self.check(&request, member, now).map_err(Refusal::Business)?;
         let SignedParts { block, group, signature } = parts;
-        let digest = self.context.directory.signing_domain().digest(frame.template, block, group);
         if self.evidence.capacity() < frame.bytes.len() {
             self.evidence.reserve(EVIDENCE_CHUNK);
         }
@@ -78,7 +77,7 @@ impl BinarySession {
         Ok(Work::Native(NativeWork {
             public_key: member.public_key,
             signature: *signature,
-            signed: SignedBytes::Digest(digest),
+            signed: SignedBytes::Message(frame.template),
             command: request.command(member.key.key),
             evidence: self.evidence.split().freeze(),
         }))

@@ -11,7 +11,7 @@ use super::super::hex::{encode, quantity};
 use super::super::transaction::Envelope;
 use super::super::{Log, Receipt, TransactionStatus};
 use super::blocks::{Mined, MinedTransaction};
-use super::{BASE_FEE_WEI, BLOCK_GAS_LIMIT};
+use super::{BASE_FEE_WEI, BLOB_BASE_FEE_WEI, BLOCK_GAS_LIMIT};
 use crate::keccak::{Hash, keccak256};
 
 /// Whether a block is shown with its transaction or with its hash only.
@@ -89,6 +89,10 @@ pub(super) fn transaction(transaction: &MinedTransaction) -> Value {
         shown["maxFeePerGas"] = quantity(envelope.max_fee_per_gas()).into();
         shown["maxPriorityFeePerGas"] = quantity(priority).into();
     }
+    if let Some(hashes) = envelope.blob_versioned_hashes() {
+        shown["maxFeePerBlobGas"] = quantity(envelope.max_fee_per_blob_gas().unwrap_or_default()).into();
+        shown["blobVersionedHashes"] = hashes.iter().map(|hash| encode(hash.as_slice())).collect();
+    }
     shown
 }
 
@@ -104,7 +108,7 @@ fn access_list(envelope: &Envelope) -> Value {
 pub(super) fn receipt(transaction: &MinedTransaction) -> Value {
     let Receipt { status, gas_used, effective_gas_price_wei, contract_address, logs, .. } = &transaction.receipt;
     let envelope = &transaction.decoded.envelope;
-    json!({
+    let mut shown = json!({
         "transactionHash": transaction.decoded.hash.to_string(),
         "transactionIndex": "0x0",
         "type": quantity(envelope.ty().into()),
@@ -119,7 +123,12 @@ pub(super) fn receipt(transaction: &MinedTransaction) -> Value {
         "contractAddress": contract_address.map(|address| address.to_string()),
         "logs": self::logs(logs),
         "logsBloom": bloom(logs),
-    })
+    });
+    if let Some(gas) = envelope.blob_gas_used() {
+        shown["blobGasUsed"] = quantity(gas.into()).into();
+        shown["blobGasPrice"] = quantity(BLOB_BASE_FEE_WEI).into();
+    }
+    shown
 }
 
 pub(super) fn logs(logs: &[Log]) -> Value {

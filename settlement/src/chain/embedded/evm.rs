@@ -7,10 +7,12 @@
 //! accounts and the same digests on any machine.
 
 use alloy_consensus::Transaction as _;
+use alloy_consensus::constants::EIP4844_TX_TYPE_ID;
 use alloy_eips::Typed2718 as _;
 use alloy_primitives::{B256, Bytes, TxKind, U256};
 use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
+use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::database::{CacheDB, EmptyDB};
 use revm::database_interface::WrapDatabaseRef;
 use revm::primitives::hardfork::SpecId;
@@ -19,7 +21,9 @@ use revm::{DatabaseCommit as _, DatabaseRef as _, ExecuteEvm as _, MainBuilder a
 
 use super::super::transaction::Decoded;
 use super::super::{Address, Call, ChainError};
-use super::{BASE_FEE_WEI, BLOCK_GAS_LIMIT, CALL_GAS_LIMIT, Genesis, INTERNAL_ERROR, TRANSACTION_REFUSED};
+use super::{
+    BASE_FEE_WEI, BLOB_BASE_FEE_WEI, BLOCK_GAS_LIMIT, CALL_GAS_LIMIT, Genesis, INTERNAL_ERROR, TRANSACTION_REFUSED,
+};
 use crate::keccak::{Hash, keccak256};
 
 /// How many blocks back a contract can ask for a hash.
@@ -71,6 +75,8 @@ impl Evm {
             chain_id: inner.chain_id(),
             access_list: inner.access_list().cloned().unwrap_or_default(),
             gas_priority_fee: inner.max_priority_fee_per_gas(),
+            blob_hashes: inner.blob_versioned_hashes().unwrap_or_default().to_vec(),
+            max_fee_per_blob_gas: inner.max_fee_per_blob_gas().unwrap_or_default(),
             ..TxEnv::default()
         };
         // Before EIP-155 a transaction was good on every chain: what is signed for another one must not run here.
@@ -90,6 +96,9 @@ impl Evm {
             value: U256::from(call.value_wei),
             data: Bytes::copy_from_slice(&call.data),
             chain_id: Some(self.chain_id),
+            tx_type: if call.blob_hashes.is_empty() { 0 } else { EIP4844_TX_TYPE_ID },
+            blob_hashes: call.blob_hashes.iter().map(|hash| hash.0.into()).collect(),
+            max_fee_per_blob_gas: if call.blob_hashes.is_empty() { 0 } else { BLOB_BASE_FEE_WEI },
             ..TxEnv::default()
         };
         let mut rules = self.rules();
@@ -110,6 +119,10 @@ impl Evm {
             timestamp: U256::from(place.timestamp_s),
             gas_limit: BLOCK_GAS_LIMIT,
             basefee: BASE_FEE_WEI,
+            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice {
+                excess_blob_gas: 0,
+                blob_gasprice: BLOB_BASE_FEE_WEI,
+            }),
             prevrandao: Some(B256::from(place.parent_hash.0)),
             ..BlockEnv::default()
         };

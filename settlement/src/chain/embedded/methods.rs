@@ -25,7 +25,8 @@ use super::super::{Address, BlockTag, Call, Chain as _, ChainError, NonceAt, WRO
 use super::answers::{self, Transactions};
 use super::blocks::LogQuery;
 use super::{
-    BASE_FEE_WEI, BLOCK_GAS_LIMIT, EmbeddedChain, INTERNAL_ERROR, LIMIT_EXCEEDED, PRIORITY_FEE_WEI, TRANSACTION_REFUSED,
+    BASE_FEE_WEI, BLOB_BASE_FEE_WEI, BLOCK_GAS_LIMIT, EmbeddedChain, INTERNAL_ERROR, LIMIT_EXCEEDED, PRIORITY_FEE_WEI,
+    TRANSACTION_REFUSED,
 };
 use crate::keccak::Hash;
 
@@ -112,6 +113,7 @@ fn dispatch(chain: &EmbeddedChain, method: &str, parameters: &Parameters<'_>) ->
         "eth_blockNumber" => quantity(chain.block_number(BlockTag::Latest)?.into()).into(),
         "eth_gasPrice" => quantity((BASE_FEE_WEI + PRIORITY_FEE_WEI).into()).into(),
         "eth_maxPriorityFeePerGas" => quantity(PRIORITY_FEE_WEI.into()).into(),
+        "eth_blobBaseFee" => quantity(BLOB_BASE_FEE_WEI).into(),
         "eth_feeHistory" => fee_history(chain, parameters)?,
         "eth_getBlockByNumber" => {
             let height = height(parameters.tag(0)?, chain)?;
@@ -312,7 +314,8 @@ impl Parameters<'_> {
             (input, data) => input.or(data).unwrap_or_default(),
         };
         let value_wei = optional("value").map(|value| text(value, hex::parse_quantity)).transpose()?.unwrap_or(0);
-        Ok(Call { from: address("from")?.unwrap_or_default(), to: address("to")?, data, value_wei })
+        let blob_hashes = one_or_more(&call["blobVersionedHashes"], hex::decode_array)?.into_iter().map(Hash).collect();
+        Ok(Call { from: address("from")?.unwrap_or_default(), to: address("to")?, data, value_wei, blob_hashes })
     }
 }
 
@@ -325,6 +328,7 @@ mod tests {
     use crate::testing::random_cases;
 
     const METHODS: &[&str] = &[
+        "eth_blobBaseFee",
         "eth_blockNumber",
         "eth_call",
         "eth_chainId",

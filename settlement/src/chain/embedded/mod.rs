@@ -2,7 +2,8 @@
 //!
 //! One block a transaction, mined at once and final at once, since nobody else can mine another. Contracts run under the
 //! rules of mainnet's osaka fork, so that what works here works there; what mainnet has around them is left out (see
-//! `evm`). With a directory the chain survives restarts: transactions are kept and executed again.
+//! `evm`). With a directory the chain survives restarts: transactions are kept and executed again. Blobs are kept beside them
+//! for as long as public nodes keep them, and then deleted.
 //!
 //! A call is tried in the block that would come next, at the time that it would have, so that a call tells whether the
 //! transaction would succeed even if the newest block is old.
@@ -14,6 +15,7 @@
 //! pool, so a transaction with a gap before its nonce is refused; a call runs in at most [`CALL_GAS_LIMIT`] gas.
 
 mod answers;
+mod blob_store;
 mod blocks;
 mod evm;
 mod methods;
@@ -26,17 +28,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use alloy_consensus::Transaction as _;
+use alloy_eips::Encodable2718 as _;
 use parking_lot::RwLock;
 use revm::context::result::{ExecutionResult, HaltReason};
 
+use self::blob_store::BlobStore;
 use self::blocks::{LogQuery, Mined, MinedTransaction, find_logs};
 pub use self::blocks::{MAX_LOG_BYTES, MAX_LOGS};
 use self::evm::{Evm, Place};
 use self::storage::{BlockLog, Next, Record, Records};
 use super::transaction::Decoded;
 use super::{
-    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, REVERTED, Receipt, printable,
+    Address, Block, BlockTag, Call, Chain, ChainError, Fees, Log, LogFilter, NonceAt, REVERTED, Receipt, Sent,
+    encode_hex, printable,
 };
+use crate::blobs::{Blob, Sidecar};
+use crate::commitment::Stamp;
 use crate::keccak::{Hash, keccak256};
 
 /// What a unit of gas costs at least, in wei, in every block.
@@ -44,6 +52,9 @@ pub const BASE_FEE_WEI: u64 = 1_000_000_000;
 
 /// What is advised to pay on top, in wei. Nothing is gained by it here.
 pub const PRIORITY_FEE_WEI: u64 = 1_000_000;
+
+/// What a unit of blob gas costs, in wei, in every block: the least that it can cost anywhere.
+pub const BLOB_BASE_FEE_WEI: u128 = 1;
 
 /// Gas that a block may use: mainnet's limit of today.
 pub const BLOCK_GAS_LIMIT: u64 = 60_000_000;
@@ -147,6 +158,7 @@ struct State {
     heights: HashMap<Hash, usize>,
     transactions: HashMap<Hash, usize>,
     log: Option<BlockLog>,
+    blobs: BlobStore,
     /// Set once the log could not be written: what stands in it is not known, so nothing may follow.
     log_failed: bool,
 }
@@ -165,6 +177,8 @@ impl EmbeddedChain {
             let (mut log, records) = BlockLog::open(directory, genesis.hash())?;
             recovery = state.execute_again(&mut log, records, directory)?;
             state.log = Some(log);
+            let storage = |source| ChainError::Storage { path: directory.join("blobs"), source };
+            state.blobs = BlobStore::open(directory).map_err(storage)?;
         }
         Ok(Self { chain_id: genesis.chain_id, clock, recovery, state: Arc::new(RwLock::new(state)) })
     }
@@ -198,6 +212,14 @@ impl EmbeddedChain {
         find_logs(&self.state.read().blocks, query)
     }
 
+    /// The blobs of these versioned hashes that are kept, as text.
+    fn blobs_as_text(&self, hashes: &[Hash]) -> Vec<String> {
+        let state = self.state.read();
+        let now_s = self.next_place(&state).timestamp_s;
+        let found = hashes.iter().filter_map(|hash| state.blobs.blob(*hash, now_s));
+        found.map(|blob| encode_hex(blob.as_slice())).collect()
+    }
+
     /// A block with what happened in it, by its height.
     fn mined(&self, height: usize) -> Option<Mined> {
         self.state.read().blocks.get(height).cloned()
@@ -220,7 +242,8 @@ impl State {
         let mut evm = Evm::new(genesis);
         evm.note_block(0, first.block.hash);
         let heights = HashMap::from([(first.block.hash, 0)]);
-        Self { evm, blocks: vec![first], heights, transactions: HashMap::new(), log: None, log_failed: false }
+        let (transactions, blobs) = (HashMap::new(), BlobStore::default());
+        Self { evm, blocks: vec![first], heights, transactions, log: None, blobs, log_failed: false }
     }
 
     fn head(&self) -> &Block {
@@ -307,7 +330,21 @@ impl State {
         if let Some(transaction) = &mined.transaction {
             self.transactions.insert(transaction.decoded.hash, height);
         }
+        self.blobs.prune(mined.block.timestamp_s);
         self.blocks.push(mined);
+    }
+
+    /// Keeps a transaction's blobs before its block is.
+    fn keep_blobs(&mut self, sidecar: Option<&Sidecar>, timestamp_s: u64) -> Result<(), ChainError> {
+        let Some(sidecar) = sidecar else { return Ok(()) };
+        if !self.blobs.has_room(sidecar.blobs().len()) {
+            return Err(ChainError::refused(LIMIT_EXCEEDED, "there is no room for more blobs"));
+        }
+        for (hash, blob) in sidecar.hashes().into_iter().zip(sidecar.blobs()) {
+            let kept = self.blobs.keep(hash, blob, timestamp_s);
+            kept.map_err(|error| ChainError::refused(INTERNAL_ERROR, &format!("a blob cannot be kept: {error}")))?;
+        }
+        Ok(())
     }
 }
 
@@ -374,12 +411,18 @@ impl Chain for EmbeddedChain {
     fn send_raw_transaction(&self, raw: &[u8]) -> Result<Hash, ChainError> {
         let refused = |error| ChainError::refused(TRANSACTION_REFUSED, &format!("{error}"));
         let decoded = Decoded::from_raw(raw).map_err(refused)?;
-        let hash = decoded.hash;
+        let (hash, sidecar) = (decoded.hash, decoded.sidecar.clone());
+        if decoded.envelope.is_eip4844() != sidecar.as_ref().is_some_and(|sidecar| sidecar.is_valid()) {
+            return Err(ChainError::refused(TRANSACTION_REFUSED, "no valid blobs with the transaction"));
+        }
+        // A block has what was signed.
+        let in_block = sidecar.is_some().then(|| decoded.envelope.encoded_2718());
         let mut state = self.state.write();
         let place = self.next_place(&state);
         let executed = state.evm.execute(&decoded, place)?;
-        let mined = Mined::with_transaction(place, decoded, &executed);
-        state.keep(&mined, raw)?;
+        let mined = Mined::with_transaction(place, Decoded { sidecar: None, ..decoded }, &executed);
+        state.keep_blobs(sidecar.as_deref(), mined.block.timestamp_s)?;
+        state.keep(&mined, in_block.as_deref().unwrap_or(raw))?;
         state.evm.commit(executed.changes, mined.block.number, mined.block.hash);
         state.append(mined);
         Ok(hash)
@@ -389,9 +432,22 @@ impl Chain for EmbeddedChain {
         Ok(self.transaction(transaction_hash).map(|transaction| transaction.receipt))
     }
 
-    fn transaction_data(&self, transaction_hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
-        use alloy_consensus::Transaction as _;
-        Ok(self.transaction(transaction_hash).map(|transaction| transaction.decoded.envelope.input().to_vec()))
+    fn sent(&self, transaction_hash: Hash) -> Result<Option<Sent>, ChainError> {
+        Ok(self.transaction(transaction_hash).map(|transaction| {
+            let envelope = &transaction.decoded.envelope;
+            let hashes = envelope.blob_versioned_hashes().unwrap_or_default();
+            let blob_hashes = hashes.iter().map(|hash| Hash(hash.0)).collect();
+            Sent { data: envelope.input().to_vec(), blob_hashes }
+        }))
+    }
+
+    fn blob(&self, versioned_hash: Hash, _block: &Stamp) -> Result<Option<Blob>, ChainError> {
+        let state = self.state.read();
+        Ok(state.blobs.blob(versioned_hash, self.next_place(&state).timestamp_s))
+    }
+
+    fn blob_base_fee(&self) -> Result<Option<u128>, ChainError> {
+        Ok(Some(BLOB_BASE_FEE_WEI))
     }
 
     fn fees(&self) -> Result<Fees, ChainError> {
@@ -445,6 +501,7 @@ mod tests {
             to: Some(Address([1; 20])),
             value_wei: 1,
             data: Vec::new(),
+            blobs: None,
         };
         let raw = signer.sign(&transaction).raw;
         for words in ["cannot use", "must be opened again"] {

@@ -1,4 +1,5 @@
-//! The embedded chain as JSON-RPC on loopback, so that audit, escape and the usual tools reach it as any other node.
+//! The embedded chain as JSON-RPC on loopback, so that audit, escape and the usual tools reach it as any other node; on the same
+//! port, for the blobs, the one path of a consensus node that is needed for them.
 //!
 //! Anyone on this machine may read it and hand in signed transactions, as with a public node; it holds no key, so there is
 //! nothing that a web page could make it do. The EVM runs on tokio's blocking threads: no handler holds up the runtime.
@@ -12,23 +13,29 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::serve::Listener;
+use axum::{Json, Router};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::super::{MAX_BLOB_TRANSACTION_BYTES, hex};
 use super::EmbeddedChain;
 pub use super::methods::MAX_BATCH;
 use super::methods::answer;
+use crate::keccak::Hash;
 
-/// Bytes of the longest request or batch.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Bytes of the longest request or batch: room for the hexadecimal text of the largest transaction with blobs.
+pub const MAX_BODY_BYTES: usize = 2 * MAX_BLOB_TRANSACTION_BYTES + 1024;
+
+/// Blobs that one request may name.
+const MAX_NAMED_BLOBS: usize = 32;
 
 /// Connections at a time.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -53,7 +60,10 @@ impl EmbeddedServer {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let listener = Counted { listener, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
-        let router = Router::new().route("/", post(handle)).with_state(chain);
+        let router = Router::new()
+            .route("/", post(handle))
+            .route("/eth/v1/beacon/blobs/{slot}", get(handle_blobs))
+            .with_state(chain);
         let (stop, stopped) = oneshot::channel();
         let until = async move {
             // An error says that the other end was dropped, which means the same.
@@ -93,6 +103,21 @@ async fn handle(State(chain): State<EmbeddedChain>, body: Body) -> Response {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// The consensus node's part: the blobs that the query names, of those that there are. Slots are not looked at.
+async fn handle_blobs(State(chain): State<EmbeddedChain>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let named = query.split('&').filter_map(|pair| pair.strip_prefix("versioned_hashes=")).flat_map(|it| it.split(','));
+    let hashes: Option<Vec<Hash>> = named.map(|text| hex::decode_array(text).map(Hash)).collect();
+    let Some(hashes) = hashes.filter(|hashes| (1..=MAX_NAMED_BLOBS).contains(&hashes.len())) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let found = tokio::task::spawn_blocking(move || chain.blobs_as_text(&hashes)).await;
+    found.map_or_else(
+        |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        |data| Json(json!({ "data": data })).into_response(),
+    )
 }
 
 /// A listener that accepts no more than so many connections at a time.

@@ -6,6 +6,8 @@ use crate::test_anvil::Anvil;
 #[test]
 fn anvil_answers_as_the_embedded_chain_does() {
     let Some(anvil) = Anvil::start(&[]) else { return };
-    let outcome = suite::every_question(&anvil.chain());
-    assert_eq!(outcome, suite::every_question(&in_memory()), "addresses and gas are the rules', not the node's");
+    let (there, here) = (anvil.chain(), in_memory());
+    let outcome = suite::every_question(&there);
+    assert_eq!(outcome, suite::every_question(&here), "addresses and gas are the rules', not the node's");
+    assert_eq!(suite::blobs(&there, outcome.counter), suite::blobs(&here, outcome.counter), "with blobs too");
 }

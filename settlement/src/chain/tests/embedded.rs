@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 
 use super::super::embedded::server::{MAX_BATCH, MAX_BODY_BYTES};
 use super::super::embedded::{Recovery, TRANSACTION_REFUSED};
+use super::super::transaction::Blobs;
 use super::super::{Block, BlockTag, Call, ChainError};
 use super::*;
+use crate::blobs::{BLOB_LIFE_SECONDS, Packed, unpack};
+use crate::commitment::Stamp;
 
 fn blocks(chain: &dyn Chain) -> Vec<Block> {
     let head = chain.block_number(BlockTag::Latest).unwrap();
@@ -16,7 +19,7 @@ fn blocks(chain: &dyn Chain) -> Vec<Block> {
 }
 
 fn counted(chain: &dyn Chain, counter: Address) -> Vec<u8> {
-    let call = Call { from: Address([9; 20]), to: Some(counter), data: count(), value_wei: 0 };
+    let call = Call { from: Address([9; 20]), ..Call::question(counter, count()) };
     chain.call(&call, BlockTag::Latest).unwrap()
 }
 
@@ -38,7 +41,31 @@ fn direct_and_over_json_rpc_it_is_the_same_chain() {
     let outcome = suite::every_question(&direct);
     let served = Served::start(in_memory());
     assert_eq!(suite::every_question(&served.rpc), outcome);
+    let gas_used = suite::blobs(&direct, outcome.counter);
+    assert_eq!(suite::blobs(&served.rpc, outcome.counter), gas_used);
     assert_eq!(blocks(&direct), blocks(&served.rpc), "the same transactions give the same hashes");
+}
+
+#[test]
+fn blobs_survive_a_restart_and_not_their_life() {
+    let directory = tempfile::tempdir().unwrap();
+    let (seconds, manual) = clock();
+    let chain = EmbeddedChain::open(Some(directory.path()), &genesis(), manual.clone()).unwrap();
+    let sidecar = Arc::new(Packed::of(b"some data").unwrap().sidecar());
+    let (hash, blobs) = (sidecar.hashes()[0], Some(Blobs { max_fee_per_blob_gas_wei: 1, sidecar }));
+    send(&chain, &Transaction { blobs, ..transaction(0, Some(Address([9; 20])), Vec::new()) });
+    let before = blocks(&chain);
+    drop(chain);
+    let chain = EmbeddedChain::open(Some(directory.path()), &genesis(), manual).unwrap();
+    assert_eq!(blocks(&chain), before);
+    let stamp = Stamp { time_seconds: NOW_S, block_number: 1 };
+    let blob = |chain: &EmbeddedChain| chain.blob(hash, &stamp).unwrap();
+    assert!(unpack(&[blob(&chain).unwrap()]).unwrap() == b"some data");
+    seconds.fetch_add(BLOB_LIFE_SECONDS + 1, Ordering::SeqCst);
+    assert!(blob(&chain).is_none(), "it is too old");
+    chain.mine_empty(NOW_S + BLOB_LIFE_SECONDS + 1).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path().join("blobs")).unwrap().count(), 0, "and deleted");
+    assert_eq!(blocks(&chain)[..2], before, "the blocks stay what they are");
 }
 
 #[test]
@@ -67,7 +94,7 @@ fn refusals_have_the_same_codes_and_words_over_json_rpc() {
         send(chain, &good);
         let (code, message) = refusal(chain.send_raw_transaction(&signer().sign(&good).raw).unwrap_err());
         assert!(code == TRANSACTION_REFUSED && message.starts_with("nonce too low"), "{code} {message}");
-        let call = Call { from: Address([9; 20]), to: None, data: Vec::new(), value_wei: 0 };
+        let call = Call { from: Address([9; 20]), to: None, data: Vec::new(), value_wei: 0, blob_hashes: Vec::new() };
         let (code, message) = refusal(chain.call(&call, BlockTag::Number(0)).unwrap_err());
         assert_eq!((code, &message[..]), (TRANSACTION_REFUSED, "only the newest state is kept"));
         assert_eq!(chain.block(BlockTag::Finalized).unwrap(), chain.block(BlockTag::Latest).unwrap());
@@ -154,7 +181,8 @@ fn calls_see_the_time_of_the_next_block() {
     // TIMESTAMP PUSH0 MSTORE PUSH1 32 PUSH0 RETURN, as creation code: what it gives back is the time.
     let code = hex::decode("0x425f5260205ff3").unwrap();
     let time = || {
-        let call = Call { from: signer().address(), to: None, data: code.clone(), value_wei: 0 };
+        let call =
+            Call { from: signer().address(), to: None, data: code.clone(), value_wei: 0, blob_hashes: Vec::new() };
         chain.call(&call, BlockTag::Latest).unwrap()
     };
     assert_eq!(time(), word(NOW_S));
@@ -174,7 +202,7 @@ fn contracts_see_the_hashes_of_256_blocks() {
     for (height, expected) in [(300, hashes[300]), (45, hashes[45]), (44, Hash::ZERO), (301, Hash::ZERO)] {
         // PUSH2 height BLOCKHASH PUSH0 MSTORE PUSH1 32 PUSH0 RETURN
         let code = hex::decode(&format!("0x61{height:04x}405f5260205ff3")).unwrap();
-        let call = Call { from: signer().address(), to: None, data: code, value_wei: 0 };
+        let call = Call { from: signer().address(), to: None, data: code, value_wei: 0, blob_hashes: Vec::new() };
         assert_eq!(chain.call(&call, BlockTag::Latest).unwrap(), expected.0, "height {height}");
     }
 }

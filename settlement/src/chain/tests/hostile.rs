@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::super::rpc::MAX_RESPONSE_BYTES;
 use super::super::{BlockTag, Call, ChainError, LogFilter, NonceAt};
 use super::*;
+use crate::blobs::{Blob, pack, versioned_hash};
+use crate::commitment::Stamp;
 
 /// A node that answers one request with what it was told to.
 struct Liar {
@@ -163,7 +165,8 @@ fn receipts_of_other_transactions_are_malformed() {
 
 #[test]
 fn refusals_keep_code_words_and_data_whatever_their_shape() {
-    let call = Call { from: an_address(), to: Some(an_address()), data: Vec::new(), value_wei: 0 };
+    let call =
+        Call { from: an_address(), to: Some(an_address()), data: Vec::new(), value_wei: 0, blob_hashes: Vec::new() };
     let cases = [
         (json!("0x0102"), vec![1, 2]),
         (json!({ "txHash": "0x00", "data": "0x0102", "more": [1] }), vec![1, 2]),
@@ -204,11 +207,84 @@ fn a_node_that_does_not_speak_as_one_is_no_answer_or_malformed() {
     assert_malformed(Liar::start("200 OK", deep).ask(Chain::chain_id), "too deep");
 }
 
+/// A node for blobs that answers each path with what it was told to, and everything else with 404.
+fn blob_node(answers: Vec<(&'static str, &'static str, String)>, asked: usize) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        let mut paths = Vec::new();
+        for _ in 0..asked {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            let path = head.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+            head.find(String::is_empty).unwrap();
+            let found = answers.iter().find(|(begin, _, _)| path.starts_with(begin));
+            let (status, body) = found.map_or(("404 Not Found", ""), |(_, status, body)| (*status, body.as_str()));
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+            paths.push(path);
+        }
+        paths
+    });
+    (url, thread)
+}
+
+#[test]
+fn blobs_are_asked_for_by_slot_and_only_the_right_one_is_taken() {
+    const BLOBS: &str = "/eth/v1/beacon/blobs/";
+    let blobs: Vec<Blob> = [&b"one"[..], b"other"].iter().map(|data| pack(data).unwrap()[0]).collect();
+    let hash = versioned_hash(&blobs[1]).unwrap();
+    let text =
+        |blobs: &[Blob]| json!({ "data": blobs.iter().map(|blob| hex::encode(blob.as_slice())).collect::<Vec<_>>() });
+    let spec = json!({ "data": { "SECONDS_PER_SLOT": "12", "OTHER": "0x1" } }).to_string();
+    let genesis = json!({ "data": { "genesis_time": "1000" } }).to_string();
+    let real = |blobs: String, status: &'static str| {
+        vec![
+            ("/eth/v1/config/spec", "200 OK", spec.clone()),
+            ("/eth/v1/beacon/genesis", "200 OK", genesis.clone()),
+            (BLOBS, status, blobs),
+        ]
+    };
+    let ask = |answers: Vec<_>, asked| {
+        let (blobs_url, thread) = blob_node(answers, asked);
+        let options = RpcOptions {
+            url: "http://127.0.0.1:1".to_owned(),
+            blobs_url: Some(blobs_url),
+            timeout: Duration::from_secs(20),
+        };
+        let chain = RpcChain::new(&options).unwrap();
+        let found = chain.blob(hash, &Stamp { time_seconds: 1_000 + 12 * 77 + 3, block_number: 5 });
+        (found, thread.join().unwrap())
+    };
+    let (found, asked) = ask(real(text(&blobs).to_string(), "200 OK"), 3);
+    assert!(found.unwrap() == Some(blobs[1]), "the one of the hash, among all of the slot");
+    assert_eq!(asked[2], format!("{BLOBS}77?versioned_hashes={hash}"));
+    let (found, asked) = ask(vec![(BLOBS, "200 OK", text(&blobs).to_string())], 2);
+    assert!(
+        found.unwrap().is_some() && asked[1].starts_with(&format!("{BLOBS}5?")),
+        "a development chain's: {asked:?}"
+    );
+    for (what, body, status) in [
+        ("another blob", text(&blobs[..1]).to_string(), "200 OK"),
+        ("none", text(&[]).to_string(), "200 OK"),
+        ("no such slot", String::new(), "404 Not Found"),
+        ("too short", json!({ "data": ["0x00"] }).to_string(), "200 OK"),
+    ] {
+        assert!(ask(real(body, status), 3).0.unwrap().is_none(), "{what}");
+    }
+    assert_malformed(ask(real(json!({ "data": "0x" }).to_string(), "200 OK"), 3).0, "no list");
+    let (found, _) = ask(real(String::new(), "503 Service Unavailable"), 3);
+    assert!(matches!(found, Err(ChainError::NoAnswer { .. })), "{found:?}");
+    let bad = vec![("/eth/v1/config/spec", "200 OK", json!({ "data": { "SECONDS_PER_SLOT": "0" } }).to_string())];
+    let bad = [bad, vec![("/eth/v1/beacon/genesis", "200 OK", genesis.clone())]].concat();
+    assert_malformed(ask(bad, 2).0, "slots without a length");
+}
+
 #[test]
 fn a_node_that_is_silent_or_gone_is_no_answer_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/secret-key", listener.local_addr().unwrap());
-    let options = RpcOptions { url, timeout: Duration::from_millis(50) };
+    let options = RpcOptions { url, blobs_url: None, timeout: Duration::from_millis(50) };
     let ask = |what: &str| {
         let error = RpcChain::new(&options).unwrap().chain_id().unwrap_err();
         assert!(matches!(error, ChainError::NoAnswer { .. }), "{what}: {error:?}");
@@ -219,7 +295,7 @@ fn a_node_that_is_silent_or_gone_is_no_answer_in_time() {
     drop(listener);
     ask("gone");
     for (url, millis) in [("https://127.0.0.1", 50), ("127.0.0.1", 50), ("http://127.0.0.1", 0)] {
-        let options = RpcOptions { url: url.to_owned(), timeout: Duration::from_millis(millis) };
+        let options = RpcOptions { url: url.to_owned(), blobs_url: None, timeout: Duration::from_millis(millis) };
         assert!(matches!(RpcChain::new(&options), Err(ChainError::Unusable { .. })), "{url}");
     }
 }

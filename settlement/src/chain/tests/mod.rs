@@ -104,6 +104,7 @@ fn transaction(nonce: u64, to: Option<Address>, data: Vec<u8>) -> Transaction {
         to,
         value_wei: 0,
         data,
+        blobs: None,
     }
 }
 
@@ -115,7 +116,7 @@ fn send(chain: &dyn Chain, transaction: &Transaction) -> Hash {
 }
 
 fn rpc(url: String) -> RpcChain {
-    RpcChain::new(&RpcOptions { url, timeout: std::time::Duration::from_secs(30) }).unwrap()
+    RpcChain::new(&RpcOptions { url, blobs_url: None, timeout: std::time::Duration::from_secs(30) }).unwrap()
 }
 
 /// A chain that is served, and what serves it.

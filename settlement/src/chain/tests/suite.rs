@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{BlockTag, Call, Chain, ChainError, Log, LogFilter, NonceAt, Receipt, TransactionStatus};
+use alloy_eips::eip2718::Encodable2718 as _;
+
+use super::super::transaction::{Blobs, Decoded};
+use super::super::{BlockTag, Call, Chain, ChainError, Log, LogFilter, NonceAt, Receipt, Sent, TransactionStatus};
 use super::*;
+use crate::blobs::{Packed, Sidecar, unpack};
+use crate::commitment::Stamp;
 
 /// What must not depend on the implementation.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub(super) fn every_question(chain: &dyn Chain) -> Outcome {
 }
 
 fn call(to: Address, data: Vec<u8>) -> Call {
-    Call { from: signer().address(), to: Some(to), data, value_wei: 0 }
+    Call { from: signer().address(), to: Some(to), data, value_wei: 0, blob_hashes: Vec::new() }
 }
 
 /// Anvil mines a moment after it has taken a transaction, and like every chain tells nobody: it must be asked again.
@@ -61,7 +66,8 @@ fn beginning(chain: &dyn Chain) {
 }
 
 fn deployment(chain: &dyn Chain) -> Receipt {
-    let creation = Call { from: signer().address(), to: None, data: counter_code(), value_wei: 0 };
+    let creation =
+        Call { from: signer().address(), to: None, data: counter_code(), value_wei: 0, blob_hashes: Vec::new() };
     let code = chain.call(&creation, BlockTag::Latest).unwrap();
     assert_eq!(code, counter_code()[28..], "creation gives back the code");
     let gas_limit = chain.estimate_gas(&creation).unwrap();
@@ -166,6 +172,45 @@ fn refusals(chain: &dyn Chain, counter: Address) {
     }
     assert_eq!(chain.block(BlockTag::Latest).unwrap(), head, "what is refused leaves no block");
     assert_eq!(chain.nonce(signer().address(), NonceAt::Pending).unwrap(), 4);
+}
+
+/// Behind [`every_question`]: a transaction with two blobs, which are there afterwards, and everything that is none. What it
+/// used.
+pub(super) fn blobs(chain: &dyn Chain, counter: Address) -> u64 {
+    let data = vec![7; 130_000];
+    let packed = Packed::of(&data).unwrap();
+    let sidecar = packed.sidecar();
+    assert_eq!(chain.blob_base_fee().unwrap(), Some(1), "the least there is");
+    let with = |sidecar: Sidecar| {
+        let blobs = Some(Blobs { max_fee_per_blob_gas_wei: 10, sidecar: Arc::new(sidecar) });
+        Transaction { blobs, ..transaction(4, Some(counter), add(0)) }
+    };
+    let (mut swapped, mut unproved) = (sidecar.clone(), sidecar.clone());
+    swapped.0.blobs.swap(0, 1);
+    unproved.0.cell_proofs.pop();
+    for (why, wrong) in [("blobs of other hashes", swapped), ("a proof is missing", unproved)] {
+        let error = chain.send_raw_transaction(&signer().sign(&with(wrong)).raw).expect_err(why);
+        assert!(matches!(error, ChainError::Refused { .. }), "{why}: {error:?}");
+    }
+    let good = with(sidecar);
+    let block_form = Decoded::from_raw(&signer().sign(&good).raw).unwrap().envelope.encoded_2718();
+    assert!(matches!(chain.send_raw_transaction(&block_form), Err(ChainError::Refused { .. })), "without its blobs");
+    let question = Call { blob_hashes: packed.hashes().to_vec(), ..call(counter, add(0)) };
+    assert_eq!(chain.call(&question, BlockTag::Latest).unwrap(), Vec::<u8>::new());
+    let estimated = chain.estimate_gas(&question).unwrap();
+    let hash = send(chain, &good);
+    let receipt = receipt(chain, hash);
+    assert_eq!((receipt.status, receipt.block_number), (TransactionStatus::Succeeded, 5));
+    assert!(receipt.gas_used <= estimated, "{} of {estimated}", receipt.gas_used);
+    let sent = chain.sent(hash).unwrap().unwrap();
+    assert_eq!(sent, Sent { data: add(0), blob_hashes: packed.hashes().to_vec() });
+    let block = chain.block(BlockTag::Number(5)).unwrap().unwrap();
+    let stamp = Stamp { time_seconds: block.timestamp_s, block_number: 5 };
+    let found: Vec<_> = sent.blob_hashes.iter().map(|hash| chain.blob(*hash, &stamp).unwrap().unwrap()).collect();
+    assert!(unpack(&found).unwrap() == data);
+    assert!(chain.blob(Hash([1; 32]), &stamp).unwrap().is_none(), "nobody ever sent it");
+    assert_eq!(chain.sent(Hash([1; 32])).unwrap(), None);
+    receipt.gas_used
 }
 
 fn blocks_hang_together(chain: &dyn Chain) {
