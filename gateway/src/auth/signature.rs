@@ -5,7 +5,7 @@
 //! audit and contract must agree with the gateway, which is why the library's own `verify` functions, all of them
 //! cofactorless, are not used. Bytes are checked before any curve work: decompression itself takes non-canonical ones.
 //!
-//! A batch is one sum of points. Where the processor can, it is added up eight points at a time ([`super::lanes`]), else
+//! A batch is one sum of points. Where the processor can, it is added up eight points at a time (`lanes`), else
 //! by the library; which of them never decides a verdict, since what fails is looked at one by one, by the library.
 //! Everything here is variable-time on purpose: nothing it sees is secret.
 //! Bounds: a batch is as large as its caller makes it; work is linear in it.
