@@ -352,10 +352,13 @@ impl NullaryFnOnce for Alone<'_> {
         TabulateKnown { lanes, points, row: &mut *row }.call();
         let mut sum = lanes.neutral();
         for window in (0..EIGHTH_WINDOWS).rev() {
-            for _ in 0..3 {
-                sum = lanes.double::<false>(&sum);
+            // Nothing doubled is nothing.
+            if window + 1 < EIGHTH_WINDOWS {
+                for _ in 0..3 {
+                    sum = lanes.double::<false>(&sum);
+                }
+                sum = lanes.double::<true>(&sum);
             }
-            sum = lanes.double::<true>(&sum);
             for (row, digits) in [tables, &*row].into_iter().zip(digits) {
                 sum = lanes.sum(&sum, &lanes.looked_up(row, digits[window]));
             }
@@ -380,11 +383,14 @@ impl NullaryFnOnce for IsSmall<'_> {
         for bit in [4, 2, 1] {
             sum = lanes.sum(&sum, &lanes.summands(&lanes.swapped(&sum, bit)));
         }
-        for _ in 0..3 {
-            sum = lanes.double::<true>(&sum);
+        // Mostly it is the neutral one by itself.
+        if lanes.are_neutral(&sum) {
+            return true;
         }
-        let is_neutral = lanes.is_zero(&sum.x) & lanes.is_zero(&lanes.subtract(&sum.y, &sum.z));
-        is_neutral == u8::MAX
+        for _ in 0..3 {
+            sum = lanes.double::<false>(&sum);
+        }
+        lanes.are_neutral(&sum)
     }
 }
 

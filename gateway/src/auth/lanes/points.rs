@@ -67,6 +67,12 @@ impl Lanes {
         Points { x: zero, y: one, z: one, t: zero }
     }
 
+    /// Whether all eight are the neutral point.
+    #[inline(always)]
+    pub(super) fn are_neutral(self, points: &Points) -> bool {
+        (self.is_zero(&points.x) & self.is_zero(&self.subtract(&points.y, &points.z))) == u8::MAX
+    }
+
     /// Twice the points. `T` is worked out only where an addition comes next.
     #[inline(always)]
     pub(super) fn double<const WITH_T: bool>(self, points: &Points) -> Points {
