@@ -39,14 +39,14 @@ pub struct WatchersConfig {
     pub public: PublicJournal,
     /// Seconds that a record is kept from the public where `public` is `delayed`: 1 ..= 31,622,400. Default 86,400.
     pub public_delay_s: u32,
-    /// Connections that one watcher's key may have: 1 ..= 64. Default 4.
+    /// Connections that one watcher's key may have: 1 ..= 16. Default 4.
     pub connections_per_key: u32,
     /// Bytes a second that one watcher's key is sent, over all of its connections: 65,536 ..= 1,073,741,824. Default
     /// 67,108,864.
     pub bytes_per_second_per_key: u32,
     /// Connections of the public, all together: 1 ..= 4,096. Default 16.
     pub public_connections: u32,
-    /// Connections of the public that one IP address may have: 1 ..= 4,096. Default 2.
+    /// Connections of the public that one IP address may have: 1 ..= 16. Default 2.
     pub public_connections_per_address: u32,
     /// Bytes a second that the public is sent, all of it together: 65,536 ..= 1,073,741,824. Default 8,388,608.
     pub public_bytes_per_second: u32,
@@ -77,10 +77,10 @@ impl WatchersConfig {
         const RATES: std::ops::RangeInclusive<u32> = 65_536..=1 << 30;
         check_loopback("listen", self.listen)?;
         check_range("public_delay_s", self.public_delay_s, 1..=31_622_400)?;
-        check_range("connections_per_key", self.connections_per_key, 1..=64)?;
+        check_range("connections_per_key", self.connections_per_key, 1..=16)?;
         check_range("bytes_per_second_per_key", self.bytes_per_second_per_key, RATES)?;
         check_range("public_connections", self.public_connections, 1..=4_096)?;
-        check_range("public_connections_per_address", self.public_connections_per_address, 1..=4_096)?;
+        check_range("public_connections_per_address", self.public_connections_per_address, 1..=16)?;
         check_range("public_bytes_per_second", self.public_bytes_per_second, RATES)?;
         check_range("patience_ms", self.patience_ms, 1_000..=600_000)
     }

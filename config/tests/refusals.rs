@@ -422,16 +422,13 @@ fn watchers_and_their_keys() {
             "public = \"always\"",
             ":11:10: watchers.public: unknown variant `always`, expected one of `final`, `delayed`, `never`",
         ),
-        ("connections_per_key = 65", ": watchers.connections_per_key: is 65, outside of 1 ..= 64"),
+        ("connections_per_key = 17", ": watchers.connections_per_key: is 17, outside of 1 ..= 16"),
         (
             "bytes_per_second_per_key = 65535",
             ": watchers.bytes_per_second_per_key: is 65535, outside of 65536 ..= 1073741824",
         ),
         ("public_connections = 0", ": watchers.public_connections: is 0, outside of 1 ..= 4096"),
-        (
-            "public_connections_per_address = 0",
-            ": watchers.public_connections_per_address: is 0, outside of 1 ..= 4096",
-        ),
+        ("public_connections_per_address = 0", ": watchers.public_connections_per_address: is 0, outside of 1 ..= 16"),
         ("public_bytes_per_second = 1", ": watchers.public_bytes_per_second: is 1, outside of 65536 ..= 1073741824"),
         ("patience_ms = 999", ": watchers.patience_ms: is 999, outside of 1000 ..= 600000"),
     ];

@@ -104,7 +104,8 @@ fn tests_under(folder: &str) -> String {
 #[test]
 fn every_error_code_has_a_test() {
     let folders = ["gateway/tests", "gateway/src/publisher/tests", "node/tests", "node/tests/settlement"];
-    let tests = folders.map(tests_under).concat() + include_str!("../src/proofs.rs");
+    let beside = [include_str!("../src/proofs.rs"), include_str!("../src/journal_feed/tests.rs")];
+    let tests = folders.map(tests_under).concat() + &beside.concat();
     let mentioned = |code: i32| {
         tests
             .match_indices(&code.to_string())

@@ -104,6 +104,10 @@ pub(crate) struct KeeperStatus {
     pub(crate) snapshot: u64,
     /// The last checkpoint's record.
     pub(crate) checkpoint: u64,
+    /// Checkpoints taken since the start.
+    pub(crate) checkpoints: u64,
+    /// Processor time that their state hashes took, in microseconds.
+    pub(crate) checkpoints_cpu_us: u64,
 }
 
 /// A running keeper.
@@ -246,7 +250,11 @@ impl Worker {
         status.sequence = replica.replay.engine.sequence().0;
         status.compared = compared.event_digests + compared.state_hashes;
         status.snapshot = replica.snapshot_at;
-        status.checkpoint = replica.checkpoints.as_ref().map_or(0, |checkpoints| checkpoints.file.last);
+        if let Some(checkpoints) = &replica.checkpoints {
+            status.checkpoint = checkpoints.file.last;
+            status.checkpoints = checkpoints.taken;
+            status.checkpoints_cpu_us = u64::try_from(checkpoints.cpu.as_micros()).unwrap_or(u64::MAX);
+        }
     }
 }
 
@@ -303,6 +311,8 @@ struct Checkpoints {
     /// Made, but its block is not yet known to be on stable storage.
     waiting: Option<Checkpoint>,
     not_before: Instant,
+    taken: u64,
+    cpu: Duration,
 }
 
 impl Replica {
@@ -313,7 +323,13 @@ impl Replica {
         let (engine, read_models) = state_of(payload, options)?;
         let open = |key| CheckpointFile::open(&checkpoints::path_in(&plan.journal), key);
         let file = plan.key.take().map(open).transpose()?;
-        let checkpoints = file.map(|file| Checkpoints { file, waiting: None, not_before: Instant::now() });
+        let checkpoints = file.map(|file| Checkpoints {
+            file,
+            waiting: None,
+            not_before: Instant::now(),
+            taken: 0,
+            cpu: Duration::ZERO,
+        });
         let replay = Replay::along(engine, follower);
         let (watch, snapshot_at) = (watch.clone(), *last_snapshot);
         Ok(Self { plan, replay, watch, read_models, checkpoints, snapshot_at, news: None })
@@ -369,8 +385,10 @@ impl Replica {
         // Behind an operator's truncation the journal has yet to grow past what was signed of the one before.
         let is_new = self.replay.engine.sequence().0 > checkpoints.file.last;
         if is_new && checkpoints.waiting.is_none() && Instant::now() >= checkpoints.not_before {
-            let started = Instant::now();
+            let (started, cpu_before) = (Instant::now(), thread_cpu_time());
             let checkpoint = Checkpoint::of(&self.replay);
+            checkpoints.taken += 1;
+            checkpoints.cpu += thread_cpu_time().saturating_sub(cpu_before);
             let interval = CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);
             checkpoints.not_before = Instant::now() + interval;
             if covers(checkpoint.block) {
@@ -390,6 +408,12 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+/// Processor time that the calling thread has used.
+fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a thread's clock starts at zero")
 }
 
 /// Engine and read models out of a snapshot's payload.

@@ -82,6 +82,10 @@ impl Collector for NodeCollector {
             ("keeper_snapshot_sequence", "Record of the last snapshot", saturating(keeper.snapshot)),
             ("keeper_checkpoint_sequence", "Record of the last checkpoint", saturating(keeper.checkpoint)),
         ]);
+        put(&mut encoder, "keeper_checkpoints", "Checkpoints taken", &ConstCounter::new(keeper.checkpoints))?;
+        let hashing = ConstCounter::new(keeper.checkpoints_cpu_us as f64 / 1e6);
+        let meaning = "Processor time that the state hashes of checkpoints took";
+        put(&mut encoder, "keeper_checkpoint_cpu_seconds", meaning, &hashing)?;
         if let Some(archiver) = archiver {
             let archiver = archiver.lock();
             gauges.push((

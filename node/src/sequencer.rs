@@ -124,6 +124,7 @@ impl Sequencer {
     pub(crate) fn round(&mut self) -> Round {
         let first = self.engine.sequence();
         let mut round = Round::Idle;
+        let mut may_leave = false;
         self.pass_time();
         for index in 0..self.inputs.len() {
             for _ in 0..ROUND {
@@ -133,6 +134,8 @@ impl Sequencer {
                 let Ok(input) = self.inputs[index].pop() else { break };
                 self.take(input);
                 round = Round::Worked;
+                // In front of the round's first command, so nothing of it waits for the journal.
+                may_leave |= self.engine.sequence() == first;
             }
         }
         if self.engine.sequence() != first {
@@ -141,7 +144,8 @@ impl Sequencer {
             self.writer.publish();
             round = Round::Worked;
         }
-        if round == Round::Worked {
+        if may_leave {
+            // All else leaves when the journal is so far, which wakes the publisher itself.
             self.publisher_signal.notify();
         }
         round

@@ -6,11 +6,15 @@ mod authority;
 mod flood;
 mod hostile_venue;
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{Signer as _, SigningKey};
 use lakh_journal::JournalReader;
 use lakh_loadtest::random::SplitMix64;
 use lakh_loadtest::scratch_venue::{ScratchVenue, VENUE_TAG, VenueOptions};
@@ -74,7 +78,7 @@ impl Watched {
             Certificates::write(self.scratch.path());
             lakh(&["keygen", "--out", self.key.to_str().unwrap()]);
         }
-        let public_key = hex(&public_key(&self.key));
+        let public_key = hex(&signing_key(&self.key).verifying_key().to_bytes());
         let configuration = self.options.configuration()
             + &format!(
                 "\n[tls]\ncertificate_file = {:?}\nprivate_key_file = {:?}\n\n[watchers]\nlisten = \"127.0.0.1:{}\"\n\
@@ -115,13 +119,11 @@ impl Watched {
     }
 }
 
-fn public_key(pem: &Path) -> [u8; 32] {
-    use base64::Engine as _;
+fn signing_key(pem: &Path) -> SigningKey {
     let text = std::fs::read_to_string(pem).unwrap();
     let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-    let der = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
-    let seed: [u8; 32] = der[der.len() - 32..].try_into().unwrap();
-    ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key().to_bytes()
+    let der = BASE64.decode(base64).unwrap();
+    SigningKey::from_bytes(&der[der.len() - 32..].try_into().unwrap())
 }
 
 /// A running `lakh journal fetch --follow`; killed when dropped.
@@ -310,13 +312,7 @@ fn watchers_that_never_read_cost_no_memory_and_no_trading() {
 
 /// A watcher's request for all of the first segment over a connection that is never read from.
 fn ask_and_never_read(watched: &Watched) -> TcpStream {
-    use base64::Engine as _;
-    use ed25519_dalek::Signer as _;
-    use std::io::Write as _;
-    let text = std::fs::read_to_string(&watched.key).unwrap();
-    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-    let der = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
-    let key = ed25519_dalek::SigningKey::from_bytes(&der[der.len() - 32..].try_into().unwrap());
+    let key = signing_key(&watched.key);
     let api_key = hex(&VENUE_TAG) + &hex(&key.verifying_key().to_bytes());
     let mut stream = TcpStream::connect(("127.0.0.1", watched.port)).unwrap();
     // Many answers asked for in one go, none of them read.
@@ -325,7 +321,7 @@ fn ask_and_never_read(watched: &Watched) -> TcpStream {
             "method=journal.bytes&apiKey={api_key}&segment={segment}&offset=0&timestamp={}",
             wall_ns() / 1_000_000
         );
-        let signature = base64::engine::general_purpose::STANDARD.encode(key.sign(words.as_bytes()).to_bytes());
+        let signature = BASE64.encode(key.sign(words.as_bytes()).to_bytes());
         let signature = signature.replace('+', "%2B");
         let request = format!("GET /journal/bytes?{words}&signature={signature} HTTP/1.1\r\nhost: x\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();

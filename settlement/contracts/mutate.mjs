@@ -59,44 +59,40 @@ claimFromBatch › owner == address(0): ClaimFromBatchTest › test_RevertWhen_U
 commitBatch › nonReentrantView: ReentrancyTest › test_Guards_commitBatch
 _commit › progress.isFrozen(): CommitBatchTest › test_RevertWhen_Frozen
 _requireKeys › msg.sender != poster: CommitBatchTest › test_RevertWhen_NotOperator
-_commit › _requireNext(progress, header): CommitBatchTest › test_RevertWhen_WrongBatch
-_commit › _requireQueue(progress, header): CommitBatchTest › test_RevertWhen_WrongQueue_Altered
+_commit › _requireNext(progress, claim.range): CommitBatchTest › test_RevertWhen_WrongBatch
+_commit › _requireTimes(progress, claim.moment): CommitBatchTest › test_RevertWhen_WrongTime_Future
+_commit › _requireQueue(progress, claim.moment.queueUpTo(), claim.queuePrefix): CommitBatchTest › test_RevertWhen_WrongQueue_Altered
 _commit › lines.length < progress.lineCount(): CommitBatchTest › test_RevertWhen_WrongLineCount_TooFew
 _commit › lines.length > progress.assetCount(): CommitBatchTest › test_RevertWhen_WrongLineCount_TooMany
-_commit › _requireTotals(progress.lineCount(), header, lines, changes, previousTrees): CommitBatchTest › test_RevertWhen_WrongSum
-_commit › _consumeDeposits(progress, header.queueUpTo, lines, changes): CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
-_commit › _requireWithdrawals(header, lines, changes): CommitBatchTest › test_RevertWhen_WrongWithdrawals
+_commit › oldRoot != tipRoot: CommitBatchTest › test_RevertWhen_WrongRoot_LyingAboutThePast
+_commit › _consumeDeposits(progress, claim.moment.queueUpTo(), lines, changes): CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
 finalize › _requireLive(): FinalizeTest › test_RevertWhen_Frozen
 finalize › header.batchId <= _progress.finalBatch(): FinalizeTest › test_RevertWhen_AlreadyFinal
 finalize › _requireBatch(header, stamp): FinalizeTest › test_RevertWhen_UnknownBatch
-_requireNext › header.version != HEADER_VERSION: CommitBatchTest › test_RevertWhen_WrongVersion
-_requireNext › header.batchId != batchId: CommitBatchTest › test_RevertWhen_WrongBatch
-_requireNext › header.firstSequence != first: CommitBatchTest › test_RevertWhen_WrongSequence_Start
-_requireNext › header.lastSequence < first: CommitBatchTest › test_RevertWhen_WrongSequence_Empty
-_requireNext › header.prevRoot != root: CommitBatchTest › test_RevertWhen_WrongRoot
-_requireNext › header.firstTime < progress.lastTime(): CommitBatchTest › test_RevertWhen_WrongTime_Backwards
-_requireNext › header.lastTime < header.firstTime: CommitBatchTest › test_RevertWhen_WrongTime_LastBeforeFirst
-_requireNext › header.lastTime > block.timestamp + CLOCK_TOLERANCE: CommitBatchTest › test_RevertWhen_WrongTime_Future
-_requireNext › header.stepsRoot != 0: CommitBatchTest › test_RevertWhen_WrongSteps
-_requireQueue › header.queuePrefix != 0: CommitBatchTest › test_RevertWhen_WrongQueue_NamesWhatItDoesNotConsume
-_requireQueue › header.queueUpTo < queueUpTo: CommitBatchTest › test_RevertWhen_WrongQueue_Backwards
+_requireNext › range.version() != HEADER_VERSION: CommitBatchTest › test_RevertWhen_WrongVersion
+_requireNext › range.previousLines() != progress.lineCount(): CommitBatchTest › test_RevertWhen_WrongLineCount_OfTheLastBatch
+_requireNext › range.batchId() != batchId: CommitBatchTest › test_RevertWhen_WrongBatch
+_requireNext › range.firstSequence() != first: CommitBatchTest › test_RevertWhen_WrongSequence_Start
+_requireNext › range.lastSequence() < first: CommitBatchTest › test_RevertWhen_WrongSequence_Empty
+_requireTimes › first < progress.lastTime(): CommitBatchTest › test_RevertWhen_WrongTime_Backwards
+_requireTimes › last < first: CommitBatchTest › test_RevertWhen_WrongTime_LastBeforeFirst
+_requireTimes › last > block.timestamp + CLOCK_TOLERANCE: CommitBatchTest › test_RevertWhen_WrongTime_Future
+_requireQueue › told != 0: CommitBatchTest › test_RevertWhen_WrongQueue_NamesWhatItDoesNotConsume
+_requireQueue › queueUpTo < progress.queueUpTo(): CommitBatchTest › test_RevertWhen_WrongQueue_Backwards
 _requireQueue › prefix == 0: CommitBatchTest › test_RevertWhen_WrongQueue_BeyondTheEnd
-_requireQueue › prefix != header.queuePrefix: CommitBatchTest › test_RevertWhen_WrongQueue_Altered
-_commit › header.dataHash != dataHash: CommitBatchTest › test_RevertWhen_WrongData
-_requireTotals › word != 0: CommitBatchTest › test_RevertWhen_WrongTotals_NewAssetWithMoney
-_requireTotals › next != changes.length: CommitBatchTest › test_RevertWhen_WrongChange
-_requireTotals › root != header.newRoot: CommitBatchTest › test_RevertWhen_WrongLines
-_requireTotals › root != header.prevRoot: CommitBatchTest › test_RevertWhen_WrongTotals_LyingAboutThePast
-_requireConserved › left != uint256(change.sum) + line.credited: CommitBatchTest › test_RevertWhen_WrongSum
+_requireQueue › prefix != told: CommitBatchTest › test_RevertWhen_WrongQueue_Altered
+commitBatchBlobs › dataHash != found: CommitBatchBlobsTest › test_RevertWhen_WrongData
+_rootsOf › word != 0: CommitBatchTest › test_RevertWhen_WrongTotals_NewAssetWithMoney
+_rootsOf › next != changes.length: CommitBatchTest › test_RevertWhen_WrongChange
+_requireConserved › left != uint256(before.sum()) + totals.credited(): CommitBatchTest › test_RevertWhen_WrongSum
 _requireConserved › (change.withdrawn == 0) != (change.withdrawalsHash == 0): CommitBatchTest › test_RevertWhen_WrongWithdrawn
-_consumeDeposits › !mayCredit && lines[change.asset].credited != change.credited: CommitBatchTest › test_RevertWhen_WrongCredit_NothingConsumed
+_consumeDeposits › !mayCredit && isCredited: CommitBatchTest › test_RevertWhen_WrongCredit_NothingConsumed
 _requireCredit › credited != 0 && checkpoint.queueId == 0: CommitBatchTest › test_RevertWhen_WrongCredit_NeverReached
 _requireCredit › checkpoint.queueId > queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_AheadOfTheQueue
 _requireCredit › next != 0 && next <= queueUpTo: CommitBatchTest › test_RevertWhen_WrongCredit_BehindTheQueue
-_requireWithdrawals › uint256(lines[asset].sum) + withdrawn > _assets[asset].owed: CommitBatchTest › test_RevertWhen_Insolvent
-_requireWithdrawals › root != header.withdrawalsRoot: CommitBatchTest › test_RevertWhen_WrongWithdrawals
+_withdrawalsRootOf › uint256(lines[asset].totals.sum()) + withdrawn > _assets[asset].owed: CommitBatchTest › test_RevertWhen_Insolvent
 _requireLive › _progress.isFrozen(): DepositTest › test_RevertWhen_Frozen
-_requireBatch › stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp): FinalizeTest › test_RevertWhen_UnknownBatch
+_requireBatch › batchHash[header.batchId] != shown: FinalizeTest › test_RevertWhen_UnknownBatch
 _requireWithdrawal › uint256(withdrawal.index) >> path.length != 0: ClaimFromBatchTest › test_RevertWhen_WrongProof_IndexBeyondTheTree
 _requireWithdrawal › always: ClaimFromBatchTest › test_RevertWhen_WrongProof_Content
 _markClaimed › bits & bit != 0: ClaimFromBatchTest › test_RevertWhen_AlreadyClaimed
@@ -166,8 +162,8 @@ forceWithdraw › nonReentrant: ReentrancyTest › test_Guards_forceWithdraw
 collectFees › nonReentrant: ReentrancyTest › test_Guards_collectFees
 commitBatchBlobs › nonReentrantView: ReentrancyTest › test_Guards_commitBatchBlobs
 payExit › nonReentrant: ReentrancyTest › test_Guards_payExit
-commitBatchBlobs › dataHash == 0: CommitBatchBlobsTest › test_RevertWhen_NoBlobs
-_commit › _requireKeys(progress, headerHash, signature): CommitBatchTest › test_RevertWhen_NotOperator
+commitBatchBlobs › found == 0: CommitBatchBlobsTest › test_RevertWhen_NoBlobs
+_commit › _requireKeys(progress, headerHash, claim.signature): CommitBatchTest › test_RevertWhen_SignedForAnother
 _requireKeys › found != headerKey: CommitBatchTest › test_RevertWhen_WrongSignature
 finalize › !_isWindowOver(stamp): FinalizeTest › test_RevertWhen_WindowOpen_Seconds
 takeKeys › msg.sender != address(keys): RotateTest › test_RevertWhen_SomebodyElseGivesKeys
@@ -198,7 +194,7 @@ Watchers._take › _isWatcher[next][set[i]]: ChangeTest › test_RevertWhen_Some
 Watchers.settleBond › amount == 0: SettleBondTest › test_RevertWhen_Twice
 Watchers.settleBond › !isPaid: SettleBondTest › test_RevertWhen_TheWatcherRefuses
 Watchers._isLost › finalBatch < ballot.batchId: SettleBondTest › test_ComesBackWhereTooFewAgreed
-Watchers._isLost › settlement.batchHash(ballot.batchId) != Encoding.hashBatch(headerHash, stamp): SettleBondTest › test_RevertWhen_AnotherHeaderIsShown
+Watchers._isLost › settlement.batchHash(ballot.batchId) != shown: SettleBondTest › test_RevertWhen_AnotherHeaderIsShown
 Proofs.proveUnserved › settlement.requireEntry(entry): ProveUnservedTest › test_RevertWhen_WrongEntry
 Proofs.proveUnserved › entry.kind != Encoding.FORCED_WITHDRAWAL: ProveUnservedTest › test_RevertWhen_NotForced
 Proofs.proveUnserved › settlement.requireBatch(header, stamp): ProveUnservedTest › test_RevertWhen_UnknownBatch

@@ -37,6 +37,8 @@ pub struct SealedBatch {
     pub lines: Vec<AssetLine>,
     /// The assets whose totals changed, in the order of their numbers.
     pub changes: Vec<AssetChange>,
+    /// Lines of the batch before it.
+    pub previous_lines: u32,
     /// Hash over the trees of the batch before it.
     pub previous_trees: Hash,
     /// The published differences, see [`crate::diff`].

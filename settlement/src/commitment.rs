@@ -60,12 +60,17 @@ pub struct AssetLine {
 
 impl AssetLine {
     /// Its totals as one word.
-    fn totals(&self) -> Hash {
-        let mut word = [0; WORD];
-        word[..16].copy_from_slice(&self.tree.sum.to_be_bytes());
-        word[16..].copy_from_slice(&self.credited.to_be_bytes());
-        Hash(word)
+    pub(crate) fn totals(&self) -> Hash {
+        totals_word(self.tree.sum, self.credited)
     }
+}
+
+/// An asset's totals as one word: what the venue owes ‖ the deposits consumed, 16 bytes each.
+fn totals_word(sum: u128, credited: u128) -> Hash {
+    let mut word = [0; WORD];
+    word[..16].copy_from_slice(&sum.to_be_bytes());
+    word[16..].copy_from_slice(&credited.to_be_bytes());
+    Hash(word)
 }
 
 /// How an asset's totals came to be what its line says; wanted for each asset whose totals change.
@@ -82,6 +87,11 @@ pub struct AssetChange {
 }
 
 impl AssetChange {
+    /// The totals before the batch as one word.
+    pub(crate) fn totals_before(&self) -> Hash {
+        totals_word(self.sum, self.credited)
+    }
+
     /// Whether money is conserved: what is owed is what was owed, plus the deposits consumed, minus the withdrawals.
     pub fn is_conserved(&self, after: &AssetLine) -> bool {
         let came = after.credited.checked_sub(self.credited);
@@ -99,6 +109,21 @@ pub fn trees_hash(lines: &[AssetLine]) -> Hash {
 pub fn balances_root(lines: &[AssetLine]) -> Hash {
     let totals = lines.iter().fold(Hash::ZERO, |hash, line| append(hash, line.totals()));
     append(trees_hash(lines), totals)
+}
+
+/// The balances root before a batch, as the contract works it out: `lines` after it, with the changes taken back; of its
+/// lines the first `previous_lines` were there, with the trees that [`trees_hash`] hashed to `previous_trees`.
+pub fn root_before(
+    lines: &[AssetLine],
+    changes: &[AssetChange],
+    (previous_lines, previous_trees): (usize, Hash),
+) -> Hash {
+    let before = |(asset, line): (u16, &AssetLine)| {
+        let change = changes.iter().find(|change| change.asset.0 == asset);
+        change.map_or_else(|| line.totals(), AssetChange::totals_before)
+    };
+    let totals = (0..).zip(lines).take(previous_lines).map(before).fold(Hash::ZERO, append);
+    append(previous_trees, totals)
 }
 
 /// keccak256 of both, 64 bytes.

@@ -287,7 +287,7 @@ mod tests {
             ..crate::escape::NO_HEADER
         };
         let (changes, withdrawals) = (Vec::new(), Vec::new());
-        SealedBatch { header, lines, changes, previous_trees: Hash::ZERO, data, withdrawals }
+        SealedBatch { header, lines, changes, previous_lines: 0, previous_trees: Hash::ZERO, data, withdrawals }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest, Sha512};
 
-use super::lanes::{KnownPoints, LaneHashes, LaneSum, RANDOM_OFFSET, digits_of_random, digits_of_scalar};
+use super::lanes::{KnownPoints, KnownTables, LaneHashes, LaneSum, RANDOM_OFFSET, digits_of_random, digits_of_scalar};
 
 /// Below this many signatures a batch costs more than one by one.
 const SMALLEST_BATCH: usize = 3;
@@ -149,6 +149,7 @@ struct InLanes {
     hashes: LaneHashes,
     /// The base point as it is taken there.
     base: KnownPoints,
+    base_tables: KnownTables,
 }
 
 /// Σ z(R + kA − sB) of a batch: what the points are to be multiplied by.
@@ -175,7 +176,8 @@ impl BatchVerifier {
         let backend = match (LaneSum::detect(), LaneHashes::detect()) {
             (Some(sum), Some(hashes)) => {
                 let base = in_lanes(&sum, &ED25519_BASEPOINT_POINT).expect("the base point is on the curve");
-                Backend::Lanes(Box::new(InLanes { sum, hashes, base }))
+                let base_tables = sum.tables(&base);
+                Backend::Lanes(Box::new(InLanes { sum, hashes, base, base_tables }))
             }
             _ => Backend::Library,
         };
@@ -223,12 +225,12 @@ impl BatchVerifier {
     /// Whether a signature was found to be good in lanes, which takes half as long; what was not says nothing.
     fn holds_alone(&mut self, signed: &SignedMessage<'_>) -> bool {
         let Backend::Lanes(own) = &mut self.backend else { return false };
-        let InLanes { sum: lanes, base, .. } = &mut **own;
+        let InLanes { sum: lanes, base_tables, .. } = &mut **own;
         let &SignedMessage { key, message, signature } = signed;
         let Some((r_bytes, s)) = split(signature).filter(|(r_bytes, _)| is_canonical(r_bytes)) else { return false };
         let k = challenge(&r_bytes, &key.bytes, message);
-        let terms = [(&*base, -s), (key.in_lanes(lanes), k)];
-        lanes.is_small_alone(r_bytes, terms.map(|(points, scalar)| (points, digits_of_scalar(scalar.as_bytes()))))
+        let [base_digits, key_digits] = [-s, k].map(|scalar| digits_of_scalar(scalar.as_bytes()));
+        lanes.is_small_alone(r_bytes, (base_tables, base_digits), (key.in_lanes(lanes), key_digits))
     }
 
     /// True only if every signature of the batch is accepted: Σ z(R + kA − sB), times eight, is zero.
@@ -355,9 +357,12 @@ impl BatchSum {
 
 /// A point as lanes take it.
 fn in_lanes(lanes: &LaneSum, point: &EdwardsPoint) -> Option<KnownPoints> {
-    let step = Scalar::from(1_u128 << 64);
-    let powers = [Scalar::ONE, step, step * step, step * step * step];
-    lanes.known(&powers.map(|power| (point * power).compress().to_bytes()))
+    let mut multiple = *point;
+    lanes.known(&core::array::from_fn(|_| {
+        let encoding = multiple.compress().to_bytes();
+        multiple *= Scalar::from(1_u64 << 32);
+        encoding
+    }))
 }
 
 /// R's bytes and s, or `None` when s is not below L.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lakh_engine::units::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{ADDRESSES, CONNECTIONS_PER_ADDRESS, FeedOptions, NEWCOMERS, PIECE_BYTES, PublicAccess};
+use super::{ADDRESSES, FeedOptions, NEWCOMERS, PIECE_BYTES, PublicAccess};
 use crate::api_error::ApiError;
 use crate::auth::rest_text::RestText;
 use crate::auth::signature::Verdict;
@@ -108,7 +108,7 @@ impl Readers {
             public: Arc::new(Semaphore::new(options.public_connections)),
             public_places: options.public_connections,
             public_addresses: AddressBook::new(AddressLimits {
-                connections: options.public_connections_per_address.min(CONNECTIONS_PER_ADDRESS),
+                connections: options.public_connections_per_address,
                 // Charged by connection, elsewhere.
                 requests: Rate { per_second: 1, burst: 1 },
                 addresses: ADDRESSES,

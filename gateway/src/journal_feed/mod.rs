@@ -50,7 +50,7 @@ pub const PIECE_BYTES: usize = 64 * 1_024;
 /// Bytes of one answer at most; a reader asks again.
 const ANSWER_BYTES: u64 = 8 << 20;
 /// Connections of one address, whoever they are.
-const CONNECTIONS_PER_ADDRESS: u32 = 32;
+pub const CONNECTIONS_PER_ADDRESS: u32 = 32;
 /// Requests of one address: one that follows asks some tens of times a second.
 const REQUESTS_PER_ADDRESS: Rate = Rate { per_second: 200, burst: 400 };
 /// Addresses that are remembered.
@@ -84,7 +84,7 @@ pub struct FeedOptions {
     pub mode: Mode,
     /// Who may have it at once: name and key.
     pub watchers: Vec<(String, VerifyingKey)>,
-    /// Connections of each watcher.
+    /// Connections of each watcher; from one address at most [`CONNECTIONS_PER_ADDRESS`].
     pub connections_per_watcher: usize,
     /// Bytes a second of each watcher: 65,536 ..= 2^30.
     pub bytes_per_second_per_watcher: u32,

@@ -166,7 +166,9 @@ impl Drive {
                 break;
             }
         }
-        if state.next == self.requests {
+        // Whoever asked before everybody is answered would miss what another's last orders do to his own.
+        let is_answered = |one: &Connection| one.is_done() || one.unanswered() == 0;
+        if state.next == self.requests && self.connections.iter().all(is_answered) {
             for (index, connection) in self.connections.iter_mut().enumerate() {
                 connection.look_after(now);
                 if connection.has_unsent() && !connection.is_done() && !state.touched.contains(&index) {

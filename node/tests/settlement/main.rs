@@ -8,6 +8,7 @@ mod apart;
 mod blobs;
 mod chains;
 mod proofs;
+mod public_journal;
 mod traders;
 mod troubles;
 mod venue;

@@ -120,6 +120,16 @@ impl Venue {
         self.directory.path().join("journal")
     }
 
+    /// Where everything of it is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where it gives its journal out.
+    pub(crate) fn watchers(&self) -> String {
+        self.running.lock().as_ref().unwrap().ready()["watchers"].as_str().unwrap().to_owned()
+    }
+
     /// The file with the watcher's secret.
     pub(crate) fn watcher_key(&self) -> PathBuf {
         self.directory.path().join("watcher.key")
@@ -229,6 +239,9 @@ binary_listen = "127.0.0.1:0"
 [operators]
 listen = "127.0.0.1:0"
 control_socket = {socket:?}
+
+[watchers]
+listen = "127.0.0.1:0"
 
 [settlement]
 chain_url = "{url}"

@@ -3,79 +3,75 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {SettlementParts} from "./SettlementParts.sol";
-import {AssetChange, AssetLine, Header, Signature, Stamp} from "./Types.sol";
+import {AssetChange, AssetLine, Claim, Header, Signature, Stamp} from "./Types.sol";
 import {Encoding} from "./lib/Encoding.sol";
 import {Progress} from "./lib/Progress.sol";
+import {Moment, Range} from "./lib/ClaimFields.sol";
+import {Totals} from "./lib/Totals.sol";
 
 /// @title Batches: committed by the operator, dropped by watchers, final after a window
 /// @notice Of all that a batch says, the contract keeps the root, its place and one hash.
 abstract contract SettlementBatches is SettlementParts {
     /// @notice Takes the operator's next batch, data in calldata.
-    /// @param header What the batch claims.
-    /// @param previousTrees Running hash of the tree hashes in the last batch's lines; 0 before the first.
+    /// @param changes How the totals changed, for each asset whose totals did.
+    /// @param data The state differences.
+    /// @param claim What the batch claims, signed.
     /// @param lines Every asset after the batch, in the order of their numbers. A newly listed asset may be left out
     /// until its first deposit is consumed.
-    /// @param signature The header key's, over {Encoding.BATCH_TYPE} as EIP-712 typed data.
-    /// @param data The state differences.
-    /// @param changes How the totals changed, for each asset whose totals did.
     /// @dev The order of the arguments is one that gives the function a low number: the compiler compares a call's
     /// number with all functions' in turn, 22 gas each, and there are 69.
     function commitBatch(
-        Header calldata header,
-        bytes32 previousTrees,
-        AssetLine[] calldata lines,
-        Signature calldata signature,
+        AssetChange[] calldata changes,
         bytes calldata data,
-        AssetChange[] calldata changes
+        Claim calldata claim,
+        AssetLine[] calldata lines
     ) external nonReentrantView {
-        _commit(header, previousTrees, lines, signature, keccak256(data), changes);
+        _commit(changes, Encoding.hashBytes(data), claim, lines);
     }
 
     /// @notice Takes the operator's next batch, data in the transaction's blobs, see {Encoding.blobsHash}.
-    /// @param header What the batch claims.
-    /// @param previousTrees As of {commitBatch}.
+    /// @param dataHash The blobs' hash, so that the header follows from the call.
     /// @param lines As of {commitBatch}.
-    /// @param signature As of {commitBatch}.
+    /// @param claim As of {commitBatch}.
     /// @param changes As of {commitBatch}.
     function commitBatchBlobs(
-        Header calldata header,
-        bytes32 previousTrees,
+        bytes32 dataHash,
         AssetLine[] calldata lines,
-        Signature calldata signature,
+        Claim calldata claim,
         AssetChange[] calldata changes
     ) external nonReentrantView {
-        bytes32 dataHash = Encoding.blobsHash();
-        if (dataHash == 0) revert NoBlobs();
-        _commit(header, previousTrees, lines, signature, dataHash, changes);
+        bytes32 found = Encoding.blobsHash();
+        if (found == 0) revert NoBlobs();
+        if (dataHash != found) revert WrongData(found, dataHash);
+        _commit(changes, dataHash, claim, lines);
     }
 
-    function _commit(
-        Header calldata header,
-        bytes32 previousTrees,
-        AssetLine[] calldata lines,
-        Signature calldata signature,
-        bytes32 dataHash,
-        AssetChange[] calldata changes
-    ) private {
+    function _commit(AssetChange[] calldata changes, bytes32 dataHash, Claim calldata claim, AssetLine[] calldata lines)
+        private
+    {
         Progress progress = _progress;
         if (progress.isFrozen()) revert Frozen();
-        bytes32 headerHash = Encoding.hashHeader(header);
-        _requireKeys(progress, headerHash, signature);
-        _requireNext(progress, header);
-        _requireQueue(progress, header);
-        if (header.dataHash != dataHash) revert WrongData(dataHash, header.dataHash);
+        _requireNext(progress, claim.range);
+        _requireTimes(progress, claim.moment);
+        _requireQueue(progress, claim.moment.queueUpTo(), claim.queuePrefix);
         if (lines.length < progress.lineCount()) revert WrongLineCount(lines.length);
         if (lines.length > progress.assetCount()) revert WrongLineCount(lines.length);
-        _requireTotals(progress.lineCount(), header, lines, changes, previousTrees);
-        _consumeDeposits(progress, header.queueUpTo, lines, changes);
-        _requireWithdrawals(header, lines, changes);
+        (bytes32 oldRoot, bytes32 newRoot) = _rootsOf(progress.lineCount(), claim.previousTrees, lines, changes);
+        if (oldRoot != tipRoot) revert WrongRoot(tipRoot, oldRoot);
+        _consumeDeposits(progress, claim.moment.queueUpTo(), lines, changes);
+        bytes32 withdrawalsRoot = _withdrawalsRootOf(lines, changes);
+        bytes32 headerHash = Encoding.hashClaim(claim, oldRoot, newRoot, dataHash, withdrawalsRoot);
+        _requireKeys(progress, headerHash, claim.signature);
+        _move(progress.withLineCount(lines.length), claim, newRoot, headerHash);
+    }
 
-        progress = progress.withTip(header.batchId, header.lastSequence, header.queueUpTo, header.lastTime);
-        _progress = progress.withLineCount(lines.length);
-        tipRoot = header.newRoot;
-        Stamp memory stamp = Stamp({time: uint64(block.timestamp), blockNumber: uint64(block.number)});
-        batchHash[header.batchId] = Encoding.hashBatch(headerHash, stamp);
-        emit BatchCommitted(header.batchId, headerHash);
+    /// @dev The batch is the last one now.
+    function _move(Progress progress, Claim calldata claim, bytes32 root, bytes32 headerHash) private {
+        (Range range, Moment moment) = (claim.range, claim.moment);
+        _progress = progress.withTip(range.batchId(), range.lastSequence(), moment.queueUpTo(), moment.lastTime());
+        tipRoot = root;
+        batchHash[range.batchId()] = Encoding.hashBatch(headerHash, block.timestamp, block.number);
+        emit BatchCommitted(range.batchId(), headerHash);
     }
 
     /// @notice Makes a batch and all before it final, once the window is over. Anybody may call.
@@ -147,7 +143,7 @@ abstract contract SettlementBatches is SettlementParts {
         (address poster, address headerKey) = (_firstOperator, _firstSigner);
         if (progress.areKeysRotated()) (poster, headerKey) = (_operator, _signer);
         if (msg.sender != poster) revert NotOperator(msg.sender);
-        bytes32 digest = _hashTypedData(keccak256(abi.encode(Encoding.BATCH_TYPE, headerHash)));
+        bytes32 digest = _hashTypedData(Encoding.append(Encoding.BATCH_TYPE, headerHash));
         // Why it failed is of no interest: nobody's address is no key.
         // slither-disable-next-line unused-return
         (address found,,) = ECDSA.tryRecover(digest, signature.r, signature.vs);
@@ -155,53 +151,54 @@ abstract contract SettlementBatches is SettlementParts {
     }
 
     /// @dev The header follows the tip.
-    function _requireNext(Progress progress, Header calldata header) private view {
-        if (header.version != HEADER_VERSION) revert WrongVersion(HEADER_VERSION, header.version);
+    function _requireNext(Progress progress, Range range) private pure {
+        if (range.version() != HEADER_VERSION) revert WrongVersion(HEADER_VERSION, range.version());
+        if (range.previousLines() != progress.lineCount()) revert WrongLineCount(range.previousLines());
         uint64 batchId = progress.batchId() + 1;
-        if (header.batchId != batchId) revert WrongBatch(batchId, header.batchId);
+        if (range.batchId() != batchId) revert WrongBatch(batchId, range.batchId());
         uint64 first = progress.lastSequence() + 1;
-        if (header.firstSequence != first) revert WrongSequence(first, header.firstSequence, header.lastSequence);
-        if (header.lastSequence < first) revert WrongSequence(first, header.firstSequence, header.lastSequence);
-        bytes32 root = tipRoot;
-        if (header.prevRoot != root) revert WrongRoot(root, header.prevRoot);
-        if (header.firstTime < progress.lastTime()) revert WrongTime(header.firstTime, header.lastTime);
-        if (header.lastTime < header.firstTime) revert WrongTime(header.firstTime, header.lastTime);
-        if (header.lastTime > block.timestamp + CLOCK_TOLERANCE) revert WrongTime(header.firstTime, header.lastTime);
-        if (header.stepsRoot != 0) revert WrongSteps(header.stepsRoot);
+        if (range.firstSequence() != first) revert WrongSequence(first, range.firstSequence(), range.lastSequence());
+        if (range.lastSequence() < first) revert WrongSequence(first, range.firstSequence(), range.lastSequence());
+    }
+
+    /// @dev Times do not run backwards, and are not in the future.
+    function _requireTimes(Progress progress, Moment moment) private view {
+        (uint64 first, uint64 last) = (moment.firstTime(), moment.lastTime());
+        if (first < progress.lastTime()) revert WrongTime(first, last);
+        if (last < first) revert WrongTime(first, last);
+        if (last > block.timestamp + CLOCK_TOLERANCE) revert WrongTime(first, last);
     }
 
     /// @dev The batch consumed exactly the next entries: the prefix hash commits to each of them and to their order. A
     /// batch that consumes none names none, which spares the look: that hash was compared when it was consumed.
-    function _requireQueue(Progress progress, Header calldata header) private view {
-        uint64 queueUpTo = progress.queueUpTo();
-        if (header.queueUpTo == queueUpTo) {
-            if (header.queuePrefix != 0) revert WrongQueue(queueUpTo, header.queuePrefix);
+    function _requireQueue(Progress progress, uint64 queueUpTo, bytes32 told) private view {
+        if (queueUpTo == progress.queueUpTo()) {
+            if (told != 0) revert WrongQueue(queueUpTo, told);
             return;
         }
-        if (header.queueUpTo < queueUpTo) revert WrongQueue(header.queueUpTo, header.queuePrefix);
-        bytes32 prefix = queuePrefix[header.queueUpTo];
+        if (queueUpTo < progress.queueUpTo()) revert WrongQueue(queueUpTo, told);
+        bytes32 prefix = queuePrefix[queueUpTo];
         // No entry hashes to 0: such a place in the queue is not filled yet.
         // slither-disable-next-line incorrect-equality
-        if (prefix == 0) revert WrongQueue(header.queueUpTo, header.queuePrefix);
-        if (prefix != header.queuePrefix) revert WrongQueue(header.queueUpTo, header.queuePrefix);
+        if (prefix == 0) revert WrongQueue(queueUpTo, told);
+        if (prefix != told) revert WrongQueue(queueUpTo, told);
     }
 
-    /// @dev The lines are those of the new root; with the changes taken back, their totals are those of the old root;
-    /// and each change conserves money.
-    function _requireTotals(
+    /// @dev The roots before and after the batch: that of the lines with the changes taken back, and that of the lines.
+    /// Each change conserves money.
+    function _rootsOf(
         uint256 oldLineCount,
-        Header calldata header,
+        bytes32 previousTrees,
         AssetLine[] calldata lines,
-        AssetChange[] calldata changes,
-        bytes32 previousTrees
-    ) private pure {
+        AssetChange[] calldata changes
+    ) private pure returns (bytes32 oldRoot, bytes32 newRoot) {
         bytes32 trees = 0;
         bytes32 totals = 0;
         bytes32 oldTotals = 0;
         uint256 next = 0;
         for (uint256 asset = 0; asset < lines.length; ++asset) {
             AssetLine calldata line = lines[asset];
-            bytes32 word = Encoding.totalsWord(line.sum, line.credited);
+            bytes32 word = Totals.unwrap(line.totals);
             trees = Encoding.append(trees, line.treeHash);
             totals = Encoding.append(totals, word);
             if (next < changes.length && changes[next].asset == asset) {
@@ -212,18 +209,17 @@ abstract contract SettlementBatches is SettlementParts {
             else if (word != 0) revert WrongTotals(0, word);
         }
         if (next != changes.length) revert WrongChange(changes[next].asset);
-        bytes32 root = Encoding.balancesRoot(trees, totals);
-        if (root != header.newRoot) revert WrongLines(root, header.newRoot);
-        root = Encoding.balancesRoot(previousTrees, oldTotals);
-        if (root != header.prevRoot) revert WrongTotals(header.prevRoot, root);
+        oldRoot = Encoding.balancesRoot(previousTrees, oldTotals);
+        newRoot = Encoding.balancesRoot(trees, totals);
     }
 
     /// @dev What is owed = what was owed + deposits consumed − withdrawals. Returns the totals before the change.
     function _requireConserved(AssetLine calldata line, AssetChange calldata change) private pure returns (bytes32) {
-        uint256 left = uint256(line.sum) + change.withdrawn + change.credited;
-        if (left != uint256(change.sum) + line.credited) revert WrongSum(change.asset);
+        (Totals totals, Totals before) = (line.totals, change.before);
+        uint256 left = uint256(totals.sum()) + change.withdrawn + before.credited();
+        if (left != uint256(before.sum()) + totals.credited()) revert WrongSum(change.asset);
         if ((change.withdrawn == 0) != (change.withdrawalsHash == 0)) revert WrongWithdrawn(change.asset);
-        return Encoding.totalsWord(change.sum, change.credited);
+        return Totals.unwrap(before);
     }
 
     /// @dev Each asset's credited deposits are those of the queue's entries up to `queueUpTo`. What was true of the
@@ -238,7 +234,8 @@ abstract contract SettlementBatches is SettlementParts {
         for (uint256 i = 0; i < changes.length; ++i) {
             AssetChange calldata change = changes[i];
             bool mayCredit = (pending >> change.asset) & 1 != 0;
-            if (!mayCredit && lines[change.asset].credited != change.credited) revert WrongCredit(change.asset);
+            bool isCredited = lines[change.asset].totals.credited() != change.before.credited();
+            if (!mayCredit && isCredited) revert WrongCredit(change.asset);
         }
         // slither-disable-next-line incorrect-equality
         if (pending == 0) return;
@@ -246,7 +243,7 @@ abstract contract SettlementBatches is SettlementParts {
         for (uint256 asset = 0; asset < progress.assetCount(); ++asset) {
             // slither-disable-next-line incorrect-equality
             if ((pending >> asset) & 1 == 0) continue;
-            uint128 credited = asset < lines.length ? lines[asset].credited : 0;
+            uint128 credited = asset < lines.length ? lines[asset].totals.credited() : 0;
             if (_requireCredit(asset, credited, queueUpTo) == 0) left &= ~(uint64(1) << uint64(asset));
         }
         if (left != pending) _counts.pendingAssets = left;
@@ -265,23 +262,22 @@ abstract contract SettlementBatches is SettlementParts {
         if (next != 0 && next <= queueUpTo) revert WrongCredit(asset);
     }
 
-    /// @dev The header's withdrawals are those of the changes, and they and all balances together are not more than the
-    /// vault took in and has not paid. What the token itself says is asked where money moves ({_pay}, {deposit}) and by
-    /// whoever doubts it ({quarantine}): asking it here would cost 5,700 gas an asset, move no money, and let one bad
-    /// token hold back the batches of all others.
-    function _requireWithdrawals(Header calldata header, AssetLine[] calldata lines, AssetChange[] calldata changes)
+    /// @dev The root over the changes' withdrawals; they and all balances together are not more than the vault took in
+    /// and has not paid. What the token itself says is asked where money moves ({_pay}, {deposit}) and by whoever doubts
+    /// it ({quarantine}): asking it here would cost 5,700 gas an asset, move no money, and let one bad token hold back the
+    /// batches of all others.
+    function _withdrawalsRootOf(AssetLine[] calldata lines, AssetChange[] calldata changes)
         private
         view
+        returns (bytes32 root)
     {
-        bytes32 root = 0;
         for (uint256 i = 0; i < changes.length; ++i) {
             AssetChange calldata change = changes[i];
             uint128 withdrawn = change.withdrawn;
             if (withdrawn == 0) continue;
             uint256 asset = change.asset;
             root = Encoding.foldWithdrawals(root, asset, change.withdrawalsHash, withdrawn);
-            if (uint256(lines[asset].sum) + withdrawn > _assets[asset].owed) revert Insolvent(asset);
+            if (uint256(lines[asset].totals.sum()) + withdrawn > _assets[asset].owed) revert Insolvent(asset);
         }
-        if (root != header.withdrawalsRoot) revert WrongWithdrawals(root, header.withdrawalsRoot);
     }
 }

@@ -51,7 +51,8 @@ interface SettlementErrors {
     error Frozen();
     /// @notice Only the operator commits batches.
     error NotOperator(address caller);
-    /// @notice The header is not signed by the header key.
+    /// @notice The header is not signed by the header key. The hash is that of the header which the contract worked out: where
+    /// the signature is good for another, that one names other roots, data or withdrawals than the call comes to.
     error WrongSignature(bytes32 headerHash);
     /// @notice The transaction has no blobs.
     error NoBlobs();
@@ -73,31 +74,30 @@ interface SettlementErrors {
     error WrongBatch(uint64 expected, uint64 got);
     /// @notice The journal range does not follow the last one, or is empty.
     error WrongSequence(uint64 expected, uint64 first, uint64 last);
-    /// @notice The batch does not start from the current balances.
+    /// @notice The batch does not start from the current balances: the trees or totals before it are not those of the last
+    /// one, or totals change without saying so. `got` is the root that they have.
     error WrongRoot(bytes32 expected, bytes32 got);
     /// @notice The records' times run backwards or are in the future.
     error WrongTime(uint64 first, uint64 last);
     /// @notice The queue is not consumed in order and unaltered.
     error WrongQueue(uint64 queueUpTo, bytes32 queuePrefix);
-    /// @notice The published data are not those of the header.
+    /// @notice The transaction's blobs are not those that the call names.
     error WrongData(bytes32 expected, bytes32 got);
-    /// @notice Steps are not taken at this stage.
-    error WrongSteps(bytes32 got);
-    /// @notice The header's new root is not that of the lines.
+    /// @notice The lines are not those of the root.
     error WrongLines(bytes32 expected, bytes32 got);
     /// @notice What is owed is not what was owed, plus the deposits consumed, minus the withdrawals.
     error WrongSum(uint256 asset);
-    /// @notice The totals before the batch are not those of the last one, or totals change without saying so.
+    /// @notice An asset that had no line has totals that no change explains.
     error WrongTotals(bytes32 expected, bytes32 got);
     /// @notice The changes are not in the order of the lines, or name an asset that has none.
     error WrongChange(uint256 asset);
-    /// @notice Lines of the last batch are missing, or there are more lines than assets.
+    /// @notice Lines of the last batch are missing, there are more lines than assets, or their number before is another.
     error WrongLineCount(uint256 lines);
     /// @notice The deposits are not those of the consumed queue entries.
     error WrongCredit(uint256 asset);
     /// @notice The withdrawals have no tree, or there is a tree and no withdrawal.
     error WrongWithdrawn(uint256 asset);
-    /// @notice The header's withdrawals root is not that of the lines, or a claim's lines are not the batch's.
+    /// @notice A claim's lines are not the batch's.
     error WrongWithdrawals(bytes32 expected, bytes32 got);
     /// @notice The vault holds less than all claims to the asset.
     error Insolvent(uint256 asset);

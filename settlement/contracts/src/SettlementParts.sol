@@ -63,8 +63,8 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
     /// @dev A batch that watchers dropped does not count, though its hash may still stand there.
     function _requireBatch(Header calldata header, Stamp calldata stamp) internal view {
         if (header.batchId > _progress.batchId()) revert UnknownBatch(header.batchId);
-        bytes32 stored = batchHash[header.batchId];
-        if (stored != Encoding.hashBatch(Encoding.hashHeader(header), stamp)) revert UnknownBatch(header.batchId);
+        bytes32 shown = Encoding.hashBatch(Encoding.hashHeader(header), stamp.time, stamp.blockNumber);
+        if (batchHash[header.batchId] != shown) revert UnknownBatch(header.batchId);
     }
 
     /// @dev The origin is at 0 and no entry; what is not there yet has the hash 0, which no entry hashes to.
@@ -111,8 +111,8 @@ abstract contract SettlementParts is SettlementStorage, SettlementEvents, Reentr
         // slither-disable-next-line reentrancy-no-eth
         try vault.pay(kind.token, owner, units) {
             isPaid = true;
-            // Never more than is owed, which is kept in 80 bits.
-            _assets[asset].owed = kind.owed - uint80(atoms);
+            // Reverts where it is more than is owed, which is kept in 80 bits.
+            _assets[asset].owed = uint80(kind.owed - atoms);
             emit Paid(asset, owner, units / scale);
         } catch {
             withdrawable[asset][owner] += atoms;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
+import {Moment, Range} from "./lib/ClaimFields.sol";
+import {Totals} from "./lib/Totals.sol";
+
 // What crosses the border between the operator and the contract. The Rust crate `lakh-settlement` encodes the same
 // structures (commitment.rs, withdrawals.rs); settlement/vectors/ holds both to one result.
 
@@ -40,27 +43,44 @@ struct Header {
     bytes32 withdrawalsRoot;
 }
 
+/// @notice What a commit says of a batch beside lines, changes and data: the {Header} without what the contract has itself
+/// (the root before) or works out (the root after, the hashes of data and withdrawals). The header key has signed all of
+/// the header, so a batch that differs in one of those is refused as {SettlementErrors.WrongSignature}. Numbers share
+/// words, since a byte of calldata costs gas whatever it says.
+/// @param range The journal range, see {RangeFields}.
+/// @param moment Times, the queue and fills, see {MomentFields}.
+/// @param journalHash As of {Header}.
+/// @param journalRoot As of {Header}.
+/// @param queuePrefix As of {Header}.
+/// @param previousTrees Running hash of the tree hashes in the last batch's lines; 0 before the first.
+/// @param signature The header key's, over {Encoding.BATCH_TYPE} as EIP-712 typed data.
+struct Claim {
+    Range range;
+    Moment moment;
+    bytes32 journalHash;
+    bytes32 journalRoot;
+    bytes32 queuePrefix;
+    bytes32 previousTrees;
+    Signature signature;
+}
+
 /// @notice One asset after a batch. The line's position in the list is the asset's number. Amounts in atoms.
 /// @param treeHash Root hash of the asset's sum tree over all accounts.
-/// @param sum Root sum of the asset's tree: what the venue owes to all accounts together.
-/// @param credited All deposits consumed from the queue since the beginning.
+/// @param totals What the venue owes, and the deposits consumed.
 struct AssetLine {
     bytes32 treeHash;
-    uint128 sum;
-    uint128 credited;
+    Totals totals;
 }
 
 /// @notice How an asset's totals came to be what its line says; for the assets whose totals change, in the order of
 /// their numbers. Amounts in atoms. The contract keeps only a hash of all totals, so it has to be told the old ones.
 /// @param asset The asset's number.
-/// @param sum What the venue owed before the batch.
-/// @param credited The deposits consumed before the batch.
+/// @param before The totals before the batch.
 /// @param withdrawn What the batch withdraws.
 /// @param withdrawalsHash Root hash of the sum tree over this batch's withdrawals of the asset; 0 for none.
 struct AssetChange {
     uint16 asset;
-    uint128 sum;
-    uint128 credited;
+    Totals before;
     uint128 withdrawn;
     bytes32 withdrawalsHash;
 }

@@ -177,7 +177,7 @@ contract Watchers {
         if (divergentSequence > header.lastSequence) revert WrongSequence(divergentSequence);
         settlement.requireVetoable(header, stamp);
         bytes32 headerHash = Encoding.hashHeader(header);
-        bytes32 batchHash = Encoding.hashBatch(headerHash, stamp);
+        bytes32 batchHash = Encoding.hashBatch(headerHash, stamp.time, stamp.blockNumber);
         Ballot memory ballot = ballots[batchHash];
         if (ballot.dropped) {
             // The very same batch was committed again in the block in which it was dropped: it is voted on anew.
@@ -226,7 +226,8 @@ contract Watchers {
         if (finalBatch < ballot.batchId) revert NotDecided();
         if (!ballot.dropped) return false;
         bytes32 headerHash = Encoding.hashHeader(header);
-        if (settlement.batchHash(ballot.batchId) != Encoding.hashBatch(headerHash, stamp)) revert NotDecided();
+        bytes32 shown = Encoding.hashBatch(headerHash, stamp.time, stamp.blockNumber);
+        if (settlement.batchHash(ballot.batchId) != shown) revert NotDecided();
         return headerHash == ballot.headerHash;
     }
 }

@@ -23,7 +23,7 @@ pub const BATCH_FINAL: &str = "BatchFinal(uint64)";
 const REASON_WORDS: usize = 4;
 
 /// What the contract can refuse with.
-const ERRORS: [&str; 82] = [
+const ERRORS: [&str; 81] = [
     "AboveCap(uint256,uint64)",
     "AlreadyClaimed(uint64,uint16,uint32)",
     "AlreadyEscaped(uint32,uint16)",
@@ -98,7 +98,6 @@ const ERRORS: [&str; 82] = [
     "WrongSequence(uint64)",
     "WrongSequence(uint64,uint64,uint64)",
     "WrongSignature(bytes32)",
-    "WrongSteps(bytes32)",
     "WrongSum(uint256)",
     "WrongTime(uint64,uint64)",
     "WrongTotals(bytes32,bytes32)",

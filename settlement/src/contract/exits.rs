@@ -13,7 +13,7 @@ use crate::receipt::Receipt;
 use crate::sum_tree::BalanceProof;
 use crate::words::{WORD, number};
 
-use super::{Encoder, HEADER_WORDS, line_words, plain};
+use super::{Encoder, HEADER_WORDS, plain};
 
 const ENTRY: &str = "(uint64,uint8,uint32,uint16,uint64,bytes32,uint64)";
 
@@ -21,10 +21,6 @@ impl Encoder {
     fn entry(self, entry: &ChainEntry) -> Self {
         let numbered = self.number(entry.queue_id).number(entry.kind as u8).number(entry.account.0);
         numbered.number(entry.asset.0).number(entry.amount.0).word(entry.extra).number(entry.time_seconds)
-    }
-
-    fn lines(self, lines: &[AssetLine]) -> Self {
-        self.list(lines.len(), lines.iter().flat_map(line_words))
     }
 }
 
@@ -95,7 +91,7 @@ pub fn roll_back(header: &Header, stamp: Stamp) -> Vec<u8> {
 pub fn escape(asset: AssetId, proof: &BalanceProof, lines: &[AssetLine]) -> Vec<u8> {
     let steps = proof.path.iter().flat_map(|node| [node.hash.0, number(node.sum)]);
     let AccountId(account) = proof.account;
-    Encoder::new("escape(uint32,uint16,uint128,(bytes32,uint128,uint128)[],(bytes32,uint128)[])", 5)
+    Encoder::new("escape(uint32,uint16,uint128,(bytes32,bytes32)[],(bytes32,uint128)[])", 5)
         .number(account)
         .number(asset.0)
         .number(proof.balance.raw())
@@ -131,7 +127,7 @@ pub fn veto(
         header_type!(),
         ",(uint64,uint64),",
         header_type!(),
-        ",(uint64,uint64),(bytes32,uint128,uint128)[],uint64)"
+        ",(uint64,uint64),(bytes32,bytes32)[],uint64)"
     );
     Encoder::new(SIGNATURE, 2 * (HEADER_WORDS + 2) + 2)
         .header(header)

@@ -17,7 +17,7 @@ use lakh_engine::ids::{AccountId, AssetId};
 
 use crate::batch::SealedBatch;
 use crate::chain::Address;
-use crate::commitment::{AssetChange, AssetLine, Header, Stamp};
+use crate::commitment::{AssetChange, AssetLine, HEADER_VERSION, Header, Stamp};
 use crate::keccak::{Hash, keccak256};
 use crate::sum_tree::Node;
 use crate::typed_data::CompactSignature;
@@ -35,15 +35,13 @@ pub mod exits;
 
 /// Signature of `commitBatch`.
 pub const COMMIT_BATCH: &str = concat!(
-    "commitBatch(",
-    header_type!(),
-    ",bytes32,(bytes32,uint128,uint128)[],(bytes32,bytes32),bytes,(uint16,uint128,uint128,uint128,bytes32)[])"
+    "commitBatch((uint16,bytes32,uint128,bytes32)[],bytes,",
+    "(uint256,uint256,bytes32,bytes32,bytes32,bytes32,(bytes32,bytes32)),(bytes32,bytes32)[])"
 );
 /// Signature of `commitBatchBlobs`.
 pub const COMMIT_BATCH_BLOBS: &str = concat!(
-    "commitBatchBlobs(",
-    header_type!(),
-    ",bytes32,(bytes32,uint128,uint128)[],(bytes32,bytes32),(uint16,uint128,uint128,uint128,bytes32)[])"
+    "commitBatchBlobs(bytes32,(bytes32,bytes32)[],",
+    "(uint256,uint256,bytes32,bytes32,bytes32,bytes32,(bytes32,bytes32)),(uint16,bytes32,uint128,bytes32)[])"
 );
 /// Signature of `finalize`.
 pub const FINALIZE: &str = concat!("finalize(", header_type!(), ",(uint64,uint64))");
@@ -58,6 +56,8 @@ pub const CLAIM_FROM_BATCH: &str = concat!(
 const SELECTOR: usize = 4;
 /// Words of a header.
 const HEADER_WORDS: usize = 16;
+/// Words before the values of changing length in a commit: two, the claim in the same place with data and with blobs, one.
+const COMMIT_WORDS: usize = 11;
 
 /// The four bytes that choose a function or an error.
 pub fn selector(signature: &str) -> [u8; 4] {
@@ -98,6 +98,26 @@ impl Encoder {
     fn header(mut self, header: &Header) -> Self {
         self.bytes.extend_from_slice(&header.encode());
         self
+    }
+
+    /// What a commit claims, signed.
+    fn claim(self, batch: &SealedBatch, header: &Header, signature: CompactSignature) -> Self {
+        self.word(range_word(header, batch.previous_lines))
+            .word(moment_word(header))
+            .hash(header.journal_hash)
+            .hash(header.journal_root)
+            .hash(header.queue_prefix)
+            .hash(batch.previous_trees)
+            .word(signature.r)
+            .word(signature.vs)
+    }
+
+    fn lines(self, lines: &[AssetLine]) -> Self {
+        self.list(lines.len(), lines.iter().flat_map(line_words))
+    }
+
+    fn changes(self, batch: &SealedBatch) -> Self {
+        self.list(batch.changes.len(), batch.changes.iter().flat_map(change_words))
     }
 
     fn stamp(self, stamp: Stamp) -> Self {
@@ -143,46 +163,46 @@ pub(crate) fn address_word(address: Address) -> [u8; WORD] {
 }
 
 /// An asset's line as words.
-fn line_words(line: &AssetLine) -> [[u8; WORD]; 3] {
-    [line.tree.hash.0, number(line.tree.sum), number(line.credited)]
+fn line_words(line: &AssetLine) -> [[u8; WORD]; 2] {
+    [line.tree.hash.0, line.totals().0]
 }
 
-/// An asset's change as words.
-fn change_words(change: &AssetChange) -> [[u8; WORD]; 5] {
-    [
-        number(change.asset.0.into()),
-        number(change.sum),
-        number(change.credited),
-        number(change.withdrawals.sum),
-        change.withdrawals.hash.0,
-    ]
+/// A change as words.
+fn change_words(change: &AssetChange) -> [[u8; WORD]; 4] {
+    let withdrawals = change.withdrawals;
+    [number(change.asset.0.into()), change.totals_before().0, number(withdrawals.sum), withdrawals.hash.0]
 }
 
-/// `commitBatch`: the operator's next batch with its data, signed by the header key.
+/// What a batch covers as a word: version and the last batch's lines, 4 bytes each, then batch and records, 8 bytes each.
+fn range_word(header: &Header, previous_lines: u32) -> [u8; WORD] {
+    let version = u32::try_from(HEADER_VERSION).expect("the version is 1");
+    let numbers = [header.batch_id, header.first_sequence.0, header.last_sequence.0];
+    let mut word = [0; WORD];
+    word[..4].copy_from_slice(&version.to_be_bytes());
+    word[4..8].copy_from_slice(&previous_lines.to_be_bytes());
+    word[8..].copy_from_slice(&numbers.map(u64::to_be_bytes).concat());
+    word
+}
+
+/// When a batch was, and how much of the queue it consumes, as a word of four numbers.
+fn moment_word(header: &Header) -> [u8; WORD] {
+    let numbers = [header.first_time_seconds, header.last_time_seconds, header.queue_up_to, header.fills];
+    let mut word = [0; WORD];
+    word.copy_from_slice(&numbers.map(u64::to_be_bytes).concat());
+    word
+}
+
+/// `commitBatch`: the operator's next batch with its data, signed by the header key. Of the header it tells only what the
+/// contract does not work out from the rest; all of it follows from the call, see [`committed::CommitCall`].
 pub fn commit_batch(batch: &SealedBatch, signature: CompactSignature) -> Vec<u8> {
-    let SealedBatch { header, lines, changes, previous_trees, data, .. } = batch;
-    Encoder::new(COMMIT_BATCH, HEADER_WORDS + 6)
-        .header(header)
-        .hash(*previous_trees)
-        .list(lines.len(), lines.iter().flat_map(line_words))
-        .word(signature.r)
-        .word(signature.vs)
-        .bytes(data)
-        .list(changes.len(), changes.iter().flat_map(change_words))
-        .finish()
+    let encoder = Encoder::new(COMMIT_BATCH, COMMIT_WORDS).changes(batch).bytes(&batch.data);
+    encoder.claim(batch, &batch.header, signature).lines(&batch.lines).finish()
 }
 
 /// `commitBatchBlobs`: the same with the data in the transaction's blobs, which `header` names.
 pub fn commit_batch_blobs(batch: &SealedBatch, header: &Header, signature: CompactSignature) -> Vec<u8> {
-    let SealedBatch { lines, changes, previous_trees, .. } = batch;
-    Encoder::new(COMMIT_BATCH_BLOBS, HEADER_WORDS + 5)
-        .header(header)
-        .hash(*previous_trees)
-        .list(lines.len(), lines.iter().flat_map(line_words))
-        .word(signature.r)
-        .word(signature.vs)
-        .list(changes.len(), changes.iter().flat_map(change_words))
-        .finish()
+    let encoder = Encoder::new(COMMIT_BATCH_BLOBS, COMMIT_WORDS).hash(header.data_hash).lines(&batch.lines);
+    encoder.claim(batch, header, signature).changes(batch).finish()
 }
 
 /// `finalize`: the batch and all before it become final.

@@ -39,6 +39,7 @@ pub(super) fn batch() -> SealedBatch {
         header: header(),
         lines: vec![AssetLine { tree: tree(1, 2), credited: 3 }, AssetLine { tree: tree(4, 5), credited: 6 }],
         changes: vec![AssetChange { asset: AssetId(1), sum: 7, credited: 8, withdrawals: tree(9, 10) }],
+        previous_lines: 2,
         previous_trees: Hash([0xee; 32]),
         data: vec![0xda; 33],
         withdrawals: Vec::new(),
@@ -177,19 +178,33 @@ fn word(bytes: &[u8], index: usize) -> &[u8] {
 #[test]
 fn a_commit_has_its_parts_where_their_offsets_say() {
     let bytes = commit_batch(&batch(), CompactSignature { r: [0xf1; 32], vs: [0xf2; 32] });
-    assert_eq!(bytes[4..4 + 512], header().encode());
     let offset = |index: usize| usize::from(u16::from_be_bytes(word(&bytes, index)[30..].try_into().unwrap())) / 32;
-    let (at_lines, at_data, at_changes) = (offset(17), offset(20), offset(21));
-    assert_eq!([16, 18, 19].map(|index| word(&bytes, index)[0]), [0xee, 0xf1, 0xf2]);
-    assert_eq!((at_lines, at_data, at_changes), (22, 22 + 7, 22 + 7 + 3));
-    let last = |index: usize| word(&bytes, index)[31];
-    assert_eq!([last(at_lines), last(at_lines + 1), last(at_lines + 2), last(at_lines + 3)], [2, 1, 2, 3]);
-    assert_eq!([last(at_lines + 4), last(at_lines + 5), last(at_lines + 6)], [4, 5, 6]);
-    assert_eq!((0..6).map(|index| last(at_changes + index)).collect::<Vec<_>>(), [1, 1, 7, 8, 10, 9]);
+    let (at_changes, at_data, at_lines) = (offset(0), offset(1), offset(10));
+    assert_eq!((at_changes, at_data, at_lines), (11, 11 + 5, 11 + 5 + 3));
+    let numbers: Vec<_> = bytes[4 + 2 * 32..][..64].chunks(4).map(|four| four[3]).collect();
+    assert_eq!(numbers, [1, 2, 0, 1, 0, 1, 0, 9, 0, 4, 0, 5, 0, 6, 0, 7]);
+    assert_eq!([4, 5, 6, 7, 8, 9].map(|index| word(&bytes, index)[0]), [10, 11, 12, 0xee, 0xf1, 0xf2]);
+    let (middle, last) = (|index: usize| word(&bytes, index)[15], |index: usize| word(&bytes, index)[31]);
+    assert_eq!((0..5).map(|index| last(at_changes + index)).collect::<Vec<_>>(), [1, 1, 8, 10, 9]);
+    assert_eq!((0..5).map(|index| last(at_lines + index)).collect::<Vec<_>>(), [2, 1, 3, 4, 6]);
+    assert_eq!([middle(at_changes + 2), middle(at_lines + 2), middle(at_lines + 4)], [7, 2, 5]);
     assert_eq!(last(at_data), 33);
     assert_eq!(bytes[4 + (at_data + 1) * 32..][..33], batch().data);
     assert!(bytes[4 + (at_data + 1) * 32 + 33..][..31].iter().all(|byte| *byte == 0));
-    assert_eq!(bytes.len(), 4 + (at_changes + 6) * 32);
+    assert_eq!(bytes.len(), 4 + (at_lines + 5) * 32);
+}
+
+#[test]
+fn a_commit_with_blobs_has_the_same_claim_between_other_offsets() {
+    let header = Header { data_hash: Hash([0xb1; 32]), ..header() };
+    let bytes = commit_batch_blobs(&batch(), &header, CompactSignature { r: [0xf1; 32], vs: [0xf2; 32] });
+    let plain = commit_batch(&batch(), CompactSignature { r: [0xf1; 32], vs: [0xf2; 32] });
+    assert_eq!(word(&bytes, 0), [0xb1; 32]);
+    let offset = |index: usize| usize::from(u16::from_be_bytes(word(&bytes, index)[30..].try_into().unwrap())) / 32;
+    assert_eq!((offset(1), offset(10)), (11, 11 + 5), "lines, changes");
+    assert_eq!(bytes[4 + 2 * 32..4 + 10 * 32], plain[4 + 2 * 32..4 + 10 * 32]);
+    assert_eq!(bytes[4 + 11 * 32..4 + 16 * 32], plain[4 + 19 * 32..]);
+    assert_eq!(bytes[4 + 16 * 32..], plain[4 + 11 * 32..4 + 16 * 32]);
 }
 
 #[test]

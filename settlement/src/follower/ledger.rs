@@ -382,6 +382,7 @@ impl Ledger {
             steps_root: Hash::ZERO,
             withdrawals_root: withdrawals_root(&roots),
         };
+        let previous_lines = u32::try_from(self.sealed_lines.len()).expect("at most MAX_ASSETS");
         let previous_trees = trees_hash(&self.sealed_lines);
         for (books, line) in self.assets.iter_mut().zip(&lines) {
             books.sealed = *line;
@@ -389,7 +390,7 @@ impl Ledger {
         self.sealed_lines.clone_from(&lines);
         self.sealed_sequence = self.sequence;
         self.sealed_queue_id = self.queue_id;
-        Ok(SealedBatch { header, lines, changes, previous_trees, data, withdrawals })
+        Ok(SealedBatch { header, lines, changes, previous_lines, previous_trees, data, withdrawals })
     }
 
     /// Brings the touched balances into the trees and returns the stream of those that changed or are due again.

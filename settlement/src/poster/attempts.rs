@@ -21,7 +21,7 @@ use lakh_engine::units::Timestamp;
 
 use crate::chain::Address;
 use crate::chain::transaction::Transaction;
-use crate::contract::{COMMIT_BATCH, COMMIT_BATCH_BLOBS, FINALIZE, selector};
+use crate::contract::{COMMIT_BATCH, COMMIT_BATCH_BLOBS, FINALIZE, committed, selector};
 use crate::keccak::{Hash, keccak256};
 use crate::words::{WORD, read_u64};
 
@@ -40,13 +40,15 @@ impl Purpose {
     /// From a call's bytes; `None` for another call.
     fn of(data: &[u8]) -> Option<Self> {
         let (found, arguments) = data.split_first_chunk::<4>()?;
-        let (words, _) = arguments.as_chunks::<WORD>();
-        let batch_id = read_u64(words.get(1)?)?;
         match *found {
             found if found == selector(COMMIT_BATCH) || found == selector(COMMIT_BATCH_BLOBS) => {
-                Some(Self::Commit(batch_id))
+                committed::batch_id(arguments).map(Self::Commit)
             }
-            found if found == selector(FINALIZE) => Some(Self::Finalize(batch_id)),
+            // Its first argument is a header.
+            found if found == selector(FINALIZE) => {
+                let (words, _) = arguments.as_chunks::<WORD>();
+                read_u64(words.get(1)?).map(Self::Finalize)
+            }
             _ => None,
         }
     }

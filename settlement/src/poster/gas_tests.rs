@@ -81,6 +81,7 @@ fn batches(chain: &TestChain, fills: u64, bytes: usize) -> [SealedBatch; 2] {
         header,
         lines: lines(number),
         changes,
+        previous_lines: if number == 1 { 0 } else { u32::from(ASSETS) },
         previous_trees: if number == 1 { Hash::ZERO } else { trees_hash(&lines(1)) },
         data,
         withdrawals: Vec::new(),

@@ -213,6 +213,7 @@ impl Poster {
             header: batch.header,
             lines: batch.lines.clone(),
             changes: batch.changes.clone(),
+            previous_lines: batch.previous_lines,
             previous_trees: batch.previous_trees,
             data: batch.data.clone(),
             withdrawals: Vec::new(),

@@ -349,7 +349,7 @@ fn a_tip_ahead_or_another_header_is_a_contradiction() {
 fn refusals_are_told_and_nothing_is_sent() {
     let world = World::new(1);
     let mut lie = world.batches[0].clone();
-    lie.header.previous_root = Hash([9; 32]);
+    lie.previous_trees = Hash([9; 32]);
     let mut poster = Poster::open(world.chain.poster_options(world.directory.path()), keys()).unwrap();
     poster.add(&lie);
     let status = world.step(&mut poster, &world.chain.chain);

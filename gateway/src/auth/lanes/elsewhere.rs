@@ -13,7 +13,10 @@ pub(super) const RANDOM_OFFSET: u128 = 0;
 pub(super) struct KnownPoint(Infallible);
 
 /// As where there are lanes.
-pub(super) type KnownPoints = [KnownPoint; 4];
+pub(super) type KnownPoints = [KnownPoint; 8];
+
+/// There is none.
+pub(super) struct KnownTables(Infallible);
 
 /// There is none.
 pub(super) struct LaneSum(Infallible);
@@ -63,11 +66,20 @@ impl LaneSum {
         match self.0 {}
     }
 
-    pub(super) const fn known(&self, _: &[[u8; 32]; 4]) -> Option<KnownPoints> {
+    pub(super) const fn known(&self, _: &[[u8; 32]; 8]) -> Option<KnownPoints> {
         match self.0 {}
     }
 
-    pub(super) const fn is_small_alone(&mut self, _: [u8; 32], _: [(&KnownPoints, [Digits; 2]); 2]) -> bool {
+    pub(super) const fn tables(&self, _: &KnownPoints) -> KnownTables {
+        match self.0 {}
+    }
+
+    pub(super) const fn is_small_alone(
+        &mut self,
+        _: [u8; 32],
+        _: (&KnownTables, [Digits; 2]),
+        _: (&KnownPoints, [Digits; 2]),
+    ) -> bool {
         match self.0 {}
     }
 

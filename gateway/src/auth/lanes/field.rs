@@ -168,9 +168,9 @@ impl Lanes {
         Element(limbs!(self, limb => self.f._mm512_mask_blend_epi64(mask, element.0[limb], other.0[limb])))
     }
 
-    /// The element raised to (p − 5) / 8, twice: the chain of one is all waiting, two at a time take hardly longer.
+    /// The elements raised to (p − 5) / 8: the chain of one alone is waiting for the most part.
     #[inline(always)]
-    pub(super) fn root_power(self, elements: &[Element; 2]) -> [Element; 2] {
+    pub(super) fn root_power<const COUNT: usize>(self, elements: &[Element; COUNT]) -> [Element; COUNT] {
         let z = *elements;
         let z2 = self.squares(&z, 1);
         let z9 = self.products(&self.squares(&z2, 2), &z);
@@ -187,18 +187,23 @@ impl Lanes {
     }
 
     #[inline(always)]
-    fn squares(self, elements: &[Element; 2], times: u32) -> [Element; 2] {
-        let [mut one, mut other] = *elements;
+    fn squares<const COUNT: usize>(self, elements: &[Element; COUNT], times: u32) -> [Element; COUNT] {
+        let mut elements = *elements;
         for _ in 0..times {
-            one = self.square(&one);
-            other = self.square(&other);
+            for element in &mut elements {
+                *element = self.square(element);
+            }
         }
-        [one, other]
+        elements
     }
 
     #[inline(always)]
-    fn products(self, left: &[Element; 2], right: &[Element; 2]) -> [Element; 2] {
-        [self.multiply(&left[0], &right[0]), self.multiply(&left[1], &right[1])]
+    fn products<const COUNT: usize>(self, left: &[Element; COUNT], right: &[Element; COUNT]) -> [Element; COUNT] {
+        let mut products = *left;
+        for (product, right) in products.iter_mut().zip(right) {
+            *product = self.multiply(product, right);
+        }
+        products
     }
 
     /// The same numbers below 2^255, each limb below 2^51: an element is below 2^255 + 2^217 before, so what is over is one

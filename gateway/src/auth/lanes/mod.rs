@@ -8,9 +8,8 @@
 //!
 //! Points are added by Straus' method in windows of four bits: a table of each point's multiples 0 to 8, digits −8 to 7,
 //! and four doublings between two windows that all points share. Coefficients are of 128 bits; a scalar of 253 is two
-//! of them, over the point and over 2^128 times it. One signature alone has its eight lanes for the quarters of its two
-//! scalars, so that the doublings, each of which waits for the last one, are 64 and not 253 ([`KnownPoints`] are kept
-//! with a key).
+//! of them, over the point and over 2^128 times it. One signature alone has its lanes for the eighths of its two scalars, so
+//! that the doublings, which all eight do at once, are 32 and not 253 ([`KnownPoints`] are kept with a key).
 //! Everything is variable-time on purpose: nothing it sees is secret. No unsafe code of ours: pulp's tokens stand for
 //! instructions that the processor was asked for.
 //! Bounds: tables of [`ROWS_MAX`] rows (0.6 MB), and what the caller adds before [`LaneSum::is_small`].
@@ -27,8 +26,8 @@ use self::points::{EMPTY_ROW, Points, Row};
 
 /// Windows of four bits in a coefficient.
 pub(super) const WINDOWS: usize = 32;
-/// Windows of a quarter of a scalar.
-const QUARTER_WINDOWS: usize = WINDOWS / 2;
+/// Windows of an eighth of a scalar.
+const EIGHTH_WINDOWS: usize = WINDOWS / 4;
 /// Rows of eight points whose tables are used together: more would not fit the second-level cache with the rest.
 const ROWS_MAX: usize = 40;
 /// The encoding of the neutral point.
@@ -53,8 +52,11 @@ impl KnownPoint {
     const NEUTRAL: Self = Self { x: [0; LIMBS], y: [1, 0, 0, 0, 0], t: [0; LIMBS] };
 }
 
-/// A point that was decompressed before, and 2^64, 2^128 and 2^192 times it.
-pub(super) type KnownPoints = [KnownPoint; 4];
+/// A point that was decompressed before, and 2^32, 2^64 and so on to 2^224 times it.
+pub(super) type KnownPoints = [KnownPoint; 8];
+
+/// Their tables.
+pub(super) struct KnownTables(Box<Row>);
 
 /// A sum of points times coefficients; see the module.
 pub(super) struct LaneSum {
@@ -115,38 +117,43 @@ impl LaneSum {
 
     /// Adds a point times a scalar of 253 bits.
     pub(super) fn add_known(&mut self, points: &KnownPoints, digits: [Digits; 2]) {
-        self.known.extend([points[0], points[2]].into_iter().zip(digits));
+        self.known.extend([points[0], points[4]].into_iter().zip(digits));
     }
 
     /// A point and its multiples by their canonical encodings, to be kept; `None` when one is not on the curve.
-    pub(super) fn known(&self, encodings: &[[u8; 32]; 4]) -> Option<KnownPoints> {
-        let all = core::array::from_fn(|index| encodings[index % 4]);
-        let (points, on_curve) = self.lanes.vectorize(Decompress { lanes: self.lanes, encodings: &all });
-        if on_curve != u16::MAX {
+    pub(super) fn known(&self, encodings: &[[u8; 32]; 8]) -> Option<KnownPoints> {
+        let (points, on_curve) = self.lanes.vectorize(DecompressEight { lanes: self.lanes, encodings });
+        if on_curve != u8::MAX {
             return None;
         }
-        let [x, y, t] = [&points[0].x, &points[0].y, &points[0].t].map(|element| self.lanes.store(element));
+        let [x, y, t] = [&points.x, &points.y, &points.t].map(|element| self.lanes.store(element));
         Some(core::array::from_fn(|lane| {
             let of = |limbs: &[[u64; 8]; LIMBS]| core::array::from_fn(|limb| limbs[limb][lane]);
             KnownPoint { x: of(&x), y: of(&y), t: of(&t) }
         }))
     }
 
+    /// The tables of a point that is in many sums.
+    pub(super) fn tables(&self, points: &KnownPoints) -> KnownTables {
+        let mut row = Box::new(EMPTY_ROW);
+        self.lanes.vectorize(TabulateKnown { lanes: self.lanes, points, row: &mut row });
+        KnownTables(row)
+    }
+
     /// Whether an encoding is a point of the curve and eight times the sum of it and of two points times a scalar each is
     /// the neutral one. The sum that is being made stays as it is.
-    pub(super) fn is_small_alone(&mut self, encoding: [u8; 32], terms: [(&KnownPoints, [Digits; 2]); 2]) -> bool {
+    pub(super) fn is_small_alone(
+        &mut self,
+        encoding: [u8; 32],
+        (tables, tables_digits): (&KnownTables, [Digits; 2]),
+        (points, digits): (&KnownPoints, [Digits; 2]),
+    ) -> bool {
         let lanes = self.lanes;
-        let mut encodings = [NEUTRAL; 16];
+        let mut encodings = [NEUTRAL; 8];
         encodings[0] = encoding;
-        let points: [KnownPoint; 8] = core::array::from_fn(|lane| terms[lane / 4].0[lane % 4]);
-        let digits: [[u8; 8]; QUARTER_WINDOWS] = core::array::from_fn(|window| {
-            core::array::from_fn(|lane| {
-                let (half, quarter) = (lane % 4 / 2, lane % 2);
-                terms[lane / 4].1[half][quarter * QUARTER_WINDOWS + window]
-            })
-        });
+        let digits = [eighths(&tables_digits), eighths(&digits)];
         let row = next_row(&mut self.rows, self.row_digits.len());
-        lanes.vectorize(Alone { lanes, encodings: &encodings, points: &points, digits: &digits, row })
+        lanes.vectorize(Alone { lanes, encodings: &encodings, tables: &tables.0, points, digits: &digits, row })
     }
 
     /// Whether every encoding is a point of the curve and eight times the sum is the neutral one.
@@ -209,6 +216,13 @@ fn digits_row<P>(terms: &[(P, Digits)]) -> [[u8; 8]; WINDOWS] {
     row
 }
 
+/// A scalar's digits by window, a lane for each eighth.
+fn eighths(digits: &[Digits; 2]) -> [[u8; 8]; EIGHTH_WINDOWS] {
+    let [low, high] = digits;
+    let digit = |lane: usize, window: usize| [low, high][lane / 4][lane % 4 * EIGHTH_WINDOWS + window];
+    core::array::from_fn(|window| core::array::from_fn(|lane| digit(lane, window)))
+}
+
 // What runs with the instructions: each is compiled for them as a whole, so everything that it calls is in line.
 
 struct Neutral {
@@ -234,7 +248,21 @@ impl NullaryFnOnce for Decompress<'_> {
 
     #[inline(always)]
     fn call(self) -> Self::Output {
-        self.lanes.decompressed(self.encodings)
+        self.lanes.sixteen_decompressed(self.encodings)
+    }
+}
+
+struct DecompressEight<'a> {
+    lanes: Lanes,
+    encodings: &'a [[u8; 32]; 8],
+}
+
+impl NullaryFnOnce for DecompressEight<'_> {
+    type Output = (Points, u8);
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        self.lanes.eight_decompressed(self.encodings)
     }
 }
 
@@ -303,9 +331,11 @@ impl NullaryFnOnce for Accumulate<'_> {
 
 struct Alone<'a> {
     lanes: Lanes,
-    encodings: &'a [[u8; 32]; 16],
-    points: &'a [KnownPoint; 8],
-    digits: &'a [[u8; 8]; QUARTER_WINDOWS],
+    encodings: &'a [[u8; 32]; 8],
+    tables: &'a Row,
+    points: &'a KnownPoints,
+    /// Of the tables, and of the points.
+    digits: &'a [[[u8; 8]; EIGHTH_WINDOWS]; 2],
     row: &'a mut Row,
 }
 
@@ -314,19 +344,24 @@ impl NullaryFnOnce for Alone<'_> {
 
     #[inline(always)]
     fn call(self) -> bool {
-        let Self { lanes, encodings, points, digits, row } = self;
-        let ([encoded, _], on_curve) = lanes.decompressed(encodings);
-        if on_curve != u16::MAX {
+        let Self { lanes, encodings, tables, points, digits, row } = self;
+        let (encoded, on_curve) = lanes.eight_decompressed(encodings);
+        if on_curve != u8::MAX {
             return false;
         }
         TabulateKnown { lanes, points, row: &mut *row }.call();
         let mut sum = lanes.neutral();
-        for window in digits.iter().rev() {
-            for _ in 0..3 {
-                sum = lanes.double::<false>(&sum);
+        for window in (0..EIGHTH_WINDOWS).rev() {
+            // Nothing doubled is nothing.
+            if window + 1 < EIGHTH_WINDOWS {
+                for _ in 0..3 {
+                    sum = lanes.double::<false>(&sum);
+                }
+                sum = lanes.double::<true>(&sum);
             }
-            sum = lanes.double::<true>(&sum);
-            sum = lanes.sum(&sum, &lanes.looked_up(row, *window));
+            for (row, digits) in [tables, &*row].into_iter().zip(digits) {
+                sum = lanes.sum(&sum, &lanes.looked_up(row, digits[window]));
+            }
         }
         let sum = lanes.sum(&sum, &lanes.summands(&encoded));
         IsSmall { lanes, points: &sum }.call()
@@ -348,11 +383,14 @@ impl NullaryFnOnce for IsSmall<'_> {
         for bit in [4, 2, 1] {
             sum = lanes.sum(&sum, &lanes.summands(&lanes.swapped(&sum, bit)));
         }
-        for _ in 0..3 {
-            sum = lanes.double::<true>(&sum);
+        // Mostly it is the neutral one by itself.
+        if lanes.are_neutral(&sum) {
+            return true;
         }
-        let is_neutral = lanes.is_zero(&sum.x) & lanes.is_zero(&lanes.subtract(&sum.y, &sum.z));
-        is_neutral == u8::MAX
+        for _ in 0..3 {
+            sum = lanes.double::<false>(&sum);
+        }
+        lanes.are_neutral(&sum)
     }
 }
 
@@ -402,9 +440,13 @@ mod tests {
     }
 
     fn known(sum: &LaneSum, point: EdwardsPoint) -> KnownPoints {
-        let step = Scalar::from(1_u128 << 64);
-        let powers = [Scalar::ONE, step, step * step, step * step * step];
-        sum.known(&powers.map(|power| (point * power).compress().to_bytes())).expect("points of the curve")
+        let mut multiple = point;
+        let encodings = core::array::from_fn(|_| {
+            let encoding = multiple.compress().to_bytes();
+            multiple *= Scalar::from(1_u64 << 32);
+            encoding
+        });
+        sum.known(&encodings).expect("points of the curve")
     }
 
     /// One signature's sum, its scalars at the edges too, with and without torsion in R, and one step away from it.
@@ -428,14 +470,16 @@ mod tests {
             let points = [ED25519_BASEPOINT_POINT, EdwardsPoint::mul_base(&scalar(round + 100))];
             let scalars = [scalar(one), scalar(other)];
             let kept = points.map(|point| known(&sum, point));
-            let terms = || [0, 1].map(|term| (&kept[term], digits_of_scalar(scalars[term].as_bytes())));
+            let tables = sum.tables(&kept[0]);
+            let digits = scalars.map(|scalar| digits_of_scalar(scalar.as_bytes()));
+            let mut is_small = |encoding| sum.is_small_alone(encoding, (&tables, digits[0]), (&kept[1], digits[1]));
             let mut r = -(points[0] * scalars[0] + points[1] * scalars[1]);
             if round % 3 == 0 {
                 r += torsion;
             }
-            assert!(sum.is_small_alone(r.compress().to_bytes(), terms()), "{one} {other}");
-            assert!(!sum.is_small_alone((r + ED25519_BASEPOINT_POINT).compress().to_bytes(), terms()), "{one} {other}");
-            assert!(!sum.is_small_alone(off_curve, terms()), "{one} {other}");
+            assert!(is_small(r.compress().to_bytes()), "{one} {other}");
+            assert!(!is_small((r + ED25519_BASEPOINT_POINT).compress().to_bytes()), "{one} {other}");
+            assert!(!is_small(off_curve), "{one} {other}");
         }
     }
 
@@ -463,7 +507,9 @@ mod tests {
                 continue;
             }
             let expected = CompressedEdwardsY(bytes).decompress();
-            let known = sum.known(&[NEUTRAL, bytes, NEUTRAL, NEUTRAL]);
+            let mut encodings = [NEUTRAL; 8];
+            encodings[number as usize % 8] = bytes;
+            let known = sum.known(&encodings);
             assert_eq!(known.is_some(), expected.is_some(), "{bytes:?}");
             let Some(point) = expected else { continue };
             points += 1;

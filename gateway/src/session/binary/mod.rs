@@ -20,6 +20,7 @@ mod logon;
 mod requests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use lakh_engine::ids::AccountId;
@@ -224,6 +225,11 @@ impl BinarySession {
         let account = place.account();
         let was_last = self.context.presence.leave(place) == Departure::Last;
         (was_last && self.context.directory.cancels_on_disconnect(account)).then_some(account)
+    }
+
+    /// How long the client may say nothing before it is asked; nothing before its logon.
+    pub const fn heartbeat(&self) -> Duration {
+        Duration::from_nanos(self.heartbeat_ns)
     }
 
     /// Requests that have no answer yet.

@@ -70,7 +70,7 @@ library SumTree {
     {
         if (path.length != BALANCE_DEPTH) return false;
         (bytes32 hash, uint128 sum) = climb(balanceLeaf(account, balance), balance, account, path);
-        return hash == line.treeHash && sum == line.sum;
+        return hash == line.treeHash && sum == line.totals.sum();
     }
 
     /// @notice A withdrawal's leaf.

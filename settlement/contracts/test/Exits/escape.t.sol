@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Exits} from "../../src/Exits.sol";
-import {AssetLine, Batch, SettlementErrors, Stamp, Step} from "../lib/Fixture.sol";
+import {Line, Batch, SettlementErrors, Stamp, Step} from "../lib/Fixture.sol";
 import {ExitFixture} from "../lib/ExitFixture.sol";
 import {MoodyToken} from "../lib/Tokens.sol";
 
@@ -11,7 +11,7 @@ contract EscapeTest is ExitFixture {
         private
     {
         vm.expectRevert(reason);
-        exits.escape(account, asset, balance, lines, path);
+        exits.escape(account, asset, balance, packed(lines), path);
     }
 
     function test_EverybodyLeavesAndTheVaultIsEmpty() public {
@@ -19,10 +19,10 @@ contract EscapeTest is ExitFixture {
         freezeAndRollBack();
         vm.expectEmit();
         emit Exits.Escaped(1, USD, ALICE, 4_900);
-        exits.escape(1, USD, 4_900, lines, pathOf(USD, 1));
-        exits.escape(2, USD, 3_000, lines, pathOf(USD, 2));
-        exits.escape(2, ETH, 700, lines, pathOf(ETH, 2));
-        exits.escape(0, USD, 100, lines, pathOf(USD, 0));
+        exits.escape(1, USD, 4_900, packed(lines), pathOf(USD, 1));
+        exits.escape(2, USD, 3_000, packed(lines), pathOf(USD, 2));
+        exits.escape(2, ETH, 700, packed(lines), pathOf(ETH, 2));
+        exits.escape(0, USD, 100, packed(lines), pathOf(USD, 0));
         assertEq(usd.balanceOf(ALICE), 4_900, "Alice");
         assertEq(usd.balanceOf(BOB), 3_000, "Bob");
         assertEq(eth.balanceOf(BOB), 700 * ETH_SCALE, "Bob's ether");
@@ -77,7 +77,7 @@ contract EscapeTest is ExitFixture {
     function test_RevertWhen_Twice() public {
         finalizeTip();
         freezeAndRollBack();
-        exits.escape(1, USD, 4_900, lines, pathOf(USD, 1));
+        exits.escape(1, USD, 4_900, packed(lines), pathOf(USD, 1));
         assertTrue(exits.hasEscaped(1, USD), "remembered");
         bytes memory twice = abi.encodeWithSelector(Exits.AlreadyEscaped.selector, 1, USD);
         refusedEscape(1, USD, 4_900, pathOf(USD, 1), twice);
@@ -104,7 +104,7 @@ contract EscapeTest is ExitFixture {
         finalizeTip();
         freezeAndRollBack();
         moody.bar(ALICE, true);
-        exits.escape(1, asset, 1_000, lines, pathOf(asset, 1));
+        exits.escape(1, asset, 1_000, packed(lines), pathOf(asset, 1));
         assertEq(settlement.withdrawable(asset, ALICE), 1_000, "waits");
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.NotPaid.selector, ALICE));
         settlement.claim(asset, ALICE);
@@ -136,7 +136,7 @@ contract EscapeTest is ExitFixture {
         moody.burn(address(vault), gone);
         for (uint32 i = 0; i < 2; ++i) {
             uint32 account = (i == 0) == aliceFirst ? 1 : 2;
-            exits.escape(account, asset, account == 1 ? a : b, lines, pathOf(asset, account));
+            exits.escape(account, asset, account == 1 ? a : b, packed(lines), pathOf(asset, account));
         }
         uint256 left = a + b - gone;
         assertNear(moody.balanceOf(ALICE), uint256(a) * left / (a + b), "Alice's share");

@@ -27,10 +27,10 @@ contract RotateTest is Fixture {
         refused(b, abi.encodeWithSelector(SettlementErrors.NotOperator.selector, OPERATOR));
         vm.prank(NEXT_OPERATOR);
         vm.expectPartialRevert(SettlementErrors.WrongSignature.selector);
-        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
+        settlement.commitBatch(packed(b.changes), data, claimOf(b), packed(b.lines));
         bytes32 structHash = keccak256(abi.encode(Encoding.BATCH_TYPE, keccak256(abi.encode(b.header))));
         vm.prank(NEXT_OPERATOR);
-        settlement.commitBatch(b.header, b.previousTrees, b.lines, signTyped(NEXT_SECRET, structHash), data, b.changes);
+        settlement.commitBatch(packed(b.changes), data, claimOf(b, signTyped(NEXT_SECRET, structHash)), packed(b.lines));
         // A second rotation ends the second key, not the first.
         vm.prank(ADMINISTRATOR);
         keys.announce(OPERATOR, vm.addr(SIGNER_SECRET));

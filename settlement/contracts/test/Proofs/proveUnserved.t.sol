@@ -24,7 +24,7 @@ contract ProveUnservedTest is WatchFixture {
     }
 
     function prove(uint128 balance, Step[] memory path) private {
-        proofs.proveUnserved(forced, headers[1], stamps[1], headers[0], stamps[0], lines, balance, path);
+        proofs.proveUnserved(forced, headers[1], stamps[1], headers[0], stamps[0], packed(lines), balance, path);
     }
 
     function refusedProof(uint128 balance, bytes memory reason) private {

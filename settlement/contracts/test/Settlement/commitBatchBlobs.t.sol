@@ -18,7 +18,7 @@ contract CommitBatchBlobsTest is Fixture {
         Batch memory b = nextBatch();
         b.header.dataHash = keccak256(abi.encodePacked(carry(3)));
         vm.prank(OPERATOR);
-        settlement.commitBatchBlobs(b.header, b.previousTrees, b.lines, sign(b), b.changes);
+        settlement.commitBatchBlobs(b.header.dataHash, packed(b.lines), claimOf(b), packed(b.changes));
         (uint64 batchId,,,,) = settlement.tip();
         assertEq(batchId, 1, "taken");
     }
@@ -28,7 +28,7 @@ contract CommitBatchBlobsTest is Fixture {
         b.header.dataHash = 0;
         vm.prank(OPERATOR);
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.NoBlobs.selector));
-        settlement.commitBatchBlobs(b.header, b.previousTrees, b.lines, sign(b), b.changes);
+        settlement.commitBatchBlobs(b.header.dataHash, packed(b.lines), claimOf(b), packed(b.changes));
     }
 
     function test_RevertWhen_WrongData() public {
@@ -38,6 +38,6 @@ contract CommitBatchBlobsTest is Fixture {
         b.header.dataHash = keccak256(abi.encodePacked(hashes[0]));
         vm.prank(OPERATOR);
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.WrongData.selector, right, b.header.dataHash));
-        settlement.commitBatchBlobs(b.header, b.previousTrees, b.lines, sign(b), b.changes);
+        settlement.commitBatchBlobs(b.header.dataHash, packed(b.lines), claimOf(b), packed(b.changes));
     }
 }

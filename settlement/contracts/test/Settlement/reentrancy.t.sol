@@ -53,12 +53,16 @@ contract ReentrancyTest is Fixture {
 
     function test_Guards_commitBatch() public {
         Batch memory b = nextBatch();
-        guarded(abi.encodeCall(settlement.commitBatch, (b.header, b.previousTrees, b.lines, sign(b), data, b.changes)));
+        guarded(abi.encodeCall(settlement.commitBatch, (packed(b.changes), data, claimOf(b), packed(b.lines))));
     }
 
     function test_Guards_commitBatchBlobs() public {
         Batch memory b = nextBatch();
-        guarded(abi.encodeCall(settlement.commitBatchBlobs, (b.header, b.previousTrees, b.lines, sign(b), b.changes)));
+        guarded(
+            abi.encodeCall(
+                settlement.commitBatchBlobs, (b.header.dataHash, packed(b.lines), claimOf(b), packed(b.changes))
+            )
+        );
     }
 
     function test_Guards_registerKeyBySig() public {

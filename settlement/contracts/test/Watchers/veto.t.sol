@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {AssetLine, Batch, Header, QueueEntry, SettlementErrors, SettlementEvents, Stamp} from "../lib/Fixture.sol";
+import {Line, Batch, Header, QueueEntry, SettlementErrors, SettlementEvents, Stamp} from "../lib/Fixture.sol";
 import {WatchFixture} from "../lib/WatchFixture.sol";
 import {Watchers} from "../../src/Watchers.sol";
 
@@ -102,7 +102,7 @@ contract VetoTest is WatchFixture {
     function test_RevertWhen_WrongBond() public {
         vm.prank(WATCHER_A);
         vm.expectRevert(abi.encodeWithSelector(Watchers.WrongBond.selector, VETO_BOND, VETO_BOND - 1));
-        watchers.veto{value: VETO_BOND - 1}(headers[3], stamps[3], headers[2], stamps[2], linesOf[2], 25);
+        watchers.veto{value: VETO_BOND - 1}(headers[3], stamps[3], headers[2], stamps[2], packed(linesOf[2]), 25);
     }
 
     function test_RevertWhen_VetoedBefore() public {
@@ -169,13 +169,13 @@ contract VetoTest is WatchFixture {
     function test_RevertWhen_SomebodyElseDrops() public {
         vm.prank(ALICE);
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.NotWatchers.selector, ALICE));
-        settlement.drop(headers[3], stamps[3], headers[2], stamps[2], linesOf[2]);
+        settlement.drop(headers[3], stamps[3], headers[2], stamps[2], packed(linesOf[2]));
     }
 
     function test_RevertWhen_DroppingWhatIsFinal() public {
         vm.prank(address(watchers));
         vm.expectRevert(abi.encodeWithSelector(SettlementErrors.AlreadyFinal.selector, 1));
-        settlement.drop(headers[1], stamps[1], headers[1], stamps[1], linesOf[0]);
+        settlement.drop(headers[1], stamps[1], headers[1], stamps[1], packed(linesOf[0]));
     }
 }
 
@@ -193,10 +193,10 @@ contract WatchFixtureOfOne is WatchFixture {
         delete tipLines;
         Batch memory b = nextBatch();
         Stamp memory s = commit(b);
-        AssetLine[] memory empty;
+        Line[] memory empty;
         for (uint256 i = 0; i < 2; ++i) {
             vm.prank(i == 0 ? WATCHER_A : WATCHER_B);
-            watchers.veto{value: VETO_BOND}(b.header, s, none, s, empty, 1);
+            watchers.veto{value: VETO_BOND}(b.header, s, none, s, packed(empty), 1);
         }
         (uint64 batchId, uint64 lastSequence, uint64 queueUpTo, uint64 lastTime,) = settlement.tip();
         assertEq(batchId + lastSequence + queueUpTo + lastTime, 0, "back at the beginning");

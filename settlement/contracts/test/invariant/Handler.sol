@@ -6,7 +6,7 @@ import {DemoToken} from "../../src/dev/DemoToken.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
 import {SumTree} from "../../src/lib/SumTree.sol";
 import {
-    AssetLine,
+    Line,
     Batch,
     Fixture,
     Header,
@@ -51,7 +51,7 @@ contract Handler is Fixture {
         uint256[5] withdrawn;
         uint256 consumed;
         uint256 payouts;
-        AssetLine[] lines;
+        Line[] lines;
     }
 
     struct Record {
@@ -298,7 +298,7 @@ contract Handler is Fixture {
         ++times["veto"];
     }
 
-    function tryVeto(address watcher, Record storage record, Record storage previous, AssetLine[] storage lines)
+    function tryVeto(address watcher, Record storage record, Record storage previous, Line[] storage lines)
         private
         returns (bool)
     {
@@ -306,7 +306,7 @@ contract Handler is Fixture {
         vm.deal(watcher, VETO_BOND);
         vm.prank(watcher);
         try watchers.veto{value: VETO_BOND}(
-            header, stamp, previous.header, previous.stamp, lines, header.lastSequence
+            header, stamp, previous.header, previous.stamp, packed(lines), header.lastSequence
         ) {
             return true;
         } catch {
@@ -380,7 +380,7 @@ contract Handler is Fixture {
         vm.prank(kind % LIES == 0 ? ADMINISTRATOR : OPERATOR);
         bool taken;
         Signature memory signature = kind % LIES == 18 ? signTyped(0xbad, keccak256("lie")) : sign(b);
-        try settlement.commitBatch(b.header, b.previousTrees, b.lines, signature, data, b.changes) {
+        try settlement.commitBatch(packed(b.changes), data, claimOf(b, signature), packed(b.lines)) {
             taken = true;
         } catch {}
         assertTrue(!taken, string.concat("lie was taken: ", vm.toString(kind % LIES)));
@@ -540,8 +540,8 @@ contract Handler is Fixture {
         for (uint32 account = 1; account <= 3; ++account) {
             if (all[account] == 0) continue;
             Step[] memory path = Trees.path(all, account);
-            exits.escape(account, asset, all[account], tipLines, path);
-            try exits.escape(account, asset, all[account], tipLines, path) {
+            exits.escape(account, asset, all[account], packed(tipLines), path);
+            try exits.escape(account, asset, all[account], packed(tipLines), path) {
                 revert("I8: a balance left twice");
             } catch {}
         }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Encoding} from "../../src/lib/Encoding.sol";
-import {AssetLine, Batch, Fixture, Header, QueueEntry, Stamp, Step} from "./Fixture.sol";
+import {Line, Batch, Fixture, Header, QueueEntry, Stamp, Step} from "./Fixture.sol";
 import {Trees} from "./Trees.sol";
 
 /// A venue with real trees: account 0 has fees, 1 is Alice's, 2 is Bob's.
@@ -11,7 +11,7 @@ abstract contract ExitFixture is Fixture {
     mapping(uint256 asset => uint128[4]) internal has;
     Header internal header;
     Stamp internal stamp;
-    AssetLine[] internal lines;
+    Line[] internal lines;
 
     function setUp() public virtual override {
         super.setUp();

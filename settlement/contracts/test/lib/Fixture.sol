@@ -6,6 +6,7 @@ import {SettlementErrors, SettlementEvents} from "../../src/SettlementInterface.
 import {
     AssetChange,
     AssetLine,
+    Claim,
     Header,
     QueueEntry,
     Setup,
@@ -22,16 +23,35 @@ import {Watchers} from "../../src/Watchers.sol";
 import {Vault} from "../../src/Vault.sol";
 import {DemoToken} from "../../src/dev/DemoToken.sol";
 import {Encoding} from "../../src/lib/Encoding.sol";
+import {Moment, Range} from "../../src/lib/ClaimFields.sol";
 import {SumTree} from "../../src/lib/SumTree.sol";
+import {Totals} from "../../src/lib/Totals.sol";
 import {SettlementHarness} from "./SettlementHarness.sol";
 import {Test} from "./Test.sol";
+
+/// An asset's line with its totals apart, as a test changes them.
+struct Line {
+    bytes32 treeHash;
+    uint128 sum;
+    uint128 credited;
+}
+
+/// A change with the totals before it apart.
+struct Change {
+    uint16 asset;
+    uint128 sum;
+    uint128 credited;
+    uint128 withdrawn;
+    bytes32 withdrawalsHash;
+}
 
 /// All that a commit takes, and what its withdrawals are made from.
 struct Batch {
     Header header;
-    AssetLine[] lines;
-    AssetChange[] changes;
+    Line[] lines;
+    Change[] changes;
     bytes32 previousTrees;
+    uint256 previousLines;
     uint128[] withdrawn;
     bytes32[] withdrawalsHashes;
 }
@@ -70,7 +90,7 @@ abstract contract Fixture is Test {
     DemoToken internal eth;
     bytes internal data = hex"0100";
     /// The lines of the last batch that was taken.
-    AssetLine[] internal tipLines;
+    Line[] internal tipLines;
 
     function setUp() public virtual {
         vm.warp(1_800_000_000);
@@ -148,6 +168,49 @@ abstract contract Fixture is Test {
         return signTyped(SIGNER_SECRET, keccak256(abi.encode(Encoding.BATCH_TYPE, keccak256(abi.encode(b.header)))));
     }
 
+    function totalsWord(uint128 sum, uint128 credited) internal pure returns (bytes32) {
+        return bytes32((uint256(sum) << 128) | credited);
+    }
+
+    /// Lines as the contracts take them.
+    function packed(Line[] memory all) internal pure returns (AssetLine[] memory lines) {
+        lines = new AssetLine[](all.length);
+        for (uint256 i = 0; i < all.length; ++i) {
+            lines[i] = AssetLine(all[i].treeHash, Totals.wrap(totalsWord(all[i].sum, all[i].credited)));
+        }
+    }
+
+    /// Changes as the contract takes them.
+    function packed(Change[] memory all) internal pure returns (AssetChange[] memory changes) {
+        changes = new AssetChange[](all.length);
+        for (uint256 i = 0; i < all.length; ++i) {
+            Totals before = Totals.wrap(totalsWord(all[i].sum, all[i].credited));
+            changes[i] = AssetChange(all[i].asset, before, all[i].withdrawn, all[i].withdrawalsHash);
+        }
+    }
+
+    /// What a commit says of the batch.
+    function claimOf(Batch memory b) internal view returns (Claim memory) {
+        return claimOf(b, sign(b));
+    }
+
+    function claimOf(Batch memory b, Signature memory signature) internal pure returns (Claim memory) {
+        Header memory h = b.header;
+        uint256 range = (uint256(h.version) << 224) | (b.previousLines << 192) | (uint256(h.batchId) << 128);
+        range |= (uint256(h.firstSequence) << 64) | h.lastSequence;
+        uint256 moment = (uint256(h.firstTime) << 192) | (uint256(h.lastTime) << 128);
+        moment |= (uint256(h.queueUpTo) << 64) | h.fills;
+        return Claim(
+            Range.wrap(range),
+            Moment.wrap(moment),
+            h.journalHash,
+            h.journalRoot,
+            h.queuePrefix,
+            b.previousTrees,
+            signature
+        );
+    }
+
     function list(IERC20 token, uint64 scale) internal returns (uint16 asset) {
         vm.prank(ADMINISTRATOR);
         return settlement.listAsset(token, scale, 10, CAP);
@@ -181,14 +244,15 @@ abstract contract Fixture is Test {
         b.header.fills = 3;
         b.header.prevRoot = settlement.tipRoot();
         b.header.journalHash = keccak256(abi.encode("journal", b.header.lastSequence));
+        b.header.journalRoot = keccak256(abi.encode("records", b.header.lastSequence));
         consumeUpTo(b, queueLength);
         b.header.dataHash = keccak256(data);
-        b.lines = new AssetLine[](assets);
+        b.lines = new Line[](assets);
         b.withdrawn = new uint128[](assets);
         b.withdrawalsHashes = new bytes32[](assets);
         for (uint16 asset = 0; asset < assets; ++asset) {
             (uint128 deposited,) = settlement.holdings(asset);
-            AssetLine memory old = tipLine(asset);
+            Line memory old = tipLine(asset);
             b.lines[asset].treeHash = keccak256(abi.encode("tree", b.header.batchId, asset));
             b.lines[asset].credited = deposited;
             b.lines[asset].sum = old.sum + deposited - old.credited;
@@ -203,25 +267,25 @@ abstract contract Fixture is Test {
         b.header.queuePrefix = queueId == consumed ? bytes32(0) : settlement.queuePrefix(queueId);
     }
 
-    function tipLine(uint256 asset) internal view returns (AssetLine memory line) {
+    function tipLine(uint256 asset) internal view returns (Line memory line) {
         if (asset < tipLines.length) line = tipLines[asset];
     }
 
     /// Declares what changed, and makes the header's roots those of the lines and changes.
     function seal(Batch memory b) internal view {
-        b.changes = new AssetChange[](b.lines.length);
+        b.changes = new Change[](b.lines.length);
         uint256 count;
         for (uint16 asset = 0; asset < b.lines.length; ++asset) {
-            AssetLine memory old = tipLine(asset);
+            Line memory old = tipLine(asset);
             bool same = old.sum == b.lines[asset].sum && old.credited == b.lines[asset].credited;
             if (same && b.withdrawn[asset] == 0 && b.withdrawalsHashes[asset] == 0) continue;
-            b.changes[count++] =
-                AssetChange(asset, old.sum, old.credited, b.withdrawn[asset], b.withdrawalsHashes[asset]);
+            b.changes[count++] = Change(asset, old.sum, old.credited, b.withdrawn[asset], b.withdrawalsHashes[asset]);
         }
-        AssetChange[] memory changes = b.changes;
+        Change[] memory changes = b.changes;
         assembly {
             mstore(changes, count)
         }
+        b.previousLines = tipLines.length;
         b.previousTrees = 0;
         for (uint256 i = 0; i < tipLines.length; ++i) {
             b.previousTrees = Encoding.append(b.previousTrees, tipLines[i].treeHash);
@@ -230,12 +294,12 @@ abstract contract Fixture is Test {
         b.header.withdrawalsRoot = withdrawalsRoot(withdrawalLines(b));
     }
 
-    function root(AssetLine[] memory lines) internal pure returns (bytes32) {
+    function root(Line[] memory lines) internal pure returns (bytes32) {
         bytes32 trees;
         bytes32 totals;
         for (uint256 asset = 0; asset < lines.length; ++asset) {
             trees = Encoding.append(trees, lines[asset].treeHash);
-            totals = Encoding.append(totals, Encoding.totalsWord(lines[asset].sum, lines[asset].credited));
+            totals = Encoding.append(totals, totalsWord(lines[asset].sum, lines[asset].credited));
         }
         return Encoding.balancesRoot(trees, totals);
     }
@@ -245,7 +309,7 @@ abstract contract Fixture is Test {
         out = new WithdrawalLine[](b.changes.length);
         uint256 count;
         for (uint256 i = 0; i < b.changes.length; ++i) {
-            AssetChange memory change = b.changes[i];
+            Change memory change = b.changes[i];
             if (change.withdrawn == 0) continue;
             out[count++] = WithdrawalLine(change.asset, change.withdrawalsHash, change.withdrawn);
         }
@@ -278,7 +342,7 @@ abstract contract Fixture is Test {
 
     function commit(Batch memory b) internal returns (Stamp memory) {
         vm.prank(OPERATOR);
-        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
+        settlement.commitBatch(packed(b.changes), data, claimOf(b), packed(b.lines));
         delete tipLines;
         for (uint256 asset = 0; asset < b.lines.length; ++asset) {
             tipLines.push(b.lines[asset]);
@@ -297,10 +361,15 @@ abstract contract Fixture is Test {
         vm.roll(block.number + WINDOW_BLOCKS);
     }
 
+    /// Expects the commit to be refused since the header key signed another header than the one with this hash.
+    function refusedAsSigned(Batch memory b, bytes32 headerHash) internal {
+        refused(b, abi.encodeWithSelector(SettlementErrors.WrongSignature.selector, headerHash));
+    }
+
     /// Expects the commit to be refused for this reason.
     function refused(Batch memory b, bytes memory reason) internal {
         vm.prank(OPERATOR);
         vm.expectRevert(reason);
-        settlement.commitBatch(b.header, b.previousTrees, b.lines, sign(b), data, b.changes);
+        settlement.commitBatch(packed(b.changes), data, claimOf(b), packed(b.lines));
     }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {AssetLine, Header, Stamp} from "./Fixture.sol";
+import {Line, Header, Stamp} from "./Fixture.sol";
 import {ExitFixture} from "./ExitFixture.sol";
 
 /// Three batches, of which the first is final.
 abstract contract WatchFixture is ExitFixture {
     Header[4] internal headers;
     Stamp[4] internal stamps;
-    mapping(uint256 batchId => AssetLine[]) internal linesOf;
+    mapping(uint256 batchId => Line[]) internal linesOf;
 
     function setUp() public virtual override {
         super.setUp();
@@ -43,7 +43,12 @@ abstract contract WatchFixture is ExitFixture {
 
     function vetoNow(uint64 batchId, uint64 sequence) internal {
         watchers.veto{value: VETO_BOND}(
-            headers[batchId], stamps[batchId], headers[batchId - 1], stamps[batchId - 1], linesOf[batchId - 1], sequence
+            headers[batchId],
+            stamps[batchId],
+            headers[batchId - 1],
+            stamps[batchId - 1],
+            packed(linesOf[batchId - 1]),
+            sequence
         );
     }
 
