@@ -124,7 +124,6 @@ impl Sequencer {
     pub(crate) fn round(&mut self) -> Round {
         let first = self.engine.sequence();
         let mut round = Round::Idle;
-        let mut may_leave = false;
         self.pass_time();
         for index in 0..self.inputs.len() {
             for _ in 0..ROUND {
@@ -134,8 +133,6 @@ impl Sequencer {
                 let Ok(input) = self.inputs[index].pop() else { break };
                 self.take(input);
                 round = Round::Worked;
-                // In front of the round's first command, so nothing of it waits for the journal.
-                may_leave |= self.engine.sequence() == first;
             }
         }
         if self.engine.sequence() != first {
@@ -144,8 +141,9 @@ impl Sequencer {
             self.writer.publish();
             round = Round::Worked;
         }
-        if may_leave {
-            // All else leaves when the journal is so far, which wakes the publisher itself.
+        if round == Round::Worked {
+            // The journal wakes the publisher too, but from another thread: with both workers busy such a wake waits in the
+            // runtime's shared queue for dozens of tasks, while one from here is next on this thread.
             self.publisher_signal.notify();
         }
         round
