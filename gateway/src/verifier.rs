@@ -416,6 +416,7 @@ impl Verifier {
             self.keys.clear();
         }
         let key = VerifyingKey::from_bytes(public_key).ok().map(Arc::new);
+        key.iter().for_each(|key| self.batch.prepare(key));
         self.keys.insert(*public_key, key.clone());
         key
     }
