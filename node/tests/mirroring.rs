@@ -175,27 +175,33 @@ fn a_watcher_mirrors_live_the_public_later_and_both_replay_to_the_same_state() {
     let (live, public) = (watched.place("live"), watched.place("public"));
     let fetcher = watched.follow(&live);
     let delay_ns = u64::try_from(PUBLIC_DELAY.as_nanos()).unwrap();
-    let mut shown = 0;
-    for round in 0..5 {
-        let answered = trade(&venue, &watched.options, &format!("r{round}"), Duration::from_secs(1));
-        assert!(answered > 100, "{answered} orders show nothing");
+    let (mut shown, mut had_less) = (0, 0);
+    for round in 0.. {
+        assert!(round < 200, "the public was shown {shown} records");
+        let answered = trade(&venue, &watched.options, &format!("r{round}"), Duration::from_millis(300));
+        assert!(answered > 10, "{answered} orders show nothing");
         let durable = durable_sequence(&venue);
-        wait_for("what is durable", || last_record(&live).is_some_and(|(sequence, _)| sequence >= durable));
         let before = wall_ns();
         let said = watched.fetch_openly(&public);
+        wait_for("what is durable", || last_record(&live).is_some_and(|(sequence, _)| sequence >= durable));
         let Some((last, made)) = last_record(&public) else {
             assert_eq!(said["lastSequence"], 0);
+            had_less += 1;
             continue;
         };
         assert_eq!(said["lastSequence"], last);
         assert!(made + delay_ns <= wall_ns(), "record {last} is shown too early");
-        assert!(last < durable && last >= shown, "{shown} {last} {durable}");
+        assert!(last >= shown, "{shown} {last}");
+        had_less += u32::from(last < durable);
         // And not much too late: everything that was older at the beginning is there.
         let older = made_before(&live, before - delay_ns);
         assert!(last >= older, "{older} was old enough, {last} is shown");
         shown = last;
+        if shown > 100 && round >= 4 {
+            break;
+        }
     }
-    assert!(shown > 100, "the public was shown {shown} records");
+    assert!(had_less > 0, "the public has to wait");
     let last = durable_sequence(&venue);
     wait_for("the end", || last_record(&live).is_some_and(|(sequence, _)| sequence == last));
     wait_for("the end for the public", || watched.fetch_openly(&public)["lastSequence"] == last);
@@ -305,7 +311,8 @@ fn watchers_that_never_read_cost_no_memory_and_no_trading() {
     assert_eq!(metric("lakh_journal_feed_watchers"), 0.0);
     // An honest one is served meanwhile and afterwards.
     let last = durable_sequence(&venue);
-    assert!(watched.fetch(&watched.place("honest")).output().unwrap().status.success());
+    let output = watched.fetch(&watched.place("honest")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(last_record(&watched.place("honest")).unwrap().0, last);
     venue.stop().unwrap();
 }
@@ -332,16 +339,17 @@ fn ask_and_never_read(watched: &Watched) -> TcpStream {
 #[test]
 fn what_a_hostile_venue_sends_is_refused_with_the_reason() {
     let scratch = tempfile::tempdir().unwrap();
-    let journal = |name: &str, traded: &str| {
+    // Until it has so many segments that a mirror of the other one would end within it.
+    let journal = |name: &str, traded: &str, segments: usize| {
         let directory = scratch.path().join(name);
         std::fs::create_dir_all(&directory).unwrap();
         let mut options = VenueOptions::new(Path::new(PROGRAM), &directory);
         options.segment_bytes = 256 << 10;
         let venue = options.start().unwrap();
-        let third = options.journal().join("0-0000000000000002.lkj");
         for round in 0.. {
             trade(&venue, &options, &format!("{traded}-{round}"), Duration::from_millis(200));
-            if third.exists() {
+            let last = options.journal().join(format!("0-{:016}.lkj", segments - 1));
+            if last.exists() {
                 break;
             }
             assert!(round < 100, "nothing is traded");
@@ -349,7 +357,10 @@ fn what_a_hostile_venue_sends_is_refused_with_the_reason() {
         venue.stop().unwrap();
         options.journal()
     };
-    let (own, other) = (journal("own", "one"), journal("other", "two"));
+    let own = journal("own", "one", 3);
+    let segments = std::fs::read_dir(&own).unwrap().flatten();
+    let segments = segments.filter(|entry| entry.path().extension().is_some_and(|end| end == "lkj")).count();
+    let other = journal("other", "two", segments + 1);
     let venue = HostileVenue::start(&own);
     let fetch = |to: &Path, more: &[&str]| {
         let mut command = Command::new(PROGRAM);

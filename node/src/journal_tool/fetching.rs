@@ -39,6 +39,9 @@ const REFUSAL_BYTES: u64 = 64 * 1_024;
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest and the longest pause behind a trouble.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often the venue is asked again that was asked too often, and how long is waited for that.
+const BUSY_TRIES: u32 = 5;
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// Refusals that have a meaning of their own here.
 const SEGMENT_GONE: i64 = -2105;
 const BEYOND_END: i64 = -2106;
@@ -89,12 +92,12 @@ pub(crate) fn run(arguments: &FetchArguments) -> Result<()> {
                 fetch.bar.finish_and_clear();
                 return fetch.finish();
             }
-            Err(Trouble::Passing(error)) if arguments.follow => {
+            Err(Trouble::Passing(error) | Trouble::Busy(error)) if arguments.follow => {
                 fetch.say(json!({ "state": "waiting", "reason": format!("{error:#}") }));
                 pause = if fetch.mirror.last_sequence() > before { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
                 std::thread::sleep(pause);
             }
-            Err(Trouble::Passing(error) | Trouble::Final(error)) => {
+            Err(Trouble::Passing(error) | Trouble::Busy(error) | Trouble::Final(error)) => {
                 // What is mirrored is good, whatever came behind it.
                 fetch.mirror.sync()?;
                 return Err(error);
@@ -107,6 +110,8 @@ pub(crate) fn run(arguments: &FetchArguments) -> Result<()> {
 enum Trouble {
     /// It may be over in a moment.
     Passing(anyhow::Error),
+    /// The venue was asked too often.
+    Busy(anyhow::Error),
     /// It will be there again the next time.
     Final(anyhow::Error),
 }
@@ -295,8 +300,19 @@ impl Source {
         Ok(Self { agent: config.into(), url, signer })
     }
 
-    /// What stands at a position; the venue waits up to `wait` where that is nothing yet.
+    /// What stands at a position; the venue waits up to `wait` where that is nothing yet. Where the venue says that it was
+    /// asked too often, which many small segments come to, it is asked again a little later.
     fn bytes(&self, at: Position, wait: Duration) -> Result<Answer, Trouble> {
+        for _ in 0..BUSY_TRIES {
+            match self.ask(at, wait) {
+                Err(Trouble::Busy(_)) => std::thread::sleep(BUSY_PAUSE),
+                other => return other,
+            }
+        }
+        self.ask(at, wait)
+    }
+
+    fn ask(&self, at: Position, wait: Duration) -> Result<Answer, Trouble> {
         let Position { segment, offset } = at;
         let asked = format!("segment={segment}&offset={offset}&wait={}", wait.as_millis());
         let query = self.sign("journal.bytes", asked);
@@ -317,7 +333,11 @@ impl Source {
         }
         let message = error["msg"].as_str().map_or_else(|| format!("HTTP status {status}"), printable);
         let error = anyhow!("the venue refuses: {message}");
-        Err(if status == 429 || status >= 500 { Trouble::Passing(error) } else { Trouble::Final(error) })
+        Err(match status {
+            429 => Trouble::Busy(error),
+            500.. => Trouble::Passing(error),
+            _ => Trouble::Final(error),
+        })
     }
 
     /// The query with who asks and when, and the signature over it, where there is a key.
