@@ -270,6 +270,49 @@ async fn who_does_not_read_is_dropped_with_a_reason_and_nobody_else() {
     exchange.end().await;
 }
 
+/// What the session says by itself is bounded, too: nothing more is taken from a client that does not read it.
+#[tokio::test]
+async fn who_asks_without_reading_is_not_listened_to() {
+    const OUTBOX: usize = 64 * 1_024;
+    let exchange = Exchange::with(
+        |options| (options.binary_outbox_bytes, options.send_buffer_bytes) = (OUTBOX, 16 * 1_024),
+        |_| {},
+    )
+    .await;
+    let mut sleeper = Sleeper::connect(&exchange).await;
+    let mut requests = Requests::new(key(2));
+    requests.log_on(&logon(), now());
+    requests.subscribe(MARKET, Channel::Orders, None, now());
+    requests.clear();
+    // Each asks for a heartbeat, which is as long as the question: without a bound all of it is taken and answered.
+    let mut taken = 0;
+    let is_full = loop {
+        for test in 0..1_000 {
+            requests.test_request(test, now());
+        }
+        let sent = tokio::time::timeout(Duration::from_secs(2), sleeper.stream.write_all(requests.bytes())).await;
+        if sent.is_err() {
+            break true;
+        }
+        sent.unwrap().unwrap();
+        taken += requests.bytes().len();
+        requests.clear();
+        if taken > 64 << 20 {
+            break false;
+        }
+    };
+    assert!(is_full, "{taken} bytes of questions were answered to nobody");
+    println!(
+        "{taken} bytes were taken of a client that does not read, its and the venue's sockets' buffers among them"
+    );
+    let mut client = exchange.client(1).await;
+    client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(1), Lots(1)), now());
+    client.flush().await.unwrap();
+    assert!(matches!(next(&mut client).await, Message::ExecutionReport(_)), "nobody else notices");
+    drop((client, sleeper));
+    exchange.end().await;
+}
+
 /// A client that asks for the feed and does not read it, with a small window.
 struct Sleeper {
     stream: TcpStream,
