@@ -144,11 +144,12 @@ impl Exchange {
         BinaryClient::connect(self.address(), &key(account), options).await.unwrap()
     }
 
-    /// Has the sequencer take in what an operator decides.
+    /// Has the sequencer take in what two operators decide.
     pub(crate) fn decide(&self, action: AdminAction) {
         let mut decided = self.decided.lock().unwrap();
         let nonce = self.decisions.fetch_add(1, Ordering::Relaxed) + 1;
-        decided.push(admin(AdminAuthority::Role { role: 0, nonce }, action));
+        let authority = AdminAuthority::TwoRoles { role: 0, nonce, second_role: 1, second_nonce: nonce };
+        decided.push(admin(authority, action));
         drop(decided);
         self.signal.notify();
     }
