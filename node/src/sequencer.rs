@@ -180,6 +180,7 @@ impl Sequencer {
     }
 
     /// Numbers, journals and applies one command. An error leaves everything as it was.
+    #[expect(clippy::result_large_err, reason = "a box would allocate on the sequencer's thread")]
     fn submit(
         &mut self,
         command: &Command,
