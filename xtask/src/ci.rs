@@ -72,7 +72,7 @@ const PUBLIC_TESTER: &str = "tracebook-conformance==0.6.0";
 /// A decoder of SBE messages, from the same registry.
 const PYTHON_DECODER: &str = "sbe==0.4.3";
 /// Tests of the mapped module and of what stands directly on it.
-const MAPPED_TESTS: [&str; 4] = ["mapped::", "ring::", "announcement::", "watch::"];
+const MAPPED_TESTS: [&str; 5] = ["mapped::", "ring::", "announcement::", "shared_file::", "watch::"];
 
 /// Where the tester is installed, and where it leaves what it found.
 const PYTHON_FOLDER: &str = ".venv";

@@ -1,7 +1,7 @@
 //! Promises broken by a real venue: receipts that clients got over the public API and kept in files, and a journal that the
 //! operator rewrote behind them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lakh_settlement::contract::answer;
 use lakh_settlement::contract::exits;
@@ -75,7 +75,7 @@ impl Rewritten {
     }
 
     /// Holds a receipt against something; the exit code, and what was printed.
-    fn prove(&self, file: &PathBuf, against: &[&str]) -> (i32, String) {
+    fn prove(&self, file: &Path, against: &[&str]) -> (i32, String) {
         let (chain, contract) = (self.world.url.clone(), self.world.contract.to_string());
         let venue = ["--chain", &chain, "--contract", &contract];
         self.venue.code(&[&["receipt", "prove", file.to_str().unwrap()], &venue[..], against].concat())

@@ -1,7 +1,8 @@
 //! Accounts' reports as frames: told to the sessions that listen, and kept for those that will.
 //!
 //! Reports are kept as they were written, in chunks, so that a resume is a copy. What is kept of an account is bounded,
-//! and of all accounts together: then the chunk that was begun first goes, whosever it is.
+//! and of all accounts together: then the chunk that was begun first goes, whosever it is. Where the report log has
+//! everybody's reports, only accounts that have had a session here are kept: others cost nothing but their count.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,6 +19,11 @@ use crate::wire::sbe::{HEADER_BYTES, encode, put};
 
 /// Bytes of a chunk before the next one is begun.
 const CHUNK_BYTES: usize = 64 * 1_024;
+/// Room that an account's first chunk begins with: most have few reports. Later ones have all of theirs at once, since to
+/// grow is to copy.
+const FIRST_BYTES: usize = 4 * 1_024;
+/// Buffers of forgotten chunks that are kept for the next ones: new memory costs more than what is written into it.
+const SPARES_MAX: usize = 64;
 /// Where a report's account sequence stands in its frame.
 const ACCOUNT_SEQUENCE_AT: usize = HEADER_BYTES + 24;
 
@@ -43,6 +49,7 @@ impl Default for ReportOptions {
 #[derive(Debug)]
 pub(super) struct Reports {
     options: ReportOptions,
+    kept_of: KeptOf,
     accounts: IdMap<AccountId, Account>,
     /// Whose chunks there are, the first begun first.
     owners: VecDeque<AccountId>,
@@ -50,11 +57,24 @@ pub(super) struct Reports {
     sessions: usize,
     frames: Vec<u8>,
     pending: Vec<Pending>,
+    /// Empty, each with room for a chunk.
+    spares: Vec<Vec<u8>>,
+}
+
+/// Whose reports are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeptOf {
+    /// Everybody's: nobody else has them.
+    Everybody,
+    /// Those of accounts that have had a session; the report log has the others.
+    Members,
 }
 
 /// One account's reports and who listens.
 #[derive(Debug, Default)]
 struct Account {
+    /// Whether it has had a session.
+    is_member: bool,
     sessions: Vec<SessionHandle>,
     chunks: VecDeque<Chunk>,
     last: u64,
@@ -79,13 +99,20 @@ impl Reports {
     pub(super) fn new(options: ReportOptions) -> Self {
         Self {
             options,
+            kept_of: KeptOf::Everybody,
             accounts: IdMap::default(),
             owners: VecDeque::new(),
             bytes: 0,
             sessions: 0,
             frames: Vec::new(),
             pending: Vec::new(),
+            spares: Vec::new(),
         }
+    }
+
+    /// The report log has everybody's reports from here on.
+    pub(super) fn keep_members_only(&mut self) {
+        self.kept_of = KeptOf::Members;
     }
 
     /// What an account was told up to here is not kept here.
@@ -95,9 +122,16 @@ impl Reports {
 
     /// Writes a report.
     pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
+        let (account, sequence) = (report.account, report.report_sequence);
+        if self.kept_of == KeptOf::Members {
+            let of_account = self.accounts.entry(account).or_default();
+            if !of_account.is_member {
+                of_account.last = sequence;
+                return;
+            }
+        }
         let start = self.frames.len();
         encode::report(report, &mut self.frames);
-        let (account, sequence) = (report.account, report.report_sequence);
         self.pending.push(Pending { account, sequence, frame: start..self.frames.len() });
     }
 
@@ -133,21 +167,34 @@ impl Reports {
         }
         kept.last = sequence;
         if kept.chunks.back().is_none_or(|chunk| chunk.frames.len() + frame.len() > CHUNK_BYTES) {
-            kept.chunks.push_back(Chunk { first: sequence, frames: Vec::new() });
+            let room = if kept.chunks.is_empty() { FIRST_BYTES } else { CHUNK_BYTES };
+            let frames = self.spares.pop().unwrap_or_else(|| Vec::with_capacity(room));
+            kept.chunks.push_back(Chunk { first: sequence, frames });
             self.owners.push_back(account);
         }
         self.bytes += frame.len();
         let chunk = kept.chunks.back_mut().expect("there is one now");
         chunk.frames.extend_from_slice(&self.frames[frame]);
         if kept.chunks.len() > self.options.bytes_per_account_max.div_ceil(CHUNK_BYTES).max(1) {
-            self.bytes -= kept.chunks.pop_front().map_or(0, |chunk| chunk.frames.len());
+            let oldest = kept.chunks.pop_front();
+            self.forget(oldest);
             let at = self.owners.iter().position(|owner| *owner == account).expect("each chunk has its owner there");
             self.owners.remove(at);
         }
         while self.bytes > self.options.bytes_max {
             let Some(oldest) = self.owners.pop_front() else { break };
             let chunk = self.accounts.get_mut(&oldest).and_then(|kept| kept.chunks.pop_front());
-            self.bytes -= chunk.map_or(0, |chunk| chunk.frames.len());
+            self.forget(chunk);
+        }
+    }
+
+    /// A chunk is no longer kept.
+    fn forget(&mut self, chunk: Option<Chunk>) {
+        let Some(Chunk { mut frames, .. }) = chunk else { return };
+        self.bytes -= frames.len();
+        if frames.capacity() >= CHUNK_BYTES && self.spares.len() < SPARES_MAX {
+            frames.clear();
+            self.spares.push(frames);
         }
     }
 
@@ -176,6 +223,8 @@ impl Reports {
         }
         let Some(outbox) = session.bytes() else { return Err(Code::Internal) };
         let kept = self.accounts.entry(account).or_default();
+        // Also where it fails: whoever catches up from the log goes on here.
+        kept.is_member = true;
         let from = resume_from.unwrap_or(kept.last);
         let floor = kept.chunks.front().map_or(kept.last + 1, |chunk| chunk.first);
         if from > kept.last {
