@@ -240,11 +240,11 @@ fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
     run(root, &[&check[..], &["--through", "binary"]].concat())
 }
 
-/// The gateway's benches to their ends, with a hundredth of the work: a bench that nobody runs would rot. Their figures say
+/// The gateway's benches, and settlement's, to their ends, with a hundredth of the work: a bench that nobody runs would rot. Their figures say
 /// nothing here.
 fn benches(root: &Path) -> anyhow::Result<Outcome> {
     // By name and of the whole workspace, so that nothing is built anew that the other tests have built.
-    let benches = ["--bench", "order", "--bench", "signatures", "--bench", "binary"];
+    let benches = ["--bench", "order", "--bench", "signatures", "--bench", "binary", "--bench", "following"];
     run(root, &[&["cargo", "test", "--locked", "--workspace"], &benches[..]].concat()).map(|()| Outcome::Passed)
 }
 
