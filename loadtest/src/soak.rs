@@ -151,7 +151,11 @@ pub async fn fan_out(
     Ok(FanOutReport { readers, silent, silent_ended, delivered: delays.len(), delay_us, trading })
 }
 
-async fn trade(
+/// Trades for the whole of `traffic`; `run` is in front of the orders' ids.
+///
+/// # Errors
+/// When the venue cannot be reached or loses a request.
+pub async fn trade(
     run: &str,
     traffic: Traffic,
     venue: &ScratchVenue,
@@ -220,8 +224,11 @@ async fn subscribe_in_silence(url: &str) -> Result<TcpStream, LoadtestError> {
     }
 }
 
-/// A number that the venue's operators' port tells.
-async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> {
+/// A number that the venue's operators' port tells, by the beginning of its line.
+///
+/// # Errors
+/// When the venue cannot be reached, or tells no such number.
+pub async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> {
     let failed = |error: std::io::Error| LoadtestError::connection("asking for metrics", error);
     let (address, _) = host_and_path(venue.ready()["health"].as_str().unwrap_or_default())?;
     let mut stream = TcpStream::connect(address).await.map_err(failed)?;
@@ -234,7 +241,10 @@ async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> 
 }
 
 /// The memory of the venue's process that is in use.
-fn resident_bytes(venue: &ScratchVenue) -> Result<u64, LoadtestError> {
+///
+/// # Errors
+/// When the system does not tell it.
+pub fn resident_bytes(venue: &ScratchVenue) -> Result<u64, LoadtestError> {
     cpu::resident_bytes(venue.process_id()).ok_or_else(|| LoadtestError::Venue("its memory is not told".to_owned()))
 }
 

@@ -53,6 +53,7 @@ mod simulation;
 mod snapshots;
 mod soak;
 mod soak_start;
+mod soak_watchers;
 mod stage;
 mod watch;
 

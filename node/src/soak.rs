@@ -1,5 +1,5 @@
-//! `lakh soak`: a venue of its own under thousands of idle connections, under subscribers that never read, or started on a
-//! long journal.
+//! `lakh soak`: a venue of its own under thousands of idle connections, under subscribers that never read, beside those who
+//! mirror its journal, or started on a long one.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use lakh_loadtest::soak::{self, FanOutReport, Traffic};
 use crate::open_files;
 use crate::run::runtime;
 use crate::soak_start::{self, StartArguments};
+use crate::soak_watchers::{self, WatchersArguments};
 
 /// What may wait for one reader of the soaked venue.
 const OUTBOX_BYTES: u32 = 64 << 10;
@@ -26,6 +27,8 @@ pub(crate) enum SoakCommand {
     Start(StartArguments),
     /// Subscribers of a busy market with and without some that never read: how late the others are told.
     Subscribers(SubscribersArguments),
+    /// Trading alone, beside mirrors of the journal, and beside readers of it that never read.
+    Watchers(WatchersArguments),
 }
 
 /// The load meanwhile.
@@ -33,10 +36,10 @@ pub(crate) enum SoakCommand {
 pub(crate) struct TrafficArguments {
     /// Orders and cancels a second.
     #[arg(long, default_value_t = 1_000)]
-    rate: u64,
+    pub(crate) rate: u64,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +72,7 @@ pub(crate) fn run(command: &SoakCommand) -> Result<()> {
         SoakCommand::Idle(arguments) => run_idle(arguments)?,
         SoakCommand::Start(arguments) => soak_start::run(arguments)?,
         SoakCommand::Subscribers(arguments) => run_subscribers(arguments)?,
+        SoakCommand::Watchers(arguments) => soak_watchers::run(arguments)?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())

@@ -42,3 +42,14 @@ fn a_start_from_a_snapshot_replays_what_follows_it_alone() {
     assert!((2_000..2_010).contains(&replayed("fromSnapshot")), "{report}");
     assert!((20_000..20_010).contains(&replayed("fromFirst")), "{report}");
 }
+
+#[test]
+fn trading_goes_on_beside_mirrors_and_readers_that_never_read() {
+    let few = ["--mirrors", "2", "--silent", "4", "--rate", "500", "--seconds", "1"];
+    let report = soak(&[&["watchers"], &few[..]].concat());
+    println!("{report}");
+    for run in ["alone", "beside_mirrors", "alone_again", "beside_silent"] {
+        assert!(report[run]["trading"]["acknowledged_per_second"].as_u64().unwrap() > 100, "{report}");
+    }
+    assert!(report["bytes_per_silent_reader"].as_u64().unwrap() < 4 << 20, "{report}");
+}

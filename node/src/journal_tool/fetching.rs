@@ -311,7 +311,10 @@ impl Source {
     fn ask(&self, at: Position, wait: Duration) -> Result<Answer, Trouble> {
         let Position { segment, offset } = at;
         let asked = format!("segment={segment}&offset={offset}&wait={}", wait.as_millis());
-        let query = self.sign("journal.bytes", asked);
+        let query = match &self.signer {
+            Some((key, api_key)) => signed_query((key, api_key), "journal.bytes", &asked),
+            None => asked,
+        };
         let response = self.agent.get(format!("{}/journal/bytes?{query}", self.url)).call();
         let response = response.map_err(|error| Trouble::Passing(anyhow!("the venue cannot be reached: {error}")))?;
         let (status, mut body) = (response.status().as_u16(), response.into_body());
@@ -331,17 +334,6 @@ impl Source {
         }
     }
 
-    /// The query with who asks and when, and the signature over it, where there is a key.
-    fn sign(&self, method: &str, asked: String) -> String {
-        let Some((key, api_key)) = &self.signer else { return asked };
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let query = format!("method={method}&apiKey={api_key}&{asked}&timestamp={}", since.as_millis());
-        let signature = BASE64.encode(key.sign(query.as_bytes()).to_bytes());
-        // Base64 in a query: of its characters only these mean something else there.
-        let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-        format!("{query}&signature={signature}")
-    }
-
     /// The venue does not show what is mirrored.
     fn is_behind(&self, mirror: &Mirror) -> Trouble {
         let last = mirror.last_sequence();
@@ -353,6 +345,16 @@ impl Source {
             None => Trouble::Passing(anyhow!("the public is not shown more than record {last} yet, which is mirrored")),
         }
     }
+}
+
+/// A watcher's query: who asks and when, and the signature over all of it.
+pub(crate) fn signed_query((key, api_key): (&SigningKey, &str), method: &str, asked: &str) -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let query = format!("method={method}&apiKey={api_key}&{asked}&timestamp={}", since.as_millis());
+    let signature = BASE64.encode(key.sign(query.as_bytes()).to_bytes());
+    // Base64 in a query: of its characters only these mean something else there.
+    let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    format!("{query}&signature={signature}")
 }
 
 /// Refuses plain text to other machines: whoever is on the way could change nothing, but read all of it.
