@@ -53,3 +53,12 @@ fn trading_goes_on_beside_mirrors_and_readers_that_never_read() {
     }
     assert!(report["bytes_per_silent_reader"].as_u64().unwrap() < 4 << 20, "{report}");
 }
+
+#[test]
+fn an_order_s_way_is_timed_beside_an_echo() {
+    for durability in ["async", "sync"] {
+        let report = soak(&["latency", "--orders", "100", "--durability", durability]);
+        println!("{report}");
+        assert!(report["order_to_report_us"]["p50"].as_f64() > report["tcp_echo_us"]["p50"].as_f64(), "{report}");
+    }
+}
