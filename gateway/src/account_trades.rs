@@ -3,7 +3,7 @@
 //! Bounds: a number of trades of all accounts and a number for each, so that a busy account pushes out its own past and
 //! not a quiet one's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
 
 use lakh_engine::command::Side;
 use lakh_engine::ids::{AccountId, MarketId, OrderId, Sequence, TradeId};
@@ -12,6 +12,7 @@ use lakh_engine::wire::{DecodeError, Wire, wire_struct};
 
 use crate::id_map::IdMap;
 use crate::saved::{put_each, saved_enum, take_each};
+use crate::slots::{Chain, List, Place, Slots};
 
 saved_enum!(TradeRole { Maker, Taker });
 wire_struct!(OwnTrade { market, trade, order, price, quantity, quote, fee, sequence, timestamp, side, role });
@@ -72,56 +73,52 @@ pub enum TradeRole {
 #[derive(Debug)]
 pub struct AccountTrades {
     options: AccountTradesOptions,
-    /// Each with its number over all accounts.
-    by_account: IdMap<AccountId, VecDeque<(u64, OwnTrade)>>,
-    /// Whose trade has which number, so that the oldest of all is found.
-    by_number: BTreeMap<u64, AccountId>,
-    next_number: u64,
+    slots: Slots<(AccountId, OwnTrade)>,
+    by_account: IdMap<AccountId, List>,
+    /// Everybody's, oldest first.
+    all: List,
 }
 
 impl AccountTrades {
     /// No trades.
     pub fn new(options: AccountTradesOptions) -> Self {
-        Self { options, by_account: IdMap::default(), by_number: BTreeMap::new(), next_number: 0 }
+        let (slots, by_account, all) = (Slots::default(), IdMap::default(), List::new(Chain::All));
+        Self { options, slots, by_account, all }
     }
 
     /// Takes in a trade of an account.
     pub fn record(&mut self, account: AccountId, trade: OwnTrade) {
-        let number = self.next_number;
-        self.next_number += 1;
-        let own = self.by_account.entry(account).or_default();
-        own.push_back((number, trade));
-        self.by_number.insert(number, account);
-        if own.len() > self.options.trades_per_account_max.max(1) {
-            self.forget_oldest_of(account);
-        }
-        if self.by_number.len() > self.options.trades_max.max(1)
-            && let Some((_, oldest)) = self.by_number.first_key_value()
+        let place = self.slots.insert((account, trade));
+        self.slots.push_back(&mut self.all, place);
+        let own = self.by_account.entry(account).or_insert(List::new(Chain::Own));
+        self.slots.push_back(own, place);
+        if own.len() > self.options.trades_per_account_max.max(1)
+            && let Some(oldest) = own.first()
         {
-            self.forget_oldest_of(*oldest);
+            self.forget(oldest);
+        }
+        if self.all.len() > self.options.trades_max.max(1)
+            && let Some(oldest) = self.all.first()
+        {
+            self.forget(oldest);
         }
     }
 
     /// The account's trades in a market, oldest first.
     pub fn trades(&self, account: AccountId, market: MarketId) -> impl DoubleEndedIterator<Item = &OwnTrade> {
-        let own = self.by_account.get(&account).into_iter().flatten();
+        let own = self.by_account.get(&account).into_iter().flat_map(|own| self.slots.iter(own));
         own.map(|(_, trade)| trade).filter(move |trade| trade.market == market)
     }
 
     /// Trades that are remembered.
     pub fn trade_count(&self) -> usize {
-        self.by_number.len()
+        self.all.len()
     }
 
     /// Appends all of it, for a snapshot: each trade with its account, oldest first.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        let Self { options: _, by_account, by_number, next_number: _ } = self;
-        put_each(by_number.iter(), out, |(number, account), out| {
-            let own = by_account.get(account).expect("a number stands for a trade of its account");
-            let place = own.binary_search_by_key(number, |(number, _)| *number);
-            let (_, trade) = own[place.expect("an account's trades are in the order of their numbers")];
-            (*account, trade).encode(out);
-        });
+        let Self { options: _, slots, by_account: _, all } = self;
+        put_each(slots.iter(all), out, Wire::encode);
     }
 
     /// Reads what [`Self::save`] wrote.
@@ -133,14 +130,17 @@ impl AccountTrades {
         Ok(trades)
     }
 
-    fn forget_oldest_of(&mut self, account: AccountId) {
-        let Some(own) = self.by_account.get_mut(&account) else { return };
-        if let Some((number, _)) = own.pop_front() {
-            self.by_number.remove(&number);
+    /// Forgets a trade, which is its account's oldest.
+    fn forget(&mut self, place: Place) {
+        let (account, _) = *self.slots.get(place);
+        self.slots.unlink(&mut self.all, place);
+        if let Entry::Occupied(mut own) = self.by_account.entry(account) {
+            self.slots.unlink(own.get_mut(), place);
+            if own.get().len() == 0 {
+                own.remove();
+            }
         }
-        if own.is_empty() {
-            self.by_account.remove(&account);
-        }
+        self.slots.remove(place);
     }
 }
 

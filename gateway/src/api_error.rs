@@ -18,12 +18,14 @@ pub struct ApiError {
     pub message: Cow<'static, str>,
     /// More about it, as a JSON value.
     pub data: Option<Bytes>,
+    /// In how many milliseconds the request may be tried again; 0 for no advice.
+    pub retry_after_ms: u32,
 }
 
 impl ApiError {
     /// An error with a fixed text and status 400.
     pub const fn bad_request(code: i32, message: &'static str) -> Self {
-        Self { status: 400, code, message: Cow::Borrowed(message), data: None }
+        Self { status: 400, code, message: Cow::Borrowed(message), data: None, retry_after_ms: 0 }
     }
 
     /// What a client is told of an engine's reject.
@@ -70,7 +72,7 @@ impl ApiError {
             Code::InsufficientBalance => (-2010, "Account has insufficient balance for requested action."),
             Code::AgendaPending | Code::AgendaFull => (-1008, "Server is currently overloaded; try again."),
             _ => {
-                return Self { status: 400, code: -2010, message: Cow::Owned(code.name().to_owned()), data: None };
+                return Self { message: Cow::Owned(code.name().to_owned()), ..Self::bad_request(-2010, "") };
             }
         };
         Self::bad_request(number, message)

@@ -2,8 +2,9 @@
 //!
 //! Whatever has come is handled before anything is written, and whatever stands in the outbox is written at once. While
 //! a client does not read, nothing more is taken out of its outbox, which then fills and ends the session with its
-//! reason; reading goes on meanwhile.
-//! Bounds: one buffer for what comes in ([`INPUT_BYTES`]), one for what is being written, as large as the outbox.
+//! reason; reading goes on meanwhile, until what the session itself has answered is as much as an outbox.
+//! Bounds: one buffer for what comes in ([`INPUT_BYTES`]), one for what is being written: as large as the outbox, and what
+//! the session says to one such buffer of input.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +153,8 @@ where
 
     /// Waits for the next thing to do. Each of the waits can be given up without losing anything.
     async fn next(&mut self, ticks: &mut Interval, shutdown: &mut watch::Receiver<bool>, stopping: bool) -> Event {
-        let room = self.filled < self.input.len();
+        // Who asks and does not read the answers has to wait with his questions: each could be answered at once.
+        let room = self.filled < self.input.len() && self.output.len() <= self.outbox.capacity();
         let idle = self.output.is_empty();
         tokio::select! {
             count = self.reader.read(&mut self.input[self.filled..]), if room => Event::Read(count),

@@ -76,6 +76,11 @@ impl ByteOutbox {
         Self { state: Mutex::default(), ready: Notify::new(), capacity }
     }
 
+    /// Bytes that it has room for.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Appends whole frames. `request` is stamped into them as the number of the session's request that caused them.
     pub fn append(&self, frames: &[u8], request: Option<u32>) -> (Delivery, Wake) {
         let mut state = self.state.lock();

@@ -426,46 +426,42 @@ impl RequestHandle {
     /// Sends the outcome to the session that waits for it.
     pub fn answer(&self, outcome: Result<Bytes, ApiError>) {
         if let Some(outbox) = self.session.bytes() {
-            return self.answer_binary(outbox, outcome.map(|_| ()).map_err(|error| code_of(&error).number()));
+            let wake = match outcome {
+                Ok(_) => self.binary_outcome(outbox, Ok(())),
+                Err(error) => self.binary_refusal(outbox, Code::of(&error).number(), error.retry_after_ms),
+            };
+            if wake == Wake::Due {
+                outbox.wake();
+            }
+            return;
         }
         self.session.deliver(ToSession::Answer { request: self.request, outcome });
-    }
-
-    /// Sends the outcome to a session of the binary face and wakes it where it has to see it.
-    fn answer_binary(&self, outbox: &Arc<ByteOutbox>, outcome: Result<(), u16>) {
-        if self.binary_outcome(outbox, outcome) == Wake::Due {
-            outbox.wake();
-        }
     }
 
     /// Sends the outcome to a session of the binary face. An error is a number of [`Code`] or one of the engine; a
     /// success says nothing there, since the request's reports do.
     pub(crate) fn binary_outcome(&self, outbox: &ByteOutbox, outcome: Result<(), u16>) -> Wake {
-        if self.shape == AnswerShape::BinarySession {
-            return outbox.notify(Notice::Answered { request: self.request, outcome });
+        match outcome {
+            Err(code) => self.binary_refusal(outbox, code, 0),
+            Ok(()) if self.shape == AnswerShape::BinarySession => {
+                outbox.notify(Notice::Answered { request: self.request, outcome })
+            }
+            Ok(()) => outbox.answer(&[]),
         }
-        let Err(code) = outcome else { return outbox.answer(&[]) };
+    }
+
+    /// The same for an error, and when the request may be tried again.
+    fn binary_refusal(&self, outbox: &ByteOutbox, code: u16, retry_after_ms: u32) -> Wake {
+        if self.shape == AnswerShape::BinarySession {
+            return outbox.notify(Notice::Answered { request: self.request, outcome: Err(code) });
+        }
         let mut frame = Vec::new();
-        business_reject(self.request, code, &mut frame);
+        business_reject(self.request, (code, retry_after_ms), &mut frame);
         let wake = outbox.answer(&frame);
         if code == Code::BadSignature.number() && outbox.notify(Notice::BadSignature) == Wake::Due {
             return Wake::Due;
         }
         wake
-    }
-}
-
-/// The binary face's number for a refusal that the gateway's shared parts make.
-const fn code_of(error: &ApiError) -> Code {
-    match (error.code, error.status) {
-        (-1022, _) => Code::BadSignature,
-        (-1008 | -1003, _) => Code::Overloaded,
-        (-1015, _) => Code::OrderBudget,
-        (-1001, _) => Code::JournalStopped,
-        (-1100, _) => Code::BadLength,
-        (-2010, _) => Code::NonceUsed,
-        (-1121, _) => Code::UnknownMarket,
-        _ => Code::Internal,
     }
 }
 

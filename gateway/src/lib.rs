@@ -31,6 +31,7 @@ mod saved;
 pub mod server;
 pub mod session;
 pub mod signal;
+mod slots;
 pub mod stream;
 pub mod tls;
 pub mod verifier;

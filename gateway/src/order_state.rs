@@ -5,7 +5,8 @@
 //! Bounds: live orders by the engine's own tables. Ended orders are kept up to a number in all and a number for each
 //! account, so that a busy account pushes out its own past and not a quiet one's; after that they are unknown.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::HashMap;
+use std::collections::hash_map;
 
 use lakh_engine::command::{OrderReference, OrderType, SelfTradeMode, Side, TimeInForce};
 use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, Trade};
@@ -15,8 +16,11 @@ use lakh_engine::wire::wire_struct;
 
 use crate::id_map::IdMap;
 use crate::saved::saved_enum;
+use crate::slots::{Chain, List, Place, Slots};
 
 mod saved;
+#[cfg(test)]
+mod tests;
 
 /// In front of the order id in a client id that the venue made up.
 const AUTO_CLIENT_ID_PREFIX: &str = "auto-";
@@ -195,18 +199,64 @@ wire_struct!(OrderRecord {
 #[derive(Debug)]
 pub struct OrderState {
     options: OrderStateOptions,
-    /// Boxed, so that a table that grows moves pointers and not records: growing must not hold the publisher up.
-    records: IdMap<OrderId, Box<OrderRecord>>,
-    by_client_id: HashMap<(AccountId, MarketId, ClientId), OrderId>,
-    /// On the book, or waiting for a trigger price. An account that had an order once keeps its (empty) set: most have
-    /// another one soon.
-    open: IdMap<AccountId, BTreeSet<(MarketId, OrderId)>>,
-    /// By the number of the end, so that the oldest is first.
-    ended: BTreeMap<u64, OrderId>,
-    ended_by_account: IdMap<AccountId, VecDeque<u64>>,
+    slots: Slots<Entry>,
+    places: IdMap<OrderId, Place>,
+    by_client_id: HashMap<(AccountId, MarketId, ClientId), Place>,
+    /// An account that had an order once keeps its entry: most have another one soon.
+    accounts: IdMap<AccountId, AccountOrders>,
+    /// What has ended, oldest first.
+    ended: List,
     /// Ended since the last [`OrderState::forget_oldest`].
-    just_ended: Vec<OrderId>,
-    next_end_number: u64,
+    just_ended: Vec<Place>,
+}
+
+/// An order with what lists it is on.
+#[derive(Debug)]
+struct Entry {
+    record: OrderRecord,
+    standing: Standing,
+}
+
+/// What lists an order is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// On none: it has just come.
+    Apart,
+    /// On its account's list of what rests or waits in its market.
+    Open,
+    /// On none any more: it has just ended.
+    Ending,
+    /// On its account's list of what has ended, and on everybody's.
+    Ended,
+}
+
+/// Orders of one account.
+#[derive(Debug)]
+struct AccountOrders {
+    /// On the book, or waiting for a trigger price; by market.
+    open: Vec<(MarketId, List)>,
+    /// What has ended.
+    ended: List,
+}
+
+impl AccountOrders {
+    /// Those that are open in a market.
+    fn open_in(&mut self, market: MarketId) -> &mut List {
+        let index = match self.open.binary_search_by_key(&market, |(market, _)| *market) {
+            Ok(index) => index,
+            Err(index) => {
+                self.open.insert(index, (market, List::new(Chain::Own)));
+                index
+            }
+        };
+        &mut self.open[index].1
+    }
+}
+
+impl Default for AccountOrders {
+    fn default() -> Self {
+        Self { open: Vec::new(), ended: List::new(Chain::Own) }
+    }
 }
 
 impl OrderState {
@@ -214,19 +264,18 @@ impl OrderState {
     pub fn new(options: OrderStateOptions) -> Self {
         Self {
             options,
-            records: IdMap::default(),
+            slots: Slots::default(),
+            places: IdMap::default(),
             by_client_id: HashMap::new(),
-            open: IdMap::default(),
-            ended: BTreeMap::new(),
-            ended_by_account: IdMap::default(),
+            accounts: IdMap::default(),
+            ended: List::new(Chain::All),
             just_ended: Vec::new(),
-            next_end_number: 0,
         }
     }
 
     /// The order with this id, whosever it is: for the publisher's own use, never for an answer.
     pub fn record(&self, order: OrderId) -> Option<&OrderRecord> {
-        self.records.get(&order).map(Box::as_ref)
+        self.places.get(&order).map(|place| &self.slots.get(*place).record)
     }
 
     /// The account's order in this market; `None` for one that is unknown, forgotten, or another account's.
@@ -234,7 +283,7 @@ impl OrderState {
         let record = match target {
             OrderReference::OrderId(order) => self.record(*order)?,
             OrderReference::ClientId(client_id) => match self.by_client_id.get(&(account, market, *client_id)) {
-                Some(order) => self.record(*order)?,
+                Some(place) => &self.slots.get(*place).record,
                 None => self
                     .record(auto_client_id_target(client_id.as_str())?)
                     .filter(|record| record.client_id.is_empty())?,
@@ -250,21 +299,21 @@ impl OrderState {
 
     /// The account's orders that rest or wait, by market and then by id: in one market, or in all.
     pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> impl Iterator<Item = &OrderRecord> {
-        let first = (market.unwrap_or(MarketId(0)), OrderId(0));
-        let last = (market.unwrap_or(MarketId(u16::MAX)), OrderId(u64::MAX));
-        let orders = self.open.get(&account).into_iter().flat_map(move |orders| orders.range(first..=last));
-        orders.filter_map(|(_, order)| self.record(*order))
+        let lists = self.accounts.get(&account).into_iter().flat_map(|own| &own.open);
+        let lists = lists.filter(move |(listed, _)| market.is_none_or(|market| market == *listed));
+        // An order comes onto its list when it is accepted, and ids rise.
+        lists.flat_map(|(_, list)| self.slots.iter(list)).map(|entry| &entry.record)
     }
 
     /// How many live orders the account has.
     pub fn open_order_count(&self, account: AccountId) -> usize {
-        self.open.get(&account).map_or(0, BTreeSet::len)
+        self.accounts.get(&account).map_or(0, |own| own.open.iter().map(|(_, list)| list.len()).sum())
     }
 
     /// The account's orders in a market, live and ended, by id.
     pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
-        let ends = self.ended_by_account.get(&account).into_iter().flatten();
-        let ended = ends.filter_map(|end| self.record(*self.ended.get(end)?));
+        let ended = self.accounts.get(&account).into_iter().flat_map(|own| self.slots.iter(&own.ended));
+        let ended = ended.map(|entry| &entry.record);
         let mut orders: Vec<_> = ended.filter(|order| order.market == market).collect();
         orders.extend(self.open_orders(account, Some(market)));
         orders.sort_unstable_by_key(|order| order.order);
@@ -273,7 +322,7 @@ impl OrderState {
 
     /// Live and ended orders that are remembered.
     pub fn record_count(&self) -> usize {
-        self.records.len()
+        self.places.len()
     }
 
     /// An order passed every check.
@@ -302,18 +351,24 @@ impl OrderState {
             working_at: if event.order_type.waits() { Timestamp::ZERO } else { timestamp },
             expires_at: event.expires_at,
         };
+        let place = match self.places.entry(event.order) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(new) => *new.insert(self.slots.insert(Entry { record, standing: Standing::Apart })),
+        };
         if event.order_type.waits() {
-            self.open.entry(event.account).or_default().insert((event.market, event.order));
+            self.open(place);
         }
         if !event.client_id.is_empty() {
-            self.by_client_id.insert((event.account, event.market, event.client_id), event.order);
+            self.by_client_id.insert((event.account, event.market, event.client_id), place);
         }
-        self.records.entry(event.order).or_insert_with(|| Box::new(record))
+        &self.slots.get(place).record
     }
 
     /// What is left of an order is on the book.
     pub fn rest(&mut self, event: &OrderRested) {
-        self.open.entry(event.account).or_default().insert((event.market, event.order));
+        if let Some(&place) = self.places.get(&event.order) {
+            self.open(place);
+        }
     }
 
     /// The resting order of a trade traded for `quote` atoms. `None` for an order that was never accepted.
@@ -341,7 +396,8 @@ impl OrderState {
 
     /// What was left of an order is gone.
     pub fn cancel(&mut self, event: &OrderCanceled, timestamp: Timestamp) -> Option<&OrderRecord> {
-        let record = self.records.get_mut(&event.order)?;
+        let &place = self.places.get(&event.order)?;
+        let record = &mut self.slots.get_mut(place).record;
         record.updated_at = timestamp;
         record.cancel_reason = Some(event.reason);
         record.status = match event.reason {
@@ -352,13 +408,13 @@ impl OrderState {
         if event.reason == CancelReason::SelfTrade {
             record.prevented += event.remaining;
         }
-        self.end(event.order);
-        self.record(event.order)
+        self.end(place);
+        Some(&self.slots.get(place).record)
     }
 
     /// An order became smaller: its owner wanted it, or its own group kept a part of it from trading.
     pub fn reduce(&mut self, event: &OrderReduced, cause: Reduction, timestamp: Timestamp) -> Option<&OrderRecord> {
-        let record = self.records.get_mut(&event.order)?;
+        let record = self.record_mut(event.order)?;
         if cause == Reduction::Prevented {
             record.prevented += event.reduced_by;
         }
@@ -369,7 +425,7 @@ impl OrderState {
 
     /// The price for which an order waited has come.
     pub fn trigger(&mut self, order: OrderId, timestamp: Timestamp) -> Option<&OrderRecord> {
-        let record = self.records.get_mut(&order)?;
+        let record = self.record_mut(order)?;
         record.working_at = timestamp;
         record.updated_at = timestamp;
         Some(record)
@@ -378,11 +434,12 @@ impl OrderState {
     /// Ends an order of the command that is through, if it is live and does not rest: one by quote budget whose budget
     /// reaches for no other lot ends without an event of its own.
     pub fn end_unless_resting(&mut self, order: OrderId) {
-        let Some(record) = self.records.get_mut(&order) else { return };
-        let rests = self.open.get(&record.account).is_some_and(|orders| orders.contains(&(record.market, order)));
+        let Some(&place) = self.places.get(&order) else { return };
+        let rests = self.slots.get(place).standing == Standing::Open;
+        let record = &mut self.slots.get_mut(place).record;
         if record.status.is_live() && !rests {
             record.status = if record.executed.is_zero() { OrderStatus::Expired } else { OrderStatus::Filled };
-            self.end(order);
+            self.end(place);
         }
     }
 
@@ -390,20 +447,18 @@ impl OrderState {
     /// until then every order that the command touched is here, however many they are.
     pub fn forget_oldest(&mut self) {
         for index in 0..self.just_ended.len() {
-            let order = self.just_ended[index];
-            let Some(account) = self.record(order).map(|record| record.account) else { continue };
-            let end_number = self.next_end_number;
-            self.next_end_number += 1;
-            self.ended.insert(end_number, order);
-            let own = self.ended_by_account.entry(account).or_default();
-            own.push_back(end_number);
-            if own.len() > self.options.ended_orders_per_account_max
-                && let Some(oldest) = own.front().copied()
+            let place = self.just_ended[index];
+            self.slots.get_mut(place).standing = Standing::Ended;
+            self.slots.push_back(&mut self.ended, place);
+            let own = self.accounts.entry(self.slots.get(place).record.account).or_default();
+            self.slots.push_back(&mut own.ended, place);
+            if own.ended.len() > self.options.ended_orders_per_account_max
+                && let Some(oldest) = own.ended.first()
             {
                 self.forget(oldest);
             }
             if self.ended.len() > self.options.ended_orders_max
-                && let Some(oldest) = self.ended.keys().next().copied()
+                && let Some(oldest) = self.ended.first()
             {
                 self.forget(oldest);
             }
@@ -411,40 +466,60 @@ impl OrderState {
         self.just_ended.clear();
     }
 
+    fn record_mut(&mut self, order: OrderId) -> Option<&mut OrderRecord> {
+        self.places.get(&order).map(|place| &mut self.slots.get_mut(*place).record)
+    }
+
     fn fill(&mut self, order: OrderId, fill: Fill) -> Option<&OrderRecord> {
-        let record = self.records.get_mut(&order)?;
+        let &place = self.places.get(&order)?;
+        let record = &mut self.slots.get_mut(place).record;
         record.executed += fill.quantity;
         record.cumulative_quote += fill.quote;
         record.status = fill.status;
         record.updated_at = fill.timestamp;
         if !fill.status.is_live() {
-            self.end(order);
+            self.end(place);
         }
-        self.record(order)
+        Some(&self.slots.get(place).record)
     }
 
-    fn end(&mut self, order: OrderId) {
-        let Some(record) = self.records.get(&order) else { return };
-        if let Some(orders) = self.open.get_mut(&record.account) {
-            orders.remove(&(record.market, order));
+    /// An order is open, if it was not before.
+    fn open(&mut self, place: Place) {
+        if self.slots.get(place).standing == Standing::Apart {
+            let OrderRecord { account, market, .. } = self.slots.get(place).record;
+            let list = self.accounts.entry(account).or_default().open_in(market);
+            self.slots.push_back(list, place);
+            self.slots.get_mut(place).standing = Standing::Open;
         }
-        self.just_ended.push(order);
     }
 
-    /// Forgets the order of this end, which is the oldest of its account: both tables are in the order of ends.
-    fn forget(&mut self, end_number: u64) {
-        let Some(order) = self.ended.remove(&end_number) else { return };
-        let Some(record) = self.records.remove(&order) else { return };
-        if let Some(own) = self.ended_by_account.get_mut(&record.account) {
-            let oldest = own.pop_front();
-            assert_eq!(oldest, Some(end_number), "the oldest of all is the oldest of its account");
-            if own.is_empty() {
-                self.ended_by_account.remove(&record.account);
+    /// An order is open no more; it is still here until [`OrderState::forget_oldest`] at least.
+    fn end(&mut self, place: Place) {
+        match self.slots.get(place).standing {
+            Standing::Apart => {}
+            Standing::Open => {
+                let OrderRecord { account, market, .. } = self.slots.get(place).record;
+                let list = self.accounts.entry(account).or_default().open_in(market);
+                self.slots.unlink(list, place);
             }
+            Standing::Ending | Standing::Ended => return,
         }
-        let key = (record.account, record.market, record.client_id);
-        if self.by_client_id.get(&key) == Some(&order) {
-            self.by_client_id.remove(&key);
+        self.slots.get_mut(place).standing = Standing::Ending;
+        self.just_ended.push(place);
+    }
+
+    /// Forgets an order that has ended.
+    fn forget(&mut self, place: Place) {
+        let OrderRecord { account, market, order, client_id, .. } = self.slots.get(place).record;
+        self.slots.unlink(&mut self.ended, place);
+        self.slots.unlink(&mut self.accounts.entry(account).or_default().ended, place);
+        self.slots.remove(place);
+        self.places.remove(&order);
+        // Unless a later order goes by that client id.
+        if let hash_map::Entry::Occupied(named) = self.by_client_id.entry((account, market, client_id))
+            && *named.get() == place
+        {
+            named.remove();
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use common::exchange::{Exchange, MARKET, key, logon};
@@ -31,11 +31,13 @@ async fn next(client: &mut BinaryClient) -> Message {
 struct Flow {
     random: Random,
     live: Vec<OrderId>,
+    /// The id of every order that was told of.
+    orders: BTreeSet<u64>,
 }
 
 impl Flow {
     fn new(seed: u64) -> Self {
-        Self { random: Random(seed), live: Vec::new() }
+        Self { random: Random(seed), live: Vec::new(), orders: BTreeSet::new() }
     }
 
     /// Writes one request.
@@ -66,9 +68,9 @@ impl Flow {
 
     /// Remembers what can be changed later.
     fn observe(&mut self, message: &Message) {
-        if let Message::ExecutionReport(report) = message
-            && report.execution_type == ExecutionType::New.wire()
-        {
+        let Message::ExecutionReport(report) = message else { return };
+        self.orders.insert(report.order_id.get());
+        if report.execution_type == ExecutionType::New.wire() {
             self.live.push(OrderId(report.order_id.get()));
         }
     }
@@ -132,6 +134,8 @@ async fn the_books_of_all_channels_are_the_engines() {
         }
         watched.take(&message);
     }
+    assert!(watched.names.len() > 1_000 && flow.orders.len() > 1_000);
+    assert!(watched.names.is_disjoint(&flow.orders), "what is public says nothing of an order's id");
     drop((maker, watcher));
     let (engine, _) = exchange.end().await;
     assert_eq!(shown(&watched.book), engine_orders(&engine));
@@ -155,6 +159,8 @@ struct Watched {
     /// Price and quantity of each trade, by the channel of trades and by that of orders.
     traded: BTreeMap<u64, (u64, u64)>,
     executed: BTreeMap<u64, (u64, u64)>,
+    /// Every name that an order or a part of one had.
+    names: BTreeSet<u64>,
 }
 
 impl Watched {
@@ -178,6 +184,10 @@ impl Watched {
                 assert!(self.last_trade == 0 || number == self.last_trade + 1, "trades have no gap");
                 self.last_trade = number;
                 self.traded.insert(number, (trade.price.get(), trade.quantity.get()));
+            }
+            Message::OrderAdded(added) => {
+                let is_new = self.names.insert(added.public_order_id.get());
+                assert!(is_new, "the next part of an iceberg has another name: {added:?}");
             }
             Message::OrderExecuted(one) => {
                 self.executed.insert(one.trade_id.get(), (one.price.get(), one.quantity.get()));
@@ -217,28 +227,6 @@ async fn gaps_are_filled_by_range_and_what_is_gone_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn conflation_tells_a_price_once_and_only_who_asked() {
-    let exchange = Exchange::start().await;
-    let mut client = exchange.client(1).await;
-    client.requests().subscribe_conflated(MARKET, 300, now());
-    client.flush().await.unwrap();
-    while !matches!(next(&mut client).await, Message::SnapshotEnd(_)) {}
-    for _ in 0..200 {
-        client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(10), Lots(1)), now());
-    }
-    client.flush().await.unwrap();
-    let (mut told, mut quantity) = (0, 0);
-    while quantity < 200 {
-        if let Message::LevelChanged(level) = next(&mut client).await {
-            (told, quantity) = (told + 1, level.quantity.get());
-        }
-    }
-    assert!(told <= 10, "200 changes of one price were told {told} times");
-    drop(client);
-    exchange.end().await;
-}
-
-#[tokio::test]
 async fn who_does_not_read_is_dropped_with_a_reason_and_nobody_else() {
     let exchange = Exchange::with(|options| options.binary_outbox_bytes = 256 * 1_024, |_| {}).await;
     let mut client = exchange.client(1).await;
@@ -266,6 +254,49 @@ async fn who_does_not_read_is_dropped_with_a_reason_and_nobody_else() {
         assert!(rounds < 1_000, "a sleeper is dropped at some point");
     }
     assert_eq!(sleeper.wake().await, Code::SlowReader.number());
+    drop((client, sleeper));
+    exchange.end().await;
+}
+
+/// What the session says by itself is bounded, too: nothing more is taken from a client that does not read it.
+#[tokio::test]
+async fn who_asks_without_reading_is_not_listened_to() {
+    const OUTBOX: usize = 64 * 1_024;
+    let exchange = Exchange::with(
+        |options| (options.binary_outbox_bytes, options.send_buffer_bytes) = (OUTBOX, 16 * 1_024),
+        |_| {},
+    )
+    .await;
+    let mut sleeper = Sleeper::connect(&exchange).await;
+    let mut requests = Requests::new(key(2));
+    requests.log_on(&logon(), now());
+    requests.subscribe(MARKET, Channel::Orders, None, now());
+    requests.clear();
+    // Each asks for a heartbeat, which is as long as the question: without a bound all of it is taken and answered.
+    let mut taken = 0;
+    let is_full = loop {
+        for test in 0..1_000 {
+            requests.test_request(test, now());
+        }
+        let sent = tokio::time::timeout(Duration::from_secs(2), sleeper.stream.write_all(requests.bytes())).await;
+        if sent.is_err() {
+            break true;
+        }
+        sent.unwrap().unwrap();
+        taken += requests.bytes().len();
+        requests.clear();
+        if taken > 64 << 20 {
+            break false;
+        }
+    };
+    assert!(is_full, "{taken} bytes of questions were answered to nobody");
+    println!(
+        "{taken} bytes were taken of a client that does not read, its and the venue's sockets' buffers among them"
+    );
+    let mut client = exchange.client(1).await;
+    client.requests().place(&PlaceOrder::limit(MARKET, Side::Bid, Ticks(1), Lots(1)), now());
+    client.flush().await.unwrap();
+    assert!(matches!(next(&mut client).await, Message::ExecutionReport(_)), "nobody else notices");
     drop((client, sleeper));
     exchange.end().await;
 }
@@ -314,10 +345,32 @@ struct Seen {
     report: u64,
     reports: u64,
     book: PublicBook,
+    /// Place in the journal of the last public change on this connection.
+    public: u64,
+}
+
+/// Place in the journal of what caused a public change.
+fn public_change(message: &Message) -> Option<u64> {
+    let sequence = match message {
+        Message::OrderAdded(change) => change.journal_sequence,
+        Message::OrderExecuted(change) => change.journal_sequence,
+        Message::OrderReduced(change) => change.journal_sequence,
+        Message::OrderDeleted(change) => change.journal_sequence,
+        _ => return None,
+    };
+    Some(sequence.get())
 }
 
 impl Seen {
     fn take(&mut self, message: &Message) {
+        if let Some(sequence) = public_change(message) {
+            assert!(sequence >= self.public, "changes come in the journal's order");
+            self.public = sequence;
+        }
+        if let Message::ExecutionReport(report) = message {
+            let caused = report.journal_sequence.get();
+            assert!(caused > self.public, "at each sequence reports leave before public changes: {caused}");
+        }
         if let Message::Logout(_) | Message::Reject(_) = message {
             panic!("{message:?}");
         }
@@ -416,6 +469,7 @@ async fn a_hundred_cuts_lose_nothing_and_repeat_nothing() {
         let left = 200 + random.below(12_000);
         number += 1;
         let mut cut = Cut::connect(&exchange, (&seen, number), left, nonce).await;
+        seen.public = 0;
         while let Some(message) = cut.next().await {
             flow.observe(&message);
             if let Message::LogonAccepted(accepted) = &message {
@@ -434,6 +488,7 @@ async fn a_hundred_cuts_lose_nothing_and_repeat_nothing() {
     }
     // A last time, without a cut, until the venue has nothing more to say.
     let mut last = Cut::connect(&exchange, (&seen, number + 1), usize::MAX, nonce).await;
+    seen.public = 0;
     loop {
         let message = last.next().await.unwrap();
         match &message {

@@ -7,6 +7,7 @@ use lakh_engine::reject::RejectCode;
 use lakh_gateway::api_error::ApiError;
 use lakh_gateway::auth::rest_text::method_of;
 use lakh_gateway::request::{Access, Method};
+use lakh_gateway::wire::sbe::enums::Code;
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 
@@ -113,6 +114,21 @@ fn every_error_code_has_a_test() {
     };
     let without: Vec<i32> = explained_codes().into_iter().filter(|code| !mentioned(*code)).collect();
     assert_eq!(without, Vec::<i32>::new());
+}
+
+/// The same for the codes of the binary face.
+#[test]
+fn every_code_of_the_binary_face_has_a_test() {
+    let tests =
+        tests_under("gateway/tests") + include_str!("../src/session/binary/mod.rs").split("mod tests").last().unwrap();
+    let mentioned = |code: &Code| {
+        let name = format!("Code::{}", code.name());
+        tests
+            .match_indices(&name)
+            .any(|(at, name)| !tests[at + name.len()..].starts_with(|next: char| next.is_ascii_alphanumeric()))
+    };
+    let without: Vec<&Code> = Code::ALL.iter().filter(|code| !mentioned(code)).collect();
+    assert_eq!(without, [&Code::NotAvailable], "which is not sent");
 }
 
 #[test]

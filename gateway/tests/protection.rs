@@ -59,10 +59,16 @@ fn groups_and_keys_are_changed_by_texts_that_say_so() {
     let params = [("publicKey", own.as_str()), ("operations", "PLACE,CANCEL"), ("symbol", "BTCUSDT")];
     let scope = KeyScope { operations: KeyScope::PLACE | KeyScope::CANCEL, market: Some(MarketId(0)), account: None };
     assert_eq!(operation(&mut bench, "key.narrow", &params).0, Operation::NarrowKey { key: KeyId(3), scope });
+    // A key for drop copies and dashboards: it may do nothing but read.
+    let reader = KeyScope { operations: 0, market: None, account: None };
+    let (narrow, ..) = operation(&mut bench, "key.narrow", &[("publicKey", &own), ("operations", "NONE")]);
+    assert_eq!(narrow, Operation::NarrowKey { key: KeyId(3), scope: reader });
     let stranger = SigningKey::from_bytes(&[8; 32]);
     register(&bench.directory, KeyId(8), AccountId(8), stranger.verifying_key().as_bytes());
     let others = hex(&stranger);
     for (key, operations, code) in [
+        (own.as_str(), "NONE,PLACE", -1130),
+        (own.as_str(), "PLACE,NONE", -1130),
         (others.as_str(), "PLACE", -1130),
         ("00", "PLACE", -1100),
         (own.as_str(), "PLACE,WITHDRAW", -1130),

@@ -4,8 +4,10 @@
 //! never synced and never evidence: after a crash it names a ring that the next opening marks closed and removes.
 //!
 //! The ring is a file in shared memory, or, where that is missing or too small, in the journal's directory: slower,
-//! since the kernel then writes its pages back, but correct.
+//! since the kernel then writes its pages back, but correct. Those in shared memory whose writers were killed are removed
+//! by the next opening of any journal ([`crate::shared_file`]).
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,12 @@ use std::path::{Path, PathBuf};
 use crate::JournalError;
 use crate::mapped::SharedWords;
 use crate::ring::{Ring, STATE_AT, STATE_CLOSED, words_for};
+use crate::shared_file::{NewFile, remove_abandoned};
 
 const SHARED_MEMORY: &str = "/dev/shm";
+/// In front of a ring's nonce. What begins otherwise, as rings of builds before this one do, is nobody's to remove: their
+/// writers held no lock.
+const RING_PREFIX: &str = "lakh-tail-";
 const FILE: &str = "live";
 const FIRST_LINE: &str = "lakh-ring 0";
 
@@ -56,6 +62,8 @@ impl Announcement {
 pub(crate) struct RingFile {
     directory: PathBuf,
     ring: PathBuf,
+    /// Says that the writer lives.
+    _lock: File,
 }
 
 impl RingFile {
@@ -67,17 +75,16 @@ impl RingFile {
         term: u64,
     ) -> Result<(Self, Ring, Announcement), JournalError> {
         remove_stale(directory);
-        let name = format!("lakh-ring-{nonce:016x}");
+        remove_abandoned(Path::new(SHARED_MEMORY), RING_PREFIX, mark_closed);
+        let name = name_of(nonce);
         let mut path = Path::new(SHARED_MEMORY).join(&name);
         let words = words_for(capacity);
-        let memory = SharedWords::create(&path, words).or_else(|_| {
-            // Half a ring may be left if shared memory was too small. Nothing to remove is fine.
-            let _ = std::fs::remove_file(&path);
+        let made = make(&path, words).or_else(|_| {
             path = directory.join(&name);
-            SharedWords::create(&path, words)
+            make(&path, words)
         });
-        let memory = memory.map_err(JournalError::io("create the ring", &path))?;
-        let file = Self { directory: directory.to_path_buf(), ring: path };
+        let (memory, lock) = made.map_err(JournalError::io("create the ring", &path))?;
+        let file = Self { directory: directory.to_path_buf(), ring: path, _lock: lock };
         let announcement = Announcement { ring: file.ring.clone(), nonce };
         Ok((file, Ring::create(memory, capacity, nonce, term), announcement))
     }
@@ -96,14 +103,37 @@ impl Drop for RingFile {
     }
 }
 
+fn name_of(nonce: u64) -> String {
+    format!("{RING_PREFIX}{nonce:016x}")
+}
+
+/// The words of a new ring, and the lock on its file. Nothing is left of one that cannot be made whole.
+fn make(path: &Path, words: usize) -> io::Result<(SharedWords, File)> {
+    let new = NewFile::create(path)?;
+    match SharedWords::create(new.file(), words) {
+        Ok(memory) => Ok((memory, new.publish(path)?)),
+        Err(error) => {
+            // Where it could only be made with its name. Nothing to remove is fine.
+            let _ = std::fs::remove_file(path);
+            Err(error)
+        }
+    }
+}
+
+/// Tells tailers that are still attached that nobody writes it any more. By write(2), which a mapping sees, because the
+/// file may be of any size.
+fn mark_closed(ring: &File) {
+    let _ = ring.write_at(&STATE_CLOSED.to_le_bytes(), STATE_AT as u64 * 8);
+}
+
 /// The directory is locked, so whoever wrote the announcement is gone: mark its ring closed for tailers that are
-/// still attached, and remove both. By write(2), which a mapping sees, because the file may be of any size.
+/// still attached, and remove both.
 fn remove_stale(directory: &Path) {
     if let Some(stale) = Announcement::read(directory) {
-        let named_as_ours = stale.ring.file_name() == Some(format!("lakh-ring-{:016x}", stale.nonce).as_ref());
+        let named_as_ours = stale.ring.file_name() == Some(name_of(stale.nonce).as_ref());
         if named_as_ours && stale.attach().is_some() {
             if let Ok(file) = std::fs::OpenOptions::new().write(true).open(&stale.ring) {
-                let _ = file.write_at(&STATE_CLOSED.to_le_bytes(), STATE_AT as u64 * 8);
+                mark_closed(&file);
             }
             let _ = std::fs::remove_file(&stale.ring);
         }

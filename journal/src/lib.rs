@@ -47,6 +47,7 @@ mod scan;
 mod segment;
 mod segment_maker;
 mod seqlock;
+mod shared_file;
 pub mod snapshot;
 mod source;
 pub mod storage;

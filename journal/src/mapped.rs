@@ -10,9 +10,8 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,14 +34,13 @@ impl SharedWords {
         Self::Heap((0..count).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// Creates the file `path` with `count` zero words, mode 0600, and maps it with every page present, so that no
-    /// append ever faults. An existing file is an error.
-    pub(crate) fn create(path: &Path, count: usize) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    /// Makes `count` zero words of an empty file, which nobody but this user may open, and maps it with every page present,
+    /// so that no append ever faults.
+    pub(crate) fn create(file: &File, count: usize) -> io::Result<Self> {
         // Reserving first makes too little memory an error here instead of SIGBUS at a store.
         let bytes = count as u64 * 8;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
-        let map = MmapOptions::new().len(count * 8).map_raw(&file)?;
+        rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)?;
+        let map = MmapOptions::new().len(count * 8).map_raw(file)?;
         // Huge pages are a gift of the system's configuration; without them the ring works on small ones.
         let _ = map.advise(Advice::HugePage);
         let populated = map.advise(Advice::PopulateWrite);
@@ -108,8 +106,7 @@ mod tests {
     fn a_created_file_is_seen_by_who_attaches() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("words");
-        let writer = SharedWords::create(&path, 1024).unwrap();
-        assert!(SharedWords::create(&path, 1024).is_err(), "must not exist");
+        let writer = SharedWords::create(&File::create_new(&path).unwrap(), 1024).unwrap();
         let reader = SharedWords::attach(&path).unwrap();
         assert_eq!((writer.words().len(), reader.words().len()), (1024, 1024));
         writer.words()[1023].store(42, Ordering::Release);

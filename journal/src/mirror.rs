@@ -12,7 +12,8 @@
 //!
 //! Invariants: nothing is kept behind a part that was refused; a segment has its name only once its headers are on
 //! stable storage and the segment before it is sealed; `heads` names only blocks on stable storage; a directory with a
-//! journal that is no mirror is left alone. Bounds: a block and what was sent last in memory; one segment open.
+//! journal that is no mirror is left alone; no more of the disk is taken than bytes have come. Bounds: a block and what was
+//! sent last in memory; one segment open.
 
 use std::path::{Path, PathBuf};
 
@@ -258,7 +259,8 @@ impl Mirror {
         let path = self.path_of(header.index);
         let temporary = path.with_extension("lkj.tmp");
         let file = RealStorage.create(&temporary).map_err(JournalError::io("create", &temporary))?;
-        file.allocate(header.segment_bytes).map_err(JournalError::io("allocate", &temporary))?;
+        // Reserved it would cost a source two pages to fill the disk: what comes is what takes room.
+        file.stretch(header.segment_bytes).map_err(JournalError::io("stretch", &temporary))?;
         let written = file.write_at(pages, 0);
         written.and_then(|count| whole(count, pages.len())).map_err(JournalError::io("write", &temporary))?;
         file.sync().map_err(JournalError::io("sync", &temporary))?;
@@ -426,6 +428,9 @@ impl Rest {
         while end > *offset {
             let count = usize::try_from(end - offset).unwrap_or(ZERO_CHUNK_BYTES).min(ZERO_CHUNK_BYTES);
             end -= count as u64;
+            if !file.was_written(end..end + count as u64) {
+                continue;
+            }
             read_exactly(file, &mut bytes[..count], end).map_err(JournalError::io("read", path))?;
             if !all_zero(&bytes[..count]) {
                 let written = file.write_durable(&zeros[..count], end);

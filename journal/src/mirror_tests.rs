@@ -253,6 +253,31 @@ fn gaps_repetitions_and_the_wrong_order_are_refused() {
     }
 }
 
+/// What a source says of a segment's size costs nothing: it says it in two pages, whatever comes behind them.
+#[test]
+fn nothing_is_reserved_on_the_word_of_the_source() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let source = journal(3, 1);
+    let mut pages = parts(source.path())[0].1.clone();
+    let header = SegmentHeader { segment_bytes: SEGMENT_BYTES_MAX, ..SegmentHeader::decode(&pages[..PAGE]).unwrap() };
+    let (first, second) = pages.split_at_mut(PAGE);
+    header.encode(first);
+    header.encode(second);
+    let scratch = tempfile::tempdir().unwrap();
+    let mut mirror = Mirror::open(scratch.path(), None).unwrap();
+    mirror.take(&pages).unwrap();
+    drop(mirror);
+    let file = fs::metadata(scratch.path().join(file_name(0, 0))).unwrap();
+    assert_eq!(file.len(), SEGMENT_BYTES_MAX);
+    assert!(file.blocks() * 512 < 1 << 20, "{} bytes of the disk", file.blocks() * 512);
+    // Nor is all of it read to go on in it.
+    let begun = std::time::Instant::now();
+    let mirror = Mirror::open(scratch.path(), None).unwrap();
+    println!("taken up again in {:?}", begun.elapsed());
+    assert_eq!(mirror.last_sequence(), 0);
+}
+
 #[test]
 fn another_history_is_found_before_anything_is_added() {
     let copy = tempfile::tempdir().unwrap();

@@ -9,12 +9,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags, SeekFrom};
+use rustix::io::Errno;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,21 @@ pub struct RealFile {
 #[derive(Debug)]
 pub struct RealLock {
     _file: File,
+}
+
+impl RealFile {
+    /// Gives the file `size` bytes that read as zeros, and reserves nothing.
+    pub(crate) fn stretch(&self, size: u64) -> io::Result<()> {
+        self.file.set_len(size)
+    }
+
+    /// Whether anything was ever written in a range of bytes; `true` where the file system cannot tell.
+    pub(crate) fn was_written(&self, range: Range<u64>) -> bool {
+        match rustix::fs::seek(&self.file, SeekFrom::Data(range.start)) {
+            Ok(at) => at < range.end,
+            Err(error) => error != Errno::NXIO,
+        }
+    }
 }
 
 impl StorageFile for RealFile {

@@ -180,6 +180,7 @@ impl Sequencer {
     }
 
     /// Numbers, journals and applies one command. An error leaves everything as it was.
+    #[expect(clippy::result_large_err, reason = "a box would allocate on the sequencer's thread")]
     fn submit(
         &mut self,
         command: &Command,
@@ -258,11 +259,15 @@ pub(crate) fn record_header(sequence: Sequence, timestamp: Timestamp, command: &
     }
 }
 
+/// When a command may be tried again for which the journal's ring had no room.
+const RETRY_AFTER_MS: u32 = 100;
+
 /// What a client is told when the journal does not take its command.
 fn refusal(error: &AppendError) -> ApiError {
     match error {
         AppendError::Full => {
-            ApiError { status: 503, ..ApiError::bad_request(-1008, "Server is currently overloaded; try again.") }
+            let error = ApiError::bad_request(-1008, "Server is currently overloaded; try again.");
+            ApiError { status: 503, retry_after_ms: RETRY_AFTER_MS, ..error }
         }
         AppendError::TooLarge { .. } => ApiError::bad_request(-1100, "The request is too large for the journal."),
         _ => ApiError { status: 503, ..ApiError::bad_request(-1001, "The venue has stopped taking orders.") },
@@ -273,4 +278,20 @@ fn refusal(error: &AppendError) -> ApiError {
 pub(crate) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_journal_does_not_take_has_its_number() {
+        let told = |error| {
+            let refused = refusal(&error);
+            (refused.code, refused.status, refused.retry_after_ms)
+        };
+        assert_eq!(told(AppendError::Full), (-1008, 503, RETRY_AFTER_MS));
+        assert_eq!(told(AppendError::TooLarge { bytes: 2, limit: 1 }), (-1100, 400, 0));
+        assert_eq!(told(AppendError::Stopped("the disk is gone".into())), (-1001, 503, 0));
+    }
 }

@@ -1,22 +1,13 @@
 //! `lakh journal` on a journal that a demonstration really wrote.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
-
-fn lakh(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
-}
-
-fn json(arguments: &[&str]) -> Json {
-    let output = lakh(arguments);
-    assert!(output.status.success(), "lakh {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use crate::program::{json, lakh};
 
 fn demonstration(directory: &str) {
     let output = lakh(&["dev", "--for", "2s", "--listen", "127.0.0.1:0", "--data", directory, "--json"]);

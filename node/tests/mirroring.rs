@@ -5,6 +5,7 @@
 mod authority;
 mod flood;
 mod hostile_venue;
+mod program;
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -23,22 +24,12 @@ use serde_json::Value as Json;
 use crate::authority::Certificates;
 use crate::flood::flood;
 use crate::hostile_venue::HostileVenue;
+use crate::program::{PROGRAM, json, lakh};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
 /// Nothing that is waited for here takes long; a test that hangs says so.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the public waits for in these tests.
 const PUBLIC_DELAY: Duration = Duration::from_secs(3);
-
-fn lakh(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
-}
-
-fn json(arguments: &[&str]) -> Json {
-    let output = lakh(arguments);
-    assert!(output.status.success(), "lakh {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

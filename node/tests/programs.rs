@@ -1,24 +1,15 @@
 //! The programs as their users meet them: `dev` with its restart, `ctl` with its evidence, `flow`, `replay`, `audit`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use lakh_loadtest::client::{Trader, Value, connect, now_us, signed_request};
 use lakh_loadtest::scratch_venue::{ScratchVenue, VENUE_TAG, VenueOptions};
 use serde_json::Value as Json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
-
-fn lakh(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
-}
-
-fn succeeded(arguments: &[&str]) -> String {
-    let output = lakh(arguments);
-    assert!(output.status.success(), "lakh {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use crate::program::{PROGRAM, lakh, succeeded};
 
 fn json_lines(text: &str) -> Vec<Json> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -2,27 +2,19 @@
 //! checkpoints, segments that go into an archive and come back, and a disk that is nearly full.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod program;
+
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use lakh_loadtest::client::{Trader, Value, connect, now_us, plain_request, signed_request};
 use lakh_loadtest::scratch_venue::{ScratchVenue, VenueOptions};
 use serde_json::Value as Json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
+use crate::program::{PROGRAM, json, lakh};
+
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn lakh(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
-}
-
-fn json(arguments: &[&str]) -> Json {
-    let output = lakh(arguments);
-    assert!(output.status.success(), "lakh {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 /// Two traders, small segments, a snapshot each thousand records, and checkpoints.
 fn options(directory: &Path) -> VenueOptions {

@@ -1,14 +1,14 @@
 //! Small versions of `lakh soak`, which is where the figures come from: here it only has to hold.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-use std::process::Command;
+mod program;
 
 use serde_json::Value as Json;
 
+use crate::program::json;
+
 fn soak(arguments: &[&str]) -> Json {
-    let output = Command::new(env!("CARGO_BIN_EXE_lakh")).arg("soak").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    json(&[&["soak"], arguments].concat())
 }
 
 #[test]

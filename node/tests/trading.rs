@@ -2,6 +2,8 @@
 //! takes an account's orders off when its owner is gone.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod program;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use lakh_loadtest::client::{Incoming, Outgoing, Trader, Value, connect, now_us, 
 use lakh_loadtest::scratch_venue::VenueOptions;
 use serde_json::Value as Json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lakh");
+use crate::program::{PROGRAM, json};
 
 /// One connection that asks and waits; events that come in front of an answer are kept.
 struct Client {
@@ -108,12 +110,10 @@ fn traders_use_what_the_engine_can() {
         a_session_orders_unsigned_only_while_and_as_much_as_was_allowed(&url, &traders).await;
     });
     let closed = venue.stop().unwrap();
-    let replay =
-        std::process::Command::new(PROGRAM).args(["replay", "--json"]).arg(options.journal()).output().unwrap();
-    let replayed: Json = serde_json::from_slice(&replay.stdout).unwrap();
+    let journal = options.journal();
+    let replayed = json(&["replay", "--json", journal.to_str().unwrap()]);
     assert_eq!(replayed["state_hash"], closed["stateHash"], "all of it is in the journal");
-    let audit = std::process::Command::new(PROGRAM).args(["audit", "--json"]).arg(options.journal()).output().unwrap();
-    let audited: Json = serde_json::from_slice(&audit.stdout).unwrap();
+    let audited = json(&["audit", "--json", journal.to_str().unwrap()]);
     assert_eq!(audited["finding_count"], 0, "{audited}");
 }
 

@@ -11,8 +11,9 @@
 //! A tree over n leaves has the largest power of two below n on its left (as in RFC 6962). Leaves and nodes have
 //! different lengths, so neither can be taken for the other.
 //!
-//! Bounds: hashing a tree keeps one hash for each bit of the number of records. A batch that has to fit a transaction
-//! has at most [`MAX_CALLDATA_BYTES`].
+//! How the tree is worked out while records come in stands in `journal_root`.
+//!
+//! Bounds: a batch that has to fit a transaction has at most [`MAX_CALLDATA_BYTES`].
 
 use lakh_engine::command::BatchSealed;
 use lakh_engine::ids::{AccountId, AssetId, Sequence};
@@ -21,12 +22,16 @@ use lakh_journal::{RECORD_HEADER_BYTES, Record};
 use crate::chain::MAX_TRANSACTION_BYTES;
 use crate::commitment::{AssetChange, AssetLine, Header};
 use crate::contract::{self, WithdrawalClaim};
-use crate::keccak::{Hash, keccak256};
+use crate::keccak::{Hash, keccak256, keccak256_each};
 use crate::typed_data::CompactSignature;
 use crate::withdrawals::WithdrawalTree;
 
 /// Bytes of the longest call that a transaction has room for; the rest is for the transaction's own fields.
 pub const MAX_CALLDATA_BYTES: usize = MAX_TRANSACTION_BYTES - 1_024;
+/// Bytes of which a leaf of the journal root is the hash.
+const LEAF_BYTES: usize = 40;
+/// The same of a node.
+const NODE_BYTES: usize = 64;
 
 /// Everything about a batch.
 #[derive(Clone, Debug)]
@@ -92,9 +97,16 @@ impl SealedBatch {
 
 /// A record's hash: over the bytes that the journal holds of it, without padding.
 pub fn record_hash(record: &Record<'_>) -> Hash {
+    let mut bytes = Vec::with_capacity(RECORD_HEADER_BYTES + record.payload.len());
+    put_record(record, &mut bytes);
+    keccak256(&bytes)
+}
+
+/// Appends the bytes that the journal holds of a record, without padding.
+pub(crate) fn put_record(record: &Record<'_>, bytes: &mut Vec<u8>) {
     let header = &record.header;
     let length = RECORD_HEADER_BYTES + record.payload.len();
-    let mut bytes = Vec::with_capacity(length);
+    let from = bytes.len();
     bytes.extend_from_slice(&u32::try_from(length).expect("a record has at most 16 KiB").to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&header.sequence.to_le_bytes());
@@ -103,53 +115,47 @@ pub fn record_hash(record: &Record<'_>) -> Hash {
     bytes.extend_from_slice(&[header.schema_version, header.flags]);
     bytes.extend_from_slice(&header.account.to_le_bytes());
     bytes.extend_from_slice(record.payload);
-    let crc = crc_fast::crc32_iscsi(&bytes[8..]);
-    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-    keccak256(&bytes)
-}
-
-/// The journal root while records come in.
-#[derive(Clone, Debug, Default)]
-pub struct JournalRoot {
-    leaves: u64,
-    /// The root of a full tree for each bit of `leaves` that is set, the largest first.
-    full: Vec<Hash>,
-}
-
-impl JournalRoot {
-    /// Adds the record at `sequence` by its hash, see [`record_hash`].
-    pub fn push(&mut self, sequence: Sequence, record: Hash) {
-        let mut node = journal_leaf(sequence, record);
-        for _ in 0..self.leaves.trailing_ones() {
-            let left = self.full.pop().expect("there is a full tree for each bit that is set");
-            node = journal_parent(left, node);
-        }
-        self.full.push(node);
-        self.leaves += 1;
-    }
-
-    /// The root over the records so far; 0 for none.
-    pub fn root(&self) -> Hash {
-        let mut trees = self.full.iter().rev();
-        let Some(last) = trees.next() else { return Hash::ZERO };
-        trees.fold(*last, |right, left| journal_parent(*left, right))
-    }
+    let crc = crc_fast::crc32_iscsi(&bytes[from + 8..]);
+    bytes[from + 4..from + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// A record's leaf.
 pub(crate) fn journal_leaf(sequence: Sequence, record: Hash) -> Hash {
-    let mut leaf = [0; 40];
+    keccak256(&leaf_bytes(sequence, record))
+}
+
+/// Appends the leaves of records, each with its place.
+pub(crate) fn journal_leaves(records: impl Iterator<Item = (Sequence, Hash)>, leaves: &mut Vec<Hash>) {
+    let bytes: Vec<[u8; LEAF_BYTES]> = records.map(|(sequence, record)| leaf_bytes(sequence, record)).collect();
+    keccak256_each(&bytes, leaves);
+}
+
+fn leaf_bytes(sequence: Sequence, record: Hash) -> [u8; LEAF_BYTES] {
+    let mut leaf = [0; LEAF_BYTES];
     leaf[..8].copy_from_slice(&sequence.0.to_be_bytes());
     leaf[8..].copy_from_slice(&record.0);
-    keccak256(&leaf)
+    leaf
 }
 
 /// The node above two.
 pub(crate) fn journal_parent(left: Hash, right: Hash) -> Hash {
-    let mut bytes = [0; 64];
-    bytes[..32].copy_from_slice(&left.0);
-    bytes[32..].copy_from_slice(&right.0);
-    keccak256(&bytes)
+    keccak256(&node_bytes(&[left, right]))
+}
+
+/// The nodes above nodes of one level that follow one another; a last one without sibling rises, which gives the tree of
+/// RFC 6962.
+pub(crate) fn journal_parents(nodes: &[Hash], parents: &mut Vec<Hash>) {
+    let (pairs, alone) = nodes.as_chunks();
+    let bytes: Vec<[u8; NODE_BYTES]> = pairs.iter().map(node_bytes).collect();
+    keccak256_each(&bytes, parents);
+    parents.extend_from_slice(alone);
+}
+
+fn node_bytes(pair: &[Hash; 2]) -> [u8; NODE_BYTES] {
+    let mut bytes = [0; NODE_BYTES];
+    bytes[..32].copy_from_slice(&pair[0].0);
+    bytes[32..].copy_from_slice(&pair[1].0);
+    bytes
 }
 
 #[cfg(test)]
@@ -158,37 +164,6 @@ mod tests {
 
     use super::*;
     use crate::testing::small_journal;
-
-    /// By definition, from all leaves.
-    fn from_scratch(leaves: &[Hash]) -> Hash {
-        match leaves {
-            [] => Hash::ZERO,
-            [leaf] => *leaf,
-            _ => {
-                let left = leaves.len().next_power_of_two() / 2;
-                journal_parent(from_scratch(&leaves[..left]), from_scratch(&leaves[left..]))
-            }
-        }
-    }
-
-    #[test]
-    fn the_journal_root_is_the_tree_over_all_leaves() {
-        let (mut root, mut leaves) = (JournalRoot::default(), Vec::new());
-        assert_eq!(root.root(), Hash::ZERO);
-        for sequence in 5_u64..80 {
-            let record = keccak256(&sequence.to_le_bytes());
-            root.push(Sequence(sequence), record);
-            leaves.push(keccak256(&[&sequence.to_be_bytes()[..], &record.0].concat()));
-            assert_eq!(root.root(), from_scratch(&leaves), "{} leaves", leaves.len());
-        }
-        let other = |sequence, record| {
-            let mut root = root.clone();
-            root.push(Sequence(sequence), Hash([record; 32]));
-            root.root()
-        };
-        assert_ne!(other(80, 1), other(81, 1));
-        assert_ne!(other(80, 1), other(80, 2));
-    }
 
     #[test]
     fn a_records_hash_is_over_the_journals_own_bytes() {

@@ -10,7 +10,8 @@ use std::path::Path;
 use lakh_engine::ids::Sequence;
 use lakh_journal::{JournalError, JournalReader};
 
-use crate::batch::{journal_leaf, record_hash};
+use crate::batch::{journal_leaf, journal_leaves};
+use crate::journal_root::RecordHashes;
 use crate::keccak::Hash;
 use crate::receipt::{climb, levels, siblings};
 
@@ -44,21 +45,23 @@ impl JournalProof {
             return Err(missing(sequence.0));
         }
         let mut reader = JournalReader::open_behind(directory, first.0.saturating_sub(1))?;
-        let (mut leaves, mut wanted) = (Vec::new(), Hash::ZERO);
+        let (mut gathered, mut hashes) = (RecordHashes::default(), Vec::new());
         let mut here = first.0.saturating_sub(1);
         while here < last.0 {
             let record = reader.next()?.ok_or_else(|| missing(here + 1))?;
-            let hash = record_hash(&record);
             here = record.header.sequence;
-            leaves.push(journal_leaf(Sequence(here), hash));
-            if here == sequence.0 {
-                wanted = hash;
+            if gathered.push(&record) {
+                gathered.take(&mut hashes);
             }
         }
-        let (index, count) = (sequence.0 - first.0, leaves.len() as u64);
-        let levels = levels(leaves).ok_or_else(|| missing(sequence.0))?;
+        gathered.take(&mut hashes);
+        let (index, count) = (sequence.0 - first.0, hashes.len() as u64);
         let place = usize::try_from(index).expect("fewer than there are in memory");
-        Ok(Self { sequence, record_hash: wanted, index, count, path: siblings(&levels, place) })
+        let record_hash = *hashes.get(place).ok_or_else(|| missing(sequence.0))?;
+        let mut leaves = Vec::with_capacity(hashes.len());
+        journal_leaves((first.0..).map(Sequence).zip(hashes), &mut leaves);
+        let levels = levels(leaves).ok_or_else(|| missing(sequence.0))?;
+        Ok(Self { sequence, record_hash, index, count, path: siblings(&levels, place) })
     }
 
     /// The root that this proof belongs to; `None` where it cannot belong to any.

@@ -49,6 +49,7 @@ pub mod escape;
 pub mod final_balances;
 pub mod follower;
 pub mod inclusion;
+mod journal_root;
 mod keccak;
 mod log_ranges;
 pub mod notary;

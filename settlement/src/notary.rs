@@ -18,9 +18,9 @@ use lakh_engine::ids::{AccountId, Sequence};
 use lakh_engine::units::Timestamp;
 use lakh_journal::{JournalError, JournalReader, Record};
 
-use crate::batch::record_hash;
 use crate::chain::transaction::TransactionSigner;
 use crate::follower::Venue;
+use crate::journal_root::{GATHERED, RecordHashes};
 use crate::keccak::Hash;
 use crate::receipt::{Interval, MAX_INTERVAL_RECORDS, Receipt, SignedInterval};
 
@@ -65,7 +65,6 @@ pub enum Found {
 #[derive(Clone, Copy, Debug)]
 struct Noted {
     sequence: Sequence,
-    hash: Hash,
     account: AccountId,
     at: Timestamp,
 }
@@ -95,6 +94,9 @@ pub struct Notary {
     options: NotaryOptions,
     /// Not signed yet, without gaps.
     waiting: VecDeque<Noted>,
+    /// Hashes of the first ones of them; the rest is gathered.
+    hashes: VecDeque<Hash>,
+    gathered: RecordHashes,
     /// The last record that came in.
     last: Sequence,
     /// Signed, the oldest first, without gaps.
@@ -107,9 +109,16 @@ pub struct Notary {
 impl Notary {
     /// Before the first record.
     pub fn new(options: NotaryOptions) -> Self {
-        let last = options.behind;
-        let (waiting, kept, rebuilt) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        Self { options, waiting, last, kept, kept_records: 0, rebuilt }
+        Self {
+            last: options.behind,
+            options,
+            waiting: VecDeque::new(),
+            hashes: VecDeque::new(),
+            gathered: RecordHashes::default(),
+            kept: VecDeque::new(),
+            kept_records: 0,
+            rebuilt: VecDeque::new(),
+        }
     }
 
     /// Takes the next record. `now` is the wall clock.
@@ -121,7 +130,16 @@ impl Notary {
         assert_eq!(sequence.0, self.last.0 + 1, "a follower of a journal skips no record");
         self.last = sequence;
         let account = AccountId(record.header.account);
-        self.waiting.push_back(Noted { sequence, hash: record_hash(record), account, at: now });
+        self.waiting.push_back(Noted { sequence, account, at: now });
+        if self.gathered.push(record) {
+            self.hash_gathered();
+        }
+    }
+
+    fn hash_gathered(&mut self) {
+        let mut hashes = Vec::with_capacity(GATHERED);
+        self.gathered.take(&mut hashes);
+        self.hashes.extend(hashes);
     }
 
     /// Signs what has waited for long enough and is on stable storage, which has come up to `stable`. Says whether it did.
@@ -132,9 +150,13 @@ impl Notary {
             return false;
         }
         let count = self.waiting.partition_point(|noted| noted.sequence <= stable).min(MAX_INTERVAL_RECORDS);
+        if self.hashes.len() < count {
+            self.hash_gathered();
+        }
         let records: Vec<Noted> = self.waiting.drain(..count).collect();
-        let kept = self.sign(&records);
-        self.kept_records += records.len();
+        let hashes: Vec<Hash> = self.hashes.drain(..count).collect();
+        let kept = self.sign(&records, &hashes);
+        self.kept_records += count;
         self.kept.push_back(kept);
         while self.kept_records > KEPT_RECORDS
             && let Some(oldest) = self.kept.pop_front()
@@ -177,19 +199,23 @@ impl Notary {
         let before = (sequence.0.saturating_sub(1)) / REBUILT_RECORDS * REBUILT_RECORDS;
         let last = stable.0.min(before + REBUILT_RECORDS);
         let mut reader = JournalReader::open_behind(journal, before)?;
-        let mut records = Vec::new();
+        let (mut records, mut gathered, mut hashes) = (Vec::new(), RecordHashes::default(), Vec::new());
         while let Some(record) = reader.next()? {
             let sequence = Sequence(record.header.sequence);
             if sequence.0 > last {
                 break;
             }
             let account = AccountId(record.header.account);
-            records.push(Noted { sequence, hash: record_hash(&record), account, at: Timestamp::ZERO });
+            records.push(Noted { sequence, account, at: Timestamp::ZERO });
+            if gathered.push(&record) {
+                gathered.take(&mut hashes);
+            }
         }
+        gathered.take(&mut hashes);
         if !records.iter().any(|noted| noted.sequence == sequence) {
             return Err(JournalError::NoRecord { directory: journal.to_path_buf(), sequence: sequence.0 });
         }
-        let kept = self.sign(&records);
+        let kept = self.sign(&records, &hashes);
         self.rebuilt.push_back(kept);
         if self.rebuilt.len() > REBUILT_INTERVALS {
             self.rebuilt.pop_front();
@@ -198,10 +224,10 @@ impl Notary {
     }
 
     /// Signs records that follow each other.
-    fn sign(&self, records: &[Noted]) -> Kept {
+    fn sign(&self, records: &[Noted], hashes: &[Hash]) -> Kept {
         let mut interval = Interval::new(self.options.shard, self.options.epoch);
-        for noted in records {
-            assert!(interval.push(noted.sequence, noted.hash), "no more records than an interval has room for");
+        for (noted, hash) in records.iter().zip(hashes) {
+            assert!(interval.push(noted.sequence, *hash), "no more records than an interval has room for");
         }
         let interval = interval.sign(self.options.venue, &self.options.key).expect("there is a record");
         let accounts = records.iter().map(|noted| noted.account).collect();

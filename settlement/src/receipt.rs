@@ -15,7 +15,7 @@
 use lakh_engine::ids::Sequence;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{journal_leaf, journal_parent};
+use crate::batch::{journal_leaf, journal_leaves, journal_parent, journal_parents};
 use crate::chain::Address;
 use crate::chain::hex;
 use crate::chain::transaction::TransactionSigner;
@@ -132,7 +132,8 @@ impl Interval {
     /// Signs it, and begins the next one; `None` where no record came in.
     pub fn sign(&mut self, venue: Venue, header_key: &TransactionSigner) -> Option<SignedInterval> {
         let records = core::mem::take(&mut self.records);
-        let leaves: Vec<Hash> = records.iter().map(|(sequence, hash)| journal_leaf(*sequence, *hash)).collect();
+        let mut leaves = Vec::with_capacity(records.len());
+        journal_leaves(records.iter().copied(), &mut leaves);
         let levels = levels(leaves)?;
         let root = levels.last().and_then(|level| level.first()).copied()?;
         let signature = header_key.sign_digest(interval_digest(venue, self.shard, self.epoch, root));
@@ -182,14 +183,11 @@ pub(crate) fn siblings(levels: &[Vec<Hash>], mut place: usize) -> Vec<Hash> {
 /// The nodes of a tree, leaves first; `None` for no leaf. A last node without sibling rises, which gives the tree of RFC 6962.
 pub(crate) fn levels(leaves: Vec<Hash>) -> Option<Vec<Vec<Hash>>> {
     let mut levels = vec![leaves];
-    while levels.last()?.len() > 1 {
-        let level = levels.last()?.chunks(2);
-        let above = level.map(|pair| match pair {
-            [left, right] => journal_parent(*left, *right),
-            [alone] => *alone,
-            _ => unreachable!("chunks of two have one or two"),
-        });
-        let above = above.collect();
+    while let Some(level) = levels.last()
+        && level.len() > 1
+    {
+        let mut above = Vec::with_capacity(level.len().div_ceil(2));
+        journal_parents(level, &mut above);
         levels.push(above);
     }
     if levels[0].is_empty() { None } else { Some(levels) }
@@ -223,8 +221,8 @@ pub(crate) fn climb(leaf: Hash, mut index: u64, count: u64, path: &[Hash]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::JournalRoot;
     use crate::keccak::keccak256;
+    use crate::testing::root_from_scratch;
 
     const VENUE: Venue = Venue { chain_id: 31_337, contract: Address([0xc0; 20]) };
 
@@ -244,11 +242,11 @@ mod tests {
     fn each_record_of_each_interval_has_a_receipt() {
         for count in 1..70 {
             let interval = signed(100, count);
-            let mut root = JournalRoot::default();
-            (100..100 + count).for_each(|n| root.push(Sequence(n), keccak256(&n.to_le_bytes())));
+            let leaf = |n: u64| journal_leaf(Sequence(n), keccak256(&n.to_le_bytes()));
+            let root = root_from_scratch(&(100..100 + count).map(leaf).collect::<Vec<_>>());
             for sequence in 100..100 + count {
                 let receipt = interval.receipt(Sequence(sequence)).unwrap();
-                assert_eq!(receipt.root(), Some(root.root()), "{sequence} of {count}");
+                assert_eq!(receipt.root(), Some(root), "{sequence} of {count}");
                 assert_eq!(receipt.signer(VENUE), Some(header_key().address()));
                 assert_eq!(Receipt::from_json(&receipt.to_json()), Some(receipt));
             }

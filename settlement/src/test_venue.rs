@@ -261,19 +261,13 @@ pub(crate) struct TestVenue {
     writer: Option<JournalWriter>,
     venue: Venue,
     nonce: u64,
-    ring_bytes: usize,
 }
 
 impl TestVenue {
     /// A venue with two assets and an open market, bound to a contract, before its first deposit.
     pub(crate) fn new(venue: Venue, now: Timestamp) -> Self {
-        Self::with_ring(venue, now, 64 * 1024)
-    }
-
-    /// The same, with room for so many bytes of records that are not on the disk yet.
-    pub(crate) fn with_ring(venue: Venue, now: Timestamp, ring_bytes: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut test = Self { writer: None, directory, engine: Engine::new(), venue, nonce: 0, ring_bytes };
+        let mut test = Self { writer: None, directory, engine: Engine::new(), venue, nonce: 0 };
         test.open_journal();
         test.submit(&test.genesis(), now);
         for (asset, symbol) in [(AssetId(0), "BTC"), (AssetId(1), "USD")] {
@@ -317,7 +311,7 @@ impl TestVenue {
         let options = JournalOptions {
             durability: Durability::Async,
             segment_bytes: 1 << 20,
-            ring_bytes: self.ring_bytes,
+            ring_bytes: 64 * 1024,
             ..JournalOptions::new(self.directory.path(), [7; 16])
         };
         self.writer = Some(lakh_journal::open(options).unwrap().0);
@@ -354,36 +348,6 @@ impl TestVenue {
         let mut events = Vec::new();
         self.engine.apply(sequence, timestamp, command, &mut events);
         events
-    }
-
-    /// Journals and applies a command as the sequencer does: nobody waits until it is durable. `payload` and `events` are
-    /// kept for their room.
-    pub(crate) fn submit_at_once(&mut self, command: &Command, now: Timestamp, room: &mut (Vec<u8>, Vec<Event>)) {
-        let (payload, events) = room;
-        let sequence = lakh_engine::ids::Sequence(self.engine.sequence().0 + 1);
-        payload.clear();
-        codec::encode_payload(command, &[], payload);
-        let header = RecordHeader {
-            sequence: sequence.0,
-            timestamp_ns: now.0,
-            kind: command.kind(),
-            schema_version: codec::SCHEMA_VERSION,
-            flags: 0,
-            account: command.account().0,
-        };
-        let writer = self.writer.as_mut().unwrap();
-        while writer.append(header, payload).is_err() {
-            // The ring is full: the durability thread is behind.
-            writer.publish();
-            std::thread::yield_now();
-        }
-        writer.publish();
-        self.engine.apply(sequence, now, command, events);
-    }
-
-    /// How far the journal is.
-    pub(crate) fn watch(&self) -> lakh_journal::DurabilityWatch {
-        self.writer.as_ref().unwrap().watch()
     }
 
     /// The next entry of a queue that no chain holds.

@@ -72,7 +72,7 @@ const PUBLIC_TESTER: &str = "tracebook-conformance==0.6.0";
 /// A decoder of SBE messages, from the same registry.
 const PYTHON_DECODER: &str = "sbe==0.4.3";
 /// Tests of the mapped module and of what stands directly on it.
-const MAPPED_TESTS: [&str; 4] = ["mapped::", "ring::", "announcement::", "watch::"];
+const MAPPED_TESTS: [&str; 5] = ["mapped::", "ring::", "announcement::", "shared_file::", "watch::"];
 
 /// Where the tester is installed, and where it leaves what it found.
 const PYTHON_FOLDER: &str = ".venv";
@@ -240,11 +240,11 @@ fn check_flow(root: &Path, file: &str) -> anyhow::Result<()> {
     run(root, &[&check[..], &["--through", "binary"]].concat())
 }
 
-/// The gateway's benches to their ends, with a hundredth of the work: a bench that nobody runs would rot. Their figures say
+/// The gateway's benches, and settlement's, to their ends, with a hundredth of the work: a bench that nobody runs would rot. Their figures say
 /// nothing here.
 fn benches(root: &Path) -> anyhow::Result<Outcome> {
     // By name and of the whole workspace, so that nothing is built anew that the other tests have built.
-    let benches = ["--bench", "order", "--bench", "signatures", "--bench", "binary"];
+    let benches = ["--bench", "order", "--bench", "signatures", "--bench", "binary", "--bench", "following"];
     run(root, &[&["cargo", "test", "--locked", "--workspace"], &benches[..]].concat()).map(|()| Outcome::Passed)
 }
 

@@ -80,17 +80,31 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != N * 2 {
         return None;
     }
+    let mut all = 0;
     for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
-        *byte = hex_digit(digits[0])? << 4 | hex_digit(digits[1])?;
+        let [high, low] = digits.map(|digit| NIBBLES[usize::from(digit)]);
+        *byte = high << 4 | low & 15;
+        all |= high | low;
     }
-    Some(bytes)
+    (all & NOT_A_DIGIT == 0).then_some(bytes)
 }
 
-const fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+fn hex_digit(digit: u8) -> Option<u8> {
+    Some(NIBBLES[usize::from(digit)]).filter(|nibble| nibble & NOT_A_DIGIT == 0)
 }
+
+/// Set in [`NIBBLES`] where a byte is no hexadecimal digit.
+const NOT_A_DIGIT: u8 = 0x80;
+
+/// What each byte stands for: every request has an api key of 96 digits, and one look-up a digit is a fifth of what
+/// comparing costs.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NOT_A_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value as usize] as usize] = value;
+        nibbles[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
+    }
+    nibbles
+};

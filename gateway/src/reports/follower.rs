@@ -5,7 +5,7 @@
 //! the read models the publisher waits for the queue; later it never does. A chunk that finds no room, or that the disk
 //! refuses, is dropped and counted, and what is before the gap can no longer be asked for.
 //!
-//! Bounds: `QUEUE` chunks of about `CHUNK_BYTES`; a page of [`FollowerOptions::page_reports`]; pages of one account
+//! Bounds: `QUEUE` chunks of about `CHUNK_BYTES` and `EMPTIES` empty ones; a page of [`FollowerOptions::page_reports`]; pages of one account
 //! by a rate, over all of its connections; rates of at most `ACCOUNTS` accounts.
 
 use std::collections::HashMap;
@@ -29,6 +29,8 @@ use crate::request::refusal;
 
 /// Chunks and questions that may wait.
 const QUEUE: usize = 128;
+/// Written chunks that wait to be filled again.
+const EMPTIES: usize = 4;
 /// From this size on a chunk is handed over, whenever its time.
 const CHUNK_BYTES: usize = 256 * 1_024;
 /// How long a report may wait for others to go with it, in nanoseconds.
@@ -95,6 +97,8 @@ enum Patience {
 #[derive(Debug)]
 pub struct ReportSink {
     queue: SyncSender<Work>,
+    /// Chunks that are written and empty again: new memory would cost more than what is written into it.
+    empties: Receiver<ReportChunk>,
     counters: Arc<Counters>,
     patience: Patience,
     /// Reports of this command and before it are in the log already.
@@ -167,7 +171,8 @@ impl ReportSink {
         if self.chunk.is_empty() {
             return;
         }
-        let chunk = std::mem::take(&mut self.chunk);
+        let empty = self.empties.try_recv().unwrap_or_default();
+        let chunk = std::mem::replace(&mut self.chunk, empty);
         let count = chunk.report_count();
         let lost = match self.patience {
             Patience::Start => self.queue.send(Work::Chunk(chunk)).is_err(),
@@ -224,8 +229,10 @@ impl ReportFollower {
         counters: Arc<Counters>,
     ) -> io::Result<(ReportSink, JoinHandle<()>)> {
         let (queue, work) = sync_channel(QUEUE);
+        let (emptied, empties) = sync_channel(EMPTIES);
         let sink = ReportSink {
             queue,
+            empties,
             counters: Arc::clone(&counters),
             patience: Patience::Start,
             have_through: log.wants_behind(),
@@ -237,14 +244,20 @@ impl ReportFollower {
             taken: Vec::new(),
         };
         let follower = Self { log, options, counters, budgets: HashMap::new(), disk: Disk::Takes };
-        let thread = std::thread::Builder::new().name("reports".to_owned()).spawn(move || follower.run(&work))?;
+        let thread =
+            std::thread::Builder::new().name("reports".to_owned()).spawn(move || follower.run(&work, &emptied))?;
         Ok((sink, thread))
     }
 
-    fn run(mut self, work: &Receiver<Work>) {
+    fn run(mut self, work: &Receiver<Work>, emptied: &SyncSender<ReportChunk>) {
         while let Ok(next) = work.recv() {
             match next {
-                Work::Chunk(chunk) => self.append(&chunk),
+                Work::Chunk(mut chunk) => {
+                    self.append(&chunk);
+                    chunk.clear();
+                    // What is not wanted back is given back to the machine.
+                    let _ = emptied.try_send(chunk);
+                }
                 Work::Page(request) => {
                     let page = self.page(&request);
                     answer(&request, page);

@@ -81,6 +81,12 @@ impl ReportChunk {
         self.entries.push(ChunkEntry { account, report_sequence, sequence, end });
     }
 
+    /// Forgets its reports and keeps its room.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
     /// Reports that it has.
     pub const fn report_count(&self) -> u64 {
         self.entries.len() as u64

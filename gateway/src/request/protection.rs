@@ -58,17 +58,19 @@ pub(super) fn invite(fields: Fields<'_>) -> Result<Intent, ApiError> {
 }
 
 /// `key.narrow`: the key with these bytes, in one market or in all and for one of the owner's accounts or for all, keeps the
-/// operations that are named.
+/// operations that are named; with `NONE` it only reads.
 pub(super) fn narrow_key(fields: Fields<'_>, owner: AccountId, directory: &Directory) -> Result<Intent, ApiError> {
     fields.required("method")?;
     let key = own_key(fields, owner, directory)?;
     let mut operations = 0;
-    for name in fields.required("operations")?.split(',') {
+    let named = fields.required("operations")?;
+    for name in named.split(',') {
         operations |= match name {
             "PLACE" => KeyScope::PLACE,
             "AMEND" => KeyScope::AMEND,
             "CANCEL" => KeyScope::CANCEL,
             "ACCOUNT" => KeyScope::ACCOUNT,
+            "NONE" if named == name => 0,
             _ => return Err(refusal::invalid_value("operations")),
         };
     }

@@ -9,7 +9,7 @@ use crate::api_error::ApiError;
 use crate::wire_encode::json::JsonWriter;
 
 fn error(status: u16, code: i32, message: impl Into<Cow<'static, str>>) -> ApiError {
-    ApiError { status, code, message: message.into(), data: None }
+    ApiError { status, code, message: message.into(), data: None, retry_after_ms: 0 }
 }
 
 /// -1003: more requests than the connection or the address may send.
@@ -21,7 +21,13 @@ pub(crate) fn too_many_requests() -> ApiError {
 pub(crate) fn retry_after(mut error: ApiError, now: Timestamp, wait_ns: u64) -> ApiError {
     let (now_ms, retry_ms) = (now.milliseconds(), Timestamp(now.0.saturating_add(wait_ns)).milliseconds() + 1);
     error.data = Some(Bytes::from(format!("{{\"serverTime\":{now_ms},\"retryAfter\":{retry_ms}}}")));
+    error.retry_after_ms = milliseconds(wait_ns);
     error
+}
+
+/// Nanoseconds as whole milliseconds, at least one.
+pub(crate) fn milliseconds(wait_ns: u64) -> u32 {
+    u32::try_from(wait_ns / 1_000_000 + 1).unwrap_or(u32::MAX)
 }
 
 /// The number of [`too_many_requests`].
@@ -34,8 +40,12 @@ pub(crate) fn timeout() -> ApiError {
 
 /// -1008: a queue is full; nothing of the request was taken.
 pub(crate) fn overloaded() -> ApiError {
-    error(503, OVERLOADED, "Server is currently overloaded; nothing was done. Try again in 100 ms.")
+    let error = error(503, OVERLOADED, "Server is currently overloaded; nothing was done. Try again in 100 ms.");
+    ApiError { retry_after_ms: OVERLOADED_RETRY_MS, ..error }
 }
+
+/// When a request may be tried again that was shed for load.
+pub(crate) const OVERLOADED_RETRY_MS: u32 = 100;
 
 /// The number of [`overloaded`]: it says nothing of a signature.
 pub(crate) const OVERLOADED: i32 = -1008;

@@ -2,8 +2,8 @@
 //! publisher. Whatever was asked is kept with its evidence, for audits, and the engine comes back at the end.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
@@ -31,10 +31,13 @@ use super::{asset, market, now};
 
 pub(crate) const BINDING: SettlementBinding = SettlementBinding { chain_id: 31_337, contract: [0x42; 20] };
 pub(crate) const MARKET: MarketId = MarketId(0);
-/// Accounts 1 and 2 trade with one key each; account 3's key may only read.
+/// Accounts, each with a key of its own.
 pub(crate) const ACCOUNTS: u32 = 3;
 
-/// The key of an account.
+/// Another key of account 1.
+pub(crate) const SECOND_KEY: u32 = 9;
+
+/// The key of an account, or one beside it.
 pub(crate) fn key(account: u32) -> SigningKey {
     SigningKey::from_bytes(&[u8::try_from(account).unwrap(); 32])
 }
@@ -51,6 +54,8 @@ pub(crate) struct Exchange {
     stop: Arc<AtomicBool>,
     signal: Arc<Signal>,
     publisher_signal: Arc<Signal>,
+    decided: Arc<Mutex<Vec<Command>>>,
+    decisions: AtomicU64,
     sequencer: JoinHandle<(Engine, Vec<(Command, Bytes)>)>,
     publisher: JoinHandle<Publisher>,
 }
@@ -93,8 +98,10 @@ impl Exchange {
         let (signal, publisher_signal) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
         let control = Control { signal: Arc::clone(&publisher_signal), stop: Arc::new(AtomicBool::new(false)) };
         let publisher = tokio::spawn(publisher::run(publisher, outputs, || u64::MAX, now, control));
+        let decided = Arc::default();
         let sequencer = Sequencer {
             engine,
+            decided: Arc::clone(&decided),
             inputs,
             output,
             stop: Arc::clone(&stop),
@@ -112,7 +119,17 @@ impl Exchange {
         };
         let (gateway, verifiers) = Gateway::start_with_verifiers(options, wiring).await.unwrap();
         let sequencer = tokio::spawn(sequencer.run(verifiers));
-        Self { gateway, directory, stop, signal, publisher_signal, sequencer, publisher }
+        Self {
+            gateway,
+            directory,
+            stop,
+            signal,
+            publisher_signal,
+            decided,
+            decisions: AtomicU64::new(0),
+            sequencer,
+            publisher,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -125,6 +142,16 @@ impl Exchange {
 
     pub(crate) async fn client_with(&self, account: u32, options: &LogonOptions) -> (BinaryClient, LogonAccepted) {
         BinaryClient::connect(self.address(), &key(account), options).await.unwrap()
+    }
+
+    /// Has the sequencer take in what two operators decide.
+    pub(crate) fn decide(&self, action: AdminAction) {
+        let mut decided = self.decided.lock().unwrap();
+        let nonce = self.decisions.fetch_add(1, Ordering::Relaxed) + 1;
+        let authority = AdminAuthority::TwoRoles { role: 0, nonce, second_role: 1, second_nonce: nonce };
+        decided.push(admin(authority, action));
+        drop(decided);
+        self.signal.notify();
     }
 
     /// Ends everything: the engine as it was left, and all that was asked of it.
@@ -141,6 +168,7 @@ impl Exchange {
 
 struct Sequencer {
     engine: Engine,
+    decided: Arc<Mutex<Vec<Command>>>,
     inputs: Consumer<Input>,
     output: Producer<Output>,
     stop: Arc<AtomicBool>,
@@ -155,6 +183,10 @@ impl Sequencer {
         let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
         let signal = Arc::clone(&self.signal);
         loop {
+            let decided = std::mem::take(&mut *self.decided.lock().unwrap());
+            for command in decided {
+                self.apply(&command, None, &mut events).await;
+            }
             let verified = verifiers.iter_mut().filter_map(|verifier| verifier.step().then_some(())).count();
             while let Ok(input) = self.inputs.pop() {
                 match input {
@@ -172,10 +204,10 @@ impl Sequencer {
             if self.stop.load(Ordering::Acquire) && verified == 0 && self.inputs.is_empty() {
                 return (self.engine, self.log);
             }
-            let (inputs, to_verify, stop) = (&mut self.inputs, &mut verifiers, &self.stop);
+            let (inputs, to_verify, stop, decided) = (&mut self.inputs, &mut verifiers, &self.stop, &self.decided);
             let something_came = move || {
                 let came = to_verify.iter_mut().any(VerifierStage::has_work) || !inputs.is_empty();
-                came || stop.load(Ordering::Acquire)
+                came || stop.load(Ordering::Acquire) || !decided.lock().unwrap().is_empty()
             };
             signal.wait(something_came).await;
             tokio::task::consume_budget().await;
@@ -220,11 +252,13 @@ fn opened(publisher: &mut Publisher) -> Engine {
     engine
 }
 
+/// What an operator decides.
+fn admin(authority: AdminAuthority, action: AdminAction) -> Command {
+    Command::Admin(AdminCommand { authority, action, reason: Reason::new("test").unwrap() })
+}
+
 fn commands() -> Vec<Command> {
-    let admin = |action| {
-        let reason = Reason::new("test").unwrap();
-        Command::Admin(AdminCommand { authority: AdminAuthority::Genesis, action, reason })
-    };
+    let admin = |action| admin(AdminAuthority::Genesis, action);
     let market = MarketSpec { max_orders: 262_144, max_levels: 65_536, ..market() };
     let mut commands = vec![
         Command::Genesis(Genesis {
@@ -241,7 +275,7 @@ fn commands() -> Vec<Command> {
                 agenda: 64,
                 digests_per_key: 2,
             },
-            role_keys: [[0; 32]; Genesis::ROLES],
+            role_keys: std::array::from_fn(|role| [0xf0 | u8::try_from(role).unwrap(); 32]),
             fee_notice_s: 0,
             share_parts: 1,
             settlement: BINDING,
@@ -262,9 +296,16 @@ fn commands() -> Vec<Command> {
             expires_at: Timestamp::ZERO,
             digest_capacity: 4_096,
         })));
-        let minimum_grade = EvidenceGrade::Native;
+        let minimum_grade = EvidenceGrade::Signed;
         commands.push(admin(AdminAction::SetAccountPolicy { account, minimum_grade }));
     }
+    commands.push(admin(AdminAction::RegisterKey(RegisterKey {
+        account: AccountId(1),
+        public_key: key(SECOND_KEY).verifying_key().to_bytes(),
+        epoch: 2,
+        expires_at: Timestamp::ZERO,
+        digest_capacity: 4_096,
+    })));
     commands.push(admin(AdminAction::SetMarketState { market: MARKET, state: MarketState::Open }));
     commands.push(Command::Epoch(Epoch { epoch: 1, software: Reason::EMPTY }));
     commands

@@ -142,7 +142,7 @@ fn child_that_follows() {
     follow(&mut follower, 1, 5);
     // The kernel refuses a store into these pages, and, since the file was opened for reading, any way to allow one.
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let rings: Vec<&str> = maps.lines().filter(|line| line.contains("lakh-ring-")).collect();
+    let rings: Vec<&str> = maps.lines().filter(|line| line.contains("lakh-tail-")).collect();
     assert!(!rings.is_empty() && rings.iter().all(|line| line.contains(" r--s ")), "{rings:#?}");
     eprintln!("following");
     let mut go = String::new();

@@ -1,12 +1,12 @@
 //! kill −9: a child process writes and says what was acknowledged, the parent kills it at any time and opens.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use lakh_journal::{Durability, Follower, JournalOptions, open};
 
-use crate::common::{Random, append, options, read_usual, seed, usual_length};
+use crate::common::{LONG, Random, append, append_range, options, read_usual, seed, usual_length};
 
 const DIRECTORY: &str = "LAKH_JOURNAL_KILL_DIRECTORY";
 const LEVEL: &str = "LAKH_JOURNAL_KILL_LEVEL";
@@ -86,4 +86,49 @@ fn a_killed_writer_has_lost_nothing_acknowledged() {
             writer.close().unwrap();
         }
     }
+}
+
+/// Where the ring of a journal's writer is.
+fn ring_of(directory: &Path) -> PathBuf {
+    let live = std::fs::read_to_string(directory.join("live")).unwrap();
+    live.lines().nth(1).unwrap().into()
+}
+
+/// Shared memory has no owner that ends with a process: whoever opens a journal, whichever, gives back what those left that
+/// were killed, and takes nothing from those that live.
+#[test]
+fn the_ring_of_a_killed_writer_is_removed_by_the_next_opening_of_any_journal() {
+    let [alive, killed, next] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let (mut living, _) = open(child_options(alive.path().into(), "async")).unwrap();
+    let mut follower = Follower::open(alive.path()).unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kill::child_that_writes_until_it_is_killed", "--nocapture"])
+        .env(DIRECTORY, killed.path())
+        .env(LEVEL, "async")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut victim = Victim(child);
+    let mut lines = BufReader::new(victim.0.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("durable "));
+    let (ring, of_the_living) = (ring_of(killed.path()), ring_of(alive.path()));
+    assert!(ring.exists() && of_the_living.exists(), "no other opening takes a living writer's");
+    let mut of_the_killed = Follower::open(killed.path()).unwrap();
+    assert!(of_the_killed.is_attached());
+    drop(victim);
+    let (other, _) = open(child_options(next.path().into(), "async")).unwrap();
+    assert!(!ring.exists(), "{ring:?} is left");
+    assert!(of_the_living.exists() && follower.is_attached());
+    append_range(&mut living, 1, 10, 1);
+    assert!(living.watch().wait_for(10, LONG));
+    for _ in 1..=10 {
+        assert!(follower.poll().unwrap().is_some());
+    }
+    // Who was attached to it is told, and reads what is in the segments.
+    while of_the_killed.poll().unwrap().is_some() {}
+    assert!(!of_the_killed.is_attached());
+    other.close().unwrap();
+    living.close().unwrap();
+    assert!(!of_the_living.exists());
 }

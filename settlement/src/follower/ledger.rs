@@ -13,12 +13,14 @@ use std::collections::HashMap;
 use lakh_engine::command::Command;
 use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, Sequence};
-use lakh_engine::units::{Atoms, Timestamp};
+use lakh_engine::units::Atoms;
+use lakh_journal::Record;
 
 use super::families::Families;
-use crate::batch::{JournalRoot, SealedBatch};
+use crate::batch::SealedBatch;
 use crate::commitment::{AssetChange, AssetLine, Header, balances_root, trees_hash};
 use crate::diff::{self, LeafUpdate};
+use crate::journal_root::JournalRoot;
 use crate::keccak::{Hash, keccak256};
 use crate::sum_tree::{Node, SumTree};
 use crate::withdrawals::{Withdrawal, WithdrawalTree, withdrawals_root};
@@ -94,14 +96,8 @@ pub enum LedgerError {
 /// One journal record with what it caused.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// Its place.
-    pub sequence: Sequence,
-    /// Its time.
-    pub timestamp: Timestamp,
-    /// Its hash, see [`crate::batch::record_hash`].
-    pub record_hash: Hash,
-    /// The hash of its journal block, if it is the block's last record.
-    pub block_hash: Option<[u8; 32]>,
+    /// The record itself.
+    pub record: Record<'a>,
     /// What was asked.
     pub command: &'a Command,
     /// What the engine said to it.
@@ -268,15 +264,21 @@ impl Ledger {
     /// # Errors
     /// A record that is not the next one, or one that the contract could never settle.
     pub fn apply(&mut self, step: &Step<'_>) -> Result<(), LedgerError> {
-        if step.sequence.0 != self.sequence.0 + 1 {
-            return Err(LedgerError::WrongSequence { last: self.sequence.0, got: step.sequence.0 });
+        let header = step.record.header;
+        if header.sequence != self.sequence.0 + 1 {
+            return Err(LedgerError::WrongSequence { last: self.sequence.0, got: header.sequence });
         }
-        self.sequence = step.sequence;
-        self.time_seconds = step.timestamp.0 / 1_000_000_000;
-        self.block_hash = step.block_hash;
+        self.sequence = Sequence(header.sequence);
+        self.time_seconds = header.timestamp_ns / 1_000_000_000;
+        self.block_hash = None;
         self.open.first_time_seconds.get_or_insert(self.time_seconds);
-        self.open.records.push(step.sequence, step.record_hash);
+        self.open.records.push(&step.record);
         step.events.iter().try_for_each(|event| self.observe(step, event))
+    }
+
+    /// The last record was the last of its journal block, which has this hash.
+    pub const fn end_block(&mut self, hash: [u8; 32]) {
+        self.block_hash = Some(hash);
     }
 
     fn observe(&mut self, step: &Step<'_>, event: &Event) -> Result<(), LedgerError> {
@@ -290,7 +292,7 @@ impl Ledger {
             Event::SubAccountOpened { account, parent } => self.open_sub_account(account, parent),
             Event::DepositCredited { asset, amount, .. } => {
                 if !matches!(step.command, Command::ChainEntry(_)) {
-                    self.unbacked.get_or_insert(step.sequence);
+                    self.unbacked.get_or_insert(self.sequence);
                 }
                 self.credit(asset, amount)?;
             }
@@ -317,7 +319,7 @@ impl Ledger {
     }
 
     fn consume(&mut self, step: &Step<'_>, queue_id: u64) -> Result<(), LedgerError> {
-        let wrong = LedgerError::WrongQueue { sequence: step.sequence.0, last: self.queue_id, got: queue_id };
+        let wrong = LedgerError::WrongQueue { sequence: self.sequence.0, last: self.queue_id, got: queue_id };
         let Command::ChainEntry(entry) = step.command else { return Err(wrong) };
         if queue_id != self.queue_id + 1 || entry.queue_id != queue_id {
             return Err(wrong);

@@ -1,13 +1,20 @@
 //! What the ledger refuses.
 
 use lakh_engine::command::Deposit;
+use lakh_journal::RecordHeader;
 
 use super::*;
 
+fn record(sequence: u64) -> Record<'static> {
+    let header = RecordHeader { sequence, timestamp_ns: 5_000_000_000, ..RecordHeader::default() };
+    Record { header, payload: b"a command" }
+}
+
 fn apply(ledger: &mut Ledger, command: &Command, events: &[Event]) -> Result<(), LedgerError> {
-    let sequence = Sequence(ledger.sequence().0 + 1);
-    let (timestamp, record_hash, block_hash) = (Timestamp(5_000_000_000), Hash([1; 32]), Some([2; 32]));
-    ledger.apply(&Step { sequence, timestamp, record_hash, block_hash, command, events })
+    let record = record(ledger.sequence().0 + 1);
+    let applied = ledger.apply(&Step { record, command, events });
+    ledger.end_block([2; 32]);
+    applied
 }
 
 fn balance(account: u32, asset: u16, available: u64) -> Event {
@@ -47,16 +54,9 @@ fn gaps_strange_assets_and_empty_batches_are_refused() {
     let consumed = Event::ChainEntryConsumed { queue_id: 1, refused: None };
     let error = apply(&mut ledger, &Command::AdvanceTime, &[consumed]).unwrap_err();
     assert_eq!(error, LedgerError::WrongQueue { sequence: 2, last: 0, got: 1 });
-    let step = Step {
-        sequence: Sequence(9),
-        timestamp: Timestamp(0),
-        record_hash: Hash::ZERO,
-        block_hash: None,
-        command: &Command::AdvanceTime,
-        events: &[],
-    };
+    let step = Step { record: record(9), command: &Command::AdvanceTime, events: &[] };
     assert_eq!(ledger.apply(&step), Err(LedgerError::WrongSequence { last: 2, got: 9 }));
-    let step = Step { sequence: Sequence(3), ..step };
+    let step = Step { record: record(3), ..step };
     ledger.apply(&step).unwrap();
     assert_eq!(ledger.seal(1).unwrap_err(), LedgerError::InsideBlock { last: 3 });
 }

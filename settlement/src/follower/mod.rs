@@ -27,7 +27,7 @@ use lakh_journal::{Follower, JournalError, JournalReader, Record};
 
 pub use self::ledger::{Ledger, LedgerError, MAX_ASSETS, Step};
 pub use self::quarantines::{Fate, Quarantines};
-use crate::batch::{SealedBatch, record_hash};
+use crate::batch::SealedBatch;
 use crate::chain::Address;
 use crate::keccak::Hash;
 
@@ -231,32 +231,18 @@ impl Replica {
         let Some(record) = self.follower.poll()? else { return Ok(None) };
         let (sequence, timestamp) = (Sequence(record.header.sequence), Timestamp(record.header.timestamp_ns));
         let command = decode(&record)?;
-        let record_hash = record_hash(&record);
-        let block = self.follower.block().filter(|block| block.last_sequence() == sequence.0);
-        let block_hash = block.map(|block| block.hash);
         if sequence.0 != self.engine.sequence().0 + 1 || timestamp < self.engine.now() {
             return Err(FollowError::Order { sequence: sequence.0 });
         }
         self.quarantines.apply(&mut self.engine, (sequence, timestamp), &command, &mut self.events);
         if matches!(command, Command::Genesis(_)) {
-            self.check_venue()?;
+            check_venue(&self.engine, self.venue)?;
         }
-        let events = &self.events;
-        self.ledger.apply(&Step { sequence, timestamp, record_hash, block_hash, command: &command, events })?;
+        self.ledger.apply(&Step { record, command: &command, events: &self.events })?;
+        if let Some(block) = self.follower.block().filter(|block| block.last_sequence() == sequence.0) {
+            self.ledger.end_block(block.hash);
+        }
         Ok(Some(command))
-    }
-
-    fn check_venue(&self) -> Result<(), FollowError> {
-        // A genesis that was refused says nothing; the one that is taken will.
-        if self.engine.genesis().is_none() {
-            return Ok(());
-        }
-        let found = self.engine.settlement().map(|found| (found.chain_id, Address(found.contract)));
-        let (found_chain, found) = found.unwrap_or_default();
-        if (found_chain, found) == (self.venue.chain_id, self.venue.contract) {
-            return Ok(());
-        }
-        Err(FollowError::OtherVenue { found_chain, found, expected: self.venue })
     }
 
     /// A decision came along: the engine took it or refused it.
@@ -292,6 +278,19 @@ impl Replica {
         self.pending.push_back(batch);
         Ok(())
     }
+}
+
+fn check_venue(engine: &Engine, expected: Venue) -> Result<(), FollowError> {
+    // A genesis that was refused says nothing; the one that is taken will.
+    if engine.genesis().is_none() {
+        return Ok(());
+    }
+    let found = engine.settlement().map(|found| (found.chain_id, Address(found.contract)));
+    let (found_chain, found) = found.unwrap_or_default();
+    if (found_chain, found) == (expected.chain_id, expected.contract) {
+        return Ok(());
+    }
+    Err(FollowError::OtherVenue { found_chain, found, expected })
 }
 
 fn decode(record: &Record<'_>) -> Result<Command, FollowError> {
@@ -339,7 +338,5 @@ fn scan(directory: &Path) -> Result<Scan, FollowError> {
     Ok(Scan { decided: decisions, quarantines, scanned })
 }
 
-#[cfg(test)]
-mod speed_tests;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,11 @@ use crate::wire::sbe::{HEADER_BYTES, encode, put};
 
 /// Bytes of a chunk before the next one is begun.
 const CHUNK_BYTES: usize = 64 * 1_024;
+/// Room that an account's first chunk begins with: most have few reports. Later ones have all of theirs at once, since to
+/// grow is to copy.
+const FIRST_BYTES: usize = 4 * 1_024;
+/// Buffers of forgotten chunks that are kept for the next ones: new memory costs more than what is written into it.
+const SPARES_MAX: usize = 64;
 /// Where a report's account sequence stands in its frame.
 const ACCOUNT_SEQUENCE_AT: usize = HEADER_BYTES + 24;
 
@@ -50,6 +55,8 @@ pub(super) struct Reports {
     sessions: usize,
     frames: Vec<u8>,
     pending: Vec<Pending>,
+    /// Empty, each with room for a chunk.
+    spares: Vec<Vec<u8>>,
 }
 
 /// One account's reports and who listens.
@@ -85,6 +92,7 @@ impl Reports {
             sessions: 0,
             frames: Vec::new(),
             pending: Vec::new(),
+            spares: Vec::new(),
         }
     }
 
@@ -133,21 +141,34 @@ impl Reports {
         }
         kept.last = sequence;
         if kept.chunks.back().is_none_or(|chunk| chunk.frames.len() + frame.len() > CHUNK_BYTES) {
-            kept.chunks.push_back(Chunk { first: sequence, frames: Vec::new() });
+            let room = if kept.chunks.is_empty() { FIRST_BYTES } else { CHUNK_BYTES };
+            let frames = self.spares.pop().unwrap_or_else(|| Vec::with_capacity(room));
+            kept.chunks.push_back(Chunk { first: sequence, frames });
             self.owners.push_back(account);
         }
         self.bytes += frame.len();
         let chunk = kept.chunks.back_mut().expect("there is one now");
         chunk.frames.extend_from_slice(&self.frames[frame]);
         if kept.chunks.len() > self.options.bytes_per_account_max.div_ceil(CHUNK_BYTES).max(1) {
-            self.bytes -= kept.chunks.pop_front().map_or(0, |chunk| chunk.frames.len());
+            let oldest = kept.chunks.pop_front();
+            self.forget(oldest);
             let at = self.owners.iter().position(|owner| *owner == account).expect("each chunk has its owner there");
             self.owners.remove(at);
         }
         while self.bytes > self.options.bytes_max {
             let Some(oldest) = self.owners.pop_front() else { break };
             let chunk = self.accounts.get_mut(&oldest).and_then(|kept| kept.chunks.pop_front());
-            self.bytes -= chunk.map_or(0, |chunk| chunk.frames.len());
+            self.forget(chunk);
+        }
+    }
+
+    /// A chunk is no longer kept.
+    fn forget(&mut self, chunk: Option<Chunk>) {
+        let Some(Chunk { mut frames, .. }) = chunk else { return };
+        self.bytes -= frames.len();
+        if frames.capacity() >= CHUNK_BYTES && self.spares.len() < SPARES_MAX {
+            frames.clear();
+            self.spares.push(frames);
         }
     }
 

@@ -31,10 +31,13 @@ use super::{NOBODY, SessionContext, Standing, Submission};
 use crate::byte_outbox::{Notice, Taken};
 use crate::directory::KeyEntry;
 use crate::hand_over::AnswerShape;
+use crate::key_budgets::Errand;
 use crate::limits::{Charge, TokenBucket};
 use crate::presence::{Departure, Place};
+use crate::request::refusal::{self, OVERLOADED_RETRY_MS};
 use crate::wire::sbe::encode::{business_reject, name_of};
 use crate::wire::sbe::enums::{Code, SessionRole};
+use crate::wire::sbe::orders::{CancelOrder, MassCancel};
 use crate::wire::sbe::session::{Heartbeat, Logon as LogonBlock, Logout, Reject, TestRequest};
 use crate::wire::sbe::{Block, Frame, HEADER_BYTES, next_frame, padded, put};
 
@@ -182,7 +185,7 @@ impl BinarySession {
         self.answered += 1;
         match shape {
             AnswerShape::BinarySession => self.log_out(Code::Overloaded.number(), actions),
-            _ => business_reject(request, Code::Overloaded.number(), &mut actions.frames),
+            _ => business_reject(request, (Code::Overloaded.number(), OVERLOADED_RETRY_MS), &mut actions.frames),
         }
     }
 
@@ -270,10 +273,13 @@ impl BinarySession {
             (_, Logout::TEMPLATE) => frame.block::<Logout>().map(|_| self.log_out(0, actions)),
             (Phase::Open(member) | Phase::Draining(member), _) => {
                 let member = *member;
-                match self.charge(now) {
+                match self.charge(errand(frame.template), now) {
                     Charge::Paid => self.request(frame, (request, member), now, actions),
                     Charge::Refused => {
-                        business_reject(request, Code::RateLimited.number(), &mut actions.frames);
+                        self.context.counters.requests_over_budget.count();
+                        let wait_ns = self.requests.wait_ns(now).max(self.address.wait_ns(now));
+                        let refused = (Code::RateLimited.number(), refusal::milliseconds(wait_ns));
+                        business_reject(request, refused, &mut actions.frames);
                         Ok(())
                     }
                 }
@@ -299,9 +305,14 @@ impl BinarySession {
         u32::try_from(number).map_err(|_| Code::SequenceExhausted)
     }
 
-    fn charge(&self, now: Timestamp) -> Charge {
-        match self.requests.charge(1, now) {
-            Charge::Paid => self.address.charge(1, now),
+    /// Charges connection and address; cancels are the last to be refused.
+    fn charge(&self, errand: Errand, now: Timestamp) -> Charge {
+        let charge = |bucket: &TokenBucket| match errand {
+            Errand::Cancel => bucket.charge_cancel(now),
+            Errand::Order | Errand::Other => bucket.charge(1, now),
+        };
+        match charge(&self.requests) {
+            Charge::Paid => charge(&self.address),
             Charge::Refused => Charge::Refused,
         }
     }
@@ -378,6 +389,14 @@ impl BinarySession {
     }
 }
 
+/// What a message is for, as far as its price goes.
+const fn errand(template: u16) -> Errand {
+    match template {
+        CancelOrder::TEMPLATE | MassCancel::TEMPLATE => Errand::Cancel,
+        _ => Errand::Other,
+    }
+}
+
 /// Stamps number and time into frames that stand one behind the other; the number of the next one.
 pub fn stamp(frames: &mut [u8], mut next_sequence: u64, now: Timestamp) -> u64 {
     let mut rest = frames;
@@ -389,4 +408,35 @@ pub fn stamp(frames: &mut [u8], mut next_sequence: u64, now: Timestamp) -> u64 {
         rest = behind;
     }
     next_sequence
+}
+
+#[cfg(test)]
+mod tests {
+    use lakh_engine::command::Mode;
+
+    use super::*;
+    use crate::directory::Directory;
+    use crate::key_budgets::{KeyBudgets, KeyLimits};
+    use crate::limits::Rate;
+    use crate::session::SessionOptions;
+
+    /// Nobody sends four billion messages in a test, so the session is told that it has had them.
+    #[test]
+    fn a_session_has_an_end_of_its_numbers() {
+        let context = SessionContext {
+            directory: Arc::new(Directory::new([7; 16], Mode::Run)),
+            options: SessionOptions::default(),
+            key_budgets: Arc::new(KeyBudgets::new(KeyLimits::default())),
+            counters: Arc::default(),
+            presence: Arc::default(),
+            started_at: Timestamp(0),
+        };
+        let address = Arc::new(TokenBucket::new(Rate { per_second: 1, burst: 1 }));
+        let mut session = BinarySession::new(Arc::new(context), address, Timestamp(1));
+        session.next_sequence = MESSAGES_MAX;
+        assert_eq!(session.checked_number(MESSAGES_MAX - 1), Err(Code::SequenceRepeated));
+        assert_eq!(session.checked_number(MESSAGES_MAX + 1), Err(Code::SequenceGap));
+        assert_eq!(session.checked_number(MESSAGES_MAX), Ok(NOBODY - 1));
+        assert_eq!(session.checked_number(MESSAGES_MAX + 1), Err(Code::SequenceExhausted));
+    }
 }

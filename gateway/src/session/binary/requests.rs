@@ -3,10 +3,11 @@
 use lakh_engine::ids::MarketId;
 use lakh_engine::units::Timestamp;
 
-use super::{BinaryActions, BinarySession, EVIDENCE_CHUNK, Member, Phase};
+use super::{BinaryActions, BinarySession, EVIDENCE_CHUNK, Member, Phase, errand};
 use crate::auth::evidence::{Evidence, SignedBody};
 use crate::directory::KeyStatus;
 use crate::hand_over::{AnswerShape, FeedRead, Read};
+use crate::key_budgets::Errand;
 use crate::session::{NativeWork, SignedBytes, Standing, Submission, Work};
 use crate::wire::sbe::encode::business_reject;
 use crate::wire::sbe::enums::{ALL_MARKETS, Channel, Code, SessionRole, StartMode, WireEnum};
@@ -30,7 +31,7 @@ impl BinarySession {
             Ok(work) => work,
             Err(Refusal::Form(code)) => return Err(code),
             Err(Refusal::Business(code)) => {
-                business_reject(request, code.number(), &mut actions.frames);
+                business_reject(request, (code.number(), 0), &mut actions.frames);
                 return Ok(());
             }
         };
@@ -47,18 +48,17 @@ impl BinarySession {
         if matches!(self.phase, Phase::Draining(_)) {
             return Err(Refusal::Business(Code::ShuttingDown));
         }
-        if self.in_flight() >= self.context.options.in_flight as u64 {
+        let most = self.context.options.in_flight;
+        let most = if errand(frame.template) == Errand::Cancel { most + most.div_ceil(3) } else { most };
+        if self.in_flight() >= most as u64 {
+            self.context.counters.requests_over_in_flight.count();
             return Err(Refusal::Business(Code::TooManyInFlight));
         }
         Ok(work)
     }
 
     fn order(&mut self, frame: &Frame<'_>, member: &Member, now: Timestamp) -> Result<Work, Refusal> {
-        let (request, parts) = match OrderRequest::from_frame(frame) {
-            Ok(read) => read,
-            Err(Code::NotAvailable) => return Err(Refusal::Business(Code::NotAvailable)),
-            Err(code) => return Err(Refusal::Form(code)),
-        };
+        let (request, parts) = OrderRequest::from_frame(frame)?;
         self.check(&request, member, now).map_err(Refusal::Business)?;
         let SignedParts { block, group, signature } = parts;
         if self.evidence.capacity() < frame.bytes.len() {

@@ -14,9 +14,6 @@ use crate::account_trades::TradeRole as Role;
 use crate::order_state::OrderRecord;
 use crate::reports::{AccountReport, Execution, Fill, FundsDirection, ReportBody};
 
-/// Advice for a request that was shed for load, in milliseconds.
-const RETRY_AFTER_MS: u32 = 100;
-
 /// Fills the fields that each report begins with; the number of the request is stamped for the session that asked, and
 /// those of the session when it is sent.
 macro_rules! put_report {
@@ -167,9 +164,8 @@ fn execution_report(report: &AccountReport<'_>, order: &OrderRecord, execution: 
     });
 }
 
-/// Appends that the gateway refused a request, or that the engine did without a report.
-pub fn business_reject(request: u32, code: u16, out: &mut Vec<u8>) {
-    let retry_after = if code == Code::Overloaded.number() { RETRY_AFTER_MS } else { 0 };
+/// Appends that the gateway refused a request, or that the engine did without a report, and when it may be tried again.
+pub fn business_reject(request: u32, (code, retry_after_ms): (u16, u32), out: &mut Vec<u8>) {
     put(
         out,
         &BusinessReject {
@@ -177,7 +173,7 @@ pub fn business_reject(request: u32, code: u16, out: &mut Vec<u8>) {
             sending_time: 0.into(),
             request_sequence: u64::from(request).into(),
             code: code.into(),
-            retry_after: retry_after.into(),
+            retry_after: retry_after_ms.into(),
             text: padded(name_of(code).as_bytes()),
         },
     );

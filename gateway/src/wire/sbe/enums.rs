@@ -3,6 +3,7 @@
 use lakh_engine::command::{CancelRestriction, MarketState, OrderType, ReplaceMode, SelfTradeMode, Side, TimeInForce};
 use lakh_engine::event::CancelReason;
 
+use crate::api_error::ApiError;
 use crate::order_state::OrderStatus;
 
 /// A value of one byte.
@@ -323,7 +324,7 @@ codes! {
     Overloaded = 201,
     /// The session has as many requests without an answer as it may.
     TooManyInFlight = 202,
-    /// The connection or its address asks too much.
+    /// The connection, its address or the key asks too much.
     RateLimited = 203,
     /// The message names another account than the session's.
     WrongAccount = 204,
@@ -333,7 +334,7 @@ codes! {
     ValidUntilTooFar = 206,
     /// A message whose time has come.
     ValidUntilPassed = 207,
-    /// The venue does not offer this yet.
+    /// The venue does not offer this; not sent in this version.
     NotAvailable = 208,
     /// The nonce was used before.
     NonceUsed = 209,
@@ -357,6 +358,23 @@ codes! {
     Internal = 218,
     /// The engine refused the session's request; the logon was not taken.
     EngineRefused = 219,
+}
+
+impl Code {
+    /// This face's number for a refusal that the gateway's shared parts make.
+    pub const fn of(error: &ApiError) -> Self {
+        match error.code {
+            -1022 => Self::BadSignature,
+            -1008 => Self::Overloaded,
+            -1003 => Self::RateLimited,
+            -1015 => Self::OrderBudget,
+            -1001 => Self::JournalStopped,
+            -1100 => Self::BadLength,
+            -2010 => Self::NonceUsed,
+            -1121 => Self::UnknownMarket,
+            _ => Self::Internal,
+        }
+    }
 }
 
 #[cfg(test)]
