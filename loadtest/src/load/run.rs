@@ -24,7 +24,8 @@ use crate::load::transport::{OpeningSession, Transport, open_sessions, websocket
 use crate::load::websocket_requests::WebSocketRequests;
 use crate::load::{Books, LoadOptions, MAX_REQUESTS};
 use crate::random::SplitMix64;
-use crate::report::{BookSize, GENERATOR, Measured};
+use crate::report::{BookSize, CheckpointUse, GENERATOR, Measured};
+use crate::venue_metrics::VenueMetrics;
 use crate::workload::Workload;
 
 /// Requests that the signing speed is guessed from.
@@ -56,11 +57,13 @@ pub fn run_load(options: &LoadOptions, traders: &[Trader]) -> Result<Measured, L
     let ready = load.prepare()?;
     let watched = std::iter::once((GENERATOR, std::process::id()));
     let watched = watched.chain(options.venue_process.map(|id| ("venue", id)));
+    let checkpoints_before = checkpoints(options)?;
     let watch = UseWatch::start(watched.collect());
     let hostile = Hostile::start(options, traders);
     let driven = load.drive(ready, book)?;
     let hostile = hostile.map(Hostile::stop).transpose()?;
     let uses = watch.stop();
+    let checkpoints = checkpoints(options)?.zip(checkpoints_before).map(|(after, before)| after.since(before));
     let shown = load.shown_books()?;
     let Driven { recorder, book, cpu } = driven;
     let mut failed = recorder.failed_checks(&options.all_tolerated_codes());
@@ -79,10 +82,20 @@ pub fn run_load(options: &LoadOptions, traders: &[Trader]) -> Result<Measured, L
         checks: checks(options, &book_size),
         book: book_size,
         hostile,
+        checkpoints,
         uses,
         generator_cpu: cpu,
         recorder,
     })
+}
+
+/// What the venue's checkpoints have cost since its start, where it can be asked.
+fn checkpoints(options: &LoadOptions) -> Result<Option<CheckpointUse>, LoadtestError> {
+    let Some(health) = &options.health else { return Ok(None) };
+    let metrics = VenueMetrics::fetch(health)?;
+    let taken = metrics.value("lakh_keeper_checkpoints_total")?;
+    let cpu_seconds = metrics.value("lakh_keeper_checkpoint_cpu_seconds_total")?;
+    Ok(Some(CheckpointUse { taken: taken as u64, cpu_seconds }))
 }
 
 /// What was looked at, for the report.
