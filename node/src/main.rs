@@ -52,7 +52,9 @@ mod settlement_link;
 mod simulation;
 mod snapshots;
 mod soak;
+mod soak_latency;
 mod soak_start;
+mod soak_watchers;
 mod stage;
 mod watch;
 

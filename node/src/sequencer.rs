@@ -215,6 +215,12 @@ impl Sequencer {
             alarm.within(BEHIND_PAUSE).await;
             return;
         }
+        let is_idle =
+            self.inputs.iter_mut().all(|input| input.is_empty()) && !verifiers.iter_mut().any(VerifierStage::has_work);
+        if is_idle && verifiers.iter_mut().any(VerifierStage::prepare_one) {
+            tokio::task::yield_now().await;
+            return;
+        }
         let until_deadline = self
             .engine
             .next_deadline()
