@@ -132,8 +132,11 @@ pub(crate) fn by_turns(name: &str, mut work: impl FnMut(Pace) -> Turn + Send) {
             };
             match std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, spare) {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // Without another thread it is this one's share, and then tried again.
-                Err(_) => Turn::Over,
+                // Without another thread it is this one's share, and then tried again, but not in a hurry.
+                Err(_) => {
+                    std::thread::park_timeout(STOP_INTERVAL);
+                    Turn::Over
+                }
             }
         });
         if turn == Turn::End || work(Pace::Share) == Turn::End {

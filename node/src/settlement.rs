@@ -269,18 +269,18 @@ impl Worker {
     /// Follows, hands over and answers until there is nothing left to say and the journal's end is reached.
     fn follow(&mut self, stop: &StopRequest) -> Turn {
         while !stop.is_made() {
+            if self.commands.is_empty() {
+                self.poll();
+            }
             let actions = core::mem::take(&mut self.actions);
             actions.into_iter().for_each(|action| self.take(action));
             self.report();
             self.commands.hand_over();
             self.answer_questions();
-            if self.commands.is_empty() {
-                if !self.service.is_replaying() {
-                    return Turn::Over;
-                }
-                self.poll();
-            } else {
-                std::thread::park_timeout(PAUSE);
+            match (self.commands.is_empty(), self.service.is_replaying()) {
+                (true, false) => return Turn::Over,
+                (true, true) => {}
+                (false, _) => std::thread::park_timeout(PAUSE),
             }
         }
         Turn::End

@@ -27,7 +27,7 @@
 use lakh_engine::ids::AccountId;
 use lakh_engine::units::Atoms;
 
-use crate::keccak::{Hash, keccak256};
+use crate::keccak::{Hash, TOGETHER, keccak256, keccak256_each};
 
 /// Steps from a leaf to the root.
 pub const DEPTH: usize = 32;
@@ -37,6 +37,11 @@ pub const LEAF_BYTES: usize = 24;
 
 /// Bytes hashed for an inner node.
 pub const NODE_BYTES: usize = 96;
+
+/// Nodes of a level that are worked out together: what they are made of takes some kilobytes.
+const HASHED_TOGETHER: usize = 8 * TOGETHER;
+/// Why no sum of this tree is too large.
+const SUMS_FIT: &str = "fewer than 2^32 balances below 2^64 stay below 2^96";
 
 /// A node: its hash and the sum of the leaves below it, in atoms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +67,7 @@ impl Node {
 
     /// The node above `left` and `right`; `None` where their sum does not fit 128 bits.
     pub fn parent(left: Self, right: Self) -> Option<Self> {
-        let sum = left.sum.checked_add(right.sum)?;
+        let sum = sum(left, right)?;
         Some(Self { hash: keccak256(&node_bytes(left, right)), sum })
     }
 
@@ -229,21 +234,37 @@ impl SumTree {
                 *index >>= 1;
             }
             indexes.dedup();
-            for index in &indexes {
-                let index = *index as usize;
-                let left = self.node(level - 1, 2 * index);
-                let right = self.node(level - 1, 2 * index + 1);
-                self.levels[level][index] = parent(left, right);
+            for indexes in indexes.chunks(HASHED_TOGETHER) {
+                self.hash_nodes(level, indexes);
             }
         }
         // Keeps the memory for the next batch.
         indexes.clear();
         self.changed = indexes;
     }
+
+    /// Works out these nodes of a level from those below.
+    fn hash_nodes(&mut self, level: usize, indexes: &[u32]) {
+        let children = |index: &u32| {
+            let left = 2 * *index as usize;
+            (self.node(level - 1, left), self.node(level - 1, left + 1))
+        };
+        let pairs: Vec<(Node, Node)> = indexes.iter().map(children).collect();
+        let bytes: Vec<[u8; NODE_BYTES]> = pairs.iter().map(|(left, right)| node_bytes(*left, *right)).collect();
+        let mut hashes = Vec::with_capacity(indexes.len());
+        keccak256_each(&bytes, &mut hashes);
+        for ((index, (left, right)), hash) in indexes.iter().zip(pairs).zip(hashes) {
+            self.levels[level][*index as usize] = Node { hash, sum: sum(left, right).expect(SUMS_FIT) };
+        }
+    }
 }
 
 fn parent(left: Node, right: Node) -> Node {
-    Node::parent(left, right).expect("fewer than 2^32 balances below 2^64 stay below 2^96")
+    Node::parent(left, right).expect(SUMS_FIT)
+}
+
+fn sum(left: Node, right: Node) -> Option<u128> {
+    left.sum.checked_add(right.sum)
 }
 
 #[cfg(test)]

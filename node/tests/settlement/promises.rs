@@ -135,7 +135,7 @@ fn a_receipt_freezes_a_venue_that_settled_another_journal_and_an_honest_one_does
         health["settlement"]["news"].as_str().filter(|news| news.contains("rozen")).map(str::to_owned)
     });
     println!("the operator reads: {news}");
-    rewritten.venue.kill();
+    rewritten.venue.stop();
     drop(rewritten.embedded);
 }
 
@@ -163,6 +163,6 @@ fn two_receipts_of_one_place_freeze_a_venue_without_journal_and_batch() {
     assert!(code == FAILED && said.contains("that is no contradiction") && !rewritten.is_frozen(), "{code} {said}");
     let (code, said) = rewritten.prove(&before, &[&["--against", after.to_str().unwrap()], &send[..]].concat());
     assert!(code == BROKEN && said.contains("the venue is frozen by 0x") && rewritten.is_frozen(), "{code} {said}");
-    rewritten.venue.kill();
+    rewritten.venue.stop();
     drop(rewritten.embedded);
 }

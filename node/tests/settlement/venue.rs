@@ -59,6 +59,17 @@ impl Venue {
         Self::start_with(world, "poster = \"apart\"")
     }
 
+    /// The same, with a batch as soon as somebody wants his money.
+    pub(crate) fn start_apart_in_a_hurry(world: &World) -> Self {
+        let venue = Self::prepare(world, 0);
+        let path = venue.directory.path().join("lakh.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let hurry = "withdrawal_interval_ms = 100\nposter = \"apart\"";
+        std::fs::write(path, text.replace("withdrawal_interval_ms = 500", hurry)).unwrap();
+        venue.go_on();
+        venue
+    }
+
     /// Starts a new venue on a contract, with one more line about settlement in its configuration.
     pub(crate) fn start_with(world: &World, line: &str) -> Self {
         let venue = Self::prepare(world, 0);
@@ -191,6 +202,16 @@ impl Settler {
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    /// For whoever kills it.
+    pub(crate) fn process(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.0)
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
     }
 
     /// How it ends by itself.
