@@ -158,7 +158,8 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
         let slot = self.free;
         let order = self.entries[slot as usize].order_mut();
         self.free = order.next;
-        self.count += 1;
+        // It never wraps: so many are slots that are taken.
+        self.count = self.count.wrapping_add(1);
         order.remaining = remaining;
         order.price = price;
         order.owner_and_side = owner.0 | (side as u32) << SIDE_BIT;
@@ -176,7 +177,7 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
         order.remaining = Lots::ZERO;
         order.next = self.free;
         self.free = slot;
-        self.count -= 1;
+        self.count = self.count.wrapping_sub(1);
         (removed, &mut self.entries)
     }
 

@@ -142,7 +142,7 @@ impl Venue {
                 let owner = AccountId(order % TRADERS);
                 // Nearly every order reaches nothing: what the others do is kept out of its way.
                 let left = match self.book.first_within(side.opposite(), limit) {
-                    Some(_) => self.take(order, owner, (side, limit), quantity),
+                    Some(first) => self.take((order, owner), (side, limit), quantity, first),
                     None => quantity,
                 };
                 if !left.is_zero() {
@@ -157,36 +157,40 @@ impl Venue {
         }
     }
 
-    /// Trades an incoming order with what it reaches; tells what rests of it.
+    /// Trades an incoming order with what it reaches, first with the order in `slot`; tells what rests of it.
     #[inline(never)]
-    fn take(&mut self, order: u32, owner: AccountId, (side, limit): (Side, Ticks), quantity: Lots) -> Lots {
+    fn take(
+        &mut self,
+        (order, owner): (u32, AccountId),
+        (side, limit): (Side, Ticks),
+        quantity: Lots,
+        mut slot: u32,
+    ) -> Lots {
         let limit = match (self.reach, side) {
             (Reach::Limit, _) => limit,
             (Reach::Everything, Side::Bid) => Ticks(u64::MAX),
             (Reach::Everything, Side::Ask) => Ticks(0),
         };
         let mut left = quantity;
-        while let Some(slot) = self.book.first_within(side.opposite(), limit) {
+        loop {
             let maker = self.book.order(slot);
             if maker.owner() == owner && self.self_trade_mode == SelfTradeMode::ExpireTaker {
                 self.events.push(BookEvent::SelfTrade { order, remaining: left });
                 return Lots::ZERO;
             }
             let (price, quantity) = (maker.price(), left.min(maker.remaining()));
-            let maker_remaining = maker.remaining() - quantity;
-            if maker_remaining.is_zero() {
-                self.book.remove(slot);
-            } else {
-                self.book.reduce(slot, quantity);
-            }
-            left -= quantity;
+            let maker_remaining = self.book.trade(slot, quantity);
             let maker = self.ids[slot as usize];
             self.events.push(BookEvent::Fill { maker, taker: order, maker_remaining, price, quantity });
+            left -= quantity;
             if left.is_zero() {
-                break;
+                return left;
+            }
+            match self.book.first_within(side.opposite(), limit) {
+                Some(next) => slot = next,
+                None => return left,
             }
         }
-        left
     }
 
     #[inline(always)]
