@@ -15,8 +15,8 @@
 //! use lakh_engine::{PriceTimeBook, command::Side, ids::AccountId, units::{Lots, Ticks}};
 //!
 //! let mut book = PriceTimeBook::new(1_000, 100);
-//! let slot = book.insert(Side::Ask, Ticks(101), Lots(5), AccountId(7));
-//! let handle = book.handle(slot);
+//! let handle = book.insert(Side::Ask, Ticks(101), Lots(5), AccountId(7));
+//! let slot = handle.slot();
 //! // A buy order that goes up to 102 meets it, takes two lots and leaves it in its place.
 //! assert_eq!(book.first_within(Side::Ask, Ticks(102)), Some(slot));
 //! book.reduce(slot, Lots(2));
@@ -123,17 +123,17 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
         self.arena.slot(handle)
     }
 
-    /// Puts an order behind all others of its price and tells its slot.
+    /// Puts an order behind all others of its price and tells its handle.
     ///
     /// # Panics
     /// When there is no room (see [`Self::is_full`] and [`Self::lacks_level_for`]), for a quantity of 0, for the prices
     /// 0 and `u64::MAX`, and for an owner of 2^31 or more.
     #[inline]
-    pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
+    pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> OrderHandle {
         assert!(!quantity.is_zero(), "an order has something to trade");
         let (slot, entries) = self.arena.insert(side, price, quantity, owner);
         self.sides[side as usize].push_back(entries, slot);
-        slot
+        OrderHandle::new(slot, entries[slot as usize].order())
     }
 
     /// Stores an order outside of every level and tells its slot. There is room for it.

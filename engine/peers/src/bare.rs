@@ -102,9 +102,8 @@ impl Requests {
 impl Venue {
     fn new(max_orders: u32, orders: u32, reach: Reach) -> Self {
         let mut book = PriceTimeBook::new(max_orders, MAX_LEVELS);
-        let slot = book.insert(Side::Bid, Ticks(1), Lots(1), AccountId(1));
-        let ended = book.handle(slot);
-        book.remove(slot);
+        let ended = book.insert(Side::Bid, Ticks(1), Lots(1), AccountId(1));
+        book.remove(ended.slot());
         Self {
             book,
             ids: vec![0; max_orders as usize + 1],
@@ -147,9 +146,8 @@ impl Venue {
                     None => quantity,
                 };
                 if !left.is_zero() {
-                    let slot = self.book.insert(side, limit, left, owner);
-                    self.ids[slot as usize] = order;
-                    let handle = self.book.handle(slot);
+                    let handle = self.book.insert(side, limit, left, owner);
+                    self.ids[handle.slot() as usize] = order;
                     if KEEPS_HANDLES {
                         self.handles[order as usize] = handle;
                     }
