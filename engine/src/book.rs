@@ -13,9 +13,9 @@ use alloc::vec::Vec;
 
 use crate::command::{OrderReference, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
-use crate::index_table::{IndexTable, NONE, Place, Seeds, hash_client_id, hash_sequence};
+use crate::index_table::{IndexTable, Place, Seeds, hash_client_id, hash_sequence};
 use crate::order::{Order, OrderDetails, OrderExtras, OrderFlags, OrderLine, Standing};
-use crate::order_arena::RestingOrder;
+use crate::order_arena::{NOBODY, RestingOrder};
 use crate::price_time_book::PriceTimeBook;
 use crate::units::{Lots, Ticks};
 
@@ -25,7 +25,7 @@ pub(crate) struct Book {
     resting: PriceTimeBook<OrderLine>,
     /// By slot; means something only for orders that are flagged to have extras.
     extras: Box<[OrderExtras]>,
-    /// By slot, and one more for the neighbour of an order that has none.
+    /// By slot; nobody's are where the neighbour of an order stands that has none.
     links: Box<[Links]>,
     /// By slot.
     client_ids: Box<[ClientId]>,
@@ -59,17 +59,21 @@ struct Links {
 }
 
 impl Links {
-    const NONE: Self = Self { previous: NONE, next: NONE, by_order_id: Place::NOWHERE, by_client_id: Place::NOWHERE };
+    const NONE: Self =
+        Self { previous: NOBODY, next: NOBODY, by_order_id: Place::NOWHERE, by_client_id: Place::NOWHERE };
 }
 
 impl Book {
     pub(crate) fn new(max_orders: u32, max_levels: u32, accounts: u32, hash_seed: u64) -> Self {
-        let nobody = AccountOrders { head: NONE, tail: NONE, count: 0 };
+        // Nobody's is among them.
+        let slots = max_orders as usize + 1;
+        // All zeros; see the levels of [`Ladder`](crate::ladder::Ladder) for what the compiler must not know.
+        let nobody = core::hint::black_box(AccountOrders { head: NOBODY, tail: NOBODY, count: 0 });
         Self {
             resting: PriceTimeBook::with_entries(max_orders, max_levels),
-            extras: vec![OrderExtras::NONE; max_orders as usize].into_boxed_slice(),
-            links: vec![Links::NONE; max_orders as usize + 1].into_boxed_slice(),
-            client_ids: vec![ClientId::EMPTY; max_orders as usize].into_boxed_slice(),
+            extras: vec![OrderExtras::NONE; slots].into_boxed_slice(),
+            links: vec![Links::NONE; slots].into_boxed_slice(),
+            client_ids: vec![ClientId::EMPTY; slots].into_boxed_slice(),
             by_order_id: IndexTable::new(max_orders),
             by_client_id: IndexTable::new(max_orders),
             accounts: vec![nobody; accounts as usize],
@@ -236,7 +240,7 @@ impl Book {
         self.holders += u32::from(mine.count == 0);
         mine.count += 1;
         match previous {
-            NONE => mine.head = slot,
+            NOBODY => mine.head = slot,
             previous => self.links[previous as usize].next = slot,
         }
         let by_client_id = match order.client_id.is_empty() {
@@ -244,7 +248,7 @@ impl Book {
             false => self.by_client_id.insert(client_hash, slot),
         };
         let by_order_id = self.by_order_id.insert(self.order_hash(order.id), slot);
-        self.links[slot as usize] = Links { previous, next: NONE, by_order_id, by_client_id };
+        self.links[slot as usize] = Links { previous, next: NOBODY, by_order_id, by_client_id };
         let details = OrderDetails::of(order, standing);
         if details.flags.has(OrderFlags::EXTRAS) {
             self.extras[slot as usize] = OrderExtras::of(order);
@@ -291,11 +295,10 @@ impl Book {
         let mine = &mut self.accounts[account.0 as usize];
         mine.count -= 1;
         self.holders -= u32::from(mine.count == 0);
-        mine.head = if previous == NONE { next } else { mine.head };
-        mine.tail = if next == NONE { previous } else { mine.tail };
-        let nobody = self.links.len() - 1;
-        self.links[(previous as usize).min(nobody)].next = next;
-        self.links[(next as usize).min(nobody)].previous = previous;
+        mine.head = if previous == NOBODY { next } else { mine.head };
+        mine.tail = if next == NOBODY { previous } else { mine.tail };
+        self.links[previous as usize].next = next;
+        self.links[next as usize].previous = previous;
         self.by_order_id.remove_at(by_order_id, slot, || hash_sequence(seeds, id.0));
         if flags.has(OrderFlags::CLIENT_ID) {
             let client_id = &self.client_ids[slot as usize];
@@ -341,7 +344,7 @@ impl Book {
             None => self.accounts[account.0 as usize].head,
             Some(slot) => self.links[slot as usize].next,
         };
-        (slot != NONE).then_some(slot)
+        (slot != NOBODY).then_some(slot)
     }
 
     #[inline(always)]

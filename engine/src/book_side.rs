@@ -9,7 +9,7 @@
 
 use crate::command::Side;
 use crate::ladder::Ladder;
-use crate::order_arena::{OrderArena, OrderEntry};
+use crate::order_arena::{OrderEntry, RestingOrder};
 use crate::price_level::PriceLevel;
 use crate::units::{Lots, Ticks};
 
@@ -82,26 +82,24 @@ impl BookSide {
 
     /// Puts the order in `slot` behind all others of its price. The caller has checked for room.
     #[inline(always)]
-    pub(crate) fn push_back<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
-        let rank = self.rank(arena.order(slot).price());
-        self.ladder.level_to_join(rank).push_back(arena, slot);
+    pub(crate) fn push_back<E: OrderEntry>(&mut self, entries: &mut [E], slot: u32) {
+        let rank = self.rank(entries[slot as usize].order().price());
+        self.ladder.level_to_join(rank).push_back(entries, slot);
     }
 
-    /// Takes the order in `slot` out of its level.
+    /// Takes an order out of its level.
     #[inline(always)]
-    pub(crate) fn unlink<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
-        let rank = self.rank(arena.order(slot).price());
-        let level = self.ladder.level_mut(rank);
-        level.unlink(arena, slot);
-        if level.is_empty() {
+    pub(crate) fn unlink<E: OrderEntry>(&mut self, entries: &mut [E], order: &RestingOrder) {
+        let rank = self.rank(order.price());
+        self.ladder.level_mut(rank).unlink(entries, order);
+        if order.is_alone() {
             self.ladder.close(rank);
         }
     }
 
-    /// Takes `quantity`, less than what remains, off the order in `slot`, which keeps its place.
+    /// Takes `quantity`, less than what remains, off an order, which keeps its place.
     #[inline]
-    pub(crate) fn reduce<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32, quantity: Lots) {
-        let order = arena.order_mut(slot);
+    pub(crate) fn reduce(&mut self, order: &mut RestingOrder, quantity: Lots) {
         order.remaining -= quantity;
         let rank = self.rank(order.price());
         self.ladder.level_mut(rank).total -= quantity;
@@ -117,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::ids::AccountId;
-    use crate::order_arena::RestingOrder;
+    use crate::order_arena::{NOBODY, OrderArena};
 
     /// A side with a window of 256 ticks beside what it has to be: a sorted map of queues.
     struct Pair {
@@ -144,8 +142,8 @@ mod tests {
             if !has_room || self.arena.is_full() {
                 return None;
             }
-            let slot = self.arena.insert(self.side, Ticks(price), Lots(quantity), AccountId(1));
-            self.book.push_back(&mut self.arena, slot);
+            let (slot, entries) = self.arena.insert(self.side, Ticks(price), Lots(quantity), AccountId(1));
+            self.book.push_back(entries, slot);
             self.model.entry(rank).or_default().push_back((slot, quantity));
             self.check();
             Some(slot)
@@ -153,8 +151,8 @@ mod tests {
 
         fn remove(&mut self, slot: u32) {
             let rank = self.book.rank(self.arena.order(slot).price());
-            self.book.unlink(&mut self.arena, slot);
-            self.arena.remove(slot);
+            let (order, entries) = self.arena.remove(slot);
+            self.book.unlink(entries, &order);
             let queue = self.model.get_mut(&rank).expect("it was placed");
             queue.retain(|(other, _)| *other != slot);
             if queue.is_empty() {
@@ -169,7 +167,7 @@ mod tests {
                 return;
             }
             let rank = self.book.rank(self.arena.order(slot).price());
-            self.book.reduce(&mut self.arena, slot, Lots(1));
+            self.book.reduce(self.arena.order_mut(slot), Lots(1));
             let queue = self.model.get_mut(&rank).expect("it was placed");
             queue.iter_mut().filter(|(other, _)| *other == slot).for_each(|(_, left)| *left -= 1);
             self.check();
@@ -204,7 +202,7 @@ mod tests {
                     assert_eq!((slot, self.arena.order(slot).remaining()), (*expected, Lots(*left)));
                     slot = self.arena.order(slot).next;
                 }
-                assert_eq!(slot, crate::index_table::NONE);
+                assert_eq!(slot, NOBODY);
             }
             assert!(levels.next().is_none());
         }

@@ -59,8 +59,11 @@ impl Ladder {
 
     /// A ladder with a window of `blocks` × 64 ticks.
     pub(crate) fn with_window(blocks: usize, max_levels: u32) -> Self {
+        // An empty level is all zeros, and a compiler that knows it asks the system for zeros: memory that is only there once
+        // a command writes to it. So it must not know.
+        let empty = core::hint::black_box(PriceLevel::EMPTY);
         Self {
-            levels: vec![PriceLevel::EMPTY; blocks * 64].into_boxed_slice(),
+            levels: vec![empty; blocks * 64].into_boxed_slice(),
             occupancy: Occupancy::new(blocks),
             base: 0,
             best: 0,

@@ -42,7 +42,7 @@ impl Market {
     pub(crate) fn new(spec: MarketSpec, genesis: &Genesis) -> Self {
         let book = Book::new(spec.max_orders, spec.max_levels, genesis.capacities.accounts, genesis.hash_seed);
         let free_room = FreeRoom::new(spec.max_orders, spec.max_levels, genesis.share_parts);
-        let deadlines = IndexedHeap::new(spec.max_orders);
+        let deadlines = IndexedHeap::new(spec.max_orders + 1);
         let triggers = Triggers::new(spec.max_orders);
         let (state, last_trade, last_price) = (MarketState::PreOpen, TradeId(0), Ticks::ZERO);
         Self {

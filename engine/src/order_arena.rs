@@ -3,14 +3,21 @@
 //! 32 bytes each, two to a cache line. Who needs more of an order puts it into the same entry, so that one line has it
 //! all; what is seldom needed is kept by the slot's number elsewhere. The slot given back last is taken first, while its
 //! line is still in the nearest cache.
+//!
+//! Slots are numbered from 1. Slot 0 is [`NOBODY`]'s: it stands for the neighbour of an order that has none on that side, and
+//! what is written to that neighbour goes there. Whether there is one is a coin toss to the processor, and to ask costs more
+//! than to write.
+//!
 //! Bounds: `capacity` orders; all memory is touched at the start, and none is taken later.
 
 use alloc::boxed::Box;
 
 use crate::command::Side;
 use crate::ids::AccountId;
-use crate::index_table::NONE;
 use crate::units::{Lots, Ticks};
+
+/// The slot of no order.
+pub(crate) const NOBODY: u32 = 0;
 
 /// A resting order as matching sees it.
 ///
@@ -29,9 +36,9 @@ pub struct RestingOrder {
     /// What is left.
     pub(crate) remaining: Lots,
     price: Ticks,
-    /// The order behind it in its level, or [`NONE`]. In a free slot the next free one.
+    /// The order behind it in its level, or [`NOBODY`]. In a free slot the next free one.
     pub(crate) next: u32,
-    /// The order before it in its level, or [`NONE`].
+    /// The order before it in its level, or [`NOBODY`].
     pub(crate) previous: u32,
     owner_and_side: u32,
     generation: u32,
@@ -53,8 +60,8 @@ impl OrderEntry for RestingOrder {
     const VACANT: Self = Self {
         remaining: Lots::ZERO,
         price: Ticks::ZERO,
-        next: NONE,
-        previous: NONE,
+        next: NOBODY,
+        previous: NOBODY,
         owner_and_side: 0,
         generation: 0,
     };
@@ -86,6 +93,12 @@ impl RestingOrder {
         self.price
     }
 
+    /// Whether it is the only one of its level: asked at once, since each half by itself is a coin toss to the processor.
+    #[inline]
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.previous | self.next == NOBODY
+    }
+
     /// Whose it is.
     #[inline]
     pub const fn owner(&self) -> AccountId {
@@ -110,11 +123,9 @@ pub struct OrderHandle {
 /// See the module. An entry is a [`RestingOrder`] or has one.
 #[derive(Debug)]
 pub(crate) struct OrderArena<Entry> {
-    /// One more than there are slots: where what is written to the neighbour of an order goes that has none on that side.
-    /// Whether it has one is a coin toss to the processor, and to ask costs more than to write.
+    /// By slot; the first is nobody's.
     entries: Box<[Entry]>,
-    capacity: u32,
-    /// The slot that is taken next, [`NONE`] when there is none.
+    /// The slot that is taken next, [`NOBODY`] when there is none.
     free: u32,
     count: u32,
 }
@@ -123,18 +134,27 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
     pub(crate) fn new(capacity: u32) -> Self {
         let free = |slot: u32| {
             let mut entry = Entry::VACANT;
-            entry.order_mut().next = if slot + 1 == capacity { NONE } else { slot + 1 };
+            entry.order_mut().next = if slot == capacity { NOBODY } else { slot + 1 };
             entry
         };
-        let nobody = core::iter::once(Entry::VACANT);
-        let entries = (0..capacity).map(free).chain(nobody).collect();
-        Self { entries, capacity, free: if capacity == 0 { NONE } else { 0 }, count: 0 }
+        let entries: Box<[Entry]> = (0..=capacity).map(free).collect();
+        Self { free: entries[NOBODY as usize].order().next, entries, count: 0 }
     }
 
-    /// Stores an order that is in no level yet and tells its slot. The caller has checked for room.
+    /// Stores an order that is in no level yet; tells its slot, and gives all entries to go on with. The caller has checked
+    /// for room.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, side: Side, price: Ticks, remaining: Lots, owner: AccountId) -> u32 {
-        assert!(self.free != NONE && owner.0 >> SIDE_BIT == 0, "the book checks for room first; accounts are 24 bits");
+    pub(crate) fn insert(
+        &mut self,
+        side: Side,
+        price: Ticks,
+        remaining: Lots,
+        owner: AccountId,
+    ) -> (u32, &mut [Entry]) {
+        assert!(
+            self.free != NOBODY && owner.0 >> SIDE_BIT == 0,
+            "the book checks for room first; accounts are 24 bits"
+        );
         let slot = self.free;
         let order = self.entries[slot as usize].order_mut();
         self.free = order.next;
@@ -142,18 +162,22 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
         order.remaining = remaining;
         order.price = price;
         order.owner_and_side = owner.0 | (side as u32) << SIDE_BIT;
-        slot
+        (slot, &mut self.entries)
     }
 
-    /// Gives the slot back; handles to it name nothing from here on.
-    #[inline]
-    pub(crate) fn remove(&mut self, slot: u32) {
+    /// Gives the slot back; handles to it name nothing from here on. Tells what was in it, and gives all entries to go on
+    /// with.
+    #[inline(always)]
+    pub(crate) fn remove(&mut self, slot: u32) -> (RestingOrder, &mut [Entry]) {
         let order = self.entries[slot as usize].order_mut();
+        let removed = *order;
+        assert!(!removed.remaining.is_zero(), "only an order that is there can be removed");
         order.generation = order.generation.wrapping_add(1);
         order.remaining = Lots::ZERO;
         order.next = self.free;
         self.free = slot;
         self.count -= 1;
+        (removed, &mut self.entries)
     }
 
     #[inline]
@@ -166,10 +190,10 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
         self.entries[slot as usize].order_mut()
     }
 
-    /// The order in a slot, or for [`NONE`] one that nobody reads.
-    #[inline(always)]
-    pub(crate) fn neighbour_mut(&mut self, slot: u32) -> &mut RestingOrder {
-        self.order_mut(slot.min(self.capacity))
+    /// All entries by slot.
+    #[inline]
+    pub(crate) fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
     }
 
     #[inline]
@@ -203,7 +227,7 @@ impl<Entry> OrderArena<Entry> {
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.free == NONE
+        self.free == NOBODY
     }
 }
 
@@ -223,7 +247,7 @@ mod tests {
     #[test]
     fn a_handle_ends_with_its_order() {
         let mut arena = OrderArena::<RestingOrder>::new(2);
-        let place = |arena: &mut OrderArena<RestingOrder>| arena.insert(Side::Ask, Ticks(7), Lots(1), AccountId(3));
+        let place = |arena: &mut OrderArena<RestingOrder>| arena.insert(Side::Ask, Ticks(7), Lots(1), AccountId(3)).0;
         let first = place(&mut arena);
         let handle = arena.handle(first);
         assert_eq!(arena.slot(handle), Some(first));

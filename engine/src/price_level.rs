@@ -1,11 +1,10 @@
 //! One price of one side: a first-in first-out list of orders and its total, so that depth needs no walk.
 //!
-//! 24 bytes. A level without orders has the ends of [`PriceLevel::EMPTY`].
+//! 24 bytes. A level without orders begins and ends with [`NOBODY`].
 
 use core::hint::select_unpredictable;
 
-use crate::index_table::NONE;
-use crate::order_arena::{OrderArena, OrderEntry};
+use crate::order_arena::{NOBODY, OrderEntry, RestingOrder};
 use crate::units::Lots;
 
 /// See the module.
@@ -18,7 +17,7 @@ pub(crate) struct PriceLevel {
 }
 
 impl PriceLevel {
-    pub(crate) const EMPTY: Self = Self { total: Lots::ZERO, head: NONE, tail: NONE, count: 0 };
+    pub(crate) const EMPTY: Self = Self { total: Lots::ZERO, head: NOBODY, tail: NOBODY, count: 0 };
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.count == 0
@@ -26,27 +25,26 @@ impl PriceLevel {
 
     /// Adds the order in `slot` behind all others.
     #[inline(always)]
-    pub(crate) fn push_back<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
-        let order = arena.order_mut(slot);
+    pub(crate) fn push_back<E: OrderEntry>(&mut self, entries: &mut [E], slot: u32) {
+        let previous = core::mem::replace(&mut self.tail, slot);
+        let order = entries[slot as usize].order_mut();
         self.total += order.remaining;
         self.count += 1;
-        // Whether there are others is a coin toss to the processor; an empty level's tail is nobody.
-        let previous = core::mem::replace(&mut self.tail, slot);
-        (order.previous, order.next) = (previous, NONE);
-        arena.neighbour_mut(previous).next = slot;
-        self.head = select_unpredictable(previous == NONE, slot, self.head);
+        (order.previous, order.next) = (previous, NOBODY);
+        entries[previous as usize].order_mut().next = slot;
+        // Whether there are others is a coin toss to the processor.
+        self.head = select_unpredictable(previous == NOBODY, slot, self.head);
     }
 
-    /// Takes the order in `slot` out, wherever it stands.
+    /// Takes an order out, wherever it stands. What is in its slot is not looked at.
     #[inline(always)]
-    pub(crate) fn unlink<E: OrderEntry>(&mut self, arena: &mut OrderArena<E>, slot: u32) {
-        let order = arena.order(slot);
-        let (previous, next) = (order.previous, order.next);
-        self.total -= order.remaining;
+    pub(crate) fn unlink<E: OrderEntry>(&mut self, entries: &mut [E], order: &RestingOrder) {
+        let RestingOrder { previous, next, remaining, .. } = *order;
+        self.total -= remaining;
         self.count -= 1;
-        arena.neighbour_mut(previous).next = next;
-        arena.neighbour_mut(next).previous = previous;
-        self.head = select_unpredictable(previous == NONE, next, self.head);
-        self.tail = select_unpredictable(next == NONE, previous, self.tail);
+        entries[previous as usize].order_mut().next = next;
+        entries[next as usize].order_mut().previous = previous;
+        self.head = select_unpredictable(previous == NOBODY, next, self.head);
+        self.tail = select_unpredictable(next == NOBODY, previous, self.tail);
     }
 }

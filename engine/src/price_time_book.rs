@@ -1,7 +1,7 @@
 //! The bare order book: both sides in price-time priority, and nothing that matching does not need.
 //!
 //! It knows prices, quantities, sides and owners; it knows no ids, no money and no rules, and emits nothing. Who uses it
-//! decides what trades with what and keeps whatever else belongs to an order by the order's slot, which is below the
+//! decides what trades with what and keeps whatever else belongs to an order by the order's slot, which is from 1 to the
 //! book's capacity and its own for as long as the order rests. So matching needs no hash, and neither does a cancel by
 //! [`OrderHandle`].
 //!
@@ -33,8 +33,7 @@
 use crate::book_side::BookSide;
 use crate::command::Side;
 use crate::ids::AccountId;
-use crate::index_table::NONE;
-use crate::order_arena::{OrderArena, OrderEntry, OrderHandle, RestingOrder};
+use crate::order_arena::{NOBODY, OrderArena, OrderEntry, OrderHandle, RestingOrder};
 use crate::price_level::PriceLevel;
 use crate::units::{Lots, Ticks};
 
@@ -94,7 +93,7 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     /// The order in a slot.
     ///
     /// # Panics
-    /// When the slot is beyond the book's capacity. What a slot without an order holds means nothing.
+    /// When the slot is beyond the book's capacity. What a slot without an order holds, 0 among them, means nothing.
     #[inline]
     pub fn order(&self, slot: u32) -> &RestingOrder {
         self.arena.order(slot)
@@ -131,8 +130,9 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     /// 0 and `u64::MAX`, and for an owner of 2^31 or more.
     #[inline]
     pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
-        let slot = self.store(side, price, quantity, owner);
-        self.rest(slot);
+        assert!(!quantity.is_zero(), "an order has something to trade");
+        let (slot, entries) = self.arena.insert(side, price, quantity, owner);
+        self.sides[side as usize].push_back(entries, slot);
         slot
     }
 
@@ -140,14 +140,15 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     #[inline(always)]
     pub(crate) fn store(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
         assert!(!quantity.is_zero(), "an order has something to trade");
-        self.arena.insert(side, price, quantity, owner)
+        self.arena.insert(side, price, quantity, owner).0
     }
 
     /// Puts an order that is in no level behind all others of its price.
     #[inline(always)]
     pub(crate) fn rest(&mut self, slot: u32) {
-        let side = self.arena.order(slot).side();
-        self.sides[side as usize].push_back(&mut self.arena, slot);
+        let entries = self.arena.entries_mut();
+        let side = entries[slot as usize].order().side();
+        self.sides[side as usize].push_back(entries, slot);
     }
 
     /// Sets what is left of an order that is in no level.
@@ -166,11 +167,8 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     /// When there is no order in the slot.
     #[inline(always)]
     pub fn remove(&mut self, slot: u32) {
-        let order = self.arena.order(slot);
-        assert!(!order.remaining.is_zero(), "only an order that rests can be removed");
-        let side = order.side();
-        self.sides[side as usize].unlink(&mut self.arena, slot);
-        self.arena.remove(slot);
+        let (order, entries) = self.arena.remove(slot);
+        self.sides[order.side() as usize].unlink(entries, &order);
     }
 
     /// Takes `quantity` off an order that keeps its place.
@@ -179,18 +177,19 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     /// When it is not less than what remains of the order.
     #[inline]
     pub fn reduce(&mut self, slot: u32, quantity: Lots) {
-        let order = self.arena.order(slot);
+        let order = self.arena.order_mut(slot);
         assert!(quantity < order.remaining, "an order without a rest is removed");
-        let side = order.side();
-        self.sides[side as usize].reduce(&mut self.arena, slot, quantity);
+        self.sides[order.side() as usize].reduce(order, quantity);
     }
 
     /// Puts an order behind all others of its price, with so much left.
     pub(crate) fn show_anew(&mut self, slot: u32, remaining: Lots) {
-        let side = &mut self.sides[self.arena.order(slot).side() as usize];
-        side.unlink(&mut self.arena, slot);
-        self.arena.order_mut(slot).remaining = remaining;
-        side.push_back(&mut self.arena, slot);
+        let entries = self.arena.entries_mut();
+        let order = *entries[slot as usize].order();
+        let side = &mut self.sides[order.side() as usize];
+        side.unlink(entries, &order);
+        entries[slot as usize].order_mut().remaining = remaining;
+        side.push_back(entries, slot);
     }
 
     /// The slots of a side's orders in price-time priority.
@@ -201,7 +200,7 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
     fn slots_of(&self, level: &PriceLevel) -> impl Iterator<Item = u32> + use<'_, Entry> {
         core::iter::successors(Some(level.head), |slot| {
             let next = self.order(*slot).next;
-            (next != NONE).then_some(next)
+            (next != NOBODY).then_some(next)
         })
     }
 }

@@ -71,8 +71,9 @@ pub(crate) struct Triggers {
 
 impl Triggers {
     pub(crate) fn new(max_orders: u32) -> Self {
-        let (rising, falling) = (IndexedHeap::new(max_orders), IndexedHeap::new(max_orders));
-        Self { rising, falling, reached: None, capacity: max_orders.div_ceil(4) }
+        // The book's slots begin with 1.
+        let heap = || IndexedHeap::new(max_orders + 1);
+        Self { rising: heap(), falling: heap(), reached: None, capacity: max_orders.div_ceil(4) }
     }
 
     pub(crate) const fn capacity(&self) -> u32 {

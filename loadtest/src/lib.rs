@@ -22,4 +22,5 @@ pub mod scan;
 pub mod scratch_venue;
 pub mod setup;
 pub mod soak;
+mod venue_metrics;
 pub mod workload;

@@ -62,6 +62,34 @@ pub struct BookSize {
     pub orders: u64,
 }
 
+/// What signing checkpoints took the venue: the hash of its whole state each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CheckpointUse {
+    /// How many there were.
+    pub taken: u64,
+    /// Processor time of their state hashes, in seconds.
+    pub cpu_seconds: f64,
+}
+
+impl CheckpointUse {
+    /// What came after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { taken: self.taken.saturating_sub(before.taken), cpu_seconds: self.cpu_seconds - before.cpu_seconds }
+    }
+}
+
+/// The same beside what else was done meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CheckpointShare {
+    /// What they took.
+    #[serde(flatten)]
+    pub used: CheckpointUse,
+    /// Of the processor time of the thread that takes them, which follows the journal beside the live engine.
+    pub percent_of_keeper: f64,
+    /// Of the processor time of the venue's whole process.
+    pub percent_of_venue: f64,
+}
+
 /// Whether a long load ended as it went on: from the second fifth of its time, when all is warm, to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Drift {
@@ -85,6 +113,8 @@ pub struct Measured {
     pub book: Option<BookSize>,
     /// What became of those who sign badly, where there were any.
     pub hostile: Option<HostileReport>,
+    /// What the venue's checkpoints took, where it tells.
+    pub checkpoints: Option<CheckpointUse>,
     /// Processor time and memory meanwhile.
     pub uses: Vec<UseSample>,
     /// Processor time of the thread that sends and reads.
@@ -123,6 +153,18 @@ impl Measured {
         Some(Drift {
             p99_us: (median(&intervals[fifth..2 * fifth]), median(&intervals[intervals.len() - fifth..])),
             resident_bytes: (resident(self.uses.len() / 5)?, resident(last)?),
+        })
+    }
+
+    /// What the venue's checkpoints took of the time of its keeper and of all its threads.
+    pub fn checkpoint_share(&self) -> Option<CheckpointShare> {
+        let used = self.checkpoints?;
+        let cpu_ns = &self.uses.last()?.processes.get("venue")?.cpu_ns;
+        let percent_of = |ns: u64| if ns == 0 { 0.0 } else { used.cpu_seconds * 1e11 / ns as f64 };
+        Some(CheckpointShare {
+            used,
+            percent_of_keeper: percent_of(cpu_ns.get("keeper").copied().unwrap_or(0)),
+            percent_of_venue: percent_of(cpu_ns.values().sum()),
         })
     }
 
@@ -195,6 +237,8 @@ pub struct Conditions {
     pub excluded: &'static str,
     /// Processor time by process and thread, of the load alone.
     pub cpu_seconds: BTreeMap<&'static str, BTreeMap<String, f64>>,
+    /// What the venue's checkpoints took of it.
+    pub checkpoints: Option<CheckpointShare>,
     /// Nanoseconds of processor time of the client's thread for each operation.
     pub generator_ns_per_operation: u64,
     /// The most that the client itself was late with a request, in microseconds: part of the latencies.
@@ -241,6 +285,7 @@ impl LoadReport {
         let conditions = Conditions {
             book: measured.book,
             cpu_seconds: measured.cpu_seconds(),
+            checkpoints: measured.checkpoint_share(),
             generator_ns_per_operation: measured.generator_ns_per_operation(),
             client_lag_us_max: us(recorder.send_lag_max()),
             elapsed_ms: us(recorder.last_answer()) / 1_000,
@@ -284,6 +329,14 @@ impl fmt::Display for LoadReport {
         for (process, threads) in &conditions.cpu_seconds {
             let threads: Vec<String> = threads.iter().map(|(name, seconds)| format!("{name} {seconds:.2}")).collect();
             writeln!(f, "processor seconds of {process}: {}", threads.join(", "))?;
+        }
+        if let Some(CheckpointShare { used, percent_of_keeper, percent_of_venue }) = &conditions.checkpoints {
+            let CheckpointUse { taken, cpu_seconds } = used;
+            writeln!(
+                f,
+                "{taken} checkpoints, {cpu_seconds:.3} processor seconds: {percent_of_keeper:.2} % of the keeper's, \
+                 {percent_of_venue:.2} % of the venue's"
+            )?;
         }
         if let Some(hostile) = &conditions.hostile {
             let (sent, refused, ended) = (hostile.sent, hostile.refused, hostile.disconnected);
@@ -340,7 +393,8 @@ mod tests {
             uses.push(UseSample { at_ms: second * 1_000, processes });
         }
         let (checks, generator_cpu) = (Vec::new(), Duration::from_millis(3));
-        Measured { sent: seconds, checks, book: None, hostile: None, uses, generator_cpu, recorder }
+        let (book, hostile, checkpoints) = (None, None, None);
+        Measured { sent: seconds, checks, book, hostile, checkpoints, uses, generator_cpu, recorder }
     }
 
     #[test]
@@ -360,5 +414,23 @@ mod tests {
         assert_eq!((measured.orders_per_second(), measured.generator_ns_per_operation()), (1, 300_000));
         let seconds = measured.cpu_seconds();
         assert!((seconds[GENERATOR][GENERATOR] - 0.003).abs() < 1e-9, "{seconds:?}");
+    }
+
+    #[test]
+    fn checkpoints_are_told_as_a_share_of_their_thread_and_of_all() {
+        let mut measured = load(2, |_| (1, 1));
+        assert_eq!(measured.checkpoint_share(), None, "the venue tells nothing");
+        let (before, after) =
+            (CheckpointUse { taken: 3, cpu_seconds: 0.5 }, CheckpointUse { taken: 5, cpu_seconds: 0.6 });
+        measured.checkpoints = Some(after.since(before));
+        let venue = measured.uses[1].processes.get_mut("venue").expect("it is watched");
+        venue.cpu_ns =
+            BTreeMap::from([("keeper", 2), ("lakh", 8)].map(|(name, s)| (name.to_owned(), s * 1_000_000_000)));
+        let share = measured.checkpoint_share().expect("told");
+        assert_eq!(share.used.taken, 2);
+        assert!(
+            (share.percent_of_keeper - 5.0).abs() < 1e-6 && (share.percent_of_venue - 1.0).abs() < 1e-6,
+            "{share:?}"
+        );
     }
 }

@@ -220,6 +220,11 @@ impl ScratchVenue {
         self.ready["binary"].as_str().unwrap_or_default().trim_start_matches("tcp://")
     }
 
+    /// Its operators' port, as the address of `/health`.
+    pub fn health(&self) -> &str {
+        self.ready["health"].as_str().unwrap_or_default()
+    }
+
     /// What the venue said when its doors opened.
     pub const fn ready(&self) -> &Value {
         &self.ready

@@ -21,6 +21,7 @@ use crate::load::{LoadOptions, run_load};
 use crate::market_text::MarketText;
 use crate::report::LatencyMicroseconds;
 use crate::scratch_venue::ScratchVenue;
+use crate::venue_metrics::VenueMetrics;
 
 /// Longest delay that is told apart, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
@@ -224,20 +225,16 @@ async fn subscribe_in_silence(url: &str) -> Result<TcpStream, LoadtestError> {
     }
 }
 
-/// A number that the venue's operators' port tells, by the beginning of its line.
+/// A count that the venue's operators' port tells.
 ///
 /// # Errors
 /// When the venue cannot be reached, or tells no such number.
 pub async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> {
-    let failed = |error: std::io::Error| LoadtestError::connection("asking for metrics", error);
-    let (address, _) = host_and_path(venue.ready()["health"].as_str().unwrap_or_default())?;
-    let mut stream = TcpStream::connect(address).await.map_err(failed)?;
-    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    stream.write_all(ask.as_bytes()).await.map_err(failed)?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.map_err(failed)?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    value.ok_or_else(|| LoadtestError::Venue(format!("the venue tells no {name}")))
+    let health = venue.health().to_owned();
+    let metrics = tokio::task::spawn_blocking(move || VenueMetrics::fetch(&health)).await;
+    let metrics = metrics.map_err(|error| LoadtestError::Venue(format!("asking for metrics: {error}")))??;
+    // A count of what happened in seconds: far below where a float skips one.
+    Ok(metrics.value(name)? as u64)
 }
 
 /// The memory of the venue's process that is in use.

@@ -28,18 +28,7 @@ pub(crate) struct KeygenArguments {
 
 /// `lakh keygen`.
 pub(crate) fn keygen(arguments: &KeygenArguments) -> Result<()> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("the system gave no random bytes")?;
-    let key = SigningKey::from_bytes(&seed);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&arguments.out)
-        .with_context(|| format!("{} cannot be created", arguments.out.display()))?;
-    file.write_all(to_pem(&seed).as_bytes())?;
-    file.sync_all()?;
-    let public = hex(&key.verifying_key().to_bytes());
+    let public = hex(&new_key(&arguments.out)?.verifying_key().to_bytes());
     if arguments.json {
         println!("{}", serde_json::json!({ "public_key": public, "file": arguments.out }));
     } else {
@@ -47,6 +36,21 @@ pub(crate) fn keygen(arguments: &KeygenArguments) -> Result<()> {
         println!("api key     the venue's tag (32 hex digits, printed by `lakh run`) in front of the public key");
     }
     Ok(())
+}
+
+/// Makes a key and writes it to a file that does not exist yet.
+pub(crate) fn new_key(path: &Path) -> Result<SigningKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).context("the system gave no random bytes")?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be created", path.display()))?;
+    file.write_all(to_pem(&seed).as_bytes())?;
+    file.sync_all()?;
+    Ok(SigningKey::from_bytes(&seed))
 }
 
 /// PKCS #8 PEM of a seed.

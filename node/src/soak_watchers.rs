@@ -182,7 +182,7 @@ impl Mirrors {
 
     /// Until each of them has the journal's last record.
     fn wait_for_last(&mut self, venue: &ScratchVenue) -> Result<()> {
-        let last = runtime()?.block_on(soak::metric(venue, "lakh_journal_durable_sequence "))?;
+        let last = runtime()?.block_on(soak::metric(venue, "lakh_journal_durable_sequence"))?;
         let asked = Instant::now();
         for (child, directory) in &mut self.0 {
             while last_record(directory) < last {

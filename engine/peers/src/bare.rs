@@ -16,10 +16,10 @@ use crate::measure::{Cost, measure};
 /// Levels of each side.
 const MAX_LEVELS: u32 = 4_096;
 
-/// What is asked of the book.
+/// What is asked of the book: as much to read as a [`flow::Step`], which the peers read.
 #[derive(Clone, Copy)]
 enum Request {
-    Place { order: u32, side: Side, owner: AccountId, limit: Ticks, quantity: Lots },
+    Place { order: u32, side: Side, limit: u32, quantity: u32 },
     Cancel { order: u32, handle: OrderHandle },
     CancelById { order: u32 },
 }
@@ -34,12 +34,22 @@ enum BookEvent {
     SelfTrade { order: u32, remaining: Lots },
 }
 
+/// How far an order goes that trades at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To its limit.
+    Limit,
+    /// Through the whole other side, whatever its limit, as matchcore's orders do.
+    Everything,
+}
+
 /// The flow as requests.
 pub(crate) struct Requests {
     by_handle: Vec<Request>,
     by_id: Vec<Request>,
     orders: u32,
     max_orders: u32,
+    reach: Reach,
 }
 
 /// The book with what its user keeps.
@@ -52,23 +62,20 @@ struct Venue {
     events: Vec<BookEvent>,
     /// The flow's own book lets everybody trade with everybody; the check is made all the same.
     self_trade_mode: SelfTradeMode,
+    reach: Reach,
 }
 
 impl Requests {
     /// For a book with room for `max_orders`.
-    pub(crate) fn new(flow: &Flow, max_orders: u32) -> Self {
+    pub(crate) fn new(flow: &Flow, max_orders: u32, reach: Reach) -> Self {
         let request = |step: &flow::Step| match step.kind {
             Kind::Cancel => Request::CancelById { order: step.id },
-            Kind::Place => Request::Place {
-                order: step.id,
-                side: side_of(step.side),
-                owner: AccountId(step.id % TRADERS),
-                limit: Ticks(u64::from(step.price)),
-                quantity: Lots(u64::from(step.quantity)),
-            },
+            Kind::Place => {
+                Request::Place { order: step.id, side: side_of(step.side), limit: step.price, quantity: step.quantity }
+            }
         };
         let by_id: Vec<Request> = flow.steps.iter().map(request).collect();
-        let mut venue = Venue::new(max_orders, flow.orders);
+        let mut venue = Venue::new(max_orders, flow.orders, reach);
         let with_handle = |request: &Request| {
             let given = match *request {
                 Request::CancelById { order } => Request::Cancel { order, handle: venue.handles[order as usize] },
@@ -78,32 +85,33 @@ impl Requests {
             given
         };
         let by_handle = by_id.iter().map(with_handle).collect();
-        Self { by_handle, by_id, orders: flow.orders, max_orders }
+        Self { by_handle, by_id, orders: flow.orders, max_orders, reach }
     }
 
     /// Plays the flow once on a new book, cancelling by handle.
     pub(crate) fn play_by_handle(&self) -> (Fills, Cost) {
-        Venue::new(self.max_orders, self.orders).play::<false>(&self.by_handle)
+        Venue::new(self.max_orders, self.orders, self.reach).play::<false>(&self.by_handle)
     }
 
     /// Plays the flow once on a new book, cancelling by the flow's id.
     pub(crate) fn play_by_id(&self) -> (Fills, Cost) {
-        Venue::new(self.max_orders, self.orders).play::<true>(&self.by_id)
+        Venue::new(self.max_orders, self.orders, self.reach).play::<true>(&self.by_id)
     }
 }
 
 impl Venue {
-    fn new(max_orders: u32, orders: u32) -> Self {
+    fn new(max_orders: u32, orders: u32, reach: Reach) -> Self {
         let mut book = PriceTimeBook::new(max_orders, MAX_LEVELS);
         let slot = book.insert(Side::Bid, Ticks(1), Lots(1), AccountId(1));
         let ended = book.handle(slot);
         book.remove(slot);
         Self {
             book,
-            ids: vec![0; max_orders as usize],
+            ids: vec![0; max_orders as usize + 1],
             handles: vec![ended; orders as usize + 1],
             events: Vec::with_capacity(MAX_LEVELS as usize),
             self_trade_mode: std::hint::black_box(SelfTradeMode::None),
+            reach: std::hint::black_box(reach),
         }
     }
 
@@ -130,7 +138,9 @@ impl Venue {
         match *request {
             Request::Cancel { order, handle } => self.cancel(order, handle),
             Request::CancelById { order } => self.cancel(order, self.handles[order as usize]),
-            Request::Place { order, side, owner, limit, quantity } => {
+            Request::Place { order, side, limit, quantity } => {
+                let (limit, quantity) = (Ticks(u64::from(limit)), Lots(u64::from(quantity)));
+                let owner = AccountId(order % TRADERS);
                 // Nearly every order reaches nothing: what the others do is kept out of its way.
                 let left = match self.book.first_within(side.opposite(), limit) {
                     Some(_) => self.take(order, owner, (side, limit), quantity),
@@ -152,6 +162,11 @@ impl Venue {
     /// Trades an incoming order with what it reaches; tells what rests of it.
     #[inline(never)]
     fn take(&mut self, order: u32, owner: AccountId, (side, limit): (Side, Ticks), quantity: Lots) -> Lots {
+        let limit = match (self.reach, side) {
+            (Reach::Limit, _) => limit,
+            (Reach::Everything, Side::Bid) => Ticks(u64::MAX),
+            (Reach::Everything, Side::Ask) => Ticks(0),
+        };
         let mut left = quantity;
         while let Some(slot) = self.book.first_within(side.opposite(), limit) {
             let maker = self.book.order(slot);

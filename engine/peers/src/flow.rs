@@ -86,6 +86,22 @@ impl Flow {
     }
 }
 
+impl Flow {
+    /// The same with each order numbered by the command that places it, from 0. What has to trade is not known any more.
+    pub(crate) fn numbered_by_command(&self) -> Self {
+        let mut numbers = vec![0; self.orders as usize + 1];
+        let renumbered = |(number, step): (u32, &Step)| {
+            if step.kind == Kind::Place {
+                numbers[step.id as usize] = number;
+            }
+            Step { id: numbers[step.id as usize], ..*step }
+        };
+        let steps: Vec<Step> = (0..).zip(&self.steps).map(renumbered).collect();
+        let orders = u32::try_from(steps.len()).expect("a flow's commands are counted in 32 bits");
+        Self { steps, orders, fills: Fills::default(), resting: self.resting }
+    }
+}
+
 /// xoroshiro128+.
 struct Random(u64, u64);
 

@@ -15,6 +15,7 @@ mod latency;
 mod measure;
 mod peers;
 
+use bare::Reach;
 use flow::{Fills, Flow};
 use measure::Cost;
 
@@ -42,15 +43,15 @@ fn main() {
         println!("{COMMANDS} commands, {size} orders resting, room for {max_orders}");
         let mut ours = Vec::new();
         if wants("bare") {
-            let requests = bare::Requests::new(&flow, max_orders);
-            let row = must_agree(&flow, || requests.play_by_handle());
+            let requests = bare::Requests::new(&flow, max_orders, Reach::Limit);
+            let row = must_agree(&flow.fills, || requests.play_by_handle());
             ours.push(("bare book", row.median()));
             print_row("bare book, cancel by handle", &[], row);
-            print_row("bare book, cancel by id", &[], must_agree(&flow, || requests.play_by_id()));
+            print_row("bare book, cancel by id", &[], must_agree(&flow.fills, || requests.play_by_id()));
         }
         if wants("full") {
             let commands = full::Commands::new(&flow, max_orders);
-            let row = must_agree(&flow, || commands.play(&flow));
+            let row = must_agree(&flow.fills, || commands.play(&flow));
             ours.push(("full engine", row.median()));
             print_row("full engine", &[], row);
         }
@@ -63,10 +64,25 @@ fn main() {
         }
         if wants("peers") {
             for (name, play) in peers::PEERS {
-                print_row(name, &ours, run(&flow, || play(&flow)));
+                print_row(name, &ours, run(&flow.fills, || play(&flow)));
             }
+            print_matchcore(&flow, max_orders, ours);
         }
     }
+}
+
+/// matchcore, and our book by its rules: an order that trades at all trades through its limit, so what it does with the flow
+/// is other work than everybody else's.
+fn print_matchcore(flow: &Flow, max_orders: u32, mut ours: Vec<(&str, u64)>) {
+    let mut flow = flow.numbered_by_command();
+    let [by_ours, by_its] =
+        [Reach::Limit, Reach::Everything].map(|reach| bare::Requests::new(&flow, max_orders, reach));
+    flow.fills = by_ours.play_by_handle().0;
+    let (its_fills, _) = peers::play_matchcore(&flow);
+    let row = must_agree(&its_fills, || by_its.play_by_handle());
+    ours.push(("bare book by its rules", row.median()));
+    print_row("bare book, by matchcore's rules", &[], row);
+    print_row("matchcore 0.4.0", &ours, run(&flow.fills, || peers::play_matchcore(&flow)));
 }
 
 /// What the runs of one book came to.
@@ -86,21 +102,21 @@ impl Row {
     }
 }
 
-fn run(flow: &Flow, mut play: impl FnMut() -> (Fills, Cost)) -> Row {
+fn run(expected: &Fills, mut play: impl FnMut() -> (Fills, Cost)) -> Row {
     let runs: Vec<(Fills, Cost)> = (0..RUNS).map(|_| play()).collect();
     let mut nanoseconds: Vec<u64> = runs.iter().map(|(_, cost)| cost.nanoseconds).collect();
     nanoseconds.sort_unstable();
     Row {
         nanoseconds,
         allocations: runs.iter().map(|(_, cost)| cost.allocations).max().unwrap_or(0),
-        agreed: runs.iter().filter(|(fills, _)| *fills == flow.fills).count(),
-        fills: (runs[0].0.count, flow.fills.count),
+        agreed: runs.iter().filter(|(fills, _)| fills == expected).count(),
+        fills: (runs[0].0.count, expected.count),
     }
 }
 
 /// Runs a book of ours, which must trade as the flow's own book does and take no memory.
-fn must_agree(flow: &Flow, play: impl FnMut() -> (Fills, Cost)) -> Row {
-    let row = run(flow, play);
+fn must_agree(expected: &Fills, play: impl FnMut() -> (Fills, Cost)) -> Row {
+    let row = run(expected, play);
     assert_eq!((row.agreed, row.allocations), (RUNS, 0), "runs with the flow's fills, allocations after the start");
     row
 }

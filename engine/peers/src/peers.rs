@@ -17,13 +17,9 @@ use crate::measure::{Cost, measure};
 /// A book: its name and how to play the flow once on a new one.
 pub(crate) type Peer = (&'static str, fn(&Flow) -> (Fills, Cost));
 
-/// All of them.
-pub(crate) const PEERS: [Peer; 4] = [
-    ("orderbook-rs 0.15.3", play_orderbook_rs),
-    ("lobster 0.7.0", play_lobster),
-    ("rust_ob 2.5.3", play_rust_ob),
-    ("matchcore 0.4.0", play_matchcore),
-];
+/// All of them but [`play_matchcore`].
+pub(crate) const PEERS: [Peer; 3] =
+    [("orderbook-rs 0.15.3", play_orderbook_rs), ("lobster 0.7.0", play_lobster), ("rust_ob 2.5.3", play_rust_ob)];
 
 fn play_orderbook_rs(flow: &Flow) -> (Fills, Cost) {
     let book = orderbook_rs::OrderBook::<()>::new("FLOW");
@@ -102,11 +98,10 @@ fn play_rust_ob(flow: &Flow) -> (Fills, Cost) {
     })
 }
 
-fn play_matchcore(flow: &Flow) -> (Fills, Cost) {
+/// Its ids are the sequence numbers of their commands, and so have to be the flow's: a table from one to the other would
+/// be this program's and no part of the book.
+pub(crate) fn play_matchcore(flow: &Flow) -> (Fills, Cost) {
     let mut book = matchcore::OrderBook::new("FLOW");
-    let mut order_ids = vec![OrderId(0); flow.orders as usize + 1];
-    // Its ids are the sequence numbers of their commands.
-    let flow_id = |id: OrderId| u64::from(flow.steps[usize::try_from(id.0).expect("an index")].id);
     measure(|| {
         let mut fills = Fills::default();
         for (sequence, step) in (0..).zip(&flow.steps) {
@@ -114,17 +109,15 @@ fn play_matchcore(flow: &Flow) -> (Fills, Cost) {
             let kind = match step.kind {
                 Kind::Place => CommandKind::Submit(SubmitCmd { order: limit_order(step) }),
                 Kind::Cancel => CommandKind::Cancel(CancelCmd {
-                    order_id: order_ids[step.id as usize],
+                    order_id: OrderId(u64::from(step.id)),
                     order_kind: OrderKind::Limit,
                 }),
             };
             let outcome = book.execute(&Command { meta, kind });
             // Where it traded otherwise than the flow, a cancel may find nothing; its fills are not the flow's then.
             let CommandOutcome::Applied(CommandReport::Submit(effects)) = outcome else { continue };
-            let target = effects.target_order();
-            order_ids[step.id as usize] = target.order_id();
-            for trade in target.match_result().map_or(&[][..], |result| result.trades()) {
-                let orders = (flow_id(trade.maker_order_id()), u64::from(step.id));
+            for trade in effects.target_order().match_result().map_or(&[][..], |result| result.trades()) {
+                let orders = (trade.maker_order_id().0, u64::from(step.id));
                 fills.add(orders, trade.price().0, trade.quantity().0);
             }
         }

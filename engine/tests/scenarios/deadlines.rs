@@ -141,3 +141,21 @@ fn all_ends_at_once_are_worked_off_in_parts() {
     check(&venue, "| 100 | 1a");
     assert_eq!(venue.funds(A, BTC), (1_000_000_000 - 1, 1));
 }
+
+#[test]
+fn a_book_may_be_full_of_orders_that_end_and_of_orders_that_wait() {
+    let mut venue = Venue::with(Options { max_orders: 4, ..Options::default() });
+    for quantity in 1..=4 {
+        venue.placed(A, bid(100, quantity).until(10));
+    }
+    assert_eq!(told(&venue.place(A, bid(100, 5))), "rejected BookFull");
+    venue.wait(10 * SECOND);
+    assert_eq!(told(&venue.must(Command::AdvanceTime)).matches("Expired").count(), 4);
+    // The slot that was given back last is taken first: each has its turn as the last that is free.
+    for _ in 1..=4 {
+        let stop = venue.placed(A, bid(100, 1).stop(105).until(20));
+        venue.cancel(A, stop);
+        venue.placed(A, bid(99, 1));
+    }
+    assert_eq!(told(&venue.place(A, bid(100, 5))), "rejected BookFull");
+}

@@ -103,6 +103,8 @@ pub struct LoadOptions {
     pub tolerated_codes: Vec<i64>,
     /// The venue's process, where it is one of this machine: its processor time is told.
     pub venue_process: Option<u32>,
+    /// Its operators' port, as the address of `/health`: what its checkpoints cost is asked there.
+    pub health: Option<String>,
     /// Who watches.
     pub live: Arc<LiveCounters>,
 }
@@ -144,6 +146,7 @@ impl LoadOptions {
             drain: Duration::from_secs(10),
             tolerated_codes: Vec::new(),
             venue_process: None,
+            health: None,
             live: Arc::default(),
         }
     }

@@ -24,7 +24,8 @@ use crate::load::transport::{OpeningSession, Transport, open_sessions, websocket
 use crate::load::websocket_requests::WebSocketRequests;
 use crate::load::{Books, LoadOptions, MAX_REQUESTS};
 use crate::random::SplitMix64;
-use crate::report::{BookSize, GENERATOR, Measured};
+use crate::report::{BookSize, CheckpointUse, GENERATOR, Measured};
+use crate::venue_metrics::VenueMetrics;
 use crate::workload::Workload;
 
 /// Requests that the signing speed is guessed from.
@@ -56,11 +57,13 @@ pub fn run_load(options: &LoadOptions, traders: &[Trader]) -> Result<Measured, L
     let ready = load.prepare()?;
     let watched = std::iter::once((GENERATOR, std::process::id()));
     let watched = watched.chain(options.venue_process.map(|id| ("venue", id)));
+    let checkpoints_before = checkpoints(options)?;
     let watch = UseWatch::start(watched.collect());
     let hostile = Hostile::start(options, traders);
     let driven = load.drive(ready, book)?;
     let hostile = hostile.map(Hostile::stop).transpose()?;
     let uses = watch.stop();
+    let checkpoints = checkpoints(options)?.zip(checkpoints_before).map(|(after, before)| after.since(before));
     let shown = load.shown_books()?;
     let Driven { recorder, book, cpu } = driven;
     let mut failed = recorder.failed_checks(&options.all_tolerated_codes());
@@ -79,10 +82,20 @@ pub fn run_load(options: &LoadOptions, traders: &[Trader]) -> Result<Measured, L
         checks: checks(options, &book_size),
         book: book_size,
         hostile,
+        checkpoints,
         uses,
         generator_cpu: cpu,
         recorder,
     })
+}
+
+/// What the venue's checkpoints have cost since its start, where it can be asked.
+fn checkpoints(options: &LoadOptions) -> Result<Option<CheckpointUse>, LoadtestError> {
+    let Some(health) = &options.health else { return Ok(None) };
+    let metrics = VenueMetrics::fetch(health)?;
+    let taken = metrics.value("lakh_keeper_checkpoints_total")?;
+    let cpu_seconds = metrics.value("lakh_keeper_checkpoint_cpu_seconds_total")?;
+    Ok(Some(CheckpointUse { taken: taken as u64, cpu_seconds }))
 }
 
 /// What was looked at, for the report.
@@ -178,6 +191,9 @@ impl Load<'_> {
             let clock = StampClock { start_ns, schedule: Arc::clone(&self.schedule) };
             let mut planners = self.planners(accepted.as_ref());
             let parts = sign_parts(&mut planners, (limit, self.options.grouping), &clock, processors())?;
+            // Not before: a venue ends sessions that say nothing for half a minute.
+            let opening = opening_of(planners.len()) + MARGIN;
+            std::thread::sleep((begun + lead).saturating_duration_since(Instant::now()).saturating_sub(opening));
             let connections = self.connect(parts)?;
             let (start, now) = (begun + lead, Instant::now());
             if now < start + late_allowed {
@@ -199,8 +215,7 @@ impl Load<'_> {
         let sampled: usize = parts.iter().map(|part| part.expected.len()).sum();
         let each_ns = begun.elapsed().as_nanos() / sampled.max(1) as u128;
         let signing_ns = u64::try_from(each_ns * u128::from(requests)).unwrap_or(u64::MAX);
-        let opening = OPENING * u32::try_from(planners.len()).expect("a bounded number of connections");
-        Ok(Duration::from_nanos(signing_ns) * 6 / 5 + opening + MARGIN)
+        Ok(Duration::from_nanos(signing_ns) * 6 / 5 + opening_of(planners.len()) + MARGIN)
     }
 
     fn planners(&self, accepted: Option<&LogonAccepted>) -> Vec<ConnectionPlanner> {
@@ -300,6 +315,11 @@ impl Load<'_> {
         };
         move || drive.run()
     }
+}
+
+/// What opening so many connections may take.
+fn opening_of(connections: usize) -> Duration {
+    OPENING * u32::try_from(connections).expect("a bounded number of connections")
 }
 
 /// Signs part after part until there is nothing left.

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use super::machine;
 use super::null::NullServer;
-use crate::keys::hex;
+use crate::keys::{hex, new_key};
 use crate::{history, open_files, progress};
 
 /// Whole units of each asset that each account starts with.
@@ -217,6 +217,7 @@ impl Plan {
             stages: self.stages,
             excluded: "making and signing the requests, connecting, filling the books; no stream is subscribed",
             cpu_seconds: BTreeMap::new(),
+            checkpoints: None,
             generator_ns_per_operation: 0,
             client_lag_us_max: 0,
             elapsed_ms: 0,
@@ -268,13 +269,20 @@ fn against_venue(plan: &Plan) -> Result<(LoadReport, Measured)> {
     let directory = plan.data.as_deref().unwrap_or_else(|| scratch.path());
     std::fs::create_dir_all(directory)?;
     ensure!(!directory.join("journal").exists(), "{} holds a journal already", directory.display());
-    let venue_options = plan.venue_options(directory)?;
+    let mut venue_options = plan.venue_options(directory)?;
+    // As a venue that somebody relies on: it signs checkpoints, and what that costs is in the figures.
+    let key = directory.join("node.pem");
+    if !key.exists() {
+        new_key(&key)?;
+    }
+    venue_options.journal_keys = format!("checkpoint_key_file = {key:?}\n");
     let mut traders = venue_options.traders();
     let venue = venue_options.start()?;
     let live = Arc::<LiveCounters>::default();
     let binary = venue.binary().parse().context("the venue named no binary port")?;
     let mut options = plan.load_options((venue.websocket(), binary), &live);
     options.venue_process = Some(venue.process_id());
+    options.health = Some(venue.health().to_owned());
     let others = traders.split_off(plan.scenario.keys as usize);
     options.hostile = others.into_iter().zip(plan.scenario.keys + 1..).collect();
     let journal = venue_options.journal();
