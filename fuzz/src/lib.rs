@@ -3,6 +3,8 @@
 //! Each function takes any bytes and panics only when an invariant is broken. They are the bodies of the fuzz targets, and
 //! a plain test runs them over the corpus and over mutations of it, on any toolchain.
 
+mod mirror;
+
 use std::sync::Arc;
 
 use lakh_engine::command::{MarketState, Mode};
@@ -30,6 +32,8 @@ use lakh_gateway::wire::json::envelope::{self, Params};
 use lakh_gateway::wire::sbe::request::OrderRequest;
 use lakh_gateway::wire::sbe::session::Logon;
 use lakh_gateway::wire::sbe::{next_frame, padded, put};
+
+pub use self::mirror::mirror;
 
 /// The time at which everything is fuzzed: the corpus is stamped with it.
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);

@@ -27,12 +27,15 @@ fn hex<const N: usize>(text: &str) -> Result<[u8; N], Box<dyn std::error::Error>
     Ok(bytes?.try_into().map_err(|_| format!("{} hexadecimal digits are wanted", 2 * N))?)
 }
 
-/// The middle between the best bid and the best offer.
-fn middle(book: &PublicBook) -> Option<u64> {
+/// The middle between the best bid and the best offer of others. The feed names nobody, so what stands at the prices of
+/// its own quotes is passed over: who follows himself never comes to rest.
+fn middle(book: &PublicBook, own: &[PlaceOrder]) -> Option<u64> {
     let orders = book.sorted();
-    let bid = orders.iter().find(|(_, side, ..)| *side == Side::Bid as u8)?.2;
-    let ask = orders.iter().find(|(_, side, ..)| *side == Side::Ask as u8)?.2;
-    Some(bid.midpoint(ask))
+    let best = |wanted: Side| {
+        let is_own = |price| own.iter().any(|quote| (quote.side, quote.price.0) == (wanted, price));
+        orders.iter().find(|(_, side, price, _)| *side == wanted as u8 && !is_own(*price)).map(|order| order.2)
+    };
+    Some(best(Side::Bid)?.midpoint(best(Side::Ask)?))
 }
 
 fn quote(side: Side, middle: u64) -> PlaceOrder {
@@ -45,8 +48,13 @@ fn quote(side: Side, middle: u64) -> PlaceOrder {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, address, tag, secret, seconds] = &arguments[..] else { return Err("ADDRESS TAG SECRET SECONDS".into()) };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    run(&arguments).await
+}
+
+/// Quotes until the time is over.
+pub(crate) async fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let [address, tag, secret, seconds] = arguments else { return Err("ADDRESS TAG SECRET SECONDS".into()) };
     let mut options = LogonOptions::new(hex(tag)?);
     options.disconnect = DisconnectChoice::CancelAll;
     // Nonces rise with the clock's seconds, so that a run never uses one of the last.
@@ -56,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("logged on, account {}", accepted.account_id);
     client.requests().subscribe(MARKET, Channel::Orders, None, now());
     client.flush().await?;
-    let (mut book, mut quoted) = (PublicBook::default(), None);
+    let (mut book, mut quoted, mut own) = (PublicBook::default(), None, Vec::new());
     let end = Instant::now() + Duration::from_secs(seconds.parse()?);
     while Instant::now() < end {
         let Ok(message) = tokio::time::timeout(Duration::from_millis(200), client.next()).await else { continue };
@@ -69,12 +77,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             message => book.apply(&message)?,
         }
         // Requoted when the middle has moved: everything off, then both sides anew, in one write.
-        if let Some(middle) = middle(&book).filter(|middle| quoted.is_none_or(|last: u64| last.abs_diff(*middle) > 50))
-        {
+        let moved = |middle: &u64| quoted.is_none_or(|last: u64| last.abs_diff(*middle) > 50);
+        if let Some(middle) = middle(&book, &own).filter(moved) {
             quoted = Some(middle);
+            // The last ones stand in the book until the feed has told that they are gone.
+            own.drain(..own.len().saturating_sub(2));
+            own.extend([Side::Bid, Side::Ask].map(|side| quote(side, middle)));
             client.requests().mass_cancel(Some(MARKET), None, now());
-            for side in [Side::Bid, Side::Ask] {
-                client.requests().place(&quote(side, middle), now());
+            for order in &own[own.len() - 2..] {
+                client.requests().place(order, now());
             }
             client.flush().await?;
         }

@@ -245,6 +245,8 @@ pub struct Verifier {
     digests: MessageDigests,
     /// `None` for bytes that are registered but are no key: they never sign anything.
     keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
+    /// The first key that has not been worked out ahead: the engine numbers them from 1 on.
+    next_key: KeyId,
     /// What all suspects together may have verified.
     suspects: TokenBucket,
     /// What all who have proven nothing yet may.
@@ -293,12 +295,22 @@ impl VerifierStage {
         true
     }
 
+    /// Works out ahead what batches need of one more registered key, for when there is nothing else to do: a thousand keys
+    /// that come at once would hold everybody up for 50 ms. Whether there was one.
+    pub fn prepare_one(&mut self) -> bool {
+        self.verifier.prepare_one()
+    }
+
     /// Verifies until nobody can put anything into the queue any more.
     pub async fn run(mut self) {
         loop {
             while self.step() {}
             if self.entrance == Entrance::Closed {
                 return;
+            }
+            if self.prepare_one() {
+                tokio::task::yield_now().await;
+                continue;
             }
             let signal = Arc::clone(&self.signal);
             signal.wait(|| self.has_work() || self.entrance == Entrance::Closed).await;
@@ -329,7 +341,8 @@ impl Verifier {
         let batch = BatchVerifier::from_system()?;
         let (suspects, unproven) = (TokenBucket::new(options.suspects), TokenBucket::new(options.unproven));
         let (digests, keys) = (MessageDigests::detect(), HashMap::new());
-        Ok(Self { options, wiring, batch, digests, keys, suspects, unproven })
+        let next_key = KeyId(1);
+        Ok(Self { options, wiring, batch, digests, keys, next_key, suspects, unproven })
     }
 
     /// Verifies these jobs as one batch and hands them on in order; leaves `jobs` empty.
@@ -407,8 +420,22 @@ impl Verifier {
     }
 
     /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
+    /// Works out what batches need of one more registered key. Whether there was one, and room for it.
+    fn prepare_one(&mut self) -> bool {
+        if self.keys.len() >= self.options.cached_keys {
+            return false;
+        }
+        let Some(public_key) = self.wiring.directory.public_key(self.next_key) else { return false };
+        self.next_key = KeyId(self.next_key.0 + 1);
+        self.key(&public_key);
+        true
+    }
+
     fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
-        let public_key = public_key_of(work)?;
+        self.key(public_key_of(work)?)
+    }
+
+    fn key(&mut self, public_key: &[u8; 32]) -> Option<Arc<VerifyingKey>> {
         if let Some(key) = self.keys.get(public_key) {
             return key.clone();
         }

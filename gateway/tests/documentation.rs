@@ -159,3 +159,43 @@ fn every_word_of_the_api_stands_there() {
         assert!(DOCUMENT.contains(stream), "{stream}");
     }
 }
+
+/// Names of the tests in the last column of the tables of a document.
+fn named_tests(document: &'static str) -> Vec<&'static str> {
+    let cells = document.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.rsplit('|').nth(1));
+    let words = cells.flat_map(names);
+    words
+        .filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
+        .collect()
+}
+
+/// Every function that a source file below `folder` declares behind a `#[test]` of some kind.
+fn declared_tests(folder: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            declared_tests(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(path).unwrap();
+            for (at, _) in text.match_indices("test") {
+                let Some(behind) = text[at..].split_once("]\n").map(|(_, behind)| behind) else { continue };
+                let line = behind.lines().find(|line| !line.trim_start().starts_with("#["));
+                let name = line.and_then(|line| line.split_once("fn ")).and_then(|(_, rest)| rest.split_once('('));
+                found.extend(name.map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = BTreeSet::new();
+    for folder in ["gateway/src", "gateway/tests", "gateway/interop/src", "node/src", "node/tests"] {
+        declared_tests(&root.join(folder), &mut found);
+    }
+    let named = named_tests(include_str!("../../docs/gateway_proofs.md"));
+    assert!(named.len() > 100, "{}", named.len());
+    let missing: Vec<_> = named.into_iter().filter(|name| !found.contains(*name)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}

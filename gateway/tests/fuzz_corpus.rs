@@ -97,3 +97,8 @@ fn evidence() {
 fn names() {
     run("names", targets::names);
 }
+
+#[test]
+fn mirrors() {
+    run("mirror", targets::mirror);
+}

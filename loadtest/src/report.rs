@@ -231,6 +231,8 @@ pub struct Conditions {
     pub book: Option<BookSize>,
     /// Level of the venue's journal.
     pub durability: String,
+    /// Where the venue's stages ran, as its configuration says it.
+    pub stages: &'static str,
     /// What is left out.
     pub excluded: &'static str,
     /// Processor time by process and thread, of the load alone.

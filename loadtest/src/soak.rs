@@ -152,7 +152,11 @@ pub async fn fan_out(
     Ok(FanOutReport { readers, silent, silent_ended, delivered: delays.len(), delay_us, trading })
 }
 
-async fn trade(
+/// Trades for the whole of `traffic`; `run` is in front of the orders' ids.
+///
+/// # Errors
+/// When the venue cannot be reached or loses a request.
+pub async fn trade(
     run: &str,
     traffic: Traffic,
     venue: &ScratchVenue,
@@ -222,7 +226,10 @@ async fn subscribe_in_silence(url: &str) -> Result<TcpStream, LoadtestError> {
 }
 
 /// A count that the venue's operators' port tells.
-async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> {
+///
+/// # Errors
+/// When the venue cannot be reached, or tells no such number.
+pub async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> {
     let health = venue.health().to_owned();
     let metrics = tokio::task::spawn_blocking(move || VenueMetrics::fetch(&health)).await;
     let metrics = metrics.map_err(|error| LoadtestError::Venue(format!("asking for metrics: {error}")))??;
@@ -231,7 +238,10 @@ async fn metric(venue: &ScratchVenue, name: &str) -> Result<u64, LoadtestError> 
 }
 
 /// The memory of the venue's process that is in use.
-fn resident_bytes(venue: &ScratchVenue) -> Result<u64, LoadtestError> {
+///
+/// # Errors
+/// When the system does not tell it.
+pub fn resident_bytes(venue: &ScratchVenue) -> Result<u64, LoadtestError> {
     cpu::resident_bytes(venue.process_id()).ok_or_else(|| LoadtestError::Venue("its memory is not told".to_owned()))
 }
 

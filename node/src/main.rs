@@ -52,7 +52,9 @@ mod settlement_link;
 mod simulation;
 mod snapshots;
 mod soak;
+mod soak_latency;
 mod soak_start;
+mod soak_watchers;
 mod stage;
 mod watch;
 
@@ -98,7 +100,7 @@ enum Command {
     Watch(watch::WatchArguments),
     /// Settles a venue beside its node.
     Settle(settle::SettleArguments),
-    /// Checks a receipt of the venue's, offline.
+    /// Checks a receipt of the venue's, offline, or freezes a venue that broke its promise.
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
     /// Checks the proof of an account's balances.
@@ -133,6 +135,7 @@ fn main() -> ExitCode {
 fn run_command(command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Watch(arguments) => return watch::run(&arguments),
+        Command::Receipt(command) => return receipt::run(&command),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
@@ -141,7 +144,6 @@ fn run_command(command: Command) -> Result<ExitCode> {
         Command::Claims(arguments) => claims::run(&arguments),
         Command::Escape(arguments) => escape::run(&arguments),
         Command::Settle(arguments) => settle::run(&arguments),
-        Command::Receipt(command) => receipt::run(&command),
         Command::Proof(command) => proof::run(&command),
         Command::Flow(command) => flow::run(&command),
         Command::Load(arguments) => load::run(&arguments),

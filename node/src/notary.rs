@@ -1,7 +1,8 @@
 //! The notary's thread: follows the journal, signs what is on stable storage, and answers who asks for a receipt.
 //!
-//! One thread of the lowest priority behind the journal's ring, as every follower is, so that the matching thread never
-//! knows of it. Questions come from the publisher over a bounded queue; one about a record that is milliseconds old
+//! It stands behind the journal's ring, as every follower does, so that the matching thread never knows of it. It signs in
+//! spare time ([`by_turns`]) and takes its share when it is [`LATE`] or somebody asks: what it answers with, other threads
+//! wait for. Questions come from the publisher over a bounded queue; one about a record that is milliseconds old
 //! waits here until it is signed, one about an old record has the journal read, one such reading between two rounds.
 //!
 //! Bounds: those of [`lakh_settlement::notary`]; [`MAX_WAITING`] questions wait for [`PATIENCE`] at most.
@@ -23,7 +24,7 @@ use lakh_settlement::chain::transaction::TransactionSigner;
 use lakh_settlement::follower::Venue;
 use lakh_settlement::notary::{Found, Notary, NotaryOptions};
 
-use crate::background::{BackgroundThread, StopRequest};
+use crate::background::{BackgroundThread, Lateness, Look, Pace, StopRequest, Turn, by_turns};
 use crate::sequencer::now;
 use crate::settlement::read_key;
 
@@ -31,6 +32,8 @@ use crate::settlement::read_key;
 const ROUND: u32 = 1_024;
 /// Between two looks at the journal once its end is reached.
 const PAUSE: Duration = Duration::from_millis(4);
+/// Without having been at the journal's end for so long, the notary takes its share of the processors.
+const LATE: Duration = Duration::from_millis(250);
 /// Questions about records that are not signed yet.
 const MAX_WAITING: usize = 1_024;
 /// How long such a question waits.
@@ -95,11 +98,13 @@ impl NotaryThread {
             follower,
             notary: Notary::new(options),
             questions: desk.receipts(),
+            lateness: Lateness::none(),
+            arrived: None,
             waiting: VecDeque::new(),
             old: VecDeque::new(),
             signed: Arc::clone(&signed),
         };
-        let thread = BackgroundThread::start("notary", move |stop| {
+        let thread = BackgroundThread::start_turns("notary", move |stop| {
             if let Err(error) = worker.run(&stop) {
                 // Nobody's money hangs on it: the venue goes on, and who asks for a receipt is told that there is none.
                 tracing::error!("no receipts are signed any more: {error}");
@@ -128,7 +133,10 @@ struct Worker {
     watch: DurabilityWatch,
     follower: Follower,
     notary: Notary,
+    lateness: Lateness,
     questions: Receiver<ProofQuestion>,
+    /// Came in spare time.
+    arrived: Option<ProofQuestion>,
     /// About records that are not signed yet.
     waiting: VecDeque<Waiting>,
     /// About records that the journal has to be read for.
@@ -138,23 +146,67 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, stop: &StopRequest) -> Result<(), JournalError> {
+        let mut outcome = Ok(());
+        by_turns("notary", |pace| {
+            let turn = match pace {
+                Pace::Spare => self.sign_in_spare_time(stop),
+                Pace::Share => self.answer(stop),
+            };
+            turn.unwrap_or_else(|error| {
+                outcome = Err(error);
+                Turn::End
+            })
+        });
+        outcome
+    }
+
+    /// Follows and signs until that is late, or somebody asks.
+    fn sign_in_spare_time(&mut self, stop: &StopRequest) -> Result<Turn, JournalError> {
         while !stop.is_made() {
-            let followed = self.follow()?;
-            let stable = Sequence(self.watch.stable_sequence());
-            if self.notary.sign_if_due(stable, now()) {
-                self.signed.store(self.notary.last().0 - self.notary.waiting() as u64, Ordering::Relaxed);
+            let followed = self.sign()?;
+            // Never waits for a question: whoever sends one would have to wake this thread, behind a lock of the queue.
+            self.arrived = self.questions.try_recv().ok();
+            if self.arrived.is_some() || self.lateness.exceeds(LATE) {
+                return Ok(Turn::Over);
             }
-            self.answer_waiting();
-            let read = self.read_for_one(stable);
-            self.take_questions(if followed == 0 && !read { PAUSE } else { Duration::ZERO });
+            if followed == 0 {
+                std::thread::park_timeout(PAUSE);
+            }
         }
-        Ok(())
+        Ok(Turn::End)
+    }
+
+    /// Follows, signs and answers until everybody has an answer and the journal's end is reached.
+    fn answer(&mut self, stop: &StopRequest) -> Result<Turn, JournalError> {
+        if let Some(question) = self.arrived.take() {
+            self.take(question);
+        }
+        while !stop.is_made() {
+            let followed = self.sign()?;
+            self.answer_waiting();
+            let read = self.read_for_one(Sequence(self.watch.stable_sequence()));
+            self.take_questions(if followed == 0 && !read { PAUSE } else { Duration::ZERO });
+            if followed < ROUND && self.waiting.is_empty() && self.old.is_empty() {
+                return Ok(Turn::Over);
+            }
+        }
+        Ok(Turn::End)
+    }
+
+    /// Takes a round of records and signs what is due; says how many came.
+    fn sign(&mut self) -> Result<u32, JournalError> {
+        let followed = self.follow()?;
+        self.lateness.note(if followed < ROUND { Look::ToTheEnd } else { Look::More });
+        if self.notary.sign_if_due(Sequence(self.watch.stable_sequence()), now()) {
+            self.signed.store(self.notary.last().0 - self.notary.waiting() as u64, Ordering::Relaxed);
+        }
+        Ok(followed)
     }
 
     /// Answers everybody that there is no receipt.
     fn refuse_all(&mut self, stop: &StopRequest) {
-        let waiting = self.waiting.drain(..).chain(self.old.drain(..));
-        waiting.for_each(|waiting| waiting.question.answer(Err(ProofRefusal::Failed)));
+        let waiting = self.waiting.drain(..).chain(self.old.drain(..)).map(|waiting| waiting.question);
+        waiting.chain(self.arrived.take()).for_each(|question| question.answer(Err(ProofRefusal::Failed)));
         while !stop.is_made() {
             match self.questions.recv_timeout(PAUSE) {
                 Ok(question) => question.answer(Err(ProofRefusal::Failed)),

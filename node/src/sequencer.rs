@@ -107,12 +107,17 @@ impl Sequencer {
                 return Stopped { engine: self.engine, writer: self.writer, failure: Some(reason) };
             }
             let stopping = stop.load(Ordering::Acquire);
-            let verified = verifiers.iter_mut().fold(Round::Idle, |round, verifier| match verifier.step() {
-                true => Round::Worked,
-                false => round,
-            });
+            // While a slow disk holds the publisher up, requests wait in the verifiers' queues, which are deep: verified, they
+            // would find the ring to here full, and be refused.
+            let has_room = self.output.slots() >= OUTPUT_ROOM;
+            let verified =
+                verifiers.iter_mut().fold(Round::Idle, |round, verifier| match has_room && verifier.step() {
+                    true => Round::Worked,
+                    false => round,
+                });
             let round = self.round();
-            if stopping && (verified, round) == (Round::Idle, Round::Idle) && !self.engine.agenda_pending() {
+            if stopping && has_room && (verified, round) == (Round::Idle, Round::Idle) && !self.engine.agenda_pending()
+            {
                 break;
             }
             self.pause(&mut verifiers, &mut alarm, || stop.load(Ordering::SeqCst)).await;
@@ -213,6 +218,12 @@ impl Sequencer {
         if self.engine.agenda_pending() || self.output.slots() < OUTPUT_ROOM {
             // The publisher is behind: it frees room when the journal's next block is durable.
             alarm.within(BEHIND_PAUSE).await;
+            return;
+        }
+        let is_idle =
+            self.inputs.iter_mut().all(|input| input.is_empty()) && !verifiers.iter_mut().any(VerifierStage::has_work);
+        if is_idle && verifiers.iter_mut().any(VerifierStage::prepare_one) {
+            tokio::task::yield_now().await;
             return;
         }
         let until_deadline = self

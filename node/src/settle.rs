@@ -110,7 +110,7 @@ impl Settler {
                 // A supervisor that starts it again has it look again; the node has been told.
                 bail!(self.service.news().unwrap_or_else(|| "settlement has stopped".to_owned()));
             }
-            if self.service.is_caught_up() || !heard || is_over {
+            if !self.service.is_replaying() || !heard {
                 std::thread::sleep(PAUSE);
             }
         }

@@ -1,7 +1,8 @@
 //! The settlement thread: what `lakh-settlement` decides becomes journaled commands, and what it says reaches operators.
 //!
-//! One thread of the lowest priority, which shares nothing with the venue: it reads the journal as any follower does, and
-//! its commands take a ring of their own into the sequencer. A chain that does not answer holds up this thread alone. A
+//! It shares nothing with the venue: it reads the journal as any follower does, and its commands take a ring of their own
+//! into the sequencer. It follows in spare time ([`by_turns`]) and takes its share when it is [`LATE`] or has something to
+//! say, since other threads wait for whoever says something. A chain that does not answer holds up this thread alone. A
 //! chain that contradicts the journal ends settlement and closes every market but for cancels, with the reason journaled.
 //!
 //! Bounds: nothing new is asked for before everything decided has found room in the ring.
@@ -24,13 +25,15 @@ use lakh_settlement::service::{ServiceAction, ServiceOptions, SettlementService}
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::background::{BackgroundThread, StopRequest};
+use crate::background::{BackgroundThread, Lateness, Look, Pace, StopRequest, Turn, by_turns};
 use crate::keys::{read_private, unhex};
 use crate::node_commands::NodeCommands;
 use crate::sequencer::now;
 
 /// Between two looks at the journal once its end is reached.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Without having been at the journal's end for so long, settlement takes its share of the processors.
+const LATE: Duration = Duration::from_secs(1);
 /// Questions for balances that are answered between two looks at the journal.
 const QUESTIONS: usize = 16;
 /// How long a question to the chain may take.
@@ -196,6 +199,13 @@ struct Worker {
     /// For accounts' balances in the last final batch.
     questions: Receiver<ProofQuestion>,
     status: Arc<Mutex<SettlementStatus>>,
+    /// What was reported last.
+    reported: SettlementStatus,
+    lateness: Lateness,
+    /// Decided in spare time.
+    actions: Vec<ServiceAction>,
+    /// Came in spare time.
+    arrived: Option<ProofQuestion>,
 }
 
 impl SettlementThread {
@@ -209,9 +219,18 @@ impl SettlementThread {
         let service = plan.open()?;
         let running = SettlementStatus { state: "running".to_owned(), ..SettlementStatus::default() };
         let status = Arc::new(Mutex::new(running));
-        let questions = desk.balances();
-        let mut worker = Worker { service, directory, commands, questions, status: Arc::clone(&status) };
-        let thread = BackgroundThread::start("settlement", move |stop| worker.run(&stop))?;
+        let mut worker = Worker {
+            service,
+            directory,
+            commands,
+            questions: desk.balances(),
+            status: Arc::clone(&status),
+            reported: SettlementStatus::default(),
+            lateness: Lateness::none(),
+            actions: Vec::new(),
+            arrived: None,
+        };
+        let thread = BackgroundThread::start_turns("settlement", move |stop| worker.run(&stop))?;
         Ok(Self { thread, status })
     }
 
@@ -224,18 +243,52 @@ impl SettlementThread {
 
 impl Worker {
     fn run(&mut self, stop: &StopRequest) {
+        by_turns("settlement", |pace| match pace {
+            Pace::Spare => self.follow_in_spare_time(stop),
+            Pace::Share => self.follow(stop),
+        });
+    }
+
+    /// Follows until that is late, or there is something to say.
+    fn follow_in_spare_time(&mut self, stop: &StopRequest) -> Turn {
         while !stop.is_made() {
-            if self.commands.is_empty() {
-                let actions = self.service.poll(now());
-                actions.into_iter().for_each(|action| self.take(action));
-                self.report();
+            self.poll();
+            // Never waits for a question: whoever sends one would have to wake this thread, behind a lock of the queue.
+            self.arrived = self.questions.try_recv().ok();
+            let has_news = !self.actions.is_empty() || SettlementStatus::of(&self.service) != self.reported;
+            if has_news || self.arrived.is_some() || self.lateness.exceeds(LATE) {
+                return Turn::Over;
             }
-            self.commands.hand_over();
-            self.answer_questions();
-            if self.service.is_caught_up() || self.service.is_stopped() || !self.commands.is_empty() {
+            if !self.service.is_replaying() {
                 std::thread::park_timeout(PAUSE);
             }
         }
+        Turn::End
+    }
+
+    /// Follows, hands over and answers until there is nothing left to say and the journal's end is reached.
+    fn follow(&mut self, stop: &StopRequest) -> Turn {
+        while !stop.is_made() {
+            let actions = core::mem::take(&mut self.actions);
+            actions.into_iter().for_each(|action| self.take(action));
+            self.report();
+            self.commands.hand_over();
+            self.answer_questions();
+            if self.commands.is_empty() {
+                if !self.service.is_replaying() {
+                    return Turn::Over;
+                }
+                self.poll();
+            } else {
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+        Turn::End
+    }
+
+    fn poll(&mut self) {
+        self.actions.extend(self.service.poll(now()));
+        self.lateness.note(if self.service.is_replaying() { Look::More } else { Look::ToTheEnd });
     }
 
     fn take(&mut self, action: ServiceAction) {
@@ -251,15 +304,18 @@ impl Worker {
 
     /// Behind a poll: what it said of the chain is then as new as it gets.
     fn answer_questions(&mut self) {
-        for question in self.questions.try_iter().take(QUESTIONS) {
+        for question in self.arrived.take().into_iter().chain(self.questions.try_iter().take(QUESTIONS)) {
             let proof = self.service.balances_of(question.account).map(|proof| proof.to_json());
             question.answer(proof.ok_or(ProofRefusal::NoBatch));
         }
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let status = SettlementStatus::of(&self.service);
-        self.directory.chain().set(status.chain_batch, status.final_batch);
-        *self.status.lock() = status;
+        if status != self.reported {
+            self.directory.chain().set(status.chain_batch, status.final_batch);
+            *self.status.lock() = status.clone();
+            self.reported = status;
+        }
     }
 }

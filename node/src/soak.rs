@@ -1,5 +1,5 @@
-//! `lakh soak`: a venue of its own under thousands of idle connections, under subscribers that never read, or started on a
-//! long journal.
+//! `lakh soak`: a venue of its own under thousands of idle connections, under subscribers that never read, beside those who
+//! mirror its journal, with one order at a time, or started on a long journal.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,9 @@ use lakh_loadtest::soak::{self, FanOutReport, Traffic};
 
 use crate::open_files;
 use crate::run::runtime;
+use crate::soak_latency::{self, LatencyArguments};
 use crate::soak_start::{self, StartArguments};
+use crate::soak_watchers::{self, WatchersArguments};
 
 /// What may wait for one reader of the soaked venue.
 const OUTBOX_BYTES: u32 = 64 << 10;
@@ -22,10 +24,14 @@ const SEND_BUFFER_BYTES: u32 = 16 << 10;
 pub(crate) enum SoakCommand {
     /// Idle connections beside active ones: memory for each, and what trading costs alone and beside them.
     Idle(IdleArguments),
+    /// An order's way to its report over the binary port, beside a bare TCP echo.
+    Latency(LatencyArguments),
     /// Starts on a long journal: from the first record, and from a snapshot and what follows it.
     Start(StartArguments),
     /// Subscribers of a busy market with and without some that never read: how late the others are told.
     Subscribers(SubscribersArguments),
+    /// Trading alone, beside mirrors of the journal, and beside readers of it that never read.
+    Watchers(WatchersArguments),
 }
 
 /// The load meanwhile.
@@ -33,10 +39,10 @@ pub(crate) enum SoakCommand {
 pub(crate) struct TrafficArguments {
     /// Orders and cancels a second.
     #[arg(long, default_value_t = 1_000)]
-    rate: u64,
+    pub(crate) rate: u64,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,8 +73,10 @@ pub(crate) struct SubscribersArguments {
 pub(crate) fn run(command: &SoakCommand) -> Result<()> {
     let report = match command {
         SoakCommand::Idle(arguments) => run_idle(arguments)?,
+        SoakCommand::Latency(arguments) => soak_latency::run(arguments)?,
         SoakCommand::Start(arguments) => soak_start::run(arguments)?,
         SoakCommand::Subscribers(arguments) => run_subscribers(arguments)?,
+        SoakCommand::Watchers(arguments) => soak_watchers::run(arguments)?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())

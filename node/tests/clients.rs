@@ -18,6 +18,9 @@ use serde_json::Value as Json;
 /// The public half of the scripts' key: test 1 of RFC 8032.
 const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
+/// The secret half, which everybody knows.
+const SECRET_KEY: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+
 /// Ends its process when the test does, however that is.
 struct Running(Child);
 
@@ -57,6 +60,7 @@ fn shared_script(name: &str) -> Option<PathBuf> {
 struct Venue {
     plain: String,
     secure: String,
+    binary: String,
     tag: String,
     packages: PathBuf,
     certificates: Certificates,
@@ -84,7 +88,8 @@ impl Venue {
         let base = |rest: &Json| rest.as_str().unwrap().strip_suffix("/api/v3").unwrap().to_owned();
         let (plain, secure) = (base(&ready["rest"]), base(&ready["tls"]["rest"]));
         let tag = ready["venueTag"].as_str().unwrap().to_owned();
-        Self { plain, secure, tag, packages, certificates, _folder: folder, _dev: dev }
+        let binary = ready["binary"].as_str().unwrap().trim_start_matches("tcp://").to_owned();
+        Self { plain, secure, binary, tag, packages, certificates, _folder: folder, _dev: dev }
     }
 
     /// The background flow that the shared scripts wait for.
@@ -152,6 +157,22 @@ fn the_modular_python_sdk_passes() {
     let Some(packages) = packages("venv/bin/python") else { return };
     let python = packages.join("venv/bin/python");
     Venue::start(packages).run(&python, &own_script("sdk_client.py"));
+}
+
+/// The example that knows nothing of the binary feed but its schema.
+#[test]
+fn the_feed_is_followed_from_the_schema_alone() {
+    let Some(packages) = packages("venv/bin/python") else { return };
+    let python = packages.join("venv/bin/python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/binary_feed.py");
+    let venue = Venue::start(packages);
+    let output =
+        Command::new(python).arg(script).args([&venue.binary, &venue.tag, SECRET_KEY, "400"]).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    for name in ["SnapshotBegin", "SnapshotEnd", "OrderExecuted"] {
+        assert!(said.lines().any(|line| line.starts_with(name)), "{name}: {said}");
+    }
 }
 
 #[test]

@@ -9,11 +9,13 @@
 mod flood;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use lakh_gateway::binary_client::{BinaryClient, LogonOptions};
+use lakh_gateway::wire::sbe::enums::SessionRole;
 use lakh_loadtest::client::{Incoming, Outgoing, Trader, Value, connect, now_us, signed_request};
 use lakh_loadtest::random::SplitMix64;
-use lakh_loadtest::scratch_venue::{ScratchVenue, VenueOptions};
+use lakh_loadtest::scratch_venue::{ScratchVenue, VENUE_TAG, VenueOptions};
 use serde_json::Value as Json;
 
 use crate::flood::{flood, order};
@@ -53,7 +55,7 @@ fn nothing_is_missed_and_nothing_comes_twice() {
     let (rest, all) = runtime.block_on(async {
         let last = quiet_end(&venue, &trader).await;
         let rest = listen_until(venue.websocket(), &trader, seen, last).await;
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let all = listen_until(venue.websocket(), &trader, Seen::default(), last).await;
         println!("{} events told again in {:?}", all.reports.len(), begun.elapsed());
         (rest, all)
@@ -65,6 +67,40 @@ fn nothing_is_missed_and_nothing_comes_twice() {
     assert!(rest.reports.iter().filter(|one| one.is_position()).count() > 100, "balances are among them");
     assert_eq!(rest.reports, all.reports, "what came live and what is told again is the same");
     too_far_back_and_too_far_ahead(&options, &runtime);
+}
+
+/// An account that only ever traded over WebSocket is told everything from its first report on over the binary face, while
+/// it goes on trading: from the log at first, and then live.
+#[test]
+fn the_binary_face_knows_what_was_traded_before_anybody_used_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let options = VenueOptions::new(Path::new(PROGRAM), scratch.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let venue = options.start().unwrap();
+    let trader = options.traders().remove(0);
+    runtime.block_on(async {
+        let flood = tokio::spawn(trade(venue.websocket().to_owned(), trader.clone(), 0));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for sender in ["first", "second"] {
+            let mut logon = LogonOptions::new(VENUE_TAG);
+            (logon.role, logon.resume_from) = (SessionRole::DropCopy, Some(0));
+            sender.clone_into(&mut logon.sender);
+            let address = venue.binary().parse().unwrap();
+            let (mut client, _) = BinaryClient::connect(address, trader.signing_key(), &logon).await.unwrap();
+            let before = Instant::now();
+            let mut last = 0;
+            // Longer than the log takes: what comes at the end is live.
+            while before.elapsed() < Duration::from_secs(1) || last < 1_000 {
+                let message = tokio::time::timeout(Duration::from_secs(20), client.next()).await.expect("more comes");
+                let (count, _) = message.unwrap().report().expect("a drop copy is told of its account only");
+                assert_eq!(count.get(), last + 1, "each report once, in order");
+                last = count.get();
+            }
+            println!("{sender}: {last} reports");
+        }
+        flood.abort();
+    });
+    venue.stop().unwrap();
 }
 
 /// What a client knows of its account.

@@ -42,3 +42,23 @@ fn a_start_from_a_snapshot_replays_what_follows_it_alone() {
     assert!((2_000..2_010).contains(&replayed("fromSnapshot")), "{report}");
     assert!((20_000..20_010).contains(&replayed("fromFirst")), "{report}");
 }
+
+#[test]
+fn trading_goes_on_beside_mirrors_and_readers_that_never_read() {
+    let few = ["--mirrors", "2", "--silent", "4", "--rate", "500", "--seconds", "1"];
+    let report = soak(&[&["watchers"], &few[..]].concat());
+    println!("{report}");
+    for run in ["alone", "beside_mirrors", "alone_again", "beside_silent"] {
+        assert!(report[run]["trading"]["acknowledged_per_second"].as_u64().unwrap() > 100, "{report}");
+    }
+    assert!(report["bytes_per_silent_reader"].as_u64().unwrap() < 4 << 20, "{report}");
+}
+
+#[test]
+fn an_order_s_way_is_timed_beside_an_echo() {
+    for durability in ["async", "sync"] {
+        let report = soak(&["latency", "--orders", "100", "--durability", durability]);
+        println!("{report}");
+        assert!(report["order_to_report_us"]["p50"].as_f64() > report["tcp_echo_us"]["p50"].as_f64(), "{report}");
+    }
+}

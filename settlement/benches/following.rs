@@ -82,25 +82,25 @@ fn processor_time() -> Duration {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Behind {
     Nobody,
-    /// As nice as a thread can be.
-    Nice,
-    /// With what others leave (`SCHED_IDLE`).
+    /// With what others leave (`SCHED_IDLE`), as in a node while that is enough.
     Spare,
+    /// With a small share of its own, as in a node that is late.
+    Share,
 }
 
 impl Behind {
     const fn name(self) -> &'static str {
         match self {
             Self::Nobody => "alone",
-            Self::Nice => "followed, as nice as can be",
-            Self::Spare => "followed, in spare time",
+            Self::Spare => "followed in spare time",
+            Self::Share => "followed with a share",
         }
     }
 
     fn take(self) {
         match self {
             Self::Nobody => {}
-            Self::Nice => rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19).unwrap(),
+            Self::Share => rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10).unwrap(),
             Self::Spare => {
                 let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
                 set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).unwrap();
@@ -344,14 +344,14 @@ fn main() {
         for (what, evidence) in [("with their evidence", BINARY_EVIDENCE), ("without evidence", &[])] {
             println!("As fast as it goes, {} orders a run, {what}", plan.orders);
             let venue = || BenchVenue::new(&base, evidence);
-            compare(&plan, &venue, Behind::Nice);
             compare(&plan, &venue, Behind::Spare);
+            compare(&plan, &venue, Behind::Share);
         }
     }
     if is_wanted("offered") {
         println!("Offered, {:?} a run", plan.offered);
         for rate in [100_000, 500_000] {
-            for behind in [Behind::Nobody, Behind::Nice, Behind::Spare] {
+            for behind in [Behind::Nobody, Behind::Spare, Behind::Share] {
                 offered(&plan, &base, rate, behind);
             }
         }

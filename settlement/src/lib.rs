@@ -31,6 +31,7 @@
 //! | [`escape`] | the calls by which everybody leaves |
 //! | [`watch`] | whether each batch on the chain is what it should be, and the veto |
 //! | [`comparison`] | whether journal and chain say the same |
+//! | [`promise`] | whether the venue kept what a receipt promised, and the proof where it did not |
 //!
 //! Invariants: nothing that encodes reads a clock, a file or a socket; equal input gives equal bytes on every machine; a
 //! decoder takes any bytes and answers with a value or an error, never a panic, and accepts one encoding of a value only.
@@ -54,6 +55,7 @@ mod keccak;
 mod log_ranges;
 pub mod notary;
 pub mod poster;
+pub mod promise;
 mod published;
 pub mod rebuild;
 pub mod receipt;

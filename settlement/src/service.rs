@@ -193,9 +193,19 @@ impl SettlementService {
         })
     }
 
-    /// Whether every durable record is replayed; while not, the next call should come soon.
+    /// Whether every durable record is replayed.
     pub fn is_caught_up(&self) -> bool {
         self.progress == Progress::CaughtUp
+    }
+
+    /// Whether the next call should come soon: it finds records to replay. Not while so many batches wait for the chain that
+    /// the replay pauses.
+    pub fn is_replaying(&self) -> bool {
+        self.running == Running::Yes && !self.is_caught_up() && !self.is_paused()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.poster.waiting() >= 2 * MAX_WAITING_BATCHES
     }
 
     /// Whether settlement has stopped for good.
@@ -273,7 +283,7 @@ impl SettlementService {
     }
 
     fn replay(&mut self, now: Timestamp, actions: &mut Vec<ServiceAction>) {
-        if self.poster.waiting() >= 2 * MAX_WAITING_BATCHES {
+        if self.is_paused() {
             return;
         }
         let before = self.replica.ledger().sealed_sequence();

@@ -19,6 +19,7 @@
 mod admission;
 mod answers;
 mod connection;
+mod refused;
 
 use std::future::Future;
 use std::io;
@@ -35,6 +36,8 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+pub use self::refused::{REFUSAL_BYTES, Refused};
 
 use self::admission::{Audience, Readers};
 use crate::auth::signature::VerifyingKey;

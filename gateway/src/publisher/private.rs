@@ -133,6 +133,7 @@ impl Publisher {
     #[must_use]
     pub fn with_report_log(mut self, sink: ReportSink) -> Self {
         self.private.sink = Some(sink);
+        self.binary.keep_members_only();
         self
     }
 

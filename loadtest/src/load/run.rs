@@ -191,6 +191,9 @@ impl Load<'_> {
             let clock = StampClock { start_ns, schedule: Arc::clone(&self.schedule) };
             let mut planners = self.planners(accepted.as_ref());
             let parts = sign_parts(&mut planners, (limit, self.options.grouping), &clock, processors())?;
+            // Not before: a venue ends sessions that say nothing for half a minute.
+            let opening = opening_of(planners.len()) + MARGIN;
+            std::thread::sleep((begun + lead).saturating_duration_since(Instant::now()).saturating_sub(opening));
             let connections = self.connect(parts)?;
             let (start, now) = (begun + lead, Instant::now());
             if now < start + late_allowed {
@@ -212,8 +215,7 @@ impl Load<'_> {
         let sampled: usize = parts.iter().map(|part| part.expected.len()).sum();
         let each_ns = begun.elapsed().as_nanos() / sampled.max(1) as u128;
         let signing_ns = u64::try_from(each_ns * u128::from(requests)).unwrap_or(u64::MAX);
-        let opening = OPENING * u32::try_from(planners.len()).expect("a bounded number of connections");
-        Ok(Duration::from_nanos(signing_ns) * 6 / 5 + opening + MARGIN)
+        Ok(Duration::from_nanos(signing_ns) * 6 / 5 + opening_of(planners.len()) + MARGIN)
     }
 
     fn planners(&self, accepted: Option<&LogonAccepted>) -> Vec<ConnectionPlanner> {
@@ -313,6 +315,11 @@ impl Load<'_> {
         };
         move || drive.run()
     }
+}
+
+/// What opening so many connections may take.
+fn opening_of(connections: usize) -> Duration {
+    OPENING * u32::try_from(connections).expect("a bounded number of connections")
 }
 
 /// Signs part after part until there is nothing left.

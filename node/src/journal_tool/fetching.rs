@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signer as _, SigningKey};
 use indicatif::ProgressBar;
 use lakh_gateway::auth::api_key;
+use lakh_gateway::journal_feed::{REFUSAL_BYTES, Refused};
 use lakh_journal::horizon::Position;
 use lakh_journal::mirror::{Anchor, Mirror};
 use serde_json::{Value, json};
@@ -33,8 +34,6 @@ const WAIT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes that are taken at once.
 const PIECE_BYTES: usize = 64 * 1_024;
-/// Bytes of the longest refusal that is read.
-const REFUSAL_BYTES: u64 = 64 * 1_024;
 /// The longest time between two syncs of the mirror.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest and the longest pause behind a trouble.
@@ -42,9 +41,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// How often the venue is asked again that was asked too often, and how long is waited for that.
 const BUSY_TRIES: u32 = 5;
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
-/// Refusals that have a meaning of their own here.
-const SEGMENT_GONE: i64 = -2105;
-const BEYOND_END: i64 = -2106;
 
 /// Mirrors a venue's journal.
 #[derive(Debug, clap::Args)]
@@ -315,7 +311,10 @@ impl Source {
     fn ask(&self, at: Position, wait: Duration) -> Result<Answer, Trouble> {
         let Position { segment, offset } = at;
         let asked = format!("segment={segment}&offset={offset}&wait={}", wait.as_millis());
-        let query = self.sign("journal.bytes", asked);
+        let query = match &self.signer {
+            Some((key, api_key)) => signed_query((key, api_key), "journal.bytes", &asked),
+            None => asked,
+        };
         let response = self.agent.get(format!("{}/journal/bytes?{query}", self.url)).call();
         let response = response.map_err(|error| Trouble::Passing(anyhow!("the venue cannot be reached: {error}")))?;
         let (status, mut body) = (response.status().as_u16(), response.into_body());
@@ -325,30 +324,14 @@ impl Source {
             _ => {}
         }
         let text = body.with_config().limit(REFUSAL_BYTES).read_to_vec().unwrap_or_default();
-        let error: Value = serde_json::from_slice(&text).unwrap_or_default();
-        match (error["code"].as_i64(), error["data"]["oldest"].as_u64()) {
-            (Some(SEGMENT_GONE), Some(oldest)) => return Ok(Answer::Gone(oldest)),
-            (Some(BEYOND_END), _) => return Ok(Answer::Beyond),
-            _ => {}
+        let refuses = |why: String| anyhow!("the venue refuses: {why}");
+        match Refused::read(status, &text) {
+            Refused::Gone(oldest) => Ok(Answer::Gone(oldest)),
+            Refused::Beyond => Ok(Answer::Beyond),
+            Refused::Busy(why) => Err(Trouble::Busy(refuses(why))),
+            Refused::Passing(why) => Err(Trouble::Passing(refuses(why))),
+            Refused::Final(why) => Err(Trouble::Final(refuses(why))),
         }
-        let message = error["msg"].as_str().map_or_else(|| format!("HTTP status {status}"), printable);
-        let error = anyhow!("the venue refuses: {message}");
-        Err(match status {
-            429 => Trouble::Busy(error),
-            500.. => Trouble::Passing(error),
-            _ => Trouble::Final(error),
-        })
-    }
-
-    /// The query with who asks and when, and the signature over it, where there is a key.
-    fn sign(&self, method: &str, asked: String) -> String {
-        let Some((key, api_key)) = &self.signer else { return asked };
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let query = format!("method={method}&apiKey={api_key}&{asked}&timestamp={}", since.as_millis());
-        let signature = BASE64.encode(key.sign(query.as_bytes()).to_bytes());
-        // Base64 in a query: of its characters only these mean something else there.
-        let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-        format!("{query}&signature={signature}")
     }
 
     /// The venue does not show what is mirrored.
@@ -364,9 +347,14 @@ impl Source {
     }
 }
 
-/// Text of somebody who is not trusted, for a terminal.
-fn printable(text: &str) -> String {
-    text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
+/// A watcher's query: who asks and when, and the signature over all of it.
+pub(crate) fn signed_query((key, api_key): (&SigningKey, &str), method: &str, asked: &str) -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let query = format!("method={method}&apiKey={api_key}&{asked}&timestamp={}", since.as_millis());
+    let signature = BASE64.encode(key.sign(query.as_bytes()).to_bytes());
+    // Base64 in a query: of its characters only these mean something else there.
+    let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    format!("{query}&signature={signature}")
 }
 
 /// Refuses plain text to other machines: whoever is on the way could change nothing, but read all of it.
@@ -406,11 +394,5 @@ mod tests {
         for bad in ["http://venue.example", "http://10.0.0.1:9084", "http://127.0.0.1.example:80", "ftp://x", "venue"] {
             assert!(check_url(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_strangers_say_cannot_write_over_the_terminal() {
-        assert_eq!(printable("no\x1b[2J\r\nmore"), "no [2J  more");
-        assert_eq!(printable(&"x".repeat(1_000)).len(), 200);
     }
 }

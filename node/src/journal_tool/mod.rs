@@ -8,7 +8,7 @@
 mod archiving;
 mod checkpoints;
 mod compare;
-mod fetching;
+pub(crate) mod fetching;
 mod parquet_file;
 mod prove;
 mod quarantine;

@@ -33,6 +33,9 @@ pub(crate) struct LoadArguments {
     transport: TransportArgument,
     #[command(flatten)]
     changes: Changes,
+    /// Where the venue's stages run: its `gateway.stages`.
+    #[arg(long, value_enum, default_value_t = StagesArgument::Automatic)]
+    stages: StagesArgument,
     /// Keep the venue's journal here.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -103,6 +106,24 @@ enum TransportArgument {
     Binary,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StagesArgument {
+    Automatic,
+    OwnThreads,
+    Shared,
+}
+
+impl StagesArgument {
+    /// As the configuration spells it.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::OwnThreads => "own_threads",
+            Self::Shared => "shared",
+        }
+    }
+}
+
 fn durability(text: &str) -> Result<Durability, String> {
     match text {
         "sync" => Ok(Durability::Sync),
@@ -147,6 +168,7 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
         against,
         data: arguments.data.clone(),
         recorded: None,
+        stages: arguments.stages.text(),
         quiet: arguments.json,
     };
     if let Some(skipped) = plan.read_recording(arguments.changes.speed, arguments.changes.seconds)? {

@@ -62,6 +62,8 @@ pub(super) struct Plan {
     pub(super) data: Option<PathBuf>,
     /// The orders of a recorded flow.
     pub(super) recorded: Option<Arc<Vec<LoadOrder>>>,
+    /// Where the venue's stages run, as its configuration says it.
+    pub(super) stages: &'static str,
     /// Whether nothing but the result is to be shown.
     pub(super) quiet: bool,
 }
@@ -113,6 +115,7 @@ impl Plan {
         // Twice as many as there are on the average, since markets are drawn.
         let orders = (2 * open / u64::from(scenario.markets) + quotes + 4_096).next_power_of_two();
         options.max_orders = u32::try_from(orders).context("too many open orders")?.clamp(1 << 16, 1 << 26);
+        options.stages = self.stages;
         Ok(options)
     }
 
@@ -211,6 +214,7 @@ impl Plan {
             resting_orders: scenario.resting_orders,
             book: None,
             durability: durability_text(scenario.durability).to_owned(),
+            stages: self.stages,
             excluded: "making and signing the requests, connecting, filling the books; no stream is subscribed",
             cpu_seconds: BTreeMap::new(),
             checkpoints: None,

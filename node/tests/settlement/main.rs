@@ -7,6 +7,7 @@
 mod apart;
 mod blobs;
 mod chains;
+mod promises;
 mod proofs;
 mod public_journal;
 mod traders;

@@ -22,7 +22,7 @@ const NO_SUCH_RECORD: i64 = -2103;
 /// There is no final batch yet.
 const NO_FINAL_BATCH: i64 = -2104;
 
-fn receipt(client: &mut Client, by: &str, number: u64) -> Json {
+pub(crate) fn receipt(client: &mut Client, by: &str, number: u64) -> Json {
     client.insist("receipt", &[(by, Value::Number(number))])
 }
 

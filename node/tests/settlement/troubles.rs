@@ -107,7 +107,7 @@ fn a_tip_that_contradicts_the_journal_closes_the_markets_but_for_cancels() {
 }
 
 /// Copies a journal that nobody writes, with what stands beside it.
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub(crate) fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());

@@ -29,9 +29,10 @@ const RING_BYTES: usize = 1 << 28;
 
 /// See the module.
 pub(crate) struct BenchVenue {
-    pub(crate) directory: tempfile::TempDir,
     engine: Engine,
+    /// In front of its directory, which could not be removed while threads of its own write into it.
     writer: Option<JournalWriter>,
+    pub(crate) directory: tempfile::TempDir,
     evidence: &'static [u8],
     payload: Vec<u8>,
     events: Vec<Event>,

@@ -2,11 +2,13 @@
 //!
 //! Which contract takes which call: [`force_withdraw`] to [`roll_back`] the settlement contract; [`escape`] and
 //! [`reclaim_deposit`] the contract that it names by [`exits_contract`]; [`veto`] the one that it names by
-//! [`watchers_contract`]; [`prove_receipt_violated`] the one that it names by [`proofs_contract`].
+//! [`watchers_contract`]; [`prove_receipt_violated`] and [`prove_equivocation`]
+//! the one that it names by [`proofs_contract`].
 
 use lakh_engine::command::ChainEntry;
 use lakh_engine::ids::{AccountId, AssetId};
 
+use crate::chain::Address;
 use crate::commitment::{AssetLine, Header, Stamp};
 use crate::inclusion::JournalProof;
 use crate::receipt::Receipt;
@@ -34,7 +36,17 @@ pub fn watchers_contract() -> Vec<u8> {
     plain("watchers()")
 }
 
-/// `proofs`: the contract that takes [`prove_receipt_violated`].
+/// `keys`: the contract that takes [`signer_until`].
+pub fn keys_contract() -> Vec<u8> {
+    plain("keys()")
+}
+
+/// `signerUntil`: until when receipts of a header key prove something, in seconds of the chain's time; 0 for nobody's key.
+pub fn signer_until(signer: Address) -> Vec<u8> {
+    Encoder::new("signerUntil(address)", 1).address(signer).finish()
+}
+
+/// `proofs`: the contract that takes [`prove_receipt_violated`] and [`prove_equivocation`].
 pub fn proofs_contract() -> Vec<u8> {
     plain("proofs()")
 }
@@ -139,34 +151,51 @@ pub fn veto(
         .finish()
 }
 
+/// A receipt as the contract's signatures have it.
+macro_rules! receipt_type {
+    () => {
+        "(uint16,uint64,uint64,bytes32,uint64,uint64,bytes32[],(bytes32,bytes32))"
+    };
+}
+
+impl Encoder {
+    fn receipt(self, receipt: &Receipt) -> Self {
+        /// Words of a receipt before its path.
+        const RECEIPT_WORDS: usize = 9;
+        let words = [
+            number(receipt.shard.into()),
+            number(receipt.epoch.into()),
+            number(receipt.sequence.0.into()),
+            receipt.record_hash.0,
+            number(receipt.index.into()),
+            number(receipt.count.into()),
+            number((RECEIPT_WORDS * WORD) as u128),
+            receipt.signature.r,
+            receipt.signature.vs,
+            number(receipt.path.len() as u128),
+        ];
+        let mut encoder = self.offset();
+        encoder.tail.extend(words.iter().chain(receipt.path.iter().map(|hash| &hash.0)).flatten());
+        encoder
+    }
+}
+
 /// `proveReceiptViolated`: the batch, which was committed at `stamp`, has another record where the receipt promised one;
 /// `committed` shows what the batch has there.
 pub fn prove_receipt_violated(receipt: &Receipt, header: &Header, stamp: Stamp, committed: &JournalProof) -> Vec<u8> {
-    const SIGNATURE: &str = concat!(
-        "proveReceiptViolated((uint16,uint64,uint64,bytes32,uint64,uint64,bytes32[],(bytes32,bytes32)),",
-        header_type!(),
-        ",(uint64,uint64),bytes32,bytes32[])"
-    );
-    /// Words of a receipt before its path.
-    const RECEIPT_WORDS: usize = 9;
-    let words = [
-        number(receipt.shard.into()),
-        number(receipt.epoch.into()),
-        number(receipt.sequence.0.into()),
-        receipt.record_hash.0,
-        number(receipt.index.into()),
-        number(receipt.count.into()),
-        number((RECEIPT_WORDS * WORD) as u128),
-        receipt.signature.r,
-        receipt.signature.vs,
-        number(receipt.path.len() as u128),
-    ];
-    let mut encoder = Encoder::new(SIGNATURE, HEADER_WORDS + 5).offset();
-    encoder.tail.extend(words.iter().chain(receipt.path.iter().map(|hash| &hash.0)).flatten());
-    encoder
+    const SIGNATURE: &str =
+        concat!("proveReceiptViolated(", receipt_type!(), ",", header_type!(), ",(uint64,uint64),bytes32,bytes32[])");
+    Encoder::new(SIGNATURE, HEADER_WORDS + 5)
+        .receipt(receipt)
         .header(header)
         .stamp(stamp)
         .hash(committed.record_hash)
         .list(committed.path.len(), committed.path.iter().map(|hash| hash.0))
         .finish()
+}
+
+/// `proveEquivocation`: the two receipts promise different records in one place.
+pub fn prove_equivocation(one: &Receipt, other: &Receipt) -> Vec<u8> {
+    const SIGNATURE: &str = concat!("proveEquivocation(", receipt_type!(), ",", receipt_type!(), ")");
+    Encoder::new(SIGNATURE, 2).receipt(one).receipt(other).finish()
 }

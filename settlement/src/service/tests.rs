@@ -287,6 +287,31 @@ fn a_silent_chain_stops_batches_and_not_the_venue() {
     assert!(!world.service.is_stopped());
 }
 
+/// A journal with more batches than may wait, and a chain that says nothing: whoever asks again and again would find nothing
+/// to do, and take a core for that.
+#[test]
+fn a_replay_that_pauses_for_a_silent_chain_does_not_ask_to_be_called_soon() {
+    let mut world = World::new();
+    let now = world.chain.now();
+    let mut replica = Replica::open(world.venue.directory.path(), world.chain.venue).unwrap();
+    for _ in 0..=2 * MAX_WAITING_BATCHES {
+        world.venue.submit(&Command::AdvanceTime, now);
+        replica.advance(1_000, &mut Vec::new()).unwrap();
+        let decision = replica.seal().unwrap().command();
+        world.venue.submit(&Command::BatchSealed(decision), now);
+        replica.advance(1_000, &mut Vec::new()).unwrap();
+    }
+    for _ in 0..CHUNK_RECORDS {
+        world.venue.submit(&Command::AdvanceTime, now);
+    }
+    let cut = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    world.service = open(&world.chain, &world.venue, Box::new(Cable { chain: world.chain.chain.clone(), cut }));
+    assert!(world.service.is_replaying(), "the journal is not read yet");
+    world.service.poll(now);
+    assert!(world.service.poster().waiting() >= 2 * MAX_WAITING_BATCHES);
+    assert!(!world.service.is_caught_up() && !world.service.is_replaying());
+}
+
 impl World {
     fn trade_or_rest(&mut self) {
         let now = self.chain.now();

@@ -1,7 +1,7 @@
 //! The publisher's part for the binary face: every account's reports as frames, and the public changes of each market.
 //!
-//! Both are written whether or not anybody listens, since whoever lost his link has them again: reports by the account's
-//! sequence ([`reports`]), changes by the market's ([`feeds`]). Sessions are woken once for everything that was taken
+//! Changes are written whether or not anybody listens, since whoever lost his link has them again: reports by the account's
+//! sequence ([`reports`], and the report log behind it), changes by the market's ([`feeds`]). Sessions are woken once for everything that was taken
 //! from the ring at once.
 
 mod feeds;
@@ -65,6 +65,11 @@ impl Binary {
         let mut reports = Reports::new(options.reports);
         counts.iter().for_each(|(account, last)| reports.begin_behind(*account, *last));
         Ok(Self { reports, feeds: Feeds::load(options.feeds, input)?, wakes: Wakes::default() })
+    }
+
+    /// The report log has everybody's reports from here on.
+    pub(super) fn keep_members_only(&mut self) {
+        self.reports.keep_members_only();
     }
 
     /// A market that was listed before anything is told: its changes begin here.

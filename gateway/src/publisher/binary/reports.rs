@@ -1,7 +1,8 @@
 //! Accounts' reports as frames: told to the sessions that listen, and kept for those that will.
 //!
 //! Reports are kept as they were written, in chunks, so that a resume is a copy. What is kept of an account is bounded,
-//! and of all accounts together: then the chunk that was begun first goes, whosever it is.
+//! and of all accounts together: then the chunk that was begun first goes, whosever it is. Where the report log has
+//! everybody's reports, only accounts that have had a session here are kept: others cost nothing but their count.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -48,6 +49,7 @@ impl Default for ReportOptions {
 #[derive(Debug)]
 pub(super) struct Reports {
     options: ReportOptions,
+    kept_of: KeptOf,
     accounts: IdMap<AccountId, Account>,
     /// Whose chunks there are, the first begun first.
     owners: VecDeque<AccountId>,
@@ -59,9 +61,20 @@ pub(super) struct Reports {
     spares: Vec<Vec<u8>>,
 }
 
+/// Whose reports are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeptOf {
+    /// Everybody's: nobody else has them.
+    Everybody,
+    /// Those of accounts that have had a session; the report log has the others.
+    Members,
+}
+
 /// One account's reports and who listens.
 #[derive(Debug, Default)]
 struct Account {
+    /// Whether it has had a session.
+    is_member: bool,
     sessions: Vec<SessionHandle>,
     chunks: VecDeque<Chunk>,
     last: u64,
@@ -86,6 +99,7 @@ impl Reports {
     pub(super) fn new(options: ReportOptions) -> Self {
         Self {
             options,
+            kept_of: KeptOf::Everybody,
             accounts: IdMap::default(),
             owners: VecDeque::new(),
             bytes: 0,
@@ -96,6 +110,11 @@ impl Reports {
         }
     }
 
+    /// The report log has everybody's reports from here on.
+    pub(super) fn keep_members_only(&mut self) {
+        self.kept_of = KeptOf::Members;
+    }
+
     /// What an account was told up to here is not kept here.
     pub(super) fn begin_behind(&mut self, account: AccountId, last: u64) {
         self.accounts.entry(account).or_default().last = last;
@@ -103,9 +122,16 @@ impl Reports {
 
     /// Writes a report.
     pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
+        let (account, sequence) = (report.account, report.report_sequence);
+        if self.kept_of == KeptOf::Members {
+            let of_account = self.accounts.entry(account).or_default();
+            if !of_account.is_member {
+                of_account.last = sequence;
+                return;
+            }
+        }
         let start = self.frames.len();
         encode::report(report, &mut self.frames);
-        let (account, sequence) = (report.account, report.report_sequence);
         self.pending.push(Pending { account, sequence, frame: start..self.frames.len() });
     }
 
@@ -197,6 +223,8 @@ impl Reports {
         }
         let Some(outbox) = session.bytes() else { return Err(Code::Internal) };
         let kept = self.accounts.entry(account).or_default();
+        // Also where it fails: whoever catches up from the log goes on here.
+        kept.is_member = true;
         let from = resume_from.unwrap_or(kept.last);
         let floor = kept.chunks.front().map_or(kept.last + 1, |chunk| chunk.first);
         if from > kept.last {
