@@ -184,7 +184,7 @@ impl Mirrors {
 
     /// Until each of them has the journal's last record.
     fn wait_for_last(&mut self, venue: &ScratchVenue) -> Result<()> {
-        let last = runtime()?.block_on(soak::metric(venue, "lakh_journal_durable_sequence "))?;
+        let last = runtime()?.block_on(soak::metric(venue, "lakh_journal_durable_sequence"))?;
         let asked = Instant::now();
         for (child, directory) in &mut self.0 {
             while last_record(directory) < last {
@@ -199,8 +199,7 @@ impl Mirrors {
 
 /// Until readers have been sent all that the system takes for them.
 fn wait_until_sent(venue: &ScratchVenue) -> Result<()> {
-    let sent =
-        || runtime()?.block_on(soak::metric(venue, "lakh_journal_feed_watcher_bytes_total ")).map_err(Into::into);
+    let sent = || runtime()?.block_on(soak::metric(venue, "lakh_journal_feed_watcher_bytes_total")).map_err(Into::into);
     let (asked, mut before): (_, Result<u64>) = (Instant::now(), sent());
     loop {
         std::thread::sleep(Duration::from_millis(500));
