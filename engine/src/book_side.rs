@@ -13,8 +13,9 @@ use crate::order_arena::{OrderEntry, RestingOrder};
 use crate::price_level::PriceLevel;
 use crate::units::{Lots, Ticks};
 
-/// See the module.
+/// See the module. Aligned so that both sides are a power of two apart.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct BookSide {
     /// Exclusive-or'ed with a price gives its rank.
     mask: u64,

@@ -37,6 +37,13 @@ pub(crate) struct Ladder {
     best: u64,
     count: u32,
     max_levels: u32,
+    /// Elsewhere, so that all that is always needed of a side lies on two cache lines and its place is a shift.
+    stacks: Box<Stacks>,
+}
+
+/// The levels outside of the window.
+#[derive(Debug)]
+struct Stacks {
     /// Ascending: the end is next to the window.
     below: Vec<OutsideLevel>,
     /// Descending: the end is next to the window.
@@ -69,8 +76,10 @@ impl Ladder {
             best: 0,
             count: 0,
             max_levels,
-            below: Vec::with_capacity(max_levels as usize),
-            above: Vec::with_capacity(max_levels as usize),
+            stacks: Box::new(Stacks {
+                below: Vec::with_capacity(max_levels as usize),
+                above: Vec::with_capacity(max_levels as usize),
+            }),
         }
     }
 
@@ -123,6 +132,7 @@ impl Ladder {
     }
 
     /// The same for a level that has no orders yet or is outside of the window.
+    #[cold]
     #[inline(never)]
     fn level_to_open(&mut self, rank: u64) -> &mut PriceLevel {
         if self.level(rank).is_none_or(PriceLevel::is_empty) {
@@ -166,8 +176,8 @@ impl Ladder {
 
     /// The ranks that have orders, from the best on.
     pub(crate) fn ranks(&self) -> impl Iterator<Item = u64> + use<'_> {
-        let above = self.above.iter().map(|outside| outside.rank);
-        let below = self.below.iter().rev().map(|outside| outside.rank);
+        let above = self.stacks.above.iter().map(|outside| outside.rank);
+        let below = self.stacks.below.iter().rev().map(|outside| outside.rank);
         above.chain(self.ranks_in_window()).chain(below)
     }
 
@@ -222,7 +232,7 @@ impl Ladder {
 
     /// The highest rank that has orders.
     fn highest(&self) -> u64 {
-        if let Some(outside) = self.above.first() {
+        if let Some(outside) = self.stacks.above.first() {
             return outside.rank;
         }
         match self.highest_block(self.blocks() - 1) {
@@ -230,7 +240,7 @@ impl Ladder {
                 let first = self.base + block as u64 * BLOCK_TICKS;
                 first + highest(self.occupancy.block(self.block_index(first))) as u64
             }
-            None => self.below.last().map_or(0, |outside| outside.rank),
+            None => self.stacks.below.last().map_or(0, |outside| outside.rank),
         }
     }
 
@@ -266,24 +276,24 @@ impl Ladder {
         let last_block = self.levels.len() as u64 - BLOCK_TICKS;
         // No further than to where the next block above comes in, and then no further than to where the second lowest
         // block would go out. What goes out is below the new base for certain only when both are known.
-        let next = self.above.last().map(|outside| outside.rank - outside.rank % BLOCK_TICKS);
+        let next = self.stacks.above.last().map(|outside| outside.rank - outside.rank % BLOCK_TICKS);
         let mut base = next.map_or(target, |next| target.min(next - last_block));
         if let Some(first) = self.lowest_occupied().filter(|first| *first < base) {
             self.move_out_below(first);
             base = self.lowest_occupied().map_or(base, |second| second.min(base));
         }
         self.base = base;
-        while let Some(outside) = self.above.pop_if(|outside| outside.rank - base < last_block + BLOCK_TICKS) {
+        while let Some(outside) = self.stacks.above.pop_if(|outside| outside.rank - base < last_block + BLOCK_TICKS) {
             self.move_in(outside);
         }
     }
 
     /// Nothing is above the best level, which the target still covers, so nothing has to go.
     fn step_down(&mut self, target: u64) {
-        let next = self.below.last().map_or(0, |outside| outside.rank - outside.rank % BLOCK_TICKS);
+        let next = self.stacks.below.last().map_or(0, |outside| outside.rank - outside.rank % BLOCK_TICKS);
         self.base = target.max(next);
         let base = self.base;
-        while let Some(outside) = self.below.pop_if(|outside| outside.rank >= base) {
+        while let Some(outside) = self.stacks.below.pop_if(|outside| outside.rank >= base) {
             self.move_in(outside);
         }
     }
@@ -301,7 +311,7 @@ impl Ladder {
             let rank = first + lowest(ticks) as u64;
             ticks &= ticks - 1;
             let index = self.index(rank);
-            self.below.push(OutsideLevel { rank, level: self.levels[index] });
+            self.stacks.below.push(OutsideLevel { rank, level: self.levels[index] });
             self.levels[index] = PriceLevel::EMPTY;
             self.occupancy.clear(index);
         }
@@ -310,9 +320,9 @@ impl Ladder {
     #[cold]
     fn outside(&self, rank: u64) -> Option<&PriceLevel> {
         if rank < self.base {
-            find_below(&self.below, rank).ok().map(|at| &self.below[at].level)
+            find_below(&self.stacks.below, rank).ok().map(|at| &self.stacks.below[at].level)
         } else {
-            find_above(&self.above, rank).ok().map(|at| &self.above[at].level)
+            find_above(&self.stacks.above, rank).ok().map(|at| &self.stacks.above[at].level)
         }
     }
 
@@ -320,11 +330,11 @@ impl Ladder {
     fn outside_mut(&mut self, rank: u64) -> &mut PriceLevel {
         let known = "a level that has orders is in the window or in a stack";
         if rank < self.base {
-            let at = find_below(&self.below, rank).expect(known);
-            &mut self.below[at].level
+            let at = find_below(&self.stacks.below, rank).expect(known);
+            &mut self.stacks.below[at].level
         } else {
-            let at = find_above(&self.above, rank).expect(known);
-            &mut self.above[at].level
+            let at = find_above(&self.stacks.above, rank).expect(known);
+            &mut self.stacks.above[at].level
         }
     }
 
@@ -333,11 +343,11 @@ impl Ladder {
         let outside = OutsideLevel { rank, level: PriceLevel::EMPTY };
         let is_new = "it was looked for";
         if rank < self.base {
-            let at = find_below(&self.below, rank).expect_err(is_new);
-            self.below.insert(at, outside);
+            let at = find_below(&self.stacks.below, rank).expect_err(is_new);
+            self.stacks.below.insert(at, outside);
         } else {
-            let at = find_above(&self.above, rank).expect_err(is_new);
-            self.above.insert(at, outside);
+            let at = find_above(&self.stacks.above, rank).expect_err(is_new);
+            self.stacks.above.insert(at, outside);
         }
         self.best = self.best.max(rank);
         self.follow_best();
@@ -347,9 +357,9 @@ impl Ladder {
     fn close_outside(&mut self, rank: u64) {
         let known = "a level that is closed was open";
         if rank < self.base {
-            self.below.remove(find_below(&self.below, rank).expect(known));
+            self.stacks.below.remove(find_below(&self.stacks.below, rank).expect(known));
         } else {
-            self.above.remove(find_above(&self.above, rank).expect(known));
+            self.stacks.above.remove(find_above(&self.stacks.above, rank).expect(known));
         }
     }
 }
@@ -394,12 +404,12 @@ mod tests {
         check(&ladder, &[1_500, 1_000]);
         open(&mut ladder, 1_501);
         assert!(ladder.is_in_window(1_501) && !ladder.is_in_window(1_000), "base {}", ladder.base);
-        assert_eq!((ladder.below.len(), ladder.above.len()), (1, 0));
+        assert_eq!((ladder.stacks.below.len(), ladder.stacks.above.len()), (1, 0));
         check(&ladder, &[1_501, 1_500, 1_000]);
         // Down again, with the level below coming in.
         close(&mut ladder, 1_501);
         close(&mut ladder, 1_500);
-        assert!(ladder.is_in_window(1_000) && ladder.below.is_empty());
+        assert!(ladder.is_in_window(1_000) && ladder.stacks.below.is_empty());
         check(&ladder, &[1_000]);
     }
 
@@ -407,13 +417,13 @@ mod tests {
     fn one_step_moves_no_more_than_a_block_each_way() {
         let mut ladder = Ladder::with_window(4, 1_024);
         (0..256).for_each(|rank| open(&mut ladder, 10_048 - rank));
-        let below = ladder.below.len();
+        let below = ladder.stacks.below.len();
         let mut left = below;
         for rank in (10_500..10_800).rev() {
             open(&mut ladder, rank);
-            let moved = ladder.below.len() - left;
+            let moved = ladder.stacks.below.len() - left;
             assert!(moved <= 64, "{moved} levels at once");
-            left = ladder.below.len();
+            left = ladder.stacks.below.len();
         }
         let mut expected: Vec<u64> = (10_500..10_800).rev().collect();
         expected.extend((0..256).map(|rank| 10_048 - rank));

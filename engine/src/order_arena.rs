@@ -158,7 +158,8 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
         let slot = self.free;
         let order = self.entries[slot as usize].order_mut();
         self.free = order.next;
-        self.count += 1;
+        // It never wraps: so many are slots that are taken.
+        self.count = self.count.wrapping_add(1);
         order.remaining = remaining;
         order.price = price;
         order.owner_and_side = owner.0 | (side as u32) << SIDE_BIT;
@@ -176,7 +177,7 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
         order.remaining = Lots::ZERO;
         order.next = self.free;
         self.free = slot;
-        self.count -= 1;
+        self.count = self.count.wrapping_sub(1);
         (removed, &mut self.entries)
     }
 
@@ -209,7 +210,7 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
     /// A handle for the order in the slot.
     #[inline]
     pub(crate) fn handle(&self, slot: u32) -> OrderHandle {
-        OrderHandle { slot, generation: self.order(slot).generation }
+        OrderHandle::new(slot, self.order(slot))
     }
 
     /// The slot of the order that the handle names, if it still rests.
@@ -217,6 +218,20 @@ impl<Entry: OrderEntry> OrderArena<Entry> {
     pub(crate) fn slot(&self, handle: OrderHandle) -> Option<u32> {
         let order = self.entries.get(handle.slot as usize)?.order();
         (order.generation == handle.generation && !order.remaining.is_zero()).then_some(handle.slot)
+    }
+}
+
+impl OrderHandle {
+    /// Of the order in a slot.
+    #[inline]
+    pub(crate) const fn new(slot: u32, order: &RestingOrder) -> Self {
+        Self { slot, generation: order.generation }
+    }
+
+    /// The slot that the order has for as long as it rests.
+    #[inline]
+    pub const fn slot(self) -> u32 {
+        self.slot
     }
 }
 

@@ -15,16 +15,19 @@
 //! use lakh_engine::{PriceTimeBook, command::Side, ids::AccountId, units::{Lots, Ticks}};
 //!
 //! let mut book = PriceTimeBook::new(1_000, 100);
-//! let slot = book.insert(Side::Ask, Ticks(101), Lots(5), AccountId(7));
-//! let handle = book.handle(slot);
+//! let handle = book.insert(Side::Ask, Ticks(101), Lots(5), AccountId(7));
+//! let slot = handle.slot();
 //! // A buy order that goes up to 102 meets it, takes two lots and leaves it in its place.
 //! assert_eq!(book.first_within(Side::Ask, Ticks(102)), Some(slot));
-//! book.reduce(slot, Lots(2));
-//! assert_eq!(book.order(slot).remaining(), Lots(3));
+//! assert_eq!(book.trade(slot, Lots(2)), Lots(3));
 //! // Its owner cancels what is left.
 //! let slot = book.slot(handle).expect("it still rests");
 //! book.remove(slot);
 //! assert_eq!((book.slot(handle), book.best_price(Side::Ask)), (None, None));
+//! // An order of which nothing is left is gone by itself.
+//! let other = book.insert(Side::Bid, Ticks(99), Lots(4), AccountId(8));
+//! assert_eq!(book.trade(other.slot(), Lots(4)), Lots::ZERO);
+//! assert_eq!((book.slot(other), book.order_count()), (None, 0));
 //! ```
 //!
 //! The window's ticks are `max_levels`, rounded up to a power of two, 4,096 at least and 262,144 at most. All memory is
@@ -123,17 +126,17 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
         self.arena.slot(handle)
     }
 
-    /// Puts an order behind all others of its price and tells its slot.
+    /// Puts an order behind all others of its price and tells its handle.
     ///
     /// # Panics
     /// When there is no room (see [`Self::is_full`] and [`Self::lacks_level_for`]), for a quantity of 0, for the prices
     /// 0 and `u64::MAX`, and for an owner of 2^31 or more.
     #[inline]
-    pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> u32 {
+    pub fn insert(&mut self, side: Side, price: Ticks, quantity: Lots, owner: AccountId) -> OrderHandle {
         assert!(!quantity.is_zero(), "an order has something to trade");
         let (slot, entries) = self.arena.insert(side, price, quantity, owner);
         self.sides[side as usize].push_back(entries, slot);
-        slot
+        OrderHandle::new(slot, entries[slot as usize].order())
     }
 
     /// Stores an order outside of every level and tells its slot. There is room for it.
@@ -180,6 +183,22 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
         let order = self.arena.order_mut(slot);
         assert!(quantity < order.remaining, "an order without a rest is removed");
         self.sides[order.side() as usize].reduce(order, quantity);
+    }
+
+    /// Takes `quantity` off an order that trades, and the order off the book where nothing is left. Tells what is left.
+    ///
+    /// # Panics
+    /// When there is no order in the slot, and when it has less than that.
+    #[inline(always)]
+    pub fn trade(&mut self, slot: u32, quantity: Lots) -> Lots {
+        let order = self.arena.order_mut(slot);
+        if order.remaining == quantity {
+            self.remove(slot);
+            return Lots::ZERO;
+        }
+        let side = order.side();
+        self.sides[side as usize].reduce(order, quantity);
+        order.remaining
     }
 
     /// Puts an order behind all others of its price, with so much left.

@@ -107,12 +107,17 @@ impl Sequencer {
                 return Stopped { engine: self.engine, writer: self.writer, failure: Some(reason) };
             }
             let stopping = stop.load(Ordering::Acquire);
-            let verified = verifiers.iter_mut().fold(Round::Idle, |round, verifier| match verifier.step() {
-                true => Round::Worked,
-                false => round,
-            });
+            // While a slow disk holds the publisher up, requests wait in the verifiers' queues, which are deep: verified, they
+            // would find the ring to here full, and be refused.
+            let has_room = self.output.slots() >= OUTPUT_ROOM;
+            let verified =
+                verifiers.iter_mut().fold(Round::Idle, |round, verifier| match has_room && verifier.step() {
+                    true => Round::Worked,
+                    false => round,
+                });
             let round = self.round();
-            if stopping && (verified, round) == (Round::Idle, Round::Idle) && !self.engine.agenda_pending() {
+            if stopping && has_room && (verified, round) == (Round::Idle, Round::Idle) && !self.engine.agenda_pending()
+            {
                 break;
             }
             self.pause(&mut verifiers, &mut alarm, || stop.load(Ordering::SeqCst)).await;

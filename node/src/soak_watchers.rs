@@ -64,8 +64,10 @@ pub(crate) fn run(arguments: &WatchersArguments) -> Result<Value> {
     let before = soak::resident_bytes(&venue)?;
     let silent: Vec<TcpStream> =
         (0..arguments.silent).map(|_| watched.ask_and_never_read(address)).collect::<Result<_>>()?;
-    let beside_silent = watched.measure("d", &venue)?;
+    // Trading itself takes memory, so it is looked at before that.
+    wait_until_sent(&venue)?;
     let after = soak::resident_bytes(&venue)?;
+    let beside_silent = watched.measure("d", &venue)?;
     let held = after.saturating_sub(before) / u64::from(arguments.silent);
     drop(silent);
     venue.stop()?;
@@ -192,6 +194,21 @@ impl Mirrors {
             }
         }
         Ok(())
+    }
+}
+
+/// Until readers have been sent all that the system takes for them.
+fn wait_until_sent(venue: &ScratchVenue) -> Result<()> {
+    let sent = || runtime()?.block_on(soak::metric(venue, "lakh_journal_feed_watcher_bytes_total")).map_err(Into::into);
+    let (asked, mut before): (_, Result<u64>) = (Instant::now(), sent());
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let now: u64 = sent()?;
+        if before? == now {
+            return Ok(());
+        }
+        ensure!(asked.elapsed() < PATIENCE, "readers that never read are sent more and more");
+        before = Ok(now);
     }
 }
 

@@ -102,9 +102,8 @@ impl Requests {
 impl Venue {
     fn new(max_orders: u32, orders: u32, reach: Reach) -> Self {
         let mut book = PriceTimeBook::new(max_orders, MAX_LEVELS);
-        let slot = book.insert(Side::Bid, Ticks(1), Lots(1), AccountId(1));
-        let ended = book.handle(slot);
-        book.remove(slot);
+        let ended = book.insert(Side::Bid, Ticks(1), Lots(1), AccountId(1));
+        book.remove(ended.slot());
         Self {
             book,
             ids: vec![0; max_orders as usize + 1],
@@ -143,13 +142,12 @@ impl Venue {
                 let owner = AccountId(order % TRADERS);
                 // Nearly every order reaches nothing: what the others do is kept out of its way.
                 let left = match self.book.first_within(side.opposite(), limit) {
-                    Some(_) => self.take(order, owner, (side, limit), quantity),
+                    Some(first) => self.take((order, owner), (side, limit), quantity, first),
                     None => quantity,
                 };
                 if !left.is_zero() {
-                    let slot = self.book.insert(side, limit, left, owner);
-                    self.ids[slot as usize] = order;
-                    let handle = self.book.handle(slot);
+                    let handle = self.book.insert(side, limit, left, owner);
+                    self.ids[handle.slot() as usize] = order;
                     if KEEPS_HANDLES {
                         self.handles[order as usize] = handle;
                     }
@@ -159,36 +157,40 @@ impl Venue {
         }
     }
 
-    /// Trades an incoming order with what it reaches; tells what rests of it.
+    /// Trades an incoming order with what it reaches, first with the order in `slot`; tells what rests of it.
     #[inline(never)]
-    fn take(&mut self, order: u32, owner: AccountId, (side, limit): (Side, Ticks), quantity: Lots) -> Lots {
+    fn take(
+        &mut self,
+        (order, owner): (u32, AccountId),
+        (side, limit): (Side, Ticks),
+        quantity: Lots,
+        mut slot: u32,
+    ) -> Lots {
         let limit = match (self.reach, side) {
             (Reach::Limit, _) => limit,
             (Reach::Everything, Side::Bid) => Ticks(u64::MAX),
             (Reach::Everything, Side::Ask) => Ticks(0),
         };
         let mut left = quantity;
-        while let Some(slot) = self.book.first_within(side.opposite(), limit) {
+        loop {
             let maker = self.book.order(slot);
             if maker.owner() == owner && self.self_trade_mode == SelfTradeMode::ExpireTaker {
                 self.events.push(BookEvent::SelfTrade { order, remaining: left });
                 return Lots::ZERO;
             }
             let (price, quantity) = (maker.price(), left.min(maker.remaining()));
-            let maker_remaining = maker.remaining() - quantity;
-            if maker_remaining.is_zero() {
-                self.book.remove(slot);
-            } else {
-                self.book.reduce(slot, quantity);
-            }
-            left -= quantity;
+            let maker_remaining = self.book.trade(slot, quantity);
             let maker = self.ids[slot as usize];
             self.events.push(BookEvent::Fill { maker, taker: order, maker_remaining, price, quantity });
+            left -= quantity;
             if left.is_zero() {
-                break;
+                return left;
+            }
+            match self.book.first_within(side.opposite(), limit) {
+                Some(next) => slot = next,
+                None => return left,
             }
         }
-        left
     }
 
     #[inline(always)]
