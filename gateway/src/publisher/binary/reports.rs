@@ -167,8 +167,10 @@ impl Reports {
         }
         kept.last = sequence;
         if kept.chunks.back().is_none_or(|chunk| chunk.frames.len() + frame.len() > CHUNK_BYTES) {
-            let room = if kept.chunks.is_empty() { FIRST_BYTES } else { CHUNK_BYTES };
-            let frames = self.spares.pop().unwrap_or_else(|| Vec::with_capacity(room));
+            let frames = match kept.chunks.is_empty() {
+                true => Vec::with_capacity(FIRST_BYTES),
+                false => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES)),
+            };
             kept.chunks.push_back(Chunk { first: sequence, frames });
             self.owners.push_back(account);
         }
@@ -276,4 +278,26 @@ fn frame_at(frames: &[u8]) -> Option<(usize, u64)> {
     let length = u32::from_le_bytes(*frames.first_chunk()?);
     let sequence = frames.get(ACCOUNT_SEQUENCE_AT..)?.first_chunk()?;
     Some((usize::try_from(length).ok()?, u64::from_le_bytes(*sequence)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is kept is counted by what stands in it, so a quiet account must not hold a busy one's buffer.
+    #[test]
+    fn a_quiet_account_holds_little_room_beside_busy_ones() {
+        let options = ReportOptions { bytes_max: 4 * CHUNK_BYTES, ..ReportOptions::default() };
+        let mut reports = Reports::new(options);
+        reports.frames = vec![0; 1_000];
+        for sequence in 1..=1_000 {
+            reports.keep(AccountId(1), sequence, 0..1_000);
+        }
+        assert!(!reports.spares.is_empty(), "the busy account has forgotten chunks");
+        for account in 2..=50 {
+            reports.keep(AccountId(account), 1, 0..1_000);
+            let chunk = reports.accounts[&AccountId(account)].chunks.back().unwrap();
+            assert_eq!(chunk.frames.capacity(), FIRST_BYTES);
+        }
+    }
 }
