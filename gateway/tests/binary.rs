@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::exchange::{ACCOUNTS, Exchange, MARKET, key, logon};
+use common::exchange::{ACCOUNTS, Exchange, MARKET, ended, key, logon, next};
 use common::now;
 use lakh_engine::command::{
     AmendOrder, CancelOrder, CancelRestriction, Command, FrameOperation, OrderReference, OrderType, PlaceOrder,
@@ -20,23 +18,6 @@ use lakh_gateway::binary_client::{BinaryClient, BinaryClientError, Message};
 use lakh_gateway::wire::sbe::enums::{Code, DisconnectChoice, ExecutionType, SessionRole, TradeRole, WireEnum};
 use lakh_gateway::wire::sbe::orders::QuoteEntry;
 use lakh_gateway::wire::sbe::reports::ExecutionReport;
-
-/// Nothing that is waited for here takes long; a test that hangs says so.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn next(client: &mut BinaryClient) -> Message {
-    tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers").unwrap()
-}
-
-async fn ended(client: &mut BinaryClient) -> u16 {
-    loop {
-        match tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers") {
-            Ok(_) => {}
-            Err(BinaryClientError::Ended { code }) => return code,
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-}
 
 async fn execution(client: &mut BinaryClient) -> ExecutionReport {
     match next(client).await {

@@ -5,9 +5,8 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use common::exchange::{BINDING, Exchange, MARKET, SECOND_KEY, key, logon};
+use common::exchange::{BINDING, Exchange, MARKET, PATIENCE, SECOND_KEY, ended, key, logon, next};
 use common::now;
 use lakh_engine::command::{AdminAction, CancelOrder, FrameOperation, MarketState, OrderReference, PlaceOrder, Side};
 use lakh_engine::ids::{KeyId, MarketId, OrderId};
@@ -21,24 +20,6 @@ use lakh_gateway::limits::Rate;
 use lakh_gateway::wire::sbe::enums::{Channel, Code, SessionRole, WireEnum};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-/// Nothing that is waited for here takes long; a test that hangs says so.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn next(client: &mut BinaryClient) -> Message {
-    tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers").unwrap()
-}
-
-/// Why the venue ends the session; reports that come before are passed over.
-async fn ended(client: &mut BinaryClient) -> u16 {
-    loop {
-        match tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers") {
-            Ok(_) => {}
-            Err(BinaryClientError::Ended { code }) => return code,
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-}
 
 async fn refused(exchange: &Exchange, number: u32, options: &LogonOptions) -> u16 {
     match BinaryClient::connect(exchange.address(), &key(number), options).await {

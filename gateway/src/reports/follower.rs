@@ -5,8 +5,8 @@
 //! the read models the publisher waits for the queue; later it never does. A chunk that finds no room, or that the disk
 //! refuses, is dropped and counted, and what is before the gap can no longer be asked for.
 //!
-//! Bounds: `QUEUE` chunks of about `CHUNK_BYTES` and `EMPTIES` empty ones; a page of [`FollowerOptions::page_reports`]; pages of one account
-//! by a rate, over all of its connections; rates of at most `ACCOUNTS` accounts.
+//! Bounds: `QUEUE` chunks of about `CHUNK_BYTES` and `EMPTIES` empty ones; a page of [`FollowerOptions::page_reports`]; pages
+//! of one account by a rate, over all of its connections; rates of at most `ACCOUNTS` accounts.
 
 use std::collections::HashMap;
 use std::io;

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
@@ -16,7 +17,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{AccountId, AssetId, MarketId, Reason, Sequence};
 use lakh_engine::market_spec::MarketSpec;
 use lakh_engine::units::{Atoms, Timestamp};
-use lakh_gateway::binary_client::{BinaryClient, LogonOptions};
+use lakh_gateway::binary_client::{BinaryClient, BinaryClientError, LogonOptions, Message};
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Output, Signal};
 use lakh_gateway::publisher::{self, Control, Publisher, PublisherOptions};
@@ -45,6 +46,25 @@ pub(crate) fn key(account: u32) -> SigningKey {
 /// A logon at this exchange.
 pub(crate) fn logon() -> LogonOptions {
     LogonOptions::new(BINDING.venue_tag())
+}
+
+/// Nothing that is waited for here takes long; a test that hangs says so.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next message of a session that goes on.
+pub(crate) async fn next(client: &mut BinaryClient) -> Message {
+    tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers").unwrap()
+}
+
+/// Why the venue ends the session; reports that come before are passed over.
+pub(crate) async fn ended(client: &mut BinaryClient) -> u16 {
+    loop {
+        match tokio::time::timeout(PATIENCE, client.next()).await.expect("the venue answers") {
+            Ok(_) => {}
+            Err(BinaryClientError::Ended { code }) => return code,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }
 
 /// See the module.

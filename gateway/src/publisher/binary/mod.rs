@@ -1,8 +1,8 @@
 //! The publisher's part for the binary face: every account's reports as frames, and the public changes of each market.
 //!
 //! Changes are written whether or not anybody listens, since whoever lost his link has them again: reports by the account's
-//! sequence ([`reports`], and the report log behind it), changes by the market's ([`feeds`]). Sessions are woken once for everything that was taken
-//! from the ring at once.
+//! sequence ([`reports`], and the report log behind it), changes by the market's ([`feeds`]). Sessions are woken once for
+//! everything that was taken from the ring at once.
 
 mod feeds;
 mod reports;
