@@ -66,6 +66,16 @@ pub enum Errand {
     Other,
 }
 
+impl Errand {
+    /// Charges a connection's or an address's bucket for one such request; cancels are the last to be refused.
+    pub(crate) fn charge(self, bucket: &TokenBucket, now: Timestamp) -> Charge {
+        match self {
+            Self::Cancel => bucket.charge_cancel(now),
+            Self::Order | Self::Other => bucket.charge(1, now),
+        }
+    }
+}
+
 /// The live orders of each owner, all of his accounts together, as the publisher knows them: written by it, read by whoever
 /// limits cancels. A key speaks for all of its owner's accounts.
 #[derive(Debug, Default)]

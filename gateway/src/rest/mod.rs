@@ -229,11 +229,7 @@ impl Peer {
 
     fn charge_for(&self, errand: Errand) -> Result<(), ApiError> {
         let (budget, now) = (self.address_budget(), self.now());
-        let charge = match errand {
-            Errand::Cancel => budget.charge_cancel(now),
-            Errand::Order | Errand::Other => budget.charge(1, now),
-        };
-        if charge == Charge::Paid {
+        if errand.charge(&budget, now) == Charge::Paid {
             return Ok(());
         }
         self.counters().requests_over_budget.count();

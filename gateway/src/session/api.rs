@@ -458,12 +458,8 @@ impl ApiSession {
 
     /// Charges connection and address. Before a signature is looked at nobody else pays.
     fn charge(&self, errand: Errand, now: Timestamp) -> Charge {
-        let charge = |bucket: &TokenBucket| match errand {
-            Errand::Cancel => bucket.charge_cancel(now),
-            Errand::Order | Errand::Other => bucket.charge(1, now),
-        };
-        match charge(&self.requests) {
-            Charge::Paid => charge(&self.address),
+        match errand.charge(&self.requests, now) {
+            Charge::Paid => errand.charge(&self.address, now),
             Charge::Refused => Charge::Refused,
         }
     }

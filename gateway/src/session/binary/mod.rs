@@ -307,12 +307,8 @@ impl BinarySession {
 
     /// Charges connection and address; cancels are the last to be refused.
     fn charge(&self, errand: Errand, now: Timestamp) -> Charge {
-        let charge = |bucket: &TokenBucket| match errand {
-            Errand::Cancel => bucket.charge_cancel(now),
-            Errand::Order | Errand::Other => bucket.charge(1, now),
-        };
-        match charge(&self.requests) {
-            Charge::Paid => charge(&self.address),
+        match errand.charge(&self.requests, now) {
+            Charge::Paid => errand.charge(&self.address, now),
             Charge::Refused => Charge::Refused,
         }
     }
