@@ -5,16 +5,18 @@
 //! Bounds: live orders by the engine's own tables. Ended orders are kept up to a number in all and a number for each
 //! account, so that a busy account pushes out its own past and not a quiet one's; after that they are unknown.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hint::black_box;
 
 use lakh_engine::command::{OrderReference, OrderType, SelfTradeMode, Side, TimeInForce};
 use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, Trade};
 use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use lakh_engine::wire::wire_struct;
+use zerocopy::IntoBytes;
 
 use crate::id_map::IdMap;
+use crate::place_table::PlaceTable;
 use crate::saved::saved_enum;
 use crate::slots::{Chain, List, Place, Slots};
 
@@ -199,15 +201,42 @@ wire_struct!(OrderRecord {
 #[derive(Debug)]
 pub struct OrderState {
     options: OrderStateOptions,
-    slots: Slots<Entry>,
-    places: IdMap<OrderId, Place>,
-    by_client_id: HashMap<(AccountId, MarketId, ClientId), Place>,
+    slots: Slots<Key, Entry>,
+    by_order: PlaceTable,
+    by_client_id: PlaceTable,
+    /// Clients choose their ids, so nobody may know which of them collide.
+    client_ids: RandomState,
     /// An account that had an order once keeps its entry: most have another one soon.
     accounts: IdMap<AccountId, AccountOrders>,
     /// What has ended, oldest first.
     ended: List,
     /// Ended since the last [`OrderState::forget_oldest`].
     just_ended: Vec<Place>,
+    /// Came since the last [`OrderState::forget_oldest`], with the hashes of their client ids.
+    just_named: Vec<(u32, Place)>,
+    /// On no list any more and still in the tables; empty but within [`OrderState::forget_oldest`].
+    forgotten: Vec<(Place, Key)>,
+}
+
+/// What finds an order, so that it can be forgotten without a look at it.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    order: OrderId,
+    account: AccountId,
+    /// Of account, market and client id; 0 where there is no client id.
+    client_hash: u32,
+}
+
+impl Key {
+    /// The hash of an order's id, which nobody chooses.
+    const fn order_hash(&self) -> u32 {
+        order_hash(self.order)
+    }
+}
+
+const fn order_hash(order: OrderId) -> u32 {
+    // Of the golden ratio; the upper half of the product depends on every bit.
+    (order.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// An order with what lists it is on.
@@ -265,25 +294,28 @@ impl OrderState {
         Self {
             options,
             slots: Slots::default(),
-            places: IdMap::default(),
-            by_client_id: HashMap::new(),
+            by_order: PlaceTable::default(),
+            by_client_id: PlaceTable::default(),
+            client_ids: RandomState::new(),
             accounts: IdMap::default(),
             ended: List::new(Chain::All),
             just_ended: Vec::new(),
+            just_named: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
     /// The order with this id, whosever it is: for the publisher's own use, never for an answer.
     pub fn record(&self, order: OrderId) -> Option<&OrderRecord> {
-        self.places.get(&order).map(|place| &self.slots.get(*place).record)
+        self.place_of(order).map(|place| &self.slots.get(place).record)
     }
 
     /// The account's order in this market; `None` for one that is unknown, forgotten, or another account's.
     pub fn find(&self, account: AccountId, market: MarketId, target: &OrderReference) -> Option<&OrderRecord> {
         let record = match target {
             OrderReference::OrderId(order) => self.record(*order)?,
-            OrderReference::ClientId(client_id) => match self.by_client_id.get(&(account, market, *client_id)) {
-                Some(place) => &self.slots.get(*place).record,
+            OrderReference::ClientId(client_id) => match self.place_named((account, market, client_id)) {
+                Some(place) => &self.slots.get(place).record,
                 None => self
                     .record(auto_client_id_target(client_id.as_str())?)
                     .filter(|record| record.client_id.is_empty())?,
@@ -302,7 +334,7 @@ impl OrderState {
         let lists = self.accounts.get(&account).into_iter().flat_map(|own| &own.open);
         let lists = lists.filter(move |(listed, _)| market.is_none_or(|market| market == *listed));
         // An order comes onto its list when it is accepted, and ids rise.
-        lists.flat_map(|(_, list)| self.slots.iter(list)).map(|entry| &entry.record)
+        lists.flat_map(|(_, list)| self.slots.iter(list)).map(|(_, entry)| &entry.record)
     }
 
     /// How many live orders the account has.
@@ -313,7 +345,7 @@ impl OrderState {
     /// The account's orders in a market, live and ended, by id.
     pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
         let ended = self.accounts.get(&account).into_iter().flat_map(|own| self.slots.iter(&own.ended));
-        let ended = ended.map(|entry| &entry.record);
+        let ended = ended.map(|(_, entry)| &entry.record);
         let mut orders: Vec<_> = ended.filter(|order| order.market == market).collect();
         orders.extend(self.open_orders(account, Some(market)));
         orders.sort_unstable_by_key(|order| order.order);
@@ -322,7 +354,7 @@ impl OrderState {
 
     /// Live and ended orders that are remembered.
     pub fn record_count(&self) -> usize {
-        self.places.len()
+        self.by_order.len()
     }
 
     /// An order passed every check.
@@ -351,22 +383,36 @@ impl OrderState {
             working_at: if event.order_type.waits() { Timestamp::ZERO } else { timestamp },
             expires_at: event.expires_at,
         };
-        let place = match self.places.entry(event.order) {
-            hash_map::Entry::Occupied(known) => *known.get(),
-            hash_map::Entry::Vacant(new) => *new.insert(self.slots.insert(Entry { record, standing: Standing::Apart })),
+        let place = match self.place_of(event.order) {
+            Some(known) => known,
+            None => self.add(record, Standing::Apart),
         };
         if event.order_type.waits() {
             self.open(place);
         }
-        if !event.client_id.is_empty() {
-            self.by_client_id.insert((event.account, event.market, event.client_id), place);
-        }
         &self.slots.get(place).record
+    }
+
+    /// Reads where an order stands, or will stand that is about to come; [`Self::read_ahead`] comes behind it.
+    pub(crate) fn read_place_ahead(&self, order: OrderId) {
+        self.by_order.read_ahead(order_hash(order));
+    }
+
+    /// Reads what is about to be changed of an order, so that the reads of many orders wait for memory together and not one
+    /// after the other. Changes nothing.
+    pub(crate) fn read_ahead(&self, order: OrderId) {
+        if let Some(place) = self.place_of(order) {
+            self.slots.read_ahead(place);
+            let Entry { record, standing } = self.slots.get(place);
+            // One of each line that the record lies in.
+            let OrderRecord { account, executed, updated_at, client_id, .. } = record;
+            black_box((*standing, account.0, executed.0, updated_at.0, client_id.is_empty()));
+        }
     }
 
     /// What is left of an order is on the book.
     pub fn rest(&mut self, event: &OrderRested) {
-        if let Some(&place) = self.places.get(&event.order) {
+        if let Some(place) = self.place_of(event.order) {
             self.open(place);
         }
     }
@@ -396,7 +442,7 @@ impl OrderState {
 
     /// What was left of an order is gone.
     pub fn cancel(&mut self, event: &OrderCanceled, timestamp: Timestamp) -> Option<&OrderRecord> {
-        let &place = self.places.get(&event.order)?;
+        let place = self.place_of(event.order)?;
         let record = &mut self.slots.get_mut(place).record;
         record.updated_at = timestamp;
         record.cancel_reason = Some(event.reason);
@@ -434,7 +480,7 @@ impl OrderState {
     /// Ends an order of the command that is through, if it is live and does not rest: one by quote budget whose budget
     /// reaches for no other lot ends without an event of its own.
     pub fn end_unless_resting(&mut self, order: OrderId) {
-        let Some(&place) = self.places.get(&order) else { return };
+        let Some(place) = self.place_of(order) else { return };
         let rests = self.slots.get(place).standing == Standing::Open;
         let record = &mut self.slots.get_mut(place).record;
         if record.status.is_live() && !rests {
@@ -443,35 +489,88 @@ impl OrderState {
         }
     }
 
-    /// Forgets the oldest ended orders beyond the bounds. Called once after each command, when its answer is made:
-    /// until then every order that the command touched is here, however many they are.
+    /// Forgets the oldest ended orders beyond the bounds, and lets new ones be found by their client ids. Called once after
+    /// each command, when its answer is made: until then every order that the command touched is here, however many they
+    /// are, and none is asked for by client id.
     pub fn forget_oldest(&mut self) {
+        self.name_added();
         for index in 0..self.just_ended.len() {
             let place = self.just_ended[index];
             self.slots.get_mut(place).standing = Standing::Ended;
             self.slots.push_back(&mut self.ended, place);
-            let own = self.accounts.entry(self.slots.get(place).record.account).or_default();
+            let own = self.accounts.entry(self.slots.key(place).account).or_default();
             self.slots.push_back(&mut own.ended, place);
             if own.ended.len() > self.options.ended_orders_per_account_max
                 && let Some(oldest) = own.ended.first()
             {
-                self.forget(oldest);
+                self.take_off_lists(oldest);
             }
             if self.ended.len() > self.options.ended_orders_max
                 && let Some(oldest) = self.ended.first()
             {
-                self.forget(oldest);
+                self.take_off_lists(oldest);
             }
         }
         self.just_ended.clear();
+        // Behind all of them: so the tables' lines are waited for together.
+        for (place, key) in self.forgotten.drain(..) {
+            self.by_order.remove(key.order_hash(), place);
+            // Unless a later order goes by that client id.
+            self.by_client_id.remove(key.client_hash, place);
+            self.slots.remove(place);
+        }
     }
 
     fn record_mut(&mut self, order: OrderId) -> Option<&mut OrderRecord> {
-        self.places.get(&order).map(|place| &mut self.slots.get_mut(*place).record)
+        self.place_of(order).map(|place| &mut self.slots.get_mut(place).record)
+    }
+
+    fn place_of(&self, order: OrderId) -> Option<Place> {
+        self.by_order.find(order_hash(order), |place| self.slots.key(place).order == order)
+    }
+
+    /// The latest order by this client id.
+    fn place_named(&self, name: Name<'_>) -> Option<Place> {
+        self.by_client_id.find(self.client_hash(name), |place| is_named(&self.slots, place, name))
+    }
+
+    fn client_hash(&self, (account, market, client_id): Name<'_>) -> u32 {
+        // In one piece: each piece would cost as much as what is in it. In words, as the hash reads them.
+        let ([first, second, third, fourth], end) = client_id.words();
+        let owner = u64::from(account.0) | u64::from(market.0) << 32;
+        let words = [owner, first, second, third, fourth, u64::from(end)];
+        let mut hasher = self.client_ids.build_hasher();
+        hasher.write(words.as_bytes());
+        hasher.finish() as u32
+    }
+
+    /// Takes in an order that is not known yet. It is found by its client id from [`Self::name_added`] on.
+    fn add(&mut self, record: OrderRecord, standing: Standing) -> Place {
+        let OrderRecord { account, market, order, client_id, .. } = record;
+        let name = (account, market, &client_id);
+        let client_hash = if client_id.is_empty() { 0 } else { self.client_hash(name) };
+        let key = Key { order, account, client_hash };
+        let place = self.slots.insert(key, Entry { record, standing });
+        self.by_order.insert(key.order_hash(), place);
+        if !client_id.is_empty() {
+            self.just_named.push((client_hash, place));
+        }
+        place
+    }
+
+    /// Lets orders be found by their client ids, and no earlier ones by the same: all that came since the last time, behind
+    /// each other, so that the table's lines are waited for together.
+    fn name_added(&mut self) {
+        let slots = &self.slots;
+        for (client_hash, place) in self.just_named.drain(..) {
+            let OrderRecord { account, market, client_id, .. } = &slots.get(place).record;
+            let name = (*account, *market, client_id);
+            self.by_client_id.replace(client_hash, place, |other| is_named(slots, other, name));
+        }
     }
 
     fn fill(&mut self, order: OrderId, fill: Fill) -> Option<&OrderRecord> {
-        let &place = self.places.get(&order)?;
+        let place = self.place_of(order)?;
         let record = &mut self.slots.get_mut(place).record;
         record.executed += fill.quantity;
         record.cumulative_quote += fill.quote;
@@ -508,20 +607,21 @@ impl OrderState {
         self.just_ended.push(place);
     }
 
-    /// Forgets an order that has ended.
-    fn forget(&mut self, place: Place) {
-        let OrderRecord { account, market, order, client_id, .. } = self.slots.get(place).record;
+    /// The first half of forgetting an order that has ended.
+    fn take_off_lists(&mut self, place: Place) {
+        let key = *self.slots.key(place);
         self.slots.unlink(&mut self.ended, place);
-        self.slots.unlink(&mut self.accounts.entry(account).or_default().ended, place);
-        self.slots.remove(place);
-        self.places.remove(&order);
-        // Unless a later order goes by that client id.
-        if let hash_map::Entry::Occupied(named) = self.by_client_id.entry((account, market, client_id))
-            && *named.get() == place
-        {
-            named.remove();
-        }
+        self.slots.unlink(&mut self.accounts.entry(key.account).or_default().ended, place);
+        self.forgotten.push((place, key));
     }
+}
+
+/// Whose order, where, and its client id, which is not empty.
+type Name<'a> = (AccountId, MarketId, &'a ClientId);
+
+fn is_named(slots: &Slots<Key, Entry>, place: Place, (account, market, client_id): Name<'_>) -> bool {
+    let record = &slots.get(place).record;
+    (record.account, record.market) == (account, market) && record.client_id == *client_id
 }
 
 /// What one trade does to one order.
