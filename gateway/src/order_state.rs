@@ -235,8 +235,10 @@ impl Key {
 }
 
 const fn order_hash(order: OrderId) -> u32 {
-    // Of the golden ratio; the upper half of the product depends on every bit.
-    (order.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    // Of the golden ratio. The upper half of the product depends on every bit; ids that follow each other shall not lie at
+    // equal distances.
+    let product = order.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((product ^ product >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) as u32
 }
 
 /// An order with what lists it is on.
@@ -244,6 +246,15 @@ const fn order_hash(order: OrderId) -> u32 {
 struct Entry {
     record: OrderRecord,
     standing: Standing,
+}
+
+impl Entry {
+    /// Reads something of each line of the cache that it lies in.
+    fn read_ahead(&self) {
+        let Self { record, standing } = self;
+        let OrderRecord { account, executed, updated_at, client_id, .. } = record;
+        black_box((*standing, account.0, executed.0, updated_at.0, client_id.is_empty()));
+    }
 }
 
 /// What lists an order is on.
@@ -403,11 +414,14 @@ impl OrderState {
     pub(crate) fn read_ahead(&self, order: OrderId) {
         if let Some(place) = self.place_of(order) {
             self.slots.read_ahead(place);
-            let Entry { record, standing } = self.slots.get(place);
-            // One of each line that the record lies in.
-            let OrderRecord { account, executed, updated_at, client_id, .. } = record;
-            black_box((*standing, account.0, executed.0, updated_at.0, client_id.is_empty()));
+            self.slots.get(place).read_ahead();
         }
+    }
+
+    /// Reads where the records of the next `count` new orders will lie: each is written where one has been forgotten, and
+    /// read again at once.
+    pub(crate) fn read_free_ahead(&self, count: usize) {
+        self.slots.next_places(count).for_each(|place| self.slots.get(place).read_ahead());
     }
 
     /// What is left of an order is on the book.

@@ -5,7 +5,8 @@
 //! run back, so there are no tombstones to be swept. It is divided into [`SHARDS`] tables that grow one by one, each a
 //! few thousand entries at a time: one table of all orders held the publisher up for milliseconds whenever it grew.
 //!
-//! Bounds: as many entries as there ever were at once, at most three quarters of the room full. Whoever asks compares the
+//! Bounds: as many entries as there ever were at once, at most half of the room full: beyond that the runs, which every
+//! look-up for something new goes through to their end, soon grow long. Whoever asks compares the
 //! records themselves: two of one hash are two entries.
 
 use std::hint::black_box;
@@ -111,7 +112,7 @@ impl Shard {
     }
 
     fn insert(&mut self, entry: Entry) {
-        if (self.len + 1) * 4 > self.entries.len() * 3 {
+        if (self.len + 1) * 2 > self.entries.len() {
             let room = (self.entries.len() * 2).max(FIRST_CAPACITY);
             let entries = std::mem::replace(&mut self.entries, vec![EMPTY; room]);
             entries.into_iter().filter(|entry| entry.place != EMPTY.place).for_each(|entry| self.put(entry));

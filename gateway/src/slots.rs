@@ -140,6 +140,11 @@ impl<K, T> Slots<K, T> {
         self.free.push(place);
     }
 
+    /// The places of the next records, as far as they have had one before.
+    pub(crate) fn next_places(&self, count: usize) -> impl Iterator<Item = Place> {
+        self.free.iter().rev().take(count).copied()
+    }
+
     /// The record at a place.
     pub(crate) fn get(&self, place: Place) -> &T {
         self.records.at(place)

@@ -74,8 +74,10 @@ impl Publisher {
     /// Reads the resting orders that a frame is about to change: they have mostly left the caches, and their reads then wait
     /// for memory together and not one after the other. First where they stand, then the orders.
     fn read_ahead(&self, events: &[Event]) {
+        let mut new = 0;
         for event in events {
             if let Event::OrderAccepted(accepted) = event {
+                new += 1;
                 self.orders.read_place_ahead(accepted.order);
             } else if let Some((market, order)) = resting_order(event) {
                 self.orders.read_place_ahead(order);
@@ -85,6 +87,7 @@ impl Publisher {
         for (_, order) in events.iter().filter_map(resting_order) {
             self.orders.read_ahead(order);
         }
+        self.orders.read_free_ahead(new);
     }
 
     /// Whoever limits cancels has to know how many orders there are to be cancelled.
