@@ -8,24 +8,22 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::hint::black_box;
 
-use lakh_engine::command::{OrderReference, OrderType, SelfTradeMode, Side, TimeInForce};
+use lakh_engine::command::OrderReference;
 use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, Trade};
 use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId};
-use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
-use lakh_engine::wire::wire_struct;
+use lakh_engine::units::{Atoms, Lots, Timestamp};
 use zerocopy::IntoBytes;
 
 use crate::id_map::IdMap;
 use crate::place_table::PlaceTable;
-use crate::saved::saved_enum;
 use crate::slots::{Chain, List, Place, Slots};
 
+pub use self::record::{OrderRecord, OrderStatus, auto_client_id, auto_client_id_target};
+
+mod record;
 mod saved;
 #[cfg(test)]
 mod tests;
-
-/// In front of the order id in a client id that the venue made up.
-const AUTO_CLIENT_ID_PREFIX: &str = "auto-";
 
 /// Bounds of what is remembered of ended orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,30 +38,6 @@ impl Default for OrderStateOptions {
     /// 65,536 in all, and one sixty-fourth of that for an account.
     fn default() -> Self {
         Self { ended_orders_max: 65_536, ended_orders_per_account_max: 1_024 }
-    }
-}
-
-/// How far an order has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderStatus {
-    /// Accepted, nothing traded.
-    New,
-    /// Some of it traded, the rest may.
-    PartiallyFilled,
-    /// All of it traded.
-    Filled,
-    /// Its owner took off what was left.
-    Canceled,
-    /// What was left went by the order's own terms.
-    Expired,
-    /// What was left went because it met its own group.
-    ExpiredInMatch,
-}
-
-impl OrderStatus {
-    /// True while the order can still trade.
-    pub const fn is_live(self) -> bool {
-        matches!(self, Self::New | Self::PartiallyFilled)
     }
 }
 
@@ -84,118 +58,6 @@ pub enum Reduction {
     /// It met its own group, and both became smaller.
     Prevented,
 }
-
-/// One order as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderRecord {
-    /// Whose.
-    pub account: AccountId,
-    /// Where.
-    pub market: MarketId,
-    /// Its id.
-    pub order: OrderId,
-    /// The client's id, or empty.
-    pub client_id: ClientId,
-    /// Side.
-    pub side: Side,
-    /// Type.
-    pub order_type: OrderType,
-    /// Time in force.
-    pub time_in_force: TimeInForce,
-    /// What happens when it meets its own group.
-    pub self_trade_mode: SelfTradeMode,
-    /// Limit price; for a market order the bound that applied.
-    pub price: Ticks,
-    /// The last price for which the order waits, or waited; 0 where it never did.
-    pub trigger_price: Ticks,
-    /// Whole quantity, after amendments; 0 for an order by quote budget. What its own group kept from trading is in it.
-    pub quantity: Lots,
-    /// How much of it the book shows at a time; 0 for all.
-    pub display_quantity: Lots,
-    /// Quote budget; 0 where there is a quantity.
-    pub quote_budget: Atoms,
-    /// What has traded.
-    pub executed: Lots,
-    /// Quote atoms that traded, before fees.
-    pub cumulative_quote: Atoms,
-    /// What its own group kept from trading.
-    pub prevented: Lots,
-    /// How far it has come.
-    pub status: OrderStatus,
-    /// Why it ended without trading, if it did.
-    pub cancel_reason: Option<CancelReason>,
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// When it came to the book: when it was accepted, or triggered; 0 while it waits for its trigger price.
-    pub working_at: Timestamp,
-    /// When it ends by itself; 0 for never.
-    pub expires_at: Timestamp,
-}
-
-impl OrderRecord {
-    /// True where it is the book's business: live, and not waiting for its trigger price.
-    pub const fn is_working(&self) -> bool {
-        self.status.is_live() && !self.working_at.is_zero()
-    }
-
-    /// The client's id, or `auto-<order id>` where none was given.
-    pub fn shown_client_id(&self) -> ClientId {
-        if self.client_id.is_empty() { auto_client_id(self.order) } else { self.client_id }
-    }
-
-    /// The quantity to show: the order's own, or what has traded of an order by quote budget.
-    pub fn shown_quantity(&self) -> Lots {
-        if self.quantity.is_zero() { self.executed } else { self.quantity }
-    }
-
-    /// The price to show: 0 for a market order, whose bound is not a price that its owner named.
-    pub fn shown_price(&self) -> Ticks {
-        match self.order_type {
-            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => Ticks::ZERO,
-            _ => self.price,
-        }
-    }
-}
-
-/// The client id that is shown for an order without one.
-pub fn auto_client_id(order: OrderId) -> ClientId {
-    ClientId::new(&format!("{AUTO_CLIENT_ID_PREFIX}{order}")).expect("five letters and at most 20 digits fit 36 bytes")
-}
-
-/// The order that a client id of [`auto_client_id`] names; `None` for any other text.
-pub fn auto_client_id_target(client_id: &str) -> Option<OrderId> {
-    let digits = client_id.strip_prefix(AUTO_CLIENT_ID_PREFIX)?;
-    let is_canonical = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if is_canonical { digits.parse().ok().map(OrderId) } else { None }
-}
-
-saved_enum!(OrderStatus { New, PartiallyFilled, Filled, Canceled, Expired, ExpiredInMatch });
-wire_struct!(OrderRecord {
-    account,
-    market,
-    order,
-    client_id,
-    side,
-    order_type,
-    time_in_force,
-    self_trade_mode,
-    price,
-    trigger_price,
-    quantity,
-    display_quantity,
-    quote_budget,
-    executed,
-    cumulative_quote,
-    prevented,
-    status,
-    cancel_reason,
-    accepted_at,
-    working_at,
-    expires_at,
-    updated_at,
-});
 
 /// All orders that are live or recently ended.
 #[derive(Debug)]
@@ -370,6 +232,17 @@ impl OrderState {
 
     /// An order passed every check.
     pub fn accept(&mut self, event: &OrderAccepted, timestamp: Timestamp) -> &OrderRecord {
+        let place = match self.place_of(event.order) {
+            Some(known) => known,
+            None => self.accept_new(event, timestamp),
+        };
+        if event.order_type.waits() {
+            self.open(place);
+        }
+        &self.slots.get(place).record
+    }
+
+    fn accept_new(&mut self, event: &OrderAccepted, timestamp: Timestamp) -> Place {
         let record = OrderRecord {
             account: event.account,
             market: event.market,
@@ -394,14 +267,7 @@ impl OrderState {
             working_at: if event.order_type.waits() { Timestamp::ZERO } else { timestamp },
             expires_at: event.expires_at,
         };
-        let place = match self.place_of(event.order) {
-            Some(known) => known,
-            None => self.add(record, Standing::Apart),
-        };
-        if event.order_type.waits() {
-            self.open(place);
-        }
-        &self.slots.get(place).record
+        self.add(record)
     }
 
     /// Reads where an order stands, or will stand that is about to come; [`Self::read_ahead`] comes behind it.
@@ -559,14 +425,16 @@ impl OrderState {
     }
 
     /// Takes in an order that is not known yet. It is found by its client id from [`Self::name_added`] on.
-    fn add(&mut self, record: OrderRecord, standing: Standing) -> Place {
+    #[inline(always)]
+    fn add(&mut self, record: OrderRecord) -> Place {
+        // Copied: the record itself is to be nowhere but in its place.
         let OrderRecord { account, market, order, client_id, .. } = record;
-        let name = (account, market, &client_id);
-        let client_hash = if client_id.is_empty() { 0 } else { self.client_hash(name) };
+        let is_named = !client_id.is_empty();
+        let client_hash = if is_named { self.client_hash((account, market, &client_id)) } else { 0 };
         let key = Key { order, account, client_hash };
-        let place = self.slots.insert(key, Entry { record, standing });
+        let place = self.slots.insert(key, Entry { record, standing: Standing::Apart });
         self.by_order.insert(key.order_hash(), place);
-        if !client_id.is_empty() {
+        if is_named {
             self.just_named.push((client_hash, place));
         }
         place

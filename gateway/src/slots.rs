@@ -102,6 +102,7 @@ impl<K, T> Default for Slots<K, T> {
 struct Chunks<V>(Vec<Vec<V>>);
 
 impl<V> Chunks<V> {
+    #[inline(always)]
     fn push(&mut self, value: V) -> Place {
         if self.0.last().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.0.push(Vec::with_capacity(CHUNK));
@@ -117,13 +118,16 @@ impl<V> Chunks<V> {
         &self.0[place as usize / CHUNK][place as usize % CHUNK]
     }
 
+    #[inline]
     fn at_mut(&mut self, place: Place) -> &mut V {
         &mut self.0[place as usize / CHUNK][place as usize % CHUNK]
     }
 }
 
 impl<K, T> Slots<K, T> {
-    /// Takes a record in, on no list.
+    /// Takes a record in, on no list. In line, so that it is written where it stays: that is memory which no cache has, and
+    /// whoever copied the record from where its fields were just written would wait for it.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, key: K, record: T) -> Place {
         let node = Node { key, own: Links::NONE, all: Links::NONE };
         if let Some(place) = self.free.pop() {

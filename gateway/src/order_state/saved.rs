@@ -47,7 +47,7 @@ impl OrderState {
                 return Err(DecodeError::BadValue);
             }
             last = Some(order);
-            let place = state.add(record, Standing::Apart);
+            let place = state.add(record);
             if is_open == 1 {
                 state.open(place);
             }
