@@ -170,6 +170,37 @@ impl Book {
         self.find_hashed_client_id(account, client_id, self.client_hash(account, client_id))
     }
 
+    /// Reads where the account's order that is named stands in the tables of ids, and where another one's client id will.
+    #[inline]
+    pub(crate) fn read_tables_ahead(
+        &self,
+        account: AccountId,
+        target: Option<&OrderReference>,
+        placed: Option<&ClientId>,
+    ) {
+        let named = match target {
+            Some(OrderReference::OrderId(id)) => {
+                core::hint::black_box(self.by_order_id.may_have(self.order_hash(*id)));
+                None
+            }
+            Some(OrderReference::ClientId(client_id)) => Some(client_id),
+            None => None,
+        };
+        for client_id in [named, placed].into_iter().flatten().filter(|client_id| !client_id.is_empty()) {
+            core::hint::black_box(self.may_have_client_id(self.client_hash(account, client_id)));
+        }
+    }
+
+    /// Reads what will be read and changed of the account's order that is named.
+    pub(crate) fn read_ahead(&self, account: AccountId, target: OrderReference) {
+        if let Some(slot) = self.find(account, target) {
+            let (order, links) = (self.resting.order(slot), self.links[slot as usize]);
+            let neighbours = [order.previous, order.next].map(|slot| self.resting.order(slot).remaining());
+            let listed = [links.previous, links.next].map(|slot| self.links[slot as usize].next);
+            core::hint::black_box((neighbours, listed));
+        }
+    }
+
     /// Whether any live order may have a client id with this hash: mostly not.
     #[inline(always)]
     pub(crate) fn may_have_client_id(&self, hash: u32) -> bool {

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 
 use crate::codec::encode_event;
 use crate::event::{Event, OrderAccepted, OrderCanceled, OrderRested, Trade, TradeParty};
+use crate::ids::{AccountId, OrderId, Sequence};
 use crate::units::Timestamp;
 
 /// What a lane is multiplied by: odd, so that it can be undone. Of the golden ratio.
@@ -59,6 +60,10 @@ impl EventDigest {
             &Event::BalanceChanged { account, asset, available, held } => {
                 let which = 10 | u64::from(asset.0) << 8 | u64::from(account.0) << 32;
                 absorb_words(state, &[which, available.0, held.0]);
+            }
+            // As its bytes, like every other one, but without a buffer: there is one for each operation of a frame.
+            &Event::OperationDone { account, report_sequence, origin, index, refused: None, order } => {
+                absorb_words(state, &words_of_done((account, report_sequence), (origin, index), order));
             }
             other => absorb_encoded(state, &mut self.encoded, other),
         }
@@ -194,12 +199,35 @@ fn words_of_canceled(canceled: &OrderCanceled) -> [u64; 8] {
     [which, reason as u64, order.0, report_sequence, price.0, remaining.0, feed_sequence, displayed.0]
 }
 
+/// The words of [`absorb_encoded`] for an operation that was carried out.
+#[inline]
+fn words_of_done(
+    (account, report_sequence): (AccountId, u64),
+    (origin, index): (Sequence, u8),
+    order: OrderId,
+) -> [u64; BLOCK_WORDS] {
+    let mut bytes = [0; 32];
+    bytes[0] = 32;
+    bytes[1..5].copy_from_slice(&account.0.to_le_bytes());
+    bytes[5..13].copy_from_slice(&report_sequence.to_le_bytes());
+    bytes[13..21].copy_from_slice(&origin.0.to_le_bytes());
+    bytes[21] = index;
+    // Behind it the byte of a reason that is none.
+    bytes[23..31].copy_from_slice(&order.0.to_le_bytes());
+    let mut words = [0; BLOCK_WORDS];
+    (words[0], words[1]) = (ENCODED, 31);
+    for (word, bytes) in words[2..].iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::command::{OrderType, SelfTradeMode, Side, TimeInForce};
     use crate::event::CancelReason;
-    use crate::ids::{AccountId, AssetId, ClientId, KeyId, MarketId, OrderId, Reason, Sequence, TradeId};
+    use crate::ids::{AssetId, ClientId, KeyId, MarketId, Reason, TradeId};
     use crate::units::{Atoms, Lots, Ticks};
 
     fn digest_of(events: &[Event]) -> [u8; 32] {
@@ -347,6 +375,20 @@ mod tests {
         take_in(&mut apart, Sequence(1), &[first]);
         take_in(&mut apart, Sequence(2), &[second]);
         assert_ne!(together.current(), apart.current());
+    }
+
+    /// Its words are put together by hand, so they are held against its bytes.
+    #[test]
+    fn an_operation_that_was_carried_out_is_taken_in_as_its_bytes() {
+        let (account, report_sequence, origin) =
+            (AccountId(0x0102_0304), 0x1112_1314_1516_1718, Sequence(u64::MAX - 9));
+        for (index, order) in [(0, OrderId(0)), (63, OrderId(0x2122_2324_2526_2728))] {
+            let done = Event::OperationDone { account, report_sequence, origin, index, refused: None, order };
+            let (mut in_words, mut encoded) = (EventDigest::new(), EventDigest::new());
+            in_words.absorb(&done);
+            absorb_encoded(&mut encoded.state, &mut encoded.encoded, &done);
+            assert_eq!(in_words.state, encoded.state);
+        }
     }
 
     /// A step by hand, in both lanes.

@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 
 use crate::agenda::AgendaItem;
 use crate::allowance::Footing;
-use crate::command::{FrameCommand, FrameOperation, KeyScope};
+use crate::command::{FrameCommand, FrameOperation, KeyScope, OrderReference};
 use crate::emitter::Emitter;
 use crate::engine::{Moment, Reject, Shard};
 use crate::event::Event;
-use crate::ids::{AccountId, ClientId, KeyId, OrderId, Sequence};
+use crate::ids::{AccountId, ClientId, KeyId, MarketId, OrderId, Sequence};
 use crate::reject::RejectCode;
 use crate::trading::{Admitted, Request, order_id};
 use crate::triggers::LEAST_WORK;
@@ -121,8 +121,30 @@ impl Shard {
         let report_sequence = self.accounts.next_report(account);
         let operations = self.frame.index(self.frame.operations.len());
         events.push(Event::FrameAccepted { account, report_sequence, operations });
+        self.read_ahead();
         self.work_on_frame(moment, events);
         Ok(())
+    }
+
+    /// Reads what the frame's operations name, before the first of them: resting orders have mostly left the caches, and so
+    /// the reads of all of them wait for memory together and not one after the other. First the tables of ids for all
+    /// operations, then the orders that stand there: so few instructions lie between two reads of the same kind that the
+    /// processor has many on their way. Changes nothing.
+    fn read_ahead(&self) {
+        let account = self.frame.account;
+        for operation in &self.frame.operations {
+            let (market, target, placed) = names_in(operation);
+            if let Some(market) = self.markets.get(usize::from(market.0)) {
+                market.book.read_tables_ahead(account, target, placed);
+            }
+        }
+        for operation in &self.frame.operations {
+            if let (market, Some(target), _) = names_in(operation)
+                && let Some(market) = self.markets.get(usize::from(market.0))
+            {
+                market.book.read_ahead(account, *target);
+            }
+        }
     }
 
     /// Carries out the next operations, as many as the command has work for.
@@ -181,5 +203,18 @@ impl Shard {
             FrameOperation::Quote(quote) => self.set_quote(moment, account, quote, events),
             FrameOperation::ReplaceOrder(replace) => self.replace_order(moment, account, replace, events),
         }
+    }
+}
+
+/// Where an operation is, the order that it is about, and the client id of the one that it places.
+fn names_in(operation: &FrameOperation) -> (MarketId, Option<&OrderReference>, Option<&ClientId>) {
+    match operation {
+        FrameOperation::PlaceOrder(order) => (order.market, None, Some(&order.client_id)),
+        FrameOperation::CancelOrder(cancel) => (cancel.market, Some(&cancel.target), None),
+        FrameOperation::AmendOrder(amend) => (amend.market, Some(&amend.target), None),
+        FrameOperation::ReplaceOrder(replace) => {
+            (replace.order.market, Some(&replace.target), Some(&replace.order.client_id))
+        }
+        FrameOperation::Quote(quote) => (quote.market, None, None),
     }
 }

@@ -111,7 +111,8 @@ impl<const MAX: usize> ShortText<MAX> {
     }
 
     /// The text's bytes with zeroes behind them: always as many, so that copying them needs no call.
-    pub(crate) const fn padded_bytes(&self) -> &[u8; MAX] {
+    #[inline]
+    pub const fn padded_bytes(&self) -> &[u8; MAX] {
         &self.bytes
     }
 
@@ -178,7 +179,7 @@ impl ClientId {
 
     /// The text's bytes with zeroes behind them as little-endian words: 32 bytes, and the last four.
     #[inline]
-    pub(crate) fn words(&self) -> ([u64; 4], u32) {
+    pub fn words(&self) -> ([u64; 4], u32) {
         let (words, end) = self.bytes.as_chunks::<8>();
         let word = |index: usize| u64::from_le_bytes(words[index]);
         ([word(0), word(1), word(2), word(3)], u32::from_le_bytes([end[0], end[1], end[2], end[3]]))

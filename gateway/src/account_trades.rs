@@ -73,7 +73,7 @@ pub enum TradeRole {
 #[derive(Debug)]
 pub struct AccountTrades {
     options: AccountTradesOptions,
-    slots: Slots<(AccountId, OwnTrade)>,
+    slots: Slots<AccountId, OwnTrade>,
     by_account: IdMap<AccountId, List>,
     /// Everybody's, oldest first.
     all: List,
@@ -88,7 +88,7 @@ impl AccountTrades {
 
     /// Takes in a trade of an account.
     pub fn record(&mut self, account: AccountId, trade: OwnTrade) {
-        let place = self.slots.insert((account, trade));
+        let place = self.slots.insert(account, trade);
         self.slots.push_back(&mut self.all, place);
         let own = self.by_account.entry(account).or_insert(List::new(Chain::Own));
         self.slots.push_back(own, place);
@@ -118,7 +118,7 @@ impl AccountTrades {
     /// Appends all of it, for a snapshot: each trade with its account, oldest first.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
         let Self { options: _, slots, by_account: _, all } = self;
-        put_each(slots.iter(all), out, Wire::encode);
+        put_each(slots.iter(all), out, |(account, trade), out| (*account, *trade).encode(out));
     }
 
     /// Reads what [`Self::save`] wrote.
@@ -132,7 +132,7 @@ impl AccountTrades {
 
     /// Forgets a trade, which is its account's oldest.
     fn forget(&mut self, place: Place) {
-        let (account, _) = *self.slots.get(place);
+        let account = *self.slots.key(place);
         self.slots.unlink(&mut self.all, place);
         if let Entry::Occupied(mut own) = self.by_account.entry(account) {
             self.slots.unlink(own.get_mut(), place);

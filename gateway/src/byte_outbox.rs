@@ -81,7 +81,8 @@ impl ByteOutbox {
         self.capacity
     }
 
-    /// Appends whole frames. `request` is stamped into them as the number of the session's request that caused them.
+    /// Appends whole frames. `request` is stamped into each of them as the number of the session's request that caused it:
+    /// they are reports then.
     pub fn append(&self, frames: &[u8], request: Option<u32>) -> (Delivery, Wake) {
         let mut state = self.state.lock();
         if state.end.is_some() {
@@ -94,8 +95,7 @@ impl ByteOutbox {
         let start = state.frames.len();
         state.frames.extend_from_slice(frames);
         if let Some(request) = request {
-            let at = start + REQUEST_SEQUENCE_AT;
-            state.frames[at..at + 8].copy_from_slice(&u64::from(request).to_le_bytes());
+            stamp_request(&mut state.frames[start..], request);
         }
         (Delivery::Delivered, state.announce())
     }
@@ -147,6 +147,14 @@ impl ByteOutbox {
     }
 }
 
+/// Stamps the request's number into each of these reports.
+fn stamp_request(mut frames: &mut [u8], request: u32) {
+    while let Some(length) = frames.first_chunk().map(|length| u32::from_le_bytes(*length) as usize) {
+        frames[REQUEST_SEQUENCE_AT..REQUEST_SEQUENCE_AT + 8].copy_from_slice(&u64::from(request).to_le_bytes());
+        frames = &mut frames[length..];
+    }
+}
+
 impl State {
     fn announce(&mut self) -> Wake {
         match std::mem::replace(&mut self.announced, true) {
@@ -182,14 +190,18 @@ mod tests {
     #[test]
     fn one_wake_until_everything_is_taken() {
         let outbox = ByteOutbox::new(100);
-        assert_eq!(outbox.append(&[1; 40], None), (Delivery::Delivered, Wake::Due));
-        assert_eq!(outbox.append(&[2; 40], Some(7)), (Delivery::Delivered, Wake::Announced));
+        let report = |length: u8| [&[length, 0, 0, 0][..], &vec![2; usize::from(length) - 4]].concat();
+        let reports = [report(40), report(40)].concat();
+        assert_eq!(outbox.append(&[1; 20], None), (Delivery::Delivered, Wake::Due));
+        assert_eq!(outbox.append(&reports, Some(7)), (Delivery::Delivered, Wake::Announced));
         assert_eq!(outbox.notify(Notice::Answered { request: 7, outcome: Ok(()) }), Wake::Announced);
         assert_eq!(outbox.answer(&[]), Wake::Announced);
         let (mut frames, mut notices) = (Vec::new(), Vec::new());
         assert_eq!(outbox.take(&mut frames, &mut notices), Taken { answered: 2, end: None });
-        assert_eq!(frames.len(), 80);
-        assert_eq!(frames[40 + REQUEST_SEQUENCE_AT..][..8], 7_u64.to_le_bytes());
+        assert_eq!(frames.len(), 100);
+        for begin in [20, 60] {
+            assert_eq!(frames[begin + REQUEST_SEQUENCE_AT..][..8], 7_u64.to_le_bytes());
+        }
         assert!(matches!(notices[..], [Notice::Answered { request: 7, outcome: Ok(()) }]));
         frames.clear();
         assert_eq!(outbox.append(&[3; 40], None), (Delivery::Delivered, Wake::Due));

@@ -21,6 +21,7 @@ pub mod key_budgets;
 pub mod limits;
 pub mod market_data;
 pub mod order_state;
+mod place_table;
 pub mod presence;
 pub mod proofs;
 pub mod publisher;

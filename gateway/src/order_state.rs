@@ -5,25 +5,25 @@
 //! Bounds: live orders by the engine's own tables. Ended orders are kept up to a number in all and a number for each
 //! account, so that a busy account pushes out its own past and not a quiet one's; after that they are unknown.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hint::black_box;
 
-use lakh_engine::command::{OrderReference, OrderType, SelfTradeMode, Side, TimeInForce};
+use lakh_engine::command::OrderReference;
 use lakh_engine::event::{CancelReason, OrderAccepted, OrderCanceled, OrderReduced, OrderRested, Trade};
 use lakh_engine::ids::{AccountId, ClientId, MarketId, OrderId};
-use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
-use lakh_engine::wire::wire_struct;
+use lakh_engine::units::{Atoms, Lots, Timestamp};
+use zerocopy::IntoBytes;
 
 use crate::id_map::IdMap;
-use crate::saved::saved_enum;
+use crate::place_table::PlaceTable;
 use crate::slots::{Chain, List, Place, Slots};
 
+pub use self::record::{OrderRecord, OrderStatus, auto_client_id, auto_client_id_target};
+
+mod record;
 mod saved;
 #[cfg(test)]
 mod tests;
-
-/// In front of the order id in a client id that the venue made up.
-const AUTO_CLIENT_ID_PREFIX: &str = "auto-";
 
 /// Bounds of what is remembered of ended orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,30 +38,6 @@ impl Default for OrderStateOptions {
     /// 65,536 in all, and one sixty-fourth of that for an account.
     fn default() -> Self {
         Self { ended_orders_max: 65_536, ended_orders_per_account_max: 1_024 }
-    }
-}
-
-/// How far an order has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderStatus {
-    /// Accepted, nothing traded.
-    New,
-    /// Some of it traded, the rest may.
-    PartiallyFilled,
-    /// All of it traded.
-    Filled,
-    /// Its owner took off what was left.
-    Canceled,
-    /// What was left went by the order's own terms.
-    Expired,
-    /// What was left went because it met its own group.
-    ExpiredInMatch,
-}
-
-impl OrderStatus {
-    /// True while the order can still trade.
-    pub const fn is_live(self) -> bool {
-        matches!(self, Self::New | Self::PartiallyFilled)
     }
 }
 
@@ -83,131 +59,48 @@ pub enum Reduction {
     Prevented,
 }
 
-/// One order as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderRecord {
-    /// Whose.
-    pub account: AccountId,
-    /// Where.
-    pub market: MarketId,
-    /// Its id.
-    pub order: OrderId,
-    /// The client's id, or empty.
-    pub client_id: ClientId,
-    /// Side.
-    pub side: Side,
-    /// Type.
-    pub order_type: OrderType,
-    /// Time in force.
-    pub time_in_force: TimeInForce,
-    /// What happens when it meets its own group.
-    pub self_trade_mode: SelfTradeMode,
-    /// Limit price; for a market order the bound that applied.
-    pub price: Ticks,
-    /// The last price for which the order waits, or waited; 0 where it never did.
-    pub trigger_price: Ticks,
-    /// Whole quantity, after amendments; 0 for an order by quote budget. What its own group kept from trading is in it.
-    pub quantity: Lots,
-    /// How much of it the book shows at a time; 0 for all.
-    pub display_quantity: Lots,
-    /// Quote budget; 0 where there is a quantity.
-    pub quote_budget: Atoms,
-    /// What has traded.
-    pub executed: Lots,
-    /// Quote atoms that traded, before fees.
-    pub cumulative_quote: Atoms,
-    /// What its own group kept from trading.
-    pub prevented: Lots,
-    /// How far it has come.
-    pub status: OrderStatus,
-    /// Why it ended without trading, if it did.
-    pub cancel_reason: Option<CancelReason>,
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// When it came to the book: when it was accepted, or triggered; 0 while it waits for its trigger price.
-    pub working_at: Timestamp,
-    /// When it ends by itself; 0 for never.
-    pub expires_at: Timestamp,
-}
-
-impl OrderRecord {
-    /// True where it is the book's business: live, and not waiting for its trigger price.
-    pub const fn is_working(&self) -> bool {
-        self.status.is_live() && !self.working_at.is_zero()
-    }
-
-    /// The client's id, or `auto-<order id>` where none was given.
-    pub fn shown_client_id(&self) -> ClientId {
-        if self.client_id.is_empty() { auto_client_id(self.order) } else { self.client_id }
-    }
-
-    /// The quantity to show: the order's own, or what has traded of an order by quote budget.
-    pub fn shown_quantity(&self) -> Lots {
-        if self.quantity.is_zero() { self.executed } else { self.quantity }
-    }
-
-    /// The price to show: 0 for a market order, whose bound is not a price that its owner named.
-    pub fn shown_price(&self) -> Ticks {
-        match self.order_type {
-            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => Ticks::ZERO,
-            _ => self.price,
-        }
-    }
-}
-
-/// The client id that is shown for an order without one.
-pub fn auto_client_id(order: OrderId) -> ClientId {
-    ClientId::new(&format!("{AUTO_CLIENT_ID_PREFIX}{order}")).expect("five letters and at most 20 digits fit 36 bytes")
-}
-
-/// The order that a client id of [`auto_client_id`] names; `None` for any other text.
-pub fn auto_client_id_target(client_id: &str) -> Option<OrderId> {
-    let digits = client_id.strip_prefix(AUTO_CLIENT_ID_PREFIX)?;
-    let is_canonical = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if is_canonical { digits.parse().ok().map(OrderId) } else { None }
-}
-
-saved_enum!(OrderStatus { New, PartiallyFilled, Filled, Canceled, Expired, ExpiredInMatch });
-wire_struct!(OrderRecord {
-    account,
-    market,
-    order,
-    client_id,
-    side,
-    order_type,
-    time_in_force,
-    self_trade_mode,
-    price,
-    trigger_price,
-    quantity,
-    display_quantity,
-    quote_budget,
-    executed,
-    cumulative_quote,
-    prevented,
-    status,
-    cancel_reason,
-    accepted_at,
-    working_at,
-    expires_at,
-    updated_at,
-});
-
 /// All orders that are live or recently ended.
 #[derive(Debug)]
 pub struct OrderState {
     options: OrderStateOptions,
-    slots: Slots<Entry>,
-    places: IdMap<OrderId, Place>,
-    by_client_id: HashMap<(AccountId, MarketId, ClientId), Place>,
+    slots: Slots<Key, Entry>,
+    by_order: PlaceTable,
+    by_client_id: PlaceTable,
+    /// Clients choose their ids, so nobody may know which of them collide.
+    client_ids: RandomState,
     /// An account that had an order once keeps its entry: most have another one soon.
     accounts: IdMap<AccountId, AccountOrders>,
     /// What has ended, oldest first.
     ended: List,
     /// Ended since the last [`OrderState::forget_oldest`].
     just_ended: Vec<Place>,
+    /// Came since the last [`OrderState::forget_oldest`], with the hashes of their client ids.
+    just_named: Vec<(u32, Place)>,
+    /// On no list any more and still in the tables; empty but within [`OrderState::forget_oldest`].
+    forgotten: Vec<(Place, Key)>,
+}
+
+/// What finds an order, so that it can be forgotten without a look at it.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    order: OrderId,
+    account: AccountId,
+    /// Of account, market and client id; 0 where there is no client id.
+    client_hash: u32,
+}
+
+impl Key {
+    /// The hash of an order's id, which nobody chooses.
+    const fn order_hash(&self) -> u32 {
+        order_hash(self.order)
+    }
+}
+
+const fn order_hash(order: OrderId) -> u32 {
+    // Of the golden ratio. The upper half of the product depends on every bit; ids that follow each other shall not lie at
+    // equal distances.
+    let product = order.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((product ^ product >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) as u32
 }
 
 /// An order with what lists it is on.
@@ -215,6 +108,15 @@ pub struct OrderState {
 struct Entry {
     record: OrderRecord,
     standing: Standing,
+}
+
+impl Entry {
+    /// Reads something of each line of the cache that it lies in.
+    fn read_ahead(&self) {
+        let Self { record, standing } = self;
+        let OrderRecord { account, executed, updated_at, client_id, .. } = record;
+        black_box((*standing, account.0, executed.0, updated_at.0, client_id.is_empty()));
+    }
 }
 
 /// What lists an order is on.
@@ -265,25 +167,28 @@ impl OrderState {
         Self {
             options,
             slots: Slots::default(),
-            places: IdMap::default(),
-            by_client_id: HashMap::new(),
+            by_order: PlaceTable::default(),
+            by_client_id: PlaceTable::default(),
+            client_ids: RandomState::new(),
             accounts: IdMap::default(),
             ended: List::new(Chain::All),
             just_ended: Vec::new(),
+            just_named: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
     /// The order with this id, whosever it is: for the publisher's own use, never for an answer.
     pub fn record(&self, order: OrderId) -> Option<&OrderRecord> {
-        self.places.get(&order).map(|place| &self.slots.get(*place).record)
+        self.place_of(order).map(|place| &self.slots.get(place).record)
     }
 
     /// The account's order in this market; `None` for one that is unknown, forgotten, or another account's.
     pub fn find(&self, account: AccountId, market: MarketId, target: &OrderReference) -> Option<&OrderRecord> {
         let record = match target {
             OrderReference::OrderId(order) => self.record(*order)?,
-            OrderReference::ClientId(client_id) => match self.by_client_id.get(&(account, market, *client_id)) {
-                Some(place) => &self.slots.get(*place).record,
+            OrderReference::ClientId(client_id) => match self.place_named((account, market, client_id)) {
+                Some(place) => &self.slots.get(place).record,
                 None => self
                     .record(auto_client_id_target(client_id.as_str())?)
                     .filter(|record| record.client_id.is_empty())?,
@@ -302,7 +207,7 @@ impl OrderState {
         let lists = self.accounts.get(&account).into_iter().flat_map(|own| &own.open);
         let lists = lists.filter(move |(listed, _)| market.is_none_or(|market| market == *listed));
         // An order comes onto its list when it is accepted, and ids rise.
-        lists.flat_map(|(_, list)| self.slots.iter(list)).map(|entry| &entry.record)
+        lists.flat_map(|(_, list)| self.slots.iter(list)).map(|(_, entry)| &entry.record)
     }
 
     /// How many live orders the account has.
@@ -313,7 +218,7 @@ impl OrderState {
     /// The account's orders in a market, live and ended, by id.
     pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
         let ended = self.accounts.get(&account).into_iter().flat_map(|own| self.slots.iter(&own.ended));
-        let ended = ended.map(|entry| &entry.record);
+        let ended = ended.map(|(_, entry)| &entry.record);
         let mut orders: Vec<_> = ended.filter(|order| order.market == market).collect();
         orders.extend(self.open_orders(account, Some(market)));
         orders.sort_unstable_by_key(|order| order.order);
@@ -322,11 +227,22 @@ impl OrderState {
 
     /// Live and ended orders that are remembered.
     pub fn record_count(&self) -> usize {
-        self.places.len()
+        self.by_order.len()
     }
 
     /// An order passed every check.
     pub fn accept(&mut self, event: &OrderAccepted, timestamp: Timestamp) -> &OrderRecord {
+        let place = match self.place_of(event.order) {
+            Some(known) => known,
+            None => self.accept_new(event, timestamp),
+        };
+        if event.order_type.waits() {
+            self.open(place);
+        }
+        &self.slots.get(place).record
+    }
+
+    fn accept_new(&mut self, event: &OrderAccepted, timestamp: Timestamp) -> Place {
         let record = OrderRecord {
             account: event.account,
             market: event.market,
@@ -351,22 +267,32 @@ impl OrderState {
             working_at: if event.order_type.waits() { Timestamp::ZERO } else { timestamp },
             expires_at: event.expires_at,
         };
-        let place = match self.places.entry(event.order) {
-            hash_map::Entry::Occupied(known) => *known.get(),
-            hash_map::Entry::Vacant(new) => *new.insert(self.slots.insert(Entry { record, standing: Standing::Apart })),
-        };
-        if event.order_type.waits() {
-            self.open(place);
+        self.add(record)
+    }
+
+    /// Reads where an order stands, or will stand that is about to come; [`Self::read_ahead`] comes behind it.
+    pub(crate) fn read_place_ahead(&self, order: OrderId) {
+        self.by_order.read_ahead(order_hash(order));
+    }
+
+    /// Reads what is about to be changed of an order, so that the reads of many orders wait for memory together and not one
+    /// after the other. Changes nothing.
+    pub(crate) fn read_ahead(&self, order: OrderId) {
+        if let Some(place) = self.place_of(order) {
+            self.slots.read_ahead(place);
+            self.slots.get(place).read_ahead();
         }
-        if !event.client_id.is_empty() {
-            self.by_client_id.insert((event.account, event.market, event.client_id), place);
-        }
-        &self.slots.get(place).record
+    }
+
+    /// Reads where the records of the next `count` new orders will lie: each is written where one has been forgotten, and
+    /// read again at once.
+    pub(crate) fn read_free_ahead(&self, count: usize) {
+        self.slots.next_places(count).for_each(|place| self.slots.get(place).read_ahead());
     }
 
     /// What is left of an order is on the book.
     pub fn rest(&mut self, event: &OrderRested) {
-        if let Some(&place) = self.places.get(&event.order) {
+        if let Some(place) = self.place_of(event.order) {
             self.open(place);
         }
     }
@@ -396,7 +322,7 @@ impl OrderState {
 
     /// What was left of an order is gone.
     pub fn cancel(&mut self, event: &OrderCanceled, timestamp: Timestamp) -> Option<&OrderRecord> {
-        let &place = self.places.get(&event.order)?;
+        let place = self.place_of(event.order)?;
         let record = &mut self.slots.get_mut(place).record;
         record.updated_at = timestamp;
         record.cancel_reason = Some(event.reason);
@@ -434,7 +360,7 @@ impl OrderState {
     /// Ends an order of the command that is through, if it is live and does not rest: one by quote budget whose budget
     /// reaches for no other lot ends without an event of its own.
     pub fn end_unless_resting(&mut self, order: OrderId) {
-        let Some(&place) = self.places.get(&order) else { return };
+        let Some(place) = self.place_of(order) else { return };
         let rests = self.slots.get(place).standing == Standing::Open;
         let record = &mut self.slots.get_mut(place).record;
         if record.status.is_live() && !rests {
@@ -443,35 +369,90 @@ impl OrderState {
         }
     }
 
-    /// Forgets the oldest ended orders beyond the bounds. Called once after each command, when its answer is made:
-    /// until then every order that the command touched is here, however many they are.
+    /// Forgets the oldest ended orders beyond the bounds, and lets new ones be found by their client ids. Called once after
+    /// each command, when its answer is made: until then every order that the command touched is here, however many they
+    /// are, and none is asked for by client id.
     pub fn forget_oldest(&mut self) {
+        self.name_added();
         for index in 0..self.just_ended.len() {
             let place = self.just_ended[index];
             self.slots.get_mut(place).standing = Standing::Ended;
             self.slots.push_back(&mut self.ended, place);
-            let own = self.accounts.entry(self.slots.get(place).record.account).or_default();
+            let own = self.accounts.entry(self.slots.key(place).account).or_default();
             self.slots.push_back(&mut own.ended, place);
             if own.ended.len() > self.options.ended_orders_per_account_max
                 && let Some(oldest) = own.ended.first()
             {
-                self.forget(oldest);
+                self.take_off_lists(oldest);
             }
             if self.ended.len() > self.options.ended_orders_max
                 && let Some(oldest) = self.ended.first()
             {
-                self.forget(oldest);
+                self.take_off_lists(oldest);
             }
         }
         self.just_ended.clear();
+        // Behind all of them: so the tables' lines are waited for together.
+        for (place, key) in self.forgotten.drain(..) {
+            self.by_order.remove(key.order_hash(), place);
+            // Unless a later order goes by that client id.
+            self.by_client_id.remove(key.client_hash, place);
+            self.slots.remove(place);
+        }
     }
 
     fn record_mut(&mut self, order: OrderId) -> Option<&mut OrderRecord> {
-        self.places.get(&order).map(|place| &mut self.slots.get_mut(*place).record)
+        self.place_of(order).map(|place| &mut self.slots.get_mut(place).record)
+    }
+
+    fn place_of(&self, order: OrderId) -> Option<Place> {
+        self.by_order.find(order_hash(order), |place| self.slots.key(place).order == order)
+    }
+
+    /// The latest order by this client id.
+    fn place_named(&self, name: Name<'_>) -> Option<Place> {
+        self.by_client_id.find(self.client_hash(name), |place| is_named(&self.slots, place, name))
+    }
+
+    fn client_hash(&self, (account, market, client_id): Name<'_>) -> u32 {
+        // In one piece: each piece would cost as much as what is in it. In words, as the hash reads them.
+        let ([first, second, third, fourth], end) = client_id.words();
+        let owner = u64::from(account.0) | u64::from(market.0) << 32;
+        let words = [owner, first, second, third, fourth, u64::from(end)];
+        let mut hasher = self.client_ids.build_hasher();
+        hasher.write(words.as_bytes());
+        hasher.finish() as u32
+    }
+
+    /// Takes in an order that is not known yet. It is found by its client id from [`Self::name_added`] on.
+    #[inline(always)]
+    fn add(&mut self, record: OrderRecord) -> Place {
+        // Copied: the record itself is to be nowhere but in its place.
+        let OrderRecord { account, market, order, client_id, .. } = record;
+        let is_named = !client_id.is_empty();
+        let client_hash = if is_named { self.client_hash((account, market, &client_id)) } else { 0 };
+        let key = Key { order, account, client_hash };
+        let place = self.slots.insert(key, Entry { record, standing: Standing::Apart });
+        self.by_order.insert(key.order_hash(), place);
+        if is_named {
+            self.just_named.push((client_hash, place));
+        }
+        place
+    }
+
+    /// Lets orders be found by their client ids, and no earlier ones by the same: all that came since the last time, behind
+    /// each other, so that the table's lines are waited for together.
+    fn name_added(&mut self) {
+        let slots = &self.slots;
+        for (client_hash, place) in self.just_named.drain(..) {
+            let OrderRecord { account, market, client_id, .. } = &slots.get(place).record;
+            let name = (*account, *market, client_id);
+            self.by_client_id.replace(client_hash, place, |other| is_named(slots, other, name));
+        }
     }
 
     fn fill(&mut self, order: OrderId, fill: Fill) -> Option<&OrderRecord> {
-        let &place = self.places.get(&order)?;
+        let place = self.place_of(order)?;
         let record = &mut self.slots.get_mut(place).record;
         record.executed += fill.quantity;
         record.cumulative_quote += fill.quote;
@@ -508,20 +489,21 @@ impl OrderState {
         self.just_ended.push(place);
     }
 
-    /// Forgets an order that has ended.
-    fn forget(&mut self, place: Place) {
-        let OrderRecord { account, market, order, client_id, .. } = self.slots.get(place).record;
+    /// The first half of forgetting an order that has ended.
+    fn take_off_lists(&mut self, place: Place) {
+        let key = *self.slots.key(place);
         self.slots.unlink(&mut self.ended, place);
-        self.slots.unlink(&mut self.accounts.entry(account).or_default().ended, place);
-        self.slots.remove(place);
-        self.places.remove(&order);
-        // Unless a later order goes by that client id.
-        if let hash_map::Entry::Occupied(named) = self.by_client_id.entry((account, market, client_id))
-            && *named.get() == place
-        {
-            named.remove();
-        }
+        self.slots.unlink(&mut self.accounts.entry(key.account).or_default().ended, place);
+        self.forgotten.push((place, key));
     }
+}
+
+/// Whose order, where, and its client id, which is not empty.
+type Name<'a> = (AccountId, MarketId, &'a ClientId);
+
+fn is_named(slots: &Slots<Key, Entry>, place: Place, (account, market, client_id): Name<'_>) -> bool {
+    let record = &slots.get(place).record;
+    (record.account, record.market) == (account, market) && record.client_id == *client_id
 }
 
 /// What one trade does to one order.

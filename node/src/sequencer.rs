@@ -201,10 +201,12 @@ impl Sequencer {
         }
         self.engine.apply(sequence, timestamp, command, &mut self.events);
         let event_count = u32::try_from(self.events.len()).expect("at most MAX_EVENTS");
-        self.emit(Output::Applied { sequence, timestamp, event_count, handle, spent: evidence });
-        for index in 0..self.events.len() {
-            self.emit(Output::Event(self.events[index]));
-        }
+        let applied = Output::Applied { sequence, timestamp, event_count, handle, spent: evidence };
+        // In one go: the publisher's thread looks at the ring meanwhile, and each end that moves is a line between two cores.
+        let room = self.output.write_chunk_uninit(self.events.len() + 1);
+        let room = room.expect("room for a whole command was checked before it was taken");
+        let events = self.events.iter().map(|event| Output::Event(*event));
+        room.fill_from_iter(core::iter::once(applied).chain(events));
         Ok(())
     }
 

@@ -69,7 +69,9 @@ enum LevelChange {
 }
 
 impl BookChange {
-    /// What `event` does to which market's book; `None` for nothing.
+    /// What `event` does to which market's book; `None` for nothing. In line, and so never in memory: written in fields
+    /// and read again in one piece it had to wait for all that was written before it.
+    #[inline(always)]
     pub fn of(event: &Event) -> Option<(MarketId, Self)> {
         let change = |side, price, feed_sequence, change| {
             Some(Self { feed_sequence, level: Some((LevelKey { side, price }, change)) })
@@ -140,6 +142,7 @@ impl Book {
     }
 
     /// Takes a change in; tells which level is another now.
+    #[inline]
     pub fn apply(&mut self, change: &BookChange) -> Option<LevelKey> {
         assert_eq!(change.feed_sequence, self.feed_sequence + 1, "the engine counts a market's changes without gaps");
         self.feed_sequence = change.feed_sequence;

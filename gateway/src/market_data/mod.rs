@@ -8,6 +8,7 @@
 pub mod book;
 pub mod candle_feed;
 pub mod candles;
+mod change_ring;
 pub mod depth_diff;
 pub mod public_orders;
 pub mod tape;
@@ -223,10 +224,18 @@ impl MarketData {
     }
 
     /// Takes in what an event does to a market's book.
+    #[inline]
     pub fn apply(&mut self, event: &Event, timestamp: Timestamp) {
-        let Some((market, change)) = BookChange::of(event) else { return };
+        if let Some((market, change)) = BookChange::of(event) {
+            self.change(market, &change, timestamp);
+        }
+    }
+
+    /// Takes in a change of a market's book.
+    #[inline]
+    pub fn change(&mut self, market: MarketId, change: &BookChange, timestamp: Timestamp) {
         let feed = self.feed_mut(market).expect("the engine changes only listed markets");
-        let level = feed.book.apply(&change);
+        let level = feed.book.apply(change);
         if let (Some(level), Some(diff)) = (level, &mut feed.depth) {
             diff.note(level, timestamp);
         }

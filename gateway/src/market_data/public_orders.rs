@@ -4,7 +4,7 @@
 //! owner, the account or the private order id is in it, the part of an iceberg that comes next has another name, and the
 //! same journal gives the same names after a restart. Bounded: orders by the engine's book, changes by a number.
 
-use std::collections::VecDeque;
+use std::hint::black_box;
 
 use lakh_engine::command::{MarketState, Side};
 use lakh_engine::event::Event;
@@ -12,10 +12,11 @@ use lakh_engine::ids::{MarketId, OrderId, TradeId};
 use lakh_engine::units::{Lots, Ticks};
 use lakh_engine::wire::{DecodeError, Wire};
 
-use crate::id_map::IdMap;
+use crate::id_map::SplitMap;
 use crate::market_data::book::{Level, LevelKey};
+use crate::market_data::change_ring::ChangeRing;
 use crate::reports::Stamp;
-use crate::saved::{put_each, sorted, take_each};
+use crate::saved::{put_each, take_each};
 
 /// The keyed permutation that names orders in public: six rounds of a balanced Feistel network over 64 bits. What goes
 /// into it is public already, so nothing depends on its strength.
@@ -112,9 +113,8 @@ pub enum ChangeKind {
 pub struct PublicOrders {
     market: MarketId,
     names: PublicNames,
-    orders: IdMap<OrderId, PublicOrder>,
-    changes: VecDeque<Change>,
-    changes_max: usize,
+    orders: SplitMap<PublicOrder>,
+    changes: ChangeRing,
     feed_sequence: u64,
     latest: Stamp,
     state: MarketState,
@@ -126,9 +126,8 @@ impl PublicOrders {
         Self {
             market,
             names,
-            orders: IdMap::default(),
-            changes: VecDeque::new(),
-            changes_max,
+            orders: SplitMap::default(),
+            changes: ChangeRing::new(changes_max),
             feed_sequence: 0,
             latest: stamp,
             state: MarketState::PreOpen,
@@ -137,11 +136,11 @@ impl PublicOrders {
 
     /// Appends the book as it is, for a snapshot; the latest changes are not in it.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        let Self { market: _, names: _, orders, changes: _, changes_max: _, feed_sequence, latest, state } = self;
+        let Self { market: _, names: _, orders, changes: _, feed_sequence, latest, state } = self;
         feed_sequence.encode(out);
         (latest.sequence, latest.timestamp).encode(out);
         state.encode(out);
-        put_each(sorted(orders).into_iter(), out, |(order, public), out| {
+        put_each(orders.sorted().into_iter(), out, |(order, public), out| {
             let PublicOrder { name: _, side, price, quantity, added_at } = *public;
             (order, (side, (price, (quantity, added_at)))).encode(out);
         });
@@ -152,7 +151,7 @@ impl PublicOrders {
         let feed_sequence = u64::decode(input)?;
         let (sequence, timestamp) = Wire::decode(input)?;
         let state = MarketState::decode(input)?;
-        let mut orders = IdMap::default();
+        let mut orders = SplitMap::default();
         for (order, public) in take_each(input, <(OrderId, (Side, (Ticks, (Lots, u64))))>::decode)? {
             let (side, (price, (quantity, added_at))) = public;
             let name = self.names.name(self.market, added_at);
@@ -195,11 +194,17 @@ impl PublicOrders {
         }
         let skipped = usize::try_from(first - floor).expect("at most the number of changes");
         let count = usize::try_from(last + 1 - first).expect("at most the number of changes");
-        Some(self.changes.range(skipped..skipped + count))
+        Some(self.changes.range(skipped, count))
+    }
+
+    /// The last change since the start, if there was one.
+    pub fn last_change(&self) -> Option<&Change> {
+        self.changes.last()
     }
 
     /// Takes in what an event does to the book. `level` is the price level that it changed, as it is now.
-    pub fn apply(&mut self, event: &Event, level: Option<(LevelKey, Level)>, stamp: Stamp) -> Option<Change> {
+    /// Whether there was a change, which is then the [`Self::last_change`].
+    pub fn apply(&mut self, event: &Event, level: Option<(LevelKey, Level)>, stamp: Stamp) -> bool {
         let (feed_sequence, kind) = match event {
             Event::OrderRested(rested) => {
                 let order = PublicOrder {
@@ -222,37 +227,37 @@ impl PublicOrders {
                 (reduced.feed_sequence, ChangeKind::Reduced { order, quantity: reduced.reduced_by })
             }
             Event::OrderCanceled(canceled) if canceled.feed_sequence != 0 => {
-                let order = self.order(canceled.order);
-                self.orders.remove(&canceled.order);
+                let order = self.orders.remove(canceled.order).expect("only what rests can go");
                 (canceled.feed_sequence, ChangeKind::Deleted(order))
             }
             Event::MarketStateChanged { state, feed_sequence, .. } => {
                 self.state = *state;
                 (*feed_sequence, ChangeKind::Status(*state))
             }
-            _ => return None,
+            _ => return false,
         };
         assert_eq!(feed_sequence, self.feed_sequence + 1, "the engine counts a market's changes without gaps");
         (self.feed_sequence, self.latest) = (feed_sequence, stamp);
-        let change = Change { feed_sequence, stamp, kind, level };
-        if self.changes.len() == self.changes_max {
-            self.changes.pop_front();
-        }
-        self.changes.push_back(change);
-        Some(change)
+        self.changes.push(Change { feed_sequence, stamp, kind, level });
+        true
+    }
+
+    /// Reads an order that is about to be changed, so that the reads of many wait for memory together. Changes nothing.
+    pub(crate) fn read_ahead(&self, order: OrderId) {
+        black_box(self.orders.get(order).map(|public| public.quantity));
     }
 
     fn order(&self, order: OrderId) -> PublicOrder {
-        *self.orders.get(&order).expect("only what rests can trade, shrink or go")
+        *self.orders.get(order).expect("only what rests can trade, shrink or go")
     }
 
     /// What is shown of an order is this much from here on; nothing takes it off.
     fn shrink(&mut self, order: OrderId, shown: Lots) -> PublicOrder {
-        let public = self.orders.get_mut(&order).expect("only what rests can trade, shrink or go");
+        let public = self.orders.get_mut(order).expect("only what rests can trade, shrink or go");
         public.quantity = shown;
         let public = *public;
         if shown.is_zero() {
-            self.orders.remove(&order);
+            self.orders.remove(order);
         }
         public
     }

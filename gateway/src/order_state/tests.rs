@@ -45,6 +45,8 @@ struct Known {
 struct Model {
     open: Vec<Known>,
     ended: Vec<Known>,
+    /// Of all that ever came, as they came.
+    come: Vec<Known>,
     last: u64,
 }
 
@@ -53,7 +55,9 @@ impl Model {
         self.last += 1;
         let text = if client == 0 { String::new() } else { format!("client-{client}") };
         let client_id = ClientId::new(&text).unwrap();
-        Known { account: AccountId(account), market: MarketId(market), order: OrderId(self.last), client_id }
+        let one = Known { account: AccountId(account), market: MarketId(market), order: OrderId(self.last), client_id };
+        self.come.push(one);
+        one
     }
 
     fn end(&mut self, one: Known) {
@@ -144,6 +148,8 @@ fn compare(state: &OrderState, model: &Model) {
                 // A name goes with the latest order that used it, though an older one may still be here.
                 if let Some(found) = found {
                     assert_eq!(Some(found.order), latest);
+                } else if let Some(last) = model.come.iter().rfind(named) {
+                    assert!(latest != Some(last.order), "the last of its name is found as long as it is here");
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use lakh_engine::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderReduced, Trade};
+use lakh_engine::ids::{MarketId, OrderId};
 use lakh_engine::units::Atoms;
 
 use crate::account_state::Balance;
@@ -21,6 +22,9 @@ use crate::wire_encode::answers;
 use crate::wire_encode::market as encode;
 use crate::wire_encode::public;
 
+/// Events of one command from which on they are worth a look ahead.
+const READ_AHEAD_MIN: usize = 16;
+
 /// Answers of mass cancels that are complete.
 pub(super) type FinishedMassCancels = Vec<(RequestHandle, Result<Bytes, ApiError>)>;
 
@@ -29,6 +33,9 @@ impl Publisher {
     pub(super) fn absorb_all(&mut self, stamp: Stamp, events: &[Event]) -> FinishedMassCancels {
         let mut finished = FinishedMassCancels::new();
         self.latest = stamp.timestamp;
+        if events.len() >= READ_AHEAD_MIN {
+            self.read_ahead(events);
+        }
         // What makes an order smaller: while an order trades, its group; otherwise its owner.
         let mut reduction = Reduction::Amended;
         for (index, event) in events.iter().enumerate() {
@@ -64,19 +71,45 @@ impl Publisher {
         finished
     }
 
+    /// Reads the resting orders that a frame is about to change: they have mostly left the caches, and their reads then wait
+    /// for memory together and not one after the other. First where they stand, then the orders.
+    fn read_ahead(&self, events: &[Event]) {
+        let mut new = 0;
+        for event in events {
+            if let Event::OrderAccepted(accepted) = event {
+                new += 1;
+                self.orders.read_place_ahead(accepted.order);
+            } else if let Some((market, order)) = resting_order(event) {
+                self.orders.read_place_ahead(order);
+                self.binary.read_ahead(market, order);
+            }
+        }
+        for (_, order) in events.iter().filter_map(resting_order) {
+            self.orders.read_ahead(order);
+        }
+        self.orders.read_free_ahead(new);
+    }
+
     /// Whoever limits cancels has to know how many orders there are to be cancelled.
     fn tell_live_orders(&self, events: &[Event]) {
         if self.company == Company::Nobody {
             return;
         }
-        let tell = |account| self.directory.live_orders().set(account, self.orders.open_order_count(account));
+        // Most events of a command are one account's: the first few accounts are told of once.
+        let mut told = [None; 4];
         for event in events {
-            match event {
-                Event::OrderAccepted(accepted) => tell(accepted.account),
-                Event::OrderRested(rested) => tell(rested.account),
-                Event::OrderCanceled(canceled) => tell(canceled.account),
-                Event::Trade(trade) => tell(trade.maker.account),
-                _ => {}
+            let account = match event {
+                Event::OrderAccepted(accepted) => accepted.account,
+                Event::OrderRested(rested) => rested.account,
+                Event::OrderCanceled(canceled) => canceled.account,
+                Event::Trade(trade) => trade.maker.account,
+                _ => continue,
+            };
+            if !told.contains(&Some(account)) {
+                self.directory.live_orders().set(account, self.orders.open_order_count(account));
+                if let Some(free) = told.iter_mut().find(|place| place.is_none()) {
+                    *free = Some(account);
+                }
             }
         }
     }
@@ -100,13 +133,13 @@ impl Publisher {
 
     /// The public book.
     fn absorb_book(&mut self, event: &Event, stamp: Stamp) {
-        let Some((market, _)) = BookChange::of(event) else { return };
+        let Some((market, change)) = BookChange::of(event) else { return };
         if self.subscriptions.has_stream(Stream { market, kind: StreamKind::BookTicker })
             && let Some(feed) = self.market_data.feed(market)
         {
             self.outgoing.note_top(market, || feed.book().top());
         }
-        self.market_data.apply(event, stamp.timestamp);
+        self.market_data.change(market, &change, stamp.timestamp);
     }
 
     /// Everything that is about one order or one account, trades and agenda aside.
@@ -213,6 +246,16 @@ impl Publisher {
             }
         }
         self.outgoing.tops_before = tops;
+    }
+}
+
+/// The resting order that an event changes.
+fn resting_order(event: &Event) -> Option<(MarketId, OrderId)> {
+    match event {
+        Event::OrderCanceled(canceled) => Some((canceled.market, canceled.order)),
+        Event::Trade(trade) => Some((trade.market, trade.maker.order)),
+        Event::OrderReduced(reduced) => Some((reduced.market, reduced.order)),
+        _ => None,
     }
 }
 

@@ -31,6 +31,7 @@ use lakh_engine::event::Event;
 use lakh_engine::ids::{MarketId, Sequence};
 use lakh_engine::market_spec::AssetSpec;
 use lakh_engine::units::Timestamp;
+use rtrb::Consumer;
 
 use crate::account_state::AccountState;
 use crate::account_trades::{AccountTrades, AccountTradesOptions};
@@ -171,10 +172,13 @@ impl Publisher {
     }
 
     /// The same for somebody who follows a journal beside the venue and saves the read models: no session will ever listen,
-    /// so no report is written or kept, which is a third of what taking in a command costs.
+    /// so no report and no change of a book is written or kept, which is a third of what taking in a command costs.
     #[must_use]
-    pub const fn alone(mut self) -> Self {
+    pub fn alone(mut self) -> Self {
         self.company = Company::Nobody;
+        self.options.binary.feeds.changes_max = 0;
+        self.binary = Binary::new(self.options.binary);
+        self.markets.iter().for_each(|market| self.binary.list(market.spec.market));
         self
     }
 
@@ -218,6 +222,21 @@ impl Publisher {
                 }
             }
         }
+    }
+
+    /// Takes the events of the open record out of the ring, if all of them are there: in one go, each copied once. Says how
+    /// many.
+    fn take_events(&mut self, consumer: &mut Consumer<Output>) -> usize {
+        let Some(open) = &self.open else { return 0 };
+        // Where they come one by one, they are taken one by one.
+        let Ok(events) = consumer.read_chunk(open.event_count - self.events.len()) else { return 0 };
+        let count = events.len();
+        self.events.extend(events.into_iter().map(|output| match output {
+            Output::Event(event) => event,
+            other => panic!("all events of a record come directly behind it, and not {other:?}"),
+        }));
+        self.finish_if_complete();
+        count
     }
 
     /// True while events of a record are still to come.

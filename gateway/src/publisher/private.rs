@@ -88,7 +88,9 @@ impl Publisher {
         }
     }
 
-    /// Reports what happened to an order, which stands in the read model as this left it.
+    /// Reports what happened to an order, which stands in the read model as this left it. In line: its arguments are fields
+    /// that were just written and would be read again in larger pieces, which waits for every write before them.
+    #[inline(always)]
     pub(super) fn tell_execution(&mut self, order: OrderId, execution: Execution, place: (u64, Stamp)) {
         let Some(record) = self.orders.record(order) else { return };
         let (report_sequence, stamp) = place;

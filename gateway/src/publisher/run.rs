@@ -74,7 +74,7 @@ pub async fn run<D: Durable>(
         publisher.handle_timeout(now());
         publisher.hand_over_reports(now());
         publisher.flush_binary();
-        if taken == OUTPUTS_PER_CLOCK {
+        if taken >= OUTPUTS_PER_CLOCK {
             clocks = clocks.wrapping_add(1);
             if clocks.is_multiple_of(CLOCKS_PER_TURN) {
                 // Whoever has got an answer meanwhile shall write it.
@@ -112,16 +112,15 @@ impl<D: Durable> Gate<D> {
         Self { durable, known: 0 }
     }
 
-    /// Hands over some hundreds of outputs at most and says how many.
+    /// Hands over some hundreds of outputs, and all events of the last record among them; says how many.
     pub fn take(&mut self, consumer: &mut Consumer<Output>, publisher: &mut Publisher) -> usize {
-        for taken in 0..OUTPUTS_PER_CLOCK {
-            if !self.is_open(consumer) {
-                return taken;
-            }
-            let Ok(output) = consumer.pop() else { return taken };
+        let mut taken = 0;
+        while taken < OUTPUTS_PER_CLOCK && self.is_open(consumer) {
+            let Ok(output) = consumer.pop() else { break };
             publisher.handle_output(output);
+            taken += 1 + publisher.take_events(consumer);
         }
-        OUTPUTS_PER_CLOCK
+        taken
     }
 
     /// Whether the next output is there and may leave.

@@ -117,7 +117,8 @@ impl Exchange {
         let stop = Arc::new(AtomicBool::new(false));
         let (signal, publisher_signal) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
         let control = Control { signal: Arc::clone(&publisher_signal), stop: Arc::new(AtomicBool::new(false)) };
-        let publisher = tokio::spawn(publisher::run(publisher, outputs, || u64::MAX, now, control));
+        let publisher = publisher::run(publisher, outputs, || u64::MAX, now, control);
+        let publisher = tokio::spawn(async { publisher.await.0 });
         let decided = Arc::default();
         let sequencer = Sequencer {
             engine,

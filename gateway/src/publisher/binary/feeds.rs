@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lakh_engine::event::Event;
-use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::ids::{MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 use lakh_engine::wire::DecodeError;
 
@@ -127,13 +127,22 @@ impl Feeds {
             _ => return,
         };
         let book = market_data.feed(market).expect("the engine changes only listed markets").book();
-        let level = key.map(|(side, price)| {
+        // Only who is told of a change, now or later, wants to know what its level is then.
+        let is_told = self.options.changes_max > 0 || self.listeners > 0;
+        let level = key.filter(|_| is_told).map(|(side, price)| {
             let key = LevelKey { side, price };
             (key, book.level(key))
         });
         let feed = &mut self.markets[usize::from(market.0)];
-        if let Some(change) = feed.orders.apply(event, level, stamp) {
-            self.buffered += feed.note(market, &change);
+        if feed.orders.apply(event, level, stamp) && self.listeners > 0 {
+            self.buffered += feed.note(market);
+        }
+    }
+
+    /// Reads an order that is about to be changed; see [`PublicOrders::read_ahead`].
+    pub(super) fn read_ahead(&self, market: MarketId, order: OrderId) {
+        if let Some(feed) = self.markets.get(usize::from(market.0)) {
+            feed.orders.read_ahead(order);
         }
     }
 
@@ -347,18 +356,20 @@ impl Feeds {
 }
 
 impl Feed {
-    /// Writes a change for the channels that somebody listens to; how many bytes.
-    fn note(&mut self, market: MarketId, change: &Change) -> usize {
+    /// Writes the last change for the channels that somebody listens to; how many bytes.
+    fn note(&mut self, market: MarketId) -> usize {
+        let Self { orders, channels, conflated } = self;
+        let Some(change) = orders.last_change() else { return 0 };
         let mut written = 0;
         for (channel, number) in Channel::ALL {
-            let feed = &mut self.channels[usize::from(*number)];
+            let feed = &mut channels[usize::from(*number)];
             if !feed.listeners.is_empty() {
                 let before = feed.frames.len();
                 ChangeWriter { market, change }.write(*channel, &mut feed.frames);
                 written += feed.frames.len() - before;
             }
         }
-        for one in &mut self.conflated {
+        for one in conflated {
             match change.level {
                 Some((key, _)) => {
                     one.changed.insert(key);

@@ -11,7 +11,7 @@ mod snapshots;
 use std::sync::Arc;
 
 use lakh_engine::event::Event;
-use lakh_engine::ids::{AccountId, MarketId, Sequence};
+use lakh_engine::ids::{AccountId, MarketId, OrderId, Sequence};
 use lakh_engine::units::Timestamp;
 use lakh_engine::wire::DecodeError;
 
@@ -90,6 +90,11 @@ impl Binary {
     /// Takes in an event that the books by level have taken in already.
     pub(super) fn absorb(&mut self, event: &Event, stamp: Stamp, market_data: &MarketData) {
         self.feeds.absorb(event, stamp, market_data);
+    }
+
+    /// Reads a public order that is about to be changed.
+    pub(super) fn read_ahead(&self, market: MarketId, order: OrderId) {
+        self.feeds.read_ahead(market, order);
     }
 
     /// Sends what a command made for accounts; those who asked for it are told which request it was.

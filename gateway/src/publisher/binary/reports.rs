@@ -24,6 +24,9 @@ const CHUNK_BYTES: usize = 64 * 1_024;
 const FIRST_BYTES: usize = 4 * 1_024;
 /// Buffers of forgotten chunks that are kept for the next ones: new memory costs more than what is written into it.
 const SPARES_MAX: usize = 64;
+/// Bytes of an account's reports from which on another run of them is begun: a run is kept and sent in one piece, and what
+/// does not fit into a chunk begins the next.
+const RUN_BYTES: usize = 4 * 1_024;
 /// Where a report's account sequence stands in its frame.
 const ACCOUNT_SEQUENCE_AT: usize = HEADER_BYTES + 24;
 
@@ -56,7 +59,7 @@ pub(super) struct Reports {
     bytes: usize,
     sessions: usize,
     frames: Vec<u8>,
-    pending: Vec<Pending>,
+    pending: Vec<Run>,
     /// Empty, each with room for a chunk.
     spares: Vec<Vec<u8>>,
 }
@@ -87,12 +90,13 @@ struct Chunk {
     frames: Vec<u8>,
 }
 
-/// A report that is not sent yet.
+/// Reports of an account that are not sent yet, without a gap.
 #[derive(Clone, Debug)]
-struct Pending {
+struct Run {
     account: AccountId,
-    sequence: u64,
-    frame: Range<usize>,
+    first: u64,
+    last: u64,
+    frames: Range<usize>,
 }
 
 impl Reports {
@@ -132,22 +136,31 @@ impl Reports {
         }
         let start = self.frames.len();
         encode::report(report, &mut self.frames);
-        self.pending.push(Pending { account, sequence, frame: start..self.frames.len() });
+        let end = self.frames.len();
+        if let Some(run) = self.pending.last_mut()
+            && (run.account, run.last + 1) == (account, sequence)
+            && run.frames.len() < RUN_BYTES
+        {
+            (run.last, run.frames.end) = (sequence, end);
+            return;
+        }
+        self.pending.push(Run { account, first: sequence, last: sequence, frames: start..end });
     }
 
     /// Keeps and sends what was written since the last time. The session that asked for it is told which request of its
     /// own it was.
     pub(super) fn send(&mut self, asked: Option<&RequestHandle>, wakes: &mut Wakes) {
         for index in 0..self.pending.len() {
-            let Pending { account, sequence, frame } = self.pending[index].clone();
-            self.keep(account, sequence, frame.clone());
-            let frame = &self.frames[frame];
+            let run = self.pending[index].clone();
+            self.keep(&run);
+            let Run { account, frames, .. } = run;
+            let frames = &self.frames[frames];
             let of_account = self.accounts.entry(account).or_default();
             let before = of_account.sessions.len();
             of_account.sessions.retain(|session| {
                 let Some(outbox) = session.bytes() else { return false };
                 let request = asked.filter(|handle| handle.session.is(session)).map(|handle| handle.request);
-                let (delivery, wake) = outbox.append(frame, request);
+                let (delivery, wake) = outbox.append(frames, request);
                 wakes.note(outbox, wake);
                 delivery == Delivery::Delivered
             });
@@ -157,26 +170,28 @@ impl Reports {
         self.frames.clear();
     }
 
-    /// Adds a report to what is kept.
-    fn keep(&mut self, account: AccountId, sequence: u64, frame: Range<usize>) {
+    /// Adds reports to what is kept.
+    fn keep(&mut self, run: &Run) {
+        let &Run { account, first, last, ref frames } = run;
+        let added = &self.frames[frames.clone()];
         let kept = self.accounts.entry(account).or_default();
-        if sequence != kept.last + 1 {
+        if first != kept.last + 1 {
             // What was in front is not here, so a resume from there would have a hole.
             self.bytes -= kept.chunks.drain(..).map(|chunk| chunk.frames.len()).sum::<usize>();
             self.owners.retain(|owner| *owner != account);
         }
-        kept.last = sequence;
-        if kept.chunks.back().is_none_or(|chunk| chunk.frames.len() + frame.len() > CHUNK_BYTES) {
+        kept.last = last;
+        if kept.chunks.back().is_none_or(|chunk| chunk.frames.len() + added.len() > CHUNK_BYTES) {
             let frames = match kept.chunks.is_empty() {
                 true => Vec::with_capacity(FIRST_BYTES),
                 false => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES)),
             };
-            kept.chunks.push_back(Chunk { first: sequence, frames });
+            kept.chunks.push_back(Chunk { first, frames });
             self.owners.push_back(account);
         }
-        self.bytes += frame.len();
+        self.bytes += added.len();
         let chunk = kept.chunks.back_mut().expect("there is one now");
-        chunk.frames.extend_from_slice(&self.frames[frame]);
+        chunk.frames.extend_from_slice(added);
         if kept.chunks.len() > self.options.bytes_per_account_max.div_ceil(CHUNK_BYTES).max(1) {
             let oldest = kept.chunks.pop_front();
             self.forget(oldest);
@@ -290,12 +305,14 @@ mod tests {
         let options = ReportOptions { bytes_max: 4 * CHUNK_BYTES, ..ReportOptions::default() };
         let mut reports = Reports::new(options);
         reports.frames = vec![0; 1_000];
+        let run =
+            |account, sequence| Run { account: AccountId(account), first: sequence, last: sequence, frames: 0..1_000 };
         for sequence in 1..=1_000 {
-            reports.keep(AccountId(1), sequence, 0..1_000);
+            reports.keep(&run(1, sequence));
         }
         assert!(!reports.spares.is_empty(), "the busy account has forgotten chunks");
         for account in 2..=50 {
-            reports.keep(AccountId(account), 1, 0..1_000);
+            reports.keep(&run(account, 1));
             let chunk = reports.accounts[&AccountId(account)].chunks.back().unwrap();
             assert_eq!(chunk.frames.capacity(), FIRST_BYTES);
         }

@@ -195,6 +195,8 @@ fn market(market: Option<MarketId>) -> u16 {
     market.map_or(ALL_MARKETS, |market| market.0)
 }
 
+/// Of a fixed length. A copy of as many bytes as the id has is read again in other pieces than it was written in, which
+/// waits until everything written before it has reached the cache: that was nine tenths of what a report cost.
 fn client_id(client_id: &ClientId) -> [u8; 36] {
-    padded(client_id.as_bytes())
+    *client_id.padded_bytes()
 }
