@@ -1,4 +1,4 @@
-//! The chain of blocks on disk, as the durability worker extends it: stage, write, prove, seal, rotate, sync behind.
+//! The chain of blocks on disk, as the durability worker extends it: stage, write, prove, seal, rotate.
 //!
 //! Blocks are staged one behind the other and written in one go, as many as there are and [`GROUP_BYTES`] hold: a disk
 //! takes 64 KiB and 1 MiB in about the same time, so a backlog that one block a write could not work off is gone at once.
@@ -10,6 +10,9 @@
 //! write and not two. When nothing waits, and at least every [`WRITES_A_HEAD`] writes, a head is written. The first block
 //! of each segment gets its head at once, so that a segment that is lost as a whole is missed. Blocks of one write do not
 //! prove each other: they were in flight together, and their headers say so.
+//!
+//! At the level `async` a block may be acknowledged when its write has returned; [`crate::sync_behind`] syncs behind, which
+//! holds nothing up but a rotation, unless it goes on for too long or too much is written meanwhile.
 //!
 //! Invariants: a block is written once; a proof is begun only after its block is on stable storage; at the level `sync`
 //! nothing is announced before its proof is on stable storage, too; a segment gets its name only after its headers are
@@ -31,13 +34,18 @@ use crate::ring::Place;
 use crate::segment::{FOOTER_BYTES, SEGMENT_HEADERS_BYTES, SegmentHeader, SegmentTally, file_name};
 use crate::segment_maker::SegmentMaker;
 use crate::storage::{Access, Storage, StorageFile, whole};
+use crate::sync_behind::{Done, Job, SyncBehind};
 use crate::watch::{Shared, StateNote};
 use crate::{Durability, JournalError, JournalOptions, Labour};
 
-/// At the level `async`: the longest time, and the most bytes, between a write and its sync. A tenth of a second
-/// bounds what power loss takes; 16 MiB bound how long one sync stalls acknowledgements.
+/// At the level `async`: the longest time, and the most bytes, between a write and the begin of its sync.
 const SYNC_BEHIND_NS: u64 = 100_000_000;
 const SYNC_BEHIND_BYTES: u64 = 16 << 20;
+/// So long after the first write that a sync is about, that sync holds up further ones, if it goes on so long: with a disk
+/// that has stalled, power loss takes no more than what was acknowledged in this time.
+const SYNC_PATIENCE_NS: u64 = 2 * SYNC_BEHIND_NS;
+/// While a sync goes on, what is behind it is looked after so often.
+const SYNC_LOOK_NS: u64 = 5_000_000;
 /// Writes of which at least one is followed by a head although others wait: what a disk that loses a whole run of the
 /// newest blocks could take unnoticed is less than that. One small write more in sixteen.
 const WRITES_A_HEAD: u32 = 16;
@@ -46,7 +54,7 @@ const GROUP_BYTES: usize = 1 << 20;
 
 /// The segment that takes blocks.
 pub(crate) struct ActiveSegment<F> {
-    pub(crate) file: F,
+    pub(crate) file: Arc<F>,
     pub(crate) path: PathBuf,
     pub(crate) header: SegmentHeader,
     /// Where the next block goes.
@@ -68,7 +76,7 @@ pub(crate) fn random_nonce<S: Storage>(storage: &S) -> Result<u64, JournalError>
     storage.random().map_err(JournalError::io("read random bytes for", "a nonce".as_ref()))
 }
 
-/// What has been written but not yet synced at the level `async`.
+/// What has been written at the level `async` and is part of no sync yet.
 struct Unsynced {
     since_ns: u64,
     bytes: u64,
@@ -93,7 +101,8 @@ pub(crate) struct BlockLog<S: Storage> {
     term: u64,
     active: Option<ActiveSegment<S::File>>,
     next_segment: u64,
-    heads: HeadFile<S::File>,
+    /// `None` while a sync that goes on has it.
+    heads: Option<HeadFile<S::File>>,
     /// Blocks that are staged and not yet written.
     buffer: AlignedBuffer,
     staged: Range<usize>,
@@ -113,8 +122,12 @@ pub(crate) struct BlockLog<S: Storage> {
     writes_without_head: u32,
     /// At the level `async`.
     unsynced: Option<Unsynced>,
+    /// Since when what the sync that goes on is about has been written.
+    syncing_since_ns: Option<u64>,
+    /// Who syncs, at the level `async`.
+    behind: Option<SyncBehind<S::File>>,
     maker: SegmentMaker<S>,
-    // Last: the directory is unlocked when nothing touches it any more, the maker's thread included.
+    // Last: the directory is unlocked when nothing touches it any more, the threads included.
     _lock: S::Lock,
 }
 
@@ -127,6 +140,10 @@ impl<S: Storage> BlockLog<S> {
         shared: Arc<Shared>,
         labour: Labour,
     ) -> Result<Self, JournalError> {
+        let behind = match options.durability {
+            Durability::Sync => None,
+            Durability::Async => Some(SyncBehind::start(&options.directory, Arc::clone(&shared), labour)?),
+        };
         let maker = SegmentMaker::start(storage.clone(), options, start.next_segment, shared, labour)?;
         let block_bytes_max = options.block_bytes_max();
         Ok(Self {
@@ -141,13 +158,15 @@ impl<S: Storage> BlockLog<S> {
             chain: start.chain,
             active: start.active,
             next_segment: start.next_segment,
-            heads: start.heads,
+            heads: Some(start.heads),
             buffer: AlignedBuffer::new(GROUP_BYTES),
             staged: 0..0,
             newest_staged: None,
             staged_at: 0,
             block_bytes_max,
             unsynced: None,
+            syncing_since_ns: None,
+            behind,
             maker,
             _lock: start.lock,
         })
@@ -174,10 +193,26 @@ impl<S: Storage> BlockLog<S> {
         self.acknowledged_block
     }
 
-    /// Nanoseconds until the sync behind is due; `None` if everything is synced.
-    pub(crate) fn sync_due_in_ns(&self) -> Option<u64> {
+    /// Nanoseconds until [`Self::look_behind`] has something to do; `None` if everything is synced.
+    pub(crate) fn look_due_in_ns(&self) -> Option<u64> {
+        if self.syncing_since_ns.is_some() {
+            return Some(SYNC_LOOK_NS);
+        }
         let due_ns = self.unsynced.as_ref()?.since_ns + SYNC_BEHIND_NS;
         Some(due_ns.saturating_sub(self.storage.elapsed_ns()))
+    }
+
+    /// Whether a sync that takes too long holds up further writes.
+    pub(crate) fn is_held_up(&self) -> bool {
+        let Some(since_ns) = self.syncing_since_ns else { return false };
+        self.unsynced.as_ref().is_some_and(|unsynced| {
+            unsynced.bytes >= SYNC_BEHIND_BYTES || self.storage.elapsed_ns() >= since_ns + SYNC_PATIENCE_NS
+        })
+    }
+
+    /// Makes the sync that was begun, where no thread does; whether there was one.
+    pub(crate) fn make_sync(&mut self) -> bool {
+        self.behind.as_mut().is_some_and(SyncBehind::make)
     }
 
     /// Makes the next segment ahead, where nobody else does; whether there was anything to do.
@@ -311,7 +346,7 @@ impl<S: Storage> BlockLog<S> {
 
     /// The block of `header` is on stable storage, and its head says so.
     fn write_head(&mut self, header: &BlockHeader) -> Result<(), JournalError> {
-        self.heads.write(header)?;
+        self.heads.as_mut().expect("no sync goes on").write(header)?;
         self.writes_without_head = 0;
         Ok(())
     }
@@ -323,27 +358,51 @@ impl<S: Storage> BlockLog<S> {
         unsynced.newest = newest;
     }
 
-    /// Syncs if the bounds of the level `async` ask for it. Called after the newest block has been announced, so that
-    /// its own acknowledgement does not wait for the sync.
-    pub(crate) fn sync_if_due(&mut self) -> Result<(), JournalError> {
+    /// Takes note of a sync that has ended, and begins one if the bounds of the level `async` ask for it. Waits for neither.
+    pub(crate) fn look_behind(&mut self) -> Result<(), JournalError> {
+        if self.syncing_since_ns.is_some() {
+            let Some(done) = self.behind.as_mut().and_then(SyncBehind::take) else { return Ok(()) };
+            self.end_sync(done)?;
+        }
         let many = self.unsynced.as_ref().is_some_and(|unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES);
-        if many || self.sync_due_in_ns() == Some(0) { self.sync_behind() } else { Ok(()) }
+        if many || self.look_due_in_ns() == Some(0) { self.begin_sync() } else { Ok(()) }
+    }
+
+    /// Waits for the sync that goes on; whether one did.
+    pub(crate) fn await_sync(&mut self) -> Result<bool, JournalError> {
+        let (Some(_), Some(behind)) = (self.syncing_since_ns, &mut self.behind) else { return Ok(false) };
+        let done = behind.wait(&self.options.directory)?;
+        self.end_sync(done)?;
+        Ok(true)
+    }
+
+    fn begin_sync(&mut self) -> Result<(), JournalError> {
+        let (Some(unsynced), Some(behind)) = (self.unsynced.take(), &mut self.behind) else { return Ok(()) };
+        let active = self.active.as_ref().expect("unsynced blocks are in the active segment");
+        let heads = self.heads.take().expect("no sync goes on");
+        self.syncing_since_ns = Some(unsynced.since_ns);
+        behind.begin(Job { file: Arc::clone(&active.file), path: active.path.clone(), heads, newest: unsynced.newest })
+    }
+
+    fn end_sync(&mut self, done: Done<S::File>) -> Result<(), JournalError> {
+        self.syncing_since_ns = None;
+        self.heads = Some(done.heads);
+        done.result?;
+        self.note_stable(&done.newest);
+        Ok(())
     }
 
     /// Everything written is on stable storage and proven when this returns, at every level.
     pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
         self.prove()?;
-        self.sync_behind()
+        self.sync_all()
     }
 
-    /// Syncs what has been written, and writes the newest block's head. Nothing to do at the level `sync`.
-    pub(crate) fn sync_behind(&mut self) -> Result<(), JournalError> {
-        let Some(unsynced) = self.unsynced.take() else { return Ok(()) };
-        let active = self.active.as_ref().expect("unsynced blocks are in the active segment");
-        active.file.sync().map_err(JournalError::io("sync", &active.path))?;
-        self.write_head(&unsynced.newest)?;
-        self.note_stable(&unsynced.newest);
-        Ok(())
+    /// Everything written is on stable storage when this returns.
+    fn sync_all(&mut self) -> Result<(), JournalError> {
+        self.await_sync()?;
+        self.begin_sync()?;
+        self.await_sync().map(drop)
     }
 
     /// Seals the active segment, if there is one, and starts the next.
@@ -383,12 +442,12 @@ impl<S: Storage> BlockLog<S> {
         self.storage.sync_directory(directory).map_err(JournalError::io("sync", directory))?;
         self.next_segment += 1;
         let tally = SegmentTally::new(&header);
-        self.active = Some(ActiveSegment { file, path, header, offset: SEGMENT_HEADERS_BYTES, tally });
+        self.active = Some(ActiveSegment { file: Arc::new(file), path, header, offset: SEGMENT_HEADERS_BYTES, tally });
         Ok(())
     }
 
     fn seal_active(&mut self) -> Result<(), JournalError> {
-        self.sync_behind()?;
+        self.sync_all()?;
         let Some(active) = self.active.take() else { return Ok(()) };
         let mut page = AlignedBuffer::new(PAGE);
         active.tally.encode_footer(&active.header, &self.chain, active.offset, page.as_mut_slice());

@@ -3,11 +3,12 @@
 //! Adaptive group commit without a timer: when a write ends, whatever has been published since is sealed and written in
 //! one go, as blocks of at most 64 KiB, at most 1 MiB together. A block is announced when it may be acknowledged, which at the level `sync` is one write later than its own
 //! (see [`crate::block_log`]). [`DurabilityWorker::turn`] is one write at most; [`DurabilityWorker::run`] is the thread
-//! "journal" around it, which sleeps when there is nothing to do and never spins, and [`crate::JournalStepper`] is a
-//! hand that turns it. Any error, a panic included, stops the journal for good: the reason is kept, waiters are woken,
-//! and nothing is written or synced afterwards.
+//! "journal" around it, which sleeps when there is nothing to do and never spins, and [`crate::JournalStepper`] is
+//! another's hand that turns it. Any error, a panic included, stops the journal for good: the reason is kept, waiters are
+//! woken, and nothing is written or synced afterwards.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -50,21 +51,6 @@ pub(crate) enum Turn {
     Finished,
 }
 
-/// Stops the journal when the thread unwinds.
-struct StopOnPanic {
-    shared: Arc<Shared>,
-    ring: Arc<Ring>,
-}
-
-impl Drop for StopOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.ring.set_state(STATE_STOPPED);
-            self.shared.stop("the durability thread panicked; its message is on standard error");
-        }
-    }
-}
-
 impl<S: Storage> DurabilityWorker<S> {
     pub(crate) fn new(log: BlockLog<S>, ring: Arc<Ring>, shared: Arc<Shared>) -> Self {
         Self { log, ring, shared, position: 0, notes_taken: 0, note: None, waiting: VecDeque::new() }
@@ -72,19 +58,18 @@ impl<S: Storage> DurabilityWorker<S> {
 
     /// Runs until the writer closes or an error stops the journal.
     pub(crate) fn run(mut self) {
-        let guard = StopOnPanic { shared: Arc::clone(&self.shared), ring: Arc::clone(&self.ring) };
         loop {
-            match self.turn() {
+            match self.guarded(Self::turn) {
                 Ok(Turn::Worked) => {}
-                Ok(Turn::Idle) => self.sleep(),
-                Ok(Turn::Finished) => break,
-                Err(error) => {
-                    self.stop(&error);
-                    break;
-                }
+                Ok(Turn::Idle) => match self.await_sync_if_held_up() {
+                    Ok(true) => {}
+                    Ok(false) => self.sleep(),
+                    Err(error) => return self.stop(&error),
+                },
+                Ok(Turn::Finished) => return,
+                Err(error) => return self.stop(&error),
             }
         }
-        drop(guard);
     }
 
     /// Stops the journal for good; the worker is not turned again.
@@ -93,13 +78,31 @@ impl<S: Storage> DurabilityWorker<S> {
         self.shared.stop(&error.to_string());
     }
 
-    /// One write of blocks, one head or one sync, whatever comes next.
+    /// Makes a turn; a panic in it stops the journal and goes on to whoever called.
+    pub(crate) fn guarded(
+        &mut self,
+        turn: impl FnOnce(&mut Self) -> Result<Turn, JournalError>,
+    ) -> Result<Turn, JournalError> {
+        catch_unwind(AssertUnwindSafe(|| turn(self))).unwrap_or_else(|panic| {
+            let reason = "whoever writes the journal panicked; the message is on standard error";
+            self.stop(&JournalError::Stopped { reason: Arc::from(reason) });
+            resume_unwind(panic)
+        })
+    }
+
+    /// One write of blocks or one head, whatever comes next; waits for a sync only where the journal closes or a segment
+    /// ends.
     pub(crate) fn turn(&mut self) -> Result<Turn, JournalError> {
+        self.log.look_behind()?;
         self.shared.note_stable(self.log.committed_sequence());
         // Read before looking for work: what was published before the closing is then seen.
         let closing = self.shared.closing.load(Ordering::SeqCst);
-        if self.pump()? {
-            self.log.sync_if_due()?;
+        if closing && self.log.await_sync()? {
+            return Ok(Turn::Worked);
+        }
+        if !self.log.is_held_up() && self.pump()? {
+            // Behind the announcement: what was just written may be what makes a sync due.
+            self.log.look_behind()?;
             return Ok(Turn::Worked);
         }
         if self.log.prove()? {
@@ -111,11 +114,22 @@ impl<S: Storage> DurabilityWorker<S> {
             self.shared.note_stable(self.log.committed_sequence());
             return Ok(Turn::Finished);
         }
-        if self.log.sync_due_in_ns() == Some(0) {
-            self.log.sync_behind()?;
-            return Ok(Turn::Worked);
-        }
         Ok(Turn::Idle)
+    }
+
+    /// Nanoseconds until a turn has something to do that nobody tells of: a sync to begin, or to take note of.
+    pub(crate) fn due_in_ns(&self) -> Option<u64> {
+        self.log.look_due_in_ns()
+    }
+
+    /// Where a sync holds up what is published, waits for it; whether it did.
+    fn await_sync_if_held_up(&mut self) -> Result<bool, JournalError> {
+        Ok(self.log.is_held_up() && self.log.await_sync()?)
+    }
+
+    /// Makes the sync that was begun, where no thread does; whether there was one.
+    pub(crate) fn make_sync(&mut self) -> bool {
+        self.log.make_sync()
     }
 
     /// Makes the next segment ahead, where no thread does; whether there was anything to do.
@@ -183,7 +197,7 @@ impl<S: Storage> DurabilityWorker<S> {
         // Published or closing since the last look? Then the writer may not have seen `idle`, and would not wake us.
         let nothing_to_do = || self.ring.published() == self.position && !self.shared.closing.load(Ordering::SeqCst);
         if seqlock::may_sleep(&self.shared.idle, nothing_to_do) {
-            match self.log.sync_due_in_ns() {
+            match self.due_in_ns() {
                 Some(due_in_ns) => std::thread::park_timeout(Duration::from_nanos(due_in_ns)),
                 None => std::thread::park(),
             }

@@ -18,6 +18,7 @@
 //! At the level `async` "acknowledged" means "synced": what power loss takes from the time between is in flight.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::block::{BlockFlags, ChainTail};
 use crate::block_log::{ActiveSegment, LogStart};
@@ -455,7 +456,13 @@ impl<F: StorageFile> LastSegment<F> {
                 storage.open(&self.path, Access::Buffered).map_err(JournalError::io("open", &self.path))?
             }
         };
-        Ok(ActiveSegment { file, path: self.path, header: self.header, offset: self.offset, tally: self.tally })
+        Ok(ActiveSegment {
+            file: Arc::new(file),
+            path: self.path,
+            header: self.header,
+            offset: self.offset,
+            tally: self.tally,
+        })
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Access {
 }
 
 /// An open file.
-pub trait StorageFile: Send + 'static {
+pub trait StorageFile: Send + Sync + 'static {
     /// Bytes of the file.
     fn size(&self) -> io::Result<u64>;
     /// Reads at `offset`; fewer bytes than asked for only at the end of the file.

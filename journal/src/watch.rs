@@ -77,8 +77,16 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     pub(crate) note: NoteSlot,
     reason: OnceLock<Arc<str>>,
-    waiter: Mutex<Option<Waker>>,
+    waiters: Mutex<Waiters>,
     advanced: Condvar,
+}
+
+/// Who is told when the durable sequence moves.
+#[derive(Default)]
+struct Waiters {
+    waker: Option<Waker>,
+    /// Threads that wait for [`Shared::advanced`]: without any, telling it would be a system call for nobody.
+    threads: u32,
 }
 
 impl Shared {
@@ -88,9 +96,9 @@ impl Shared {
         self.wake();
     }
 
-    /// Notes the last record on stable storage.
+    /// Notes that records up to this one are on stable storage.
     pub(crate) fn note_stable(&self, sequence: u64) {
-        self.stable_sequence.store(sequence, Ordering::Release);
+        self.stable_sequence.fetch_max(sequence, Ordering::Release);
     }
 
     /// Stops for good; the first reason stays.
@@ -105,18 +113,23 @@ impl Shared {
         self.reason.get()
     }
 
-    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
         // A waker that panics leaves nothing half-written behind.
-        self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
-        if let Some(waker) = self.waiter().as_ref() {
+        let waiters = self.waiters();
+        if let Some(waker) = &waiters.waker {
             waker.wake_by_ref();
         }
+        let threads = waiters.threads;
+        drop(waiters);
         // The lock was taken behind the change, so whoever had looked before it waits by now; and it is free again, or who
         // is woken would at once have to wait for it.
-        self.advanced.notify_all();
+        if threads > 0 {
+            self.advanced.notify_all();
+        }
     }
 }
 
@@ -160,14 +173,14 @@ impl DurabilityWatch {
     /// Sets what is woken after each advance of the durable sequence and when the journal stops. It replaces an earlier
     /// one.
     pub fn set_waiter(&self, waiter: Waker) {
-        *self.shared.waiter() = Some(waiter);
+        self.shared.waiters().waker = Some(waiter);
     }
 
     /// Waits until `sequence` is durable: `true`; or until the journal has stopped or `timeout` has passed: `false`.
     /// For start-up code and tests; the publisher uses [`Self::set_waiter`].
     pub fn wait_for(&self, sequence: u64, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let mut guard = self.shared.waiter();
+        let mut guard = self.shared.waiters();
         loop {
             if self.durable_sequence() >= sequence {
                 return true;
@@ -176,8 +189,10 @@ impl DurabilityWatch {
             if left.is_zero() || self.shared.stopped().is_some() {
                 return false;
             }
+            guard.threads += 1;
             let waited = self.shared.advanced.wait_timeout(guard, left);
             guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+            guard.threads -= 1;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a journal, and the writer: the sequencer's end of the ring.
 //!
-//! What is not the writer's work is done by threads of the journal's own, or, for simulations, by a [`JournalStepper`]
-//! that somebody turns by hand: the same worker, so that what a simulation proves holds for the threads.
+//! What is not the writer's work is done by threads of the journal's own, or by a [`JournalStepper`] that somebody turns by
+//! hand: the same worker, so that what a simulation proves holds for the threads.
 //!
 //! Invariants: one writer a directory (lock); sequences are gapless; `append` allocates nothing, locks nothing and
 //! calls the system for nothing; a record is either wholly in the ring or not at all; what was not acknowledged
@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::announcement::RingFile;
 use crate::block_log::{BlockLog, random_nonce};
@@ -33,6 +34,19 @@ use crate::{AppendError, DurabilityWatch, JournalError, JournalOptions, RecordHe
 pub fn open(options: JournalOptions) -> Result<(JournalWriter, RecoveryReport), JournalError> {
     let (writer, worker, report) = prepare(RealStorage, options, RingHome::Shared, Labour::Threads)?;
     Ok((writer.with_thread(worker)?, report))
+}
+
+/// As [`open`], without the thread "journal": whoever holds the stepper writes, with [`JournalStepper::step`]. At the level
+/// `async` that is a copy into the page cache, which costs less than to wake somebody for it. Syncs and new segments keep
+/// their threads.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_turned(
+    options: JournalOptions,
+) -> Result<(JournalWriter, JournalStepper<RealStorage>, RecoveryReport), JournalError> {
+    let (writer, worker, report) = prepare(RealStorage, options, RingHome::Shared, Labour::Threads)?;
+    Ok((writer, JournalStepper { worker: Some(worker) }, report))
 }
 
 /// As [`open`] on another storage, with a private ring that no tailer can attach to. For simulation.
@@ -62,9 +76,9 @@ pub fn open_stepped<S: Storage>(
 /// What a step of a [`JournalStepper`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Wrote a block or a head, or synced.
+    /// Wrote blocks or a head, or synced.
     Worked,
-    /// There was nothing to do.
+    /// There was nothing to do, or a sync has to end first.
     Idle,
     /// The writer has closed and everything is on stable storage, or an error has stopped the journal: there is nothing
     /// to do any more.
@@ -88,6 +102,16 @@ impl<S: Storage> JournalStepper<S> {
         self.turn(DurabilityWorker::turn)
     }
 
+    /// In how long [`Self::step`] will have something to do, if nothing is published before; `None` for never.
+    pub fn due_in(&self) -> Option<Duration> {
+        self.worker.as_ref().and_then(DurabilityWorker::due_in_ns).map(Duration::from_nanos)
+    }
+
+    /// Makes the sync that the thread "journal-sync" would make; nothing where there is such a thread.
+    pub fn sync(&mut self) -> Step {
+        self.turn(|worker| Ok(if worker.make_sync() { Turn::Worked } else { Turn::Idle }))
+    }
+
     /// Does what the thread "journal-segments" would do next: makes a segment ahead. Without it a rotation makes its own.
     pub fn make_segment(&mut self) -> Step {
         self.turn(|worker| worker.make_spare().map(|made| if made { Turn::Worked } else { Turn::Idle }))
@@ -95,7 +119,7 @@ impl<S: Storage> JournalStepper<S> {
 
     fn turn(&mut self, turn: impl FnOnce(&mut DurabilityWorker<S>) -> Result<Turn, JournalError>) -> Step {
         let Some(worker) = &mut self.worker else { return Step::Ended };
-        match turn(worker) {
+        match worker.guarded(turn) {
             Ok(Turn::Worked) => return Step::Worked,
             Ok(Turn::Idle) => return Step::Idle,
             Ok(Turn::Finished) => {}

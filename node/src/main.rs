@@ -3,6 +3,7 @@
 //! Each subcommand is a module of its name; [`pipeline`] is the exchange itself.
 #![forbid(unsafe_code)]
 
+mod acknowledger;
 mod admin;
 mod archive;
 mod archiver;

@@ -37,6 +37,7 @@ use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::mirror;
 use lakh_journal::{AppendError, DurabilityWatch, JournalOptions, JournalReader, JournalWriter, RecoveryReport};
 
+use crate::acknowledger::Acknowledger;
 use crate::beside::{Beside, Plans, Reach};
 use crate::bring_up::{Brought, Empty, Recovery, epoch_text};
 use crate::control::ControlServer;
@@ -73,7 +74,7 @@ pub(crate) struct Node {
     sequencer: Stage<Stopped>,
     sequencer_signal: Arc<Signal>,
     stop_sequencer: Arc<AtomicBool>,
-    publisher: Stage<Publisher>,
+    publisher: Stage<(Publisher, Acknowledger)>,
     publisher_signal: Arc<Signal>,
     stop_publisher: Arc<AtomicBool>,
     /// Ends with the publisher.
@@ -127,7 +128,7 @@ impl Node {
         let keeper_plan = KeeperPlan::of(config)?;
         let (started, Reports { follower: reports, counters }) = Boot::start(config, options.truncate_at)?;
         let keeper_start = started.keeper_start();
-        let Boot { engine, writer, publisher, directory, recovery, .. } = started;
+        let Boot { engine, writer, acknowledger, publisher, directory, recovery, .. } = started;
         let watch = writer.watch();
         let genesis = *engine.genesis().context("a journal begins with a genesis")?;
         let role_nonces = role_nonces(&engine);
@@ -152,7 +153,7 @@ impl Node {
         let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
         let placement = Placement::of(config.gateway.stages);
         let handles = publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
-        let publisher = start_publisher(placement, publisher.with_proof_desk(desk), outputs, &watch, handles)?;
+        let publisher = start_publisher(placement, publisher.with_proof_desk(desk), outputs, acknowledger, handles)?;
         ControlServer {
             genesis,
             role_nonces,
@@ -256,9 +257,7 @@ impl Node {
         }
         self.stop_publisher.store(true, Ordering::SeqCst);
         self.publisher_signal.notify();
-        if self.publisher.join().await.is_none() {
-            bail!("the publisher panicked");
-        }
+        let Some((_, acknowledger)) = self.publisher.join().await else { bail!("the publisher panicked") };
         // The publisher is gone, so its end of the queue is: what it had handed over is written, and that was all.
         if self.reports.join().is_err() {
             bail!("the thread that keeps reports panicked");
@@ -267,7 +266,14 @@ impl Node {
             bail!("the journal has stopped: {failure}");
         }
         stopped.writer.close()?;
-        tokio::task::spawn_blocking(move || beside.stop()).await?;
+        let stop = move || {
+            acknowledger.finish();
+            beside.stop();
+        };
+        tokio::task::spawn_blocking(stop).await?;
+        if let Some(reason) = self.watch.stopped() {
+            bail!("the journal has stopped: {reason}");
+        }
         Ok(Closed {
             sequence: last,
             state_hash: hex(&stopped.engine.state_hash()),
@@ -285,13 +291,11 @@ fn start_publisher(
     placement: Placement,
     publisher: Publisher,
     outputs: rtrb::Consumer<Output>,
-    watch: &DurabilityWatch,
+    acknowledger: Acknowledger,
     control: publisher::Control,
-) -> Result<Stage<Publisher>> {
-    watch.set_waiter(Waker::from(Arc::clone(&control.signal)));
-    let watch = watch.clone();
-    let durable = move || watch.durable_sequence();
-    Stage::start(placement, "publisher", publisher::run(publisher, outputs, durable, sequencer::now, control))
+) -> Result<Stage<(Publisher, Acknowledger)>> {
+    acknowledger.watch.set_waiter(Waker::from(Arc::clone(&control.signal)));
+    Stage::start(placement, "publisher", publisher::run(publisher, outputs, acknowledger, sequencer::now, control))
 }
 
 /// The gateway, with the verifiers that the sequencer's stage turns.
@@ -326,6 +330,7 @@ struct Reports {
 pub(crate) struct Boot {
     pub(crate) engine: Engine,
     pub(crate) writer: JournalWriter,
+    acknowledger: Acknowledger,
     pub(crate) publisher: Publisher,
     pub(crate) directory: Arc<Directory>,
     pub(crate) recovery: Recovery,
@@ -351,12 +356,12 @@ impl Boot {
             None => random()?,
         };
         let options = JournalOptions { truncate_at, ..journal_options(config, exchange_id)? };
-        let opened = lakh_journal::open(options)?;
+        let opened = Acknowledger::open(config, options)?;
         let seed = GenesisSeed { exchange_id, hash_seed: u64::from_le_bytes(random()?) };
         let binding = config.settlement.as_ref().map_or(SettlementBinding::NONE, |settlement| settlement.binding);
         let directory = Arc::new(Directory::bound(config.exchange.venue_tag, config.exchange.mode, binding));
         let counters = Arc::new(Counters::default());
-        let log = open_reports(config, exchange_id, Sequence(opened.1.last_sequence))?;
+        let log = open_reports(config, exchange_id, Sequence(opened.2.last_sequence))?;
         let has_reports_through = log.wants_behind();
         let (sink, follower) = ReportFollower::spawn(log, follower_options(&config.history), Arc::clone(&counters))?;
         let options = PublisherOptions {
@@ -386,7 +391,7 @@ impl Boot {
     pub(crate) fn take_up(
         config: &Config,
         seed: GenesisSeed,
-        (writer, report): (JournalWriter, RecoveryReport),
+        (writer, acknowledger, report): (JournalWriter, Acknowledger, RecoveryReport),
         empty: Empty,
         clock: fn() -> Timestamp,
     ) -> Result<Self> {
@@ -401,6 +406,7 @@ impl Boot {
         let mut boot = Self {
             engine,
             writer,
+            acknowledger,
             publisher,
             directory,
             recovery,
@@ -490,12 +496,10 @@ impl Boot {
     /// Waits until everything journaled so far is durable.
     fn settle(&mut self) -> Result<()> {
         self.writer.publish();
-        let watch = self.writer.watch();
-        let last = self.engine.sequence().0;
-        if watch.wait_for(last, START_PATIENCE) {
+        if self.acknowledger.wait_for(self.engine.sequence().0, START_PATIENCE) {
             return Ok(());
         }
-        match watch.stopped() {
+        match self.writer.watch().stopped() {
             Some(reason) => bail!("the journal has stopped: {reason}"),
             None => bail!("the disk did not take the first records within {START_PATIENCE:?}"),
         }

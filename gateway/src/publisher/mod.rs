@@ -50,7 +50,7 @@ use crate::reports::Stamp;
 use crate::wire_encode::public;
 
 pub use crate::publisher::binary::{BinaryOptions, FeedOptions, ReportOptions};
-pub use crate::publisher::run::{Control, Gate, run};
+pub use crate::publisher::run::{Control, Durable, Gate, run};
 
 /// Bounds and intervals of the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

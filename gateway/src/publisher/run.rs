@@ -30,17 +30,37 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Runs the publisher until it is told to stop, then drains what is durable and gives it back. Also ends when the ring's
-/// other end is gone and the ring is empty.
+/// What tells how far outputs may leave. Any function that knows the last journal sequence that may be shown is one.
+pub trait Durable {
+    /// The last journal sequence that may be shown. Where writing the journal is left to whoever asks for it, what is
+    /// published is written first.
+    fn sequence(&mut self) -> u64;
+
+    /// Does what is due beside that, and says in how long something will be again.
+    fn look_after(&mut self) -> Option<Duration>;
+}
+
+impl<F: Fn() -> u64> Durable for F {
+    fn sequence(&mut self) -> u64 {
+        self()
+    }
+
+    fn look_after(&mut self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Runs the publisher until it is told to stop, then drains what is durable and gives it back, and `durable` with it. Also
+/// ends when the ring's other end is gone and the ring is empty.
 ///
-/// `durable` is the last journal sequence that may be shown; `now` is the clock that depth messages go by.
-pub async fn run(
+/// `now` is the clock that depth messages go by.
+pub async fn run<D: Durable>(
     mut publisher: Publisher,
     mut consumer: Consumer<Output>,
-    durable: impl Fn() -> u64,
+    durable: D,
     now: impl Fn() -> Timestamp,
     control: Control,
-) -> Publisher {
+) -> (Publisher, D) {
     publisher.begin_live();
     let mut gate = Gate::new(durable);
     let mut alarm = Alarm::new();
@@ -64,9 +84,9 @@ pub async fn run(
         }
         if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {
             publisher.hand_over_reports(Timestamp(u64::MAX));
-            return publisher;
+            return (publisher, gate.durable);
         }
-        let pause = pause(publisher.next_wake(), &now);
+        let pause = pause(publisher.next_wake(), &now).min(gate.durable.look_after().unwrap_or(PAUSE_MAX));
         // Borrowed for writing though only looked at: such a ring's end belongs to one thread at a time.
         let (gate, consumer, stop) = (&mut gate, &mut consumer, &control.stop);
         let something_came = move || gate.is_open(consumer) || stop.load(Ordering::Acquire) != stopping;
@@ -86,8 +106,8 @@ pub struct Gate<D> {
     known: u64,
 }
 
-impl<D: Fn() -> u64> Gate<D> {
-    /// A gate that asks `durable` for the last journal sequence that may be shown.
+impl<D: Durable> Gate<D> {
+    /// A gate that asks `durable` how far it may open.
     pub const fn new(durable: D) -> Self {
         Self { durable, known: 0 }
     }
@@ -110,7 +130,7 @@ impl<D: Fn() -> u64> Gate<D> {
             Err(_) => false,
             Ok(Output::Applied { sequence, .. }) => {
                 if sequence.0 > self.known {
-                    self.known = (self.durable)();
+                    self.known = self.durable.sequence();
                 }
                 sequence.0 <= self.known
             }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use lakh_journal::faults::{Call, Fault, SimulatedDisk};
 use lakh_journal::verify::{Activity, verify};
@@ -53,11 +54,12 @@ impl Bench {
 
     /// One thing that may happen, by chance.
     fn happen(&mut self, random: &mut Random) {
-        match random.below(16) {
+        match random.below(17) {
             0..=6 => self.append(),
             7..=9 => self.writer.publish(),
             10..=13 => drop(self.stepper.step()),
             14 => self.disk.advance(random.below(60) * 1_000_000),
+            15 => drop(self.stepper.sync()),
             _ => drop(self.stepper.make_segment()),
         }
     }
@@ -81,6 +83,10 @@ fn write_one_by_one(bench: &mut Bench, records: u64) {
         // Half of the segments are made ahead, half when they are needed.
         if bench.writer.last_sequence().is_multiple_of(20) {
             bench.stepper.make_segment();
+        }
+        // At the level `async` a sync is begun every fourth time, and some blocks are written before it is made.
+        if bench.writer.last_sequence().is_multiple_of(3) {
+            bench.stepper.sync();
         }
         bench.disk.advance(30_000_000);
     }
@@ -162,6 +168,90 @@ fn a_block_is_acknowledged_with_its_proof_and_not_before() {
     let written = heads(&bench.disk) - before;
     // After each 16 writes, and for the first block of each of the segments that 160 small blocks fill.
     assert!((10..=10 + 160 / 13 + 1).contains(&written), "{written}");
+}
+
+#[test]
+fn at_async_a_sync_holds_acknowledgements_up_only_when_it_takes_too_long() {
+    let (mut bench, _) = Bench::open(&SimulatedDisk::new(1), Durability::Async).unwrap();
+    let watch = bench.writer.watch();
+    let write = |bench: &mut Bench| {
+        bench.append();
+        bench.writer.publish();
+        bench.stepper.step()
+    };
+    assert_eq!(write(&mut bench), Step::Worked);
+    bench.disk.advance(99_000_000);
+    assert_eq!((bench.stepper.step(), bench.stepper.sync()), (Step::Idle, Step::Idle), "no sync is due");
+    assert_eq!(bench.stepper.due_in(), Some(Duration::from_millis(1)));
+    bench.disk.advance(1_000_000);
+    bench.stepper.step();
+    // The sync has begun and takes its time: what is written meanwhile is acknowledged, and no part of it.
+    for sequence in 2..=5 {
+        assert_eq!(write(&mut bench), Step::Worked);
+        assert_eq!((watch.durable_sequence(), watch.stable_sequence()), (sequence, 0));
+    }
+    // A tenth of a second later it holds everything up.
+    bench.disk.advance(100_000_000);
+    assert_eq!(write(&mut bench), Step::Idle);
+    assert_eq!((watch.durable_sequence(), watch.stable_sequence()), (5, 0));
+    assert!(bench.stepper.due_in().is_some(), "it is looked after");
+    assert_eq!(bench.stepper.sync(), Step::Worked);
+    assert_eq!(bench.stepper.step(), Step::Worked);
+    assert_eq!((watch.durable_sequence(), watch.stable_sequence()), (6, 1));
+    // What was written meanwhile is overdue, and part of the next one.
+    assert_eq!(bench.stepper.sync(), Step::Worked);
+    bench.stepper.step();
+    assert!(watch.stable_sequence() >= 5, "{}", watch.stable_sequence());
+    assert!(bench.close());
+    assert_eq!(watch.stable_sequence(), 6);
+}
+
+#[test]
+fn at_async_a_sync_holds_acknowledgements_up_when_too_much_is_written_meanwhile() {
+    let roomy = JournalOptions { segment_bytes: 64 << 20, ring_bytes: 4 << 20, ..stepped(Durability::Async) };
+    let disk = SimulatedDisk::new(1);
+    let (mut writer, mut stepper, _) = open_stepped(disk.clone(), roomy).unwrap();
+    let watch = writer.watch();
+    let mut write = |stepper: &mut JournalStepper<SimulatedDisk>| {
+        let sequence = writer.last_sequence() + 1;
+        writer.append(header(sequence), &payload(sequence, 16_000)).unwrap();
+        writer.publish();
+        stepper.step()
+    };
+    write(&mut stepper);
+    disk.advance(100_000_000);
+    stepper.step();
+    let mut written = 0_u64;
+    while write(&mut stepper) == Step::Worked {
+        written += 1;
+    }
+    // 16 MiB in blocks of 4 pages.
+    assert_eq!(written, (16_u64 << 20).div_ceil(16 << 10));
+    assert_eq!(watch.durable_sequence(), written + 1);
+    stepper.sync();
+    assert_eq!(stepper.step(), Step::Worked);
+    assert_eq!(watch.durable_sequence(), written + 2);
+    drop(writer);
+    while stepper.step() == Step::Worked {}
+    assert_eq!((watch.stopped(), watch.stable_sequence()), (None, written + 2));
+}
+
+#[test]
+fn an_error_of_a_sync_behind_stops_the_journal() {
+    let (mut bench, _) = Bench::open(&SimulatedDisk::new(1), Durability::Async).unwrap();
+    bench.append();
+    bench.writer.publish();
+    bench.stepper.step();
+    bench.disk.advance(100_000_000);
+    bench.stepper.step();
+    bench.disk.fail_at(bench.disk.calls().len(), Fault::InputOutput);
+    assert_eq!(bench.stepper.sync(), Step::Worked);
+    bench.append();
+    bench.writer.publish();
+    assert_eq!(bench.stepper.step(), Step::Ended);
+    let watch = bench.writer.watch();
+    assert!(watch.stopped().is_some_and(|reason| reason.contains("sync")), "{:?}", watch.stopped());
+    assert_eq!((watch.durable_sequence(), watch.stable_sequence()), (1, 0));
 }
 
 #[test]

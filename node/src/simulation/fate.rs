@@ -132,6 +132,10 @@ impl Life {
         if random.below(10) == 0 {
             self.venue.make_segment();
         }
+        // At the level `async` blocks are written between a sync's begin and its end.
+        if random.below(4) == 0 {
+            self.venue.make_sync();
+        }
         self.venue.step_journal();
         self.journal_steps += 1;
         let write_ns = 50_000 + random.below(300_000);

@@ -23,6 +23,7 @@ use lakh_loadtest::scratch_venue::VenueOptions;
 use super::clients::Clients;
 use super::now;
 use super::witness::Witness;
+use crate::acknowledger::Acknowledger;
 use crate::archive::tests::tear_what_is_not_noted;
 use crate::archive::{Archive, Retention, Round, Shelf};
 use crate::bring_up::Empty;
@@ -150,7 +151,8 @@ impl Venue {
         let directory = Arc::new(Directory::new(site.config.exchange.venue_tag, site.config.exchange.mode));
         let publisher = Publisher::new(PublisherOptions::default(), Arc::clone(&directory));
         let empty = Empty { publisher, directory, has_reports_through: Sequence(u64::MAX) };
-        let boot = Boot::take_up(&site.config, seed, (writer, report), empty, now)?;
+        let boot =
+            Boot::take_up(&site.config, seed, (writer, Acknowledger::watching(watch.clone()), report), empty, now)?;
         let Boot { engine, writer, publisher, directory, recovery, .. } = boot;
         while watch.durable_sequence() < engine.sequence().0 {
             anyhow::ensure!(stepper.step() == Step::Worked, "the journal has stopped: {:?}", watch.stopped());
@@ -238,6 +240,10 @@ impl Venue {
 
     pub(super) fn make_segment(&mut self) {
         self.stepper.make_segment();
+    }
+
+    pub(super) fn make_sync(&mut self) {
+        self.stepper.sync();
     }
 
     /// What keeper and archiver do beside the venue: a snapshot of what the journal has, then a round of the archive, which

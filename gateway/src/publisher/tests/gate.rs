@@ -10,7 +10,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use super::*;
 use crate::api_error::ApiError;
 use crate::hand_over::Signal;
-use crate::publisher::{Control, run};
+use crate::publisher::{Control, Durable, run};
 use crate::signal::alone;
 use crate::stream::Speed;
 
@@ -40,7 +40,7 @@ impl Running {
         let (gate, thread_control) = (Arc::clone(&durable), control.clone());
         let thread = thread::spawn(move || {
             let now = || Timestamp(1_000_000_000);
-            alone(run(publisher, consumer, move || gate.load(Ordering::Acquire), now, thread_control))
+            alone(run(publisher, consumer, move || gate.load(Ordering::Acquire), now, thread_control)).0
         });
         Self { producer, durable, control, thread }
     }
@@ -154,6 +154,50 @@ fn events_that_come_late_are_waited_for_even_by_a_stop() {
     let publisher = running.stop();
     assert!(!publisher.awaits_events());
     assert!(client.only().starts_with("#1 ok"));
+}
+
+/// Writes what is published when it is asked, and wants to be looked after every millisecond.
+struct Writing {
+    published: Arc<AtomicU64>,
+    looks: Arc<AtomicU64>,
+}
+
+impl Durable for Writing {
+    fn sequence(&mut self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    fn look_after(&mut self) -> Option<Duration> {
+        self.looks.fetch_add(1, Ordering::AcqRel);
+        Some(Duration::from_millis(1))
+    }
+}
+
+#[test]
+fn whoever_writes_when_asked_is_asked_and_looked_after_while_nothing_comes() {
+    let mut client = Client::new(64);
+    let (mut producer, consumer) = RingBuffer::new(RING_CAPACITY);
+    let control = Control { signal: Arc::default(), stop: Arc::default() };
+    let (published, looks) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let writing = Writing { published: Arc::clone(&published), looks: Arc::clone(&looks) };
+    let thread = thread::spawn({
+        let control = control.clone();
+        move || alone(run(Scene::new().publisher, consumer, writing, || Timestamp(1), control)).1
+    });
+    while looks.load(Ordering::Acquire) < 5 {
+        thread::yield_now();
+    }
+    for output in applied(5, client.request(1, AnswerShape::Empty)) {
+        producer.push(output).expect("the ring has room");
+    }
+    // Nobody says that it is durable; it is enough that it is there.
+    published.store(5, Ordering::Release);
+    control.signal.notify();
+    assert_eq!(next_request(&mut client), 1);
+    control.stop.store(true, Ordering::Release);
+    control.signal.notify();
+    let writing = thread.join().expect("the publisher ends in order and gives back who writes");
+    assert_eq!(writing.published.load(Ordering::Acquire), 5);
 }
 
 #[test]
