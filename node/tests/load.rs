@@ -42,7 +42,7 @@ fn check(report: &Json, sent: u64) {
     for check in ["answered exactly once", "depth of every market", "replay of the journal", "balances conserved"] {
         assert!(checks.contains(check), "{check} in {checks}");
     }
-    assert!(report["conditions"]["cpu_seconds"]["venue"].get("journal").is_some(), "{report}");
+    assert!(report["conditions"]["cpu_seconds"]["venue"].get("keeper").is_some(), "{report}");
 }
 
 #[test]
