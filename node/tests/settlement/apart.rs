@@ -2,7 +2,6 @@
 //! twice or journaled twice.
 
 use lakh_settlement::final_balances::BalancesProof;
-use serde_json::Value as Json;
 
 use crate::chains::{on_anvil, on_embedded};
 use crate::troubles::{fund, trade};
@@ -64,9 +63,7 @@ fn drill(url: &str) {
     assert!(!venue.settle().end(), "there is one poster a journal");
     venue.stop();
     settler.kill();
-    let journal = venue.journal();
-    let audited = venue.lakh(&["audit", "--json", journal.to_str().unwrap(), "--chain", url]);
-    assert_eq!((&audited["finding_count"], &audited["chain"]["finding_count"]), (&Json::from(0), &Json::from(0)));
+    venue.assert_audited(url);
     world.assert_posted_once();
 }
 

@@ -162,9 +162,7 @@ fn drill(url: &str) {
     world.await_final(trade(&mut clients));
     venue.stop();
     settler.kill();
-    let journal = venue.journal();
-    let audited = venue.lakh(&["audit", "--json", journal.to_str().unwrap(), "--chain", url]);
-    assert_eq!((&audited["finding_count"], &audited["chain"]["finding_count"]), (&Json::from(0), &Json::from(0)));
+    venue.assert_audited(url);
     world.assert_posted_once();
     let deaths = proxy.deaths.lock();
     println!("died of {deaths:?}");

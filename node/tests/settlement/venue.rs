@@ -61,21 +61,21 @@ impl Venue {
 
     /// The same, with a batch as soon as somebody wants his money.
     pub(crate) fn start_apart_in_a_hurry(world: &World) -> Self {
-        let venue = Self::prepare(world, 0);
-        let path = venue.directory.path().join("lakh.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
         let hurry = "withdrawal_interval_ms = 100\nposter = \"apart\"";
-        std::fs::write(path, text.replace("withdrawal_interval_ms = 500", hurry)).unwrap();
-        venue.go_on();
-        venue
+        Self::start_replacing(world, "withdrawal_interval_ms = 500", hurry)
     }
 
     /// Starts a new venue on a contract, with one more line about settlement in its configuration.
     pub(crate) fn start_with(world: &World, line: &str) -> Self {
+        Self::start_replacing(world, "confirmations =", &format!("{line}\nconfirmations ="))
+    }
+
+    /// Starts a new venue on a contract, whose configuration says something else in one place.
+    fn start_replacing(world: &World, usual: &str, other: &str) -> Self {
         let venue = Self::prepare(world, 0);
         let path = venue.directory.path().join("lakh.toml");
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(path, text.replace("confirmations =", &format!("{line}\nconfirmations ="))).unwrap();
+        std::fs::write(path, text.replace(usual, other)).unwrap();
         venue.go_on();
         venue
     }
@@ -181,6 +181,12 @@ impl Venue {
         let output = Command::new(PROGRAM).args(arguments).output().unwrap();
         assert!(output.status.success(), "lakh {arguments:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// An audit of its journal, and of the journal and the chain against each other, finds nothing.
+    pub(crate) fn assert_audited(&self, chain: &str) {
+        let audited = self.lakh(&["audit", "--json", self.journal().to_str().unwrap(), "--chain", chain]);
+        assert_eq!((&audited["finding_count"], &audited["chain"]["finding_count"]), (&Json::from(0), &Json::from(0)));
     }
 
     /// The calls with which an account's withdrawals can be claimed.
