@@ -101,9 +101,8 @@ impl<F: StorageFile> SyncBehind<F> {
     pub(crate) fn begin(&mut self, begun: Job<F>) -> Result<(), JournalError> {
         match self {
             Self::Thread(thread) => {
-                let path = begun.path.clone();
-                let sent = thread.jobs.as_ref().is_some_and(|jobs| jobs.send(begun).is_ok());
-                if sent { Ok(()) } else { Err(ended(&path)) }
+                let jobs = thread.jobs.as_ref().expect("they go when this is dropped");
+                jobs.send(begun).map_err(|unsent| ended(&unsent.0.path))
             }
             Self::Steps(steps) => {
                 steps.job = Some(begun);
