@@ -21,9 +21,9 @@ const COMBS_MAX: usize = 1_024;
 const WANTED_MAX: usize = 16;
 /// Without idle time a comb (12 µs) is made after so many signatures (1 µs and more each).
 const SIGNATURES_A_COMB: usize = 256;
-/// One sum for all of a batch is cheaper than combs from so many signatures a key on, where others are in a sum already; ...
+/// One sum for all of a batch is cheaper than combs from so many signatures a key on where others are in a sum already, ...
 const SIGNATURES_A_KEY: usize = 4;
-/// ... and by so many more where it would be made for them.
+/// ... and from so many more on where it would be made for them.
 const SUM_ALONE: usize = 32;
 /// Combs that are looked at for one that nobody uses.
 const LOOKED_AT: usize = 8;
@@ -163,9 +163,12 @@ impl Combs {
             keys += usize::from(kept.batch != self.batches);
             (kept.is_used, kept.batch) = (true, self.batches);
         }
-        // In a sum that there is anyway a signature costs a fifth less, a key about as much as one signature more.
-        let others = if self.asked.len() == batch { SUM_ALONE } else { 0 };
-        self.asked.len() <= others + SIGNATURES_A_KEY * keys
+        let asked = self.asked.len();
+        match batch - asked {
+            0 => asked <= SUM_ALONE + SIGNATURES_A_KEY * keys,
+            // In a sum that there is anyway a signature costs a fifth less, a key about as much as one signature more.
+            others => asked >= others && asked <= SIGNATURES_A_KEY * keys,
+        }
     }
 
     /// Says that a key has signed.
@@ -274,12 +277,16 @@ mod tests {
     }
 
     fn signers(count: u64) -> Vec<Signer> {
+        signers_of(0..count)
+    }
+
+    fn signers_of(numbers: std::ops::Range<u64>) -> Vec<Signer> {
         let signer = |number: u64| {
             let secret = SigningKey::from_bytes(blake3::hash(&number.to_le_bytes()).as_bytes());
             let key = VerifyingKey::from_bytes(secret.verifying_key().as_bytes()).unwrap();
             Signer { secret, key }
         };
-        (0..count).map(signer).collect()
+        numbers.map(signer).collect()
     }
 
     /// Batches of each size up to two groups and more, with one bad signature at each place; every third key has no comb.
@@ -348,6 +355,12 @@ mod tests {
         let most = SUM_ALONE + SIGNATURES_A_KEY;
         assert_eq!(bench.look(&vec![signed; most]), vec![Found::Holds; most]);
         assert_eq!(bench.look(&vec![signed; most + 1]), vec![Found::NotAsked; most + 1]);
+        // Nor is one among others that are in a sum anyway.
+        let others = signers_of(1..3);
+        let mut batch: Vec<_> = others.iter().map(|other| SignedMessage { key: &other.key, ..signed }).collect();
+        batch.push(signed);
+        assert_eq!(bench.look(&batch), [Found::NoComb, Found::NoComb, Found::NotAsked]);
+        assert_eq!(bench.look(&batch[1..]), [Found::NoComb, Found::Holds]);
     }
 
     /// What waits is bounded and waits once; without idle time a comb is made after so many signatures.

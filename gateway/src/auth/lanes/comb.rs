@@ -54,6 +54,9 @@ pub(in super::super) struct CombTerm<'a> {
     pub(in super::super) encoding: [u8; 32],
 }
 
+/// Rows of both combs.
+const ROWS: usize = KeyComb::ROWS + BaseComb::ROWS;
+
 /// What is asked for of a table: which entry, and one where it is to be negated.
 struct Digit {
     index: usize,
@@ -72,6 +75,18 @@ impl Windows {
         let u = (self.0[lane] >> (row * bits(ENTRIES))) as usize & (2 * ENTRIES - 1);
         let is_negative = usize::from(u < ENTRIES);
         Digit { index: (u ^ is_negative.wrapping_neg()) & (ENTRIES - 1), is_negative }
+    }
+
+    /// What a row's digits ask for of its tables.
+    #[inline(always)]
+    fn pick<'a, const ENTRIES: usize>(&self, tables: &'a [[Entry; ENTRIES]; 8], row: usize) -> Picked<'a> {
+        let mut picked = Picked { entries: [&tables[0][0]; 8], negative: 0 };
+        for (lane, table) in tables.iter().enumerate() {
+            let Digit { index, is_negative } = self.digit::<ENTRIES>(lane, row);
+            picked.entries[lane] = &table[index];
+            picked.negative |= (is_negative as u8) << lane;
+        }
+        picked
     }
 
     /// Of a scalar below L.
@@ -128,30 +143,32 @@ pub(super) fn holding<'a>(lanes: Lanes, base: &BaseComb, terms: impl ExactSizeIt
     lanes.vectorize(Holding { lanes, base, terms, count })
 }
 
-impl CombTerm<'_> {
-    /// Reads a word of each cache line that the sum will: all of them at once, where the sum would wait for those of one
-    /// addition after another. A third of a signature's time where the combs of a thousand keys are in turn.
-    #[inline(always)]
-    fn touch(&self, base: &BaseComb) {
-        let mut read = 0;
-        for row in 0..KeyComb::ROWS {
-            read ^= touched(self.key.row(row), &self.key_windows, row);
-        }
-        for row in 0..BaseComb::ROWS {
-            read ^= touched(base.row(row), &self.base_windows, row);
-        }
-        std::hint::black_box(read);
-    }
+/// A row's entries, and a bit for each that is to be negated.
+#[derive(Clone, Copy)]
+struct Picked<'a> {
+    entries: [&'a Entry; 8],
+    negative: u8,
 }
 
-#[inline(always)]
-fn touched<const ENTRIES: usize>(tables: &[[Entry; ENTRIES]; 8], windows: &Windows, row: usize) -> u64 {
-    let mut read = 0;
-    for (lane, table) in tables.iter().enumerate() {
-        let [first, second] = &table[windows.digit::<ENTRIES>(lane, row).index].0;
-        read ^= first[0] ^ second[0];
+impl<'a> CombTerm<'a> {
+    /// What the digits ask for, row by row. Reads a word of each cache line of it: all of them at once, where the sum would
+    /// wait for those of one addition after another, a third of a signature's time when the combs of a thousand keys take turns.
+    #[inline(always)]
+    fn picked(&self, base: &'a BaseComb) -> [Picked<'a>; ROWS] {
+        let mut read = 0;
+        let mut rows = [Picked { entries: [&base.0[0]; 8], negative: 0 }; ROWS];
+        for (row, picked) in rows.iter_mut().enumerate() {
+            *picked = match row.checked_sub(KeyComb::ROWS) {
+                None => self.key_windows.pick(self.key.row(row), row),
+                Some(row) => self.base_windows.pick(base.row(row), row),
+            };
+            for entry in picked.entries {
+                read ^= entry.0[0][0] ^ entry.0[1][0];
+            }
+        }
+        std::hint::black_box(read);
+        rows
     }
-    read
 }
 
 struct Holding<'a, T> {
@@ -170,8 +187,7 @@ impl<'a, T: Iterator<Item = CombTerm<'a>>> NullaryFnOnce for Holding<'_, T> {
         let mut sums = [lanes.neutral(); TOGETHER];
         let (mut expected, mut signs) = ([[0; 8]; LIMBS], 0);
         for (lane, (term, sum)) in terms.zip(&mut sums).enumerate() {
-            term.touch(base);
-            *sum = lanes.comb_sum(base, &term);
+            *sum = lanes.comb_sum(&term.picked(base));
             for (of_limb, limb) in expected.iter_mut().zip(limbs_of(&term.encoding)) {
                 of_limb[lane] = limb;
             }
@@ -189,38 +205,30 @@ impl<'a, T: Iterator<Item = CombTerm<'a>>> NullaryFnOnce for Holding<'_, T> {
 }
 
 impl Lanes {
-    /// s B + k A of one signature, in eight parts.
+    /// The sum of entries, row by row, in eight parts.
     #[inline(always)]
-    fn comb_sum(self, base: &BaseComb, term: &CombTerm<'_>) -> Points {
-        let mut sum = self.begun(&self.picked(term.key.row(0), &term.key_windows, 0));
-        for row in 1..KeyComb::ROWS {
-            sum = self.mixed_sum(&sum, &self.picked(term.key.row(row), &term.key_windows, row));
-        }
-        for row in 0..BaseComb::ROWS {
-            sum = self.mixed_sum(&sum, &self.picked(base.row(row), &term.base_windows, row));
+    fn comb_sum(self, rows: &[Picked<'_>; ROWS]) -> Points {
+        let [first, others @ ..] = rows;
+        let mut sum = self.begun(&self.looked_up_affine(first));
+        // One copy of the addition, which is 7 KB of instructions: unrolled, they come from the second-level cache.
+        for row in std::hint::black_box(others) {
+            sum = self.mixed_sum(&sum, &self.looked_up_affine(row));
         }
         sum
     }
 
-    /// What a row's digits ask for in each lane.
+    /// A row's entries as they are added.
     #[inline(always)]
-    fn picked<const ENTRIES: usize>(
-        self,
-        tables: &[[Entry; ENTRIES]; 8],
-        windows: &Windows,
-        row: usize,
-    ) -> AffineSummands {
+    fn looked_up_affine(self, &Picked { entries, negative }: &Picked<'_>) -> AffineSummands {
         let zero = self.f._mm512_setzero_si512();
         let (mut first, mut second) = ([zero; 8], [zero; 8]);
-        let mut negative = 0;
         for lane in 0..8 {
-            let Digit { index, is_negative } = windows.digit::<ENTRIES>(lane, row);
-            let [own, other] = [is_negative, is_negative ^ 1].map(|line| tables[lane][index].0[line]);
-            negative |= is_negative << lane;
-            (first[lane], second[lane]) = (pulp::cast(own), pulp::cast(other));
+            // The sum of coordinates of a negated point is the difference of the point's.
+            let own = usize::from(negative >> lane & 1);
+            let Entry(lines) = entries[lane];
+            (first[lane], second[lane]) = (pulp::cast(lines[own]), pulp::cast(lines[own ^ 1]));
         }
         let (a, b) = (self.transposed(first), self.transposed(second));
-        let negative = negative as u8;
         let t2d = Element([
             self.f._mm512_mask_blend_epi64(negative, a[5], b[5]),
             self.f._mm512_mask_blend_epi64(negative, a[6], b[6]),
@@ -267,7 +275,8 @@ impl Lanes {
     /// Sums of eight parts each become one point a lane, in the order of the sums: half of the lanes of two at a time.
     #[inline(always)]
     fn gathered(self, sums: &mut [Points; TOGETHER], count: usize) {
-        for (bit, mask) in [(4, 0xf0), (2, 0xcc), (1, 0xaa)] {
+        // One copy of the addition, as above.
+        for &(bit, mask) in std::hint::black_box(&[(4, 0xf0), (2, 0xcc), (1, 0xaa)]) {
             let own = |index: usize| if index < count { index } else { 0 };
             for index in 0..bit.min(count) {
                 let other = own(index + bit);

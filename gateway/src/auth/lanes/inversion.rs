@@ -2,8 +2,8 @@
 //!
 //! By division steps (Bernstein and Yang, "Fast constant-time gcd computation and modular inversion", 2019), 62 of them at a
 //! time on the lowest words alone, whose matrix then moves the whole numbers, as libsecp256k1 does it. Variable-time on
-//! purpose: it sees points that follow from signatures and public keys, and nothing secret. A power (p − 2) by squarings in
-//! a row takes four times as long, in lanes as well.
+//! purpose: it sees points that follow from signatures and public keys, and nothing secret. As a power
+//! (p − 2) it is 254 squarings, each of which waits for the one before: more than twice as long, in lanes as well.
 //! Numbers are five limbs of 62 bits, the highest with the sign; the prime is −19 + 2^7 · 2^248, so that two limbs of it are
 //! all that there is to multiply by.
 //! Bounds: 12 rounds are enough for any number of 256 bits; more of them is a broken invariant.
