@@ -295,10 +295,10 @@ impl VerifierStage {
         true
     }
 
-    /// Works out ahead what batches need of one more registered key, for when there is nothing else to do: a thousand keys
-    /// that come at once would hold everybody up for 50 ms. Whether there was one.
+    /// Works out ahead what batches need of one more key that signs, else of a registered one, for when there is nothing else
+    /// to do: a thousand keys that come at once would hold everybody up for 50 ms. Whether there was one.
     pub fn prepare_one(&mut self) -> bool {
-        self.verifier.prepare_one()
+        self.verifier.batch.prepare_one() || self.verifier.prepare_one()
     }
 
     /// Verifies until nobody can put anything into the queue any more.
@@ -410,6 +410,10 @@ impl Verifier {
                 key.verify(signed.message, signed.signature)
             };
             if raw == Verdict::Accepted {
+                if job.submission.standing == Standing::Unproven {
+                    // A logon, mostly: orders follow.
+                    self.batch.expect_more_of(key);
+                }
                 return Finding::Holds(None);
             }
             let accepted = |text: &Vec<u8>| key.verify(text, signed.signature) == Verdict::Accepted;
@@ -419,7 +423,6 @@ impl Verifier {
         (0..jobs.len()).map(finding).collect()
     }
 
-    /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     /// Works out what batches need of one more registered key. Whether there was one, and room for it.
     fn prepare_one(&mut self) -> bool {
         if self.keys.len() >= self.options.cached_keys {
@@ -431,6 +434,7 @@ impl Verifier {
         true
     }
 
+    /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
         self.key(public_key_of(work)?)
     }
