@@ -6,7 +6,8 @@
 //! cofactorless, are not used. Bytes are checked before any curve work: decompression itself takes non-canonical ones.
 //!
 //! A batch is one sum of points. Where the processor can, it is added up eight points at a time (`lanes`), else
-//! by the library; which of them never decides a verdict, since what fails is looked at one by one, by the library.
+//! by the library. Signatures of keys that sign often are looked at each by itself, by tables of their keys (`combs`), unless
+//! the sum costs less. None of them ever decides that a signature is bad: what fails is looked at one by one, by the library.
 //! Everything here is variable-time on purpose: nothing it sees is secret.
 //! Bounds: a batch is as large as its caller makes it; work is linear in it.
 
@@ -121,7 +122,8 @@ pub struct SignedMessage<'a> {
     pub signature: &'a [u8; 64],
 }
 
-/// Verifies batches: one sum over all signatures, each with a random 128-bit coefficient.
+/// Verifies batches: by the combs of keys that sign often, else one sum over all signatures, each with a random 128-bit
+/// coefficient.
 ///
 /// The coefficients come from a keyed BLAKE3 stream whose key is random for each process: who signs must not be able
 /// to guess them. Keys that occur more than once cost one curve point together, so a batch costs about one point
