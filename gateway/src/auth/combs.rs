@@ -227,14 +227,16 @@ fn challenges(hashes: &mut LaneHashes, batch: &[SignedMessage<'_>], group: &[Rea
         challenges[0] = challenge(&one.encoding, key.as_bytes(), message);
         return challenges;
     }
-    let mut messages = [[&[][..]; 3]; TOGETHER];
-    for (parts, one) in messages.iter_mut().zip(group) {
-        let SignedMessage { key, message, .. } = batch[one.index];
-        *parts = [&one.encoding, key.as_bytes(), message];
-    }
-    let digests = hashes.sha512(&messages[..group.len()]);
-    for (challenge, digest) in challenges.iter_mut().zip(&digests[..group.len()]) {
-        *challenge = Scalar::from_bytes_mod_order_wide(digest);
+    for (challenges, group) in challenges.chunks_mut(8).zip(group.chunks(8)) {
+        let mut messages = [[&[][..]; 3]; 8];
+        for (parts, one) in messages.iter_mut().zip(group) {
+            let SignedMessage { key, message, .. } = batch[one.index];
+            *parts = [&one.encoding, key.as_bytes(), message];
+        }
+        let digests = hashes.sha512(&messages[..group.len()]);
+        for (challenge, digest) in challenges.iter_mut().zip(&digests[..group.len()]) {
+            *challenge = Scalar::from_bytes_mod_order_wide(digest);
+        }
     }
     challenges
 }
@@ -289,16 +291,16 @@ mod tests {
         numbers.map(signer).collect()
     }
 
-    /// Batches of each size up to two groups and more, with one bad signature at each place; every third key has no comb.
+    /// Batches of each size up to two groups and some around four, with one bad signature at each place; every third key has no comb.
     #[test]
     fn each_signature_gets_its_own_finding() {
         let Some(mut bench) = Bench::new() else { return println!("skipped: no AVX-512 IFMA here") };
-        let signers = signers(19);
+        let signers = signers(34);
         for signer in signers.iter().enumerate().filter(|(index, _)| index % 3 != 2).map(|(_, signer)| signer) {
             bench.want(&signer.key);
             assert!(bench.combs.make_one(&bench.lanes));
         }
-        for size in 1..20_usize {
+        for size in (1..20_usize).chain([23, 24, 25, 31, 32, 33, 34]) {
             let messages: Vec<Vec<u8>> = (0..size).map(|index| vec![index as u8; 40 * index]).collect();
             for bad in 0..=size {
                 let mut signatures: Vec<[u8; 64]> =
@@ -306,8 +308,8 @@ mod tests {
                 if let Some(signature) = signatures.get_mut(bad) {
                     // In R, in s, s of L and more, an R that is no canonical point.
                     match size % 4 {
-                        0 => signature[bad] ^= 4,
-                        1 => signature[32 + bad] ^= 4,
+                        0 => signature[bad % 32] ^= 4,
+                        1 => signature[32 + bad % 32] ^= 4,
                         2 => signature[63] |= 0xf0,
                         _ => signature[..32].fill(0xff),
                     }

@@ -2,14 +2,14 @@
 //!
 //! One signature alone spends its time on what a batch shares: 32 doublings, the tables of its key, and the root out of
 //! which R's x comes. Where a point has a *comb*, a table for each window of the scalar, there is nothing to double, and of
-//! s B − k A the *encoding* is compared with R, as bytes: one inversion for up to eight signatures instead of a root for each.
+//! s B − k A the *encoding* is compared with R, as bytes: one inversion for up to 32 signatures instead of a root for each.
 //! What is not equal may still be a signature (R with torsion), so "not equal" says nothing here.
 //!
 //! A scalar's eight words of 32 bits have a lane each, and each of their windows has a table of odd multiples: an odd scalar
 //! is a sum of odd digits, so that no table needs a zero, and L more makes any scalar odd. Points are kept affine: an entry is
 //! two cache lines for three, an addition seven multiplications for eight.
 //! Variable-time on purpose: nothing it sees is secret.
-//! Bounds: a comb of a key is 64 KB, that of the base point half a megabyte; eight signatures at a time.
+//! Bounds: a comb of a key is 64 KB, that of the base point half a megabyte; [`TOGETHER`] signatures at a time.
 
 use pulp::NullaryFnOnce;
 
@@ -18,8 +18,9 @@ use super::field::{Element, LIMBS, Lanes, limbs_of, limbs_of_words};
 use super::inversion::inverse;
 use super::points::Points;
 
-/// Signatures that are looked at together: a lane each, once their sums are made.
-pub(in super::super) const TOGETHER: usize = 8;
+/// Signatures that are looked at together, for one inversion: a lane each in groups of eight, once their sums are made.
+pub(in super::super) const TOGETHER: usize = 8 * GROUPS;
+const GROUPS: usize = 4;
 
 /// L, the order of the base point, as words.
 const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
@@ -137,7 +138,7 @@ pub(super) enum Sign {
 }
 
 /// Which of at most [`TOGETHER`] signatures hold for certain, a bit each.
-pub(super) fn holding<'a>(lanes: Lanes, base: &BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u8 {
+pub(super) fn holding<'a>(lanes: Lanes, base: &BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u32 {
     let count = terms.len();
     assert!((1..=TOGETHER).contains(&count), "a lane for each signature");
     lanes.vectorize(Holding { lanes, base, terms, count })
@@ -178,29 +179,60 @@ struct Holding<'a, T> {
     count: usize,
 }
 
+/// Up to eight signatures: the points that came out, and R's y and the sign of its x.
+struct Group {
+    points: Points,
+    y: [[u64; 8]; LIMBS],
+    signs: u8,
+    /// The product of all Z of the groups before, lane by lane.
+    product: Element,
+}
+
 impl<'a, T: Iterator<Item = CombTerm<'a>>> NullaryFnOnce for Holding<'_, T> {
-    type Output = u8;
+    type Output = u32;
 
     #[inline(always)]
-    fn call(self) -> u8 {
-        let Self { lanes, base, terms, count } = self;
-        let mut sums = [lanes.neutral(); TOGETHER];
-        let (mut expected, mut signs) = ([[0; 8]; LIMBS], 0);
-        for (lane, (term, sum)) in terms.zip(&mut sums).enumerate() {
+    fn call(mut self) -> u32 {
+        let lanes = self.lanes;
+        let mut product = lanes.constant([1, 0, 0, 0, 0]);
+        let mut groups: [Option<Group>; GROUPS] = [const { None }; GROUPS];
+        for (index, group) in groups.iter_mut().enumerate().take(self.count.div_ceil(8)) {
+            let next = self.next_group((self.count - 8 * index).min(8), &product);
+            product = lanes.multiply(&product, &next.points.z);
+            *group = Some(next);
+        }
+        // Alone all lanes are of the one signature.
+        let mut inverse = lanes.inverses(&product, self.count);
+        let mut holding = 0;
+        for (index, group) in groups.iter().enumerate().rev() {
+            let Some(Group { points, y: expected, signs, product }) = group else { continue };
+            let own = lanes.multiply(&inverse, product);
+            inverse = lanes.multiply(&inverse, &points.z);
+            let (x, y) = (lanes.multiply(&points.x, &own), lanes.multiply(&points.y, &own));
+            let is_equal = lanes.is_zero(&lanes.subtract(&y, &lanes.load(expected)));
+            holding |= u32::from(is_equal & !(lanes.is_odd(&x) ^ signs)) << (8 * index);
+        }
+        // Lanes behind the last signature say nothing.
+        holding & (u32::MAX >> (TOGETHER - self.count))
+    }
+}
+
+impl<'a, T: Iterator<Item = CombTerm<'a>>> Holding<'_, T> {
+    #[inline(always)]
+    fn next_group(&mut self, count: usize, product: &Element) -> Group {
+        let Self { lanes, base, terms, .. } = self;
+        let mut sums = [lanes.neutral(); 8];
+        let (mut y, mut signs) = ([[0; 8]; LIMBS], 0);
+        for (lane, (sum, term)) in sums[..count].iter_mut().zip(terms).enumerate() {
             *sum = lanes.comb_sum(&term.picked(base));
-            for (of_limb, limb) in expected.iter_mut().zip(limbs_of(&term.encoding)) {
+            for (of_limb, limb) in y.iter_mut().zip(limbs_of(&term.encoding)) {
                 of_limb[lane] = limb;
             }
             signs |= (term.encoding[31] >> 7) << lane;
         }
         lanes.gathered(&mut sums, count);
-        let [points, ..] = &sums;
-        let inverses = lanes.inverses(&points.z, count);
-        let x = lanes.multiply(&points.x, &inverses);
-        let y = lanes.multiply(&points.y, &inverses);
-        let is_equal = lanes.is_zero(&lanes.subtract(&y, &lanes.load(&expected)));
-        // Lanes behind the last signature say nothing.
-        is_equal & !(lanes.is_odd(&x) ^ signs) & (u8::MAX >> (TOGETHER - count))
+        let [points, ..] = sums;
+        Group { points, y, signs, product: *product }
     }
 }
 
@@ -274,7 +306,7 @@ impl Lanes {
 
     /// Sums of eight parts each become one point a lane, in the order of the sums: half of the lanes of two at a time.
     #[inline(always)]
-    fn gathered(self, sums: &mut [Points; TOGETHER], count: usize) {
+    fn gathered(self, sums: &mut [Points; 8], count: usize) {
         // One copy of the addition, as above.
         for &(bit, mask) in std::hint::black_box(&[(4, 0xf0), (2, 0xcc), (1, 0xaa)]) {
             let own = |index: usize| if index < count { index } else { 0 };
@@ -451,7 +483,7 @@ mod tests {
         let combs: Vec<KeyComb> = keys.iter().map(|key| comb_of(&sum, key)).collect();
         for round in 0..400_u64 {
             let count = 1 + round as usize % TOGETHER;
-            let bad = round as usize / TOGETHER % (count + 1);
+            let bad = 7 * round as usize % (count + 1);
             let terms: Vec<CombTerm<'_>> = (0..count)
                 .map(|lane| {
                     let number = round + 7 * lane as u64;

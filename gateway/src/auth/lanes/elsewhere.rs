@@ -19,7 +19,7 @@ pub(super) type KnownPoints = [KnownPoint; 8];
 pub(super) struct KnownTables(Infallible);
 
 /// As where there are lanes.
-pub(super) const TOGETHER: usize = 8;
+pub(super) const TOGETHER: usize = 32;
 
 /// There is none.
 pub(super) struct KeyComb(Infallible);
@@ -113,7 +113,7 @@ impl LaneSum {
         match self.0 {}
     }
 
-    pub(super) fn holding<'a>(&self, _: &BaseComb, _: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u8 {
+    pub(super) fn holding<'a>(&self, _: &BaseComb, _: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u32 {
         match self.0 {}
     }
 

@@ -69,24 +69,22 @@ fn division_steps(mut eta: i64, f: u64, g: u64) -> (i64, Matrix) {
     let mut left = STEPS;
     loop {
         // Steps on an even g halve it, all of them at once.
-        let zeros = (g | (u64::MAX << left)).trailing_zeros();
-        g >>= zeros;
-        u <<= zeros;
-        v <<= zeros;
-        eta -= i64::from(zeros);
-        left -= zeros;
+        let zeros = (g | u64::MAX.wrapping_shl(left)).trailing_zeros();
+        // Wrapping throughout: zeros are 62 at most, and each check would be on the way of all that follows.
+        (g, u, v) = (g.wrapping_shr(zeros), u.wrapping_shl(zeros), v.wrapping_shl(zeros));
+        (eta, left) = (eta.wrapping_sub(i64::from(zeros)), left.wrapping_sub(zeros));
         if left == 0 {
             break;
         }
         let multiple;
         if eta < 0 {
-            eta = -eta;
+            eta = eta.wrapping_neg();
             (f, g) = (g, f.wrapping_neg());
             (u, q) = (q, u.wrapping_neg());
             (v, r) = (r, v.wrapping_neg());
             // As many steps as there are until the two change places again, six at most: f (f f − 2) is −1 / f modulo 64.
-            let cube = f.wrapping_mul(f.wrapping_mul(f).wrapping_sub(2));
-            multiple = cube.wrapping_mul(g) & cancelled(eta, left) & 63;
+            let square = f.wrapping_mul(f);
+            multiple = f.wrapping_mul(g).wrapping_mul(square.wrapping_sub(2)) & cancelled(eta, left) & 63;
         } else {
             // Few steps mostly, so four at most: −f − 8 (f + 1 in bit 2) is −1 / f modulo 16.
             let inverse = f.wrapping_add((f.wrapping_add(1) & 4) << 1).wrapping_neg();
@@ -100,11 +98,11 @@ fn division_steps(mut eta: i64, f: u64, g: u64) -> (i64, Matrix) {
     (eta, Matrix { u, v, q, r })
 }
 
-/// A bit for each step that can be done in one go.
+/// A bit for each step that can be done in one go: not more than are left, nor than until the two change places.
 #[inline(always)]
 fn cancelled(eta: i64, left: u32) -> u64 {
-    let limit = (eta + 1).min(i64::from(left));
-    u64::MAX >> ((64 - limit) & 63)
+    let of_eta = 2_u64.wrapping_shl(eta.min(i64::from(STEPS)) as u32).wrapping_sub(1);
+    of_eta & !u64::MAX.wrapping_shl(left)
 }
 
 /// (f, g) by the matrix, over 2^62: exact, since the steps were done on their lowest bits.
