@@ -21,7 +21,7 @@ mod points;
 use pulp::NullaryFnOnce;
 
 use self::field::{LIMBS, Lanes};
-pub(super) use self::hashes::{KECCAK_MAX, LaneHashes};
+pub(super) use self::hashes::LaneHashes;
 use self::points::{EMPTY_ROW, Points, Row};
 
 /// Windows of four bits in a coefficient.
