@@ -32,7 +32,7 @@ use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
-use crate::key_budgets::{Errand, Exhausted, KeyBudgets};
+use crate::key_budgets::{Errand, Errands, Exhausted, KeyBudgets};
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
 use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work, errand};
@@ -275,6 +275,13 @@ impl VerifierStage {
     /// Jobs that were taken out of the queue and are not verified yet.
     pub fn waiting(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// Whether a frame is among them.
+    pub fn has_frame(&self) -> bool {
+        let is_frame =
+            |work: &Work| matches!(work, Work::Native(native) if matches!(native.command, Command::Frame(_)));
+        self.jobs.iter().any(|job| is_frame(&job.submission.work))
     }
 
     /// Whether there is something to verify; takes it out of the queue.
@@ -521,20 +528,27 @@ impl Verifier {
                     FrameOperation::AmendOrder(_) => Errand::Other,
                     _ => Errand::Order,
                 };
-                frame.operations.iter().try_for_each(|one| self.charge(frame.key, frame.account, errand(one), now))
+                let errands: Errands = frame.operations.iter().map(errand).collect();
+                self.charge(frame.key, frame.account, errands, now)
             }
             _ => Ok(()),
         }
     }
 
     /// Charges the key, whose signature holds.
-    fn charge(&self, key: KeyId, account: AccountId, errand: Errand, now: Timestamp) -> Result<(), ApiError> {
+    fn charge(
+        &self,
+        key: KeyId,
+        account: AccountId,
+        errands: impl Into<Errands>,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
         let VerifierWiring { key_budgets, directory, counters, .. } = &self.wiring;
         let Some(budget) = key_budgets.of(key, account, directory.live_orders(), now) else {
             counters.keys_over_budget.count();
             return Err(refusal::too_many_requests());
         };
-        budget.charge(errand, now).map_err(|exhausted| {
+        budget.charge(errands, now).map_err(|exhausted| {
             let (counter, error) = match exhausted {
                 Exhausted::Requests => (&counters.keys_over_budget, refusal::too_many_requests()),
                 Exhausted::Orders => (&counters.orders_over_budget, refusal::too_many_orders()),
