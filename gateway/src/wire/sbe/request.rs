@@ -257,8 +257,12 @@ fn order_frame(block: &OrderFrame, operations: &[OperationEntry]) -> Result<Orde
     if !(1..=MAX_OPERATIONS).contains(&operations.len()) {
         return Err(Code::BadGroup);
     }
-    let operations: Result<Box<[_]>, _> = operations.iter().map(operation).collect();
-    on_terms_of!(block, Asked::Frame(operations?))
+    // Collected as a result it would grow step by step and be copied each time: whether all are good is not known before.
+    let mut read = Vec::with_capacity(operations.len());
+    for entry in operations {
+        read.push(operation(entry)?);
+    }
+    on_terms_of!(block, Asked::Frame(read.into_boxed_slice()))
 }
 
 fn operation(entry: &OperationEntry) -> Result<FrameOperation, Code> {
