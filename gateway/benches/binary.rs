@@ -3,7 +3,9 @@
 //!
 //! `cargo bench -p lakh-gateway --bench binary`. Encoding and decoding: thread CPU time, best of some passes. The way to
 //! the report: loopback, one order in flight, gateway, verifier, sequencer, engine and publisher in this process and no
-//! journal; the echo is a thread with a blocking socket, and the two take turns within one run. Tell the machine with it.
+//! journal; the echo is a thread with a blocking socket, and the two take turns within one run. Where client and venue share a
+//! processor an answer is two switches of threads, where each has its own two interrupts, which in a virtual machine take longer
+//! than an echo otherwise does: so it is measured with each placement. Tell the machine with it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench fails like a test, and prints")]
 
 #[path = "../tests/common/mod.rs"]
@@ -26,6 +28,8 @@ use lakh_gateway::wire::sbe::reports::ExecutionReport;
 use lakh_gateway::wire::sbe::request::OrderRequest;
 use lakh_gateway::wire::sbe::{Block, HEADER_BYTES, next_frame, put};
 use measure::{Scale, thread_cpu_ns};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tokio::runtime::Runtime;
 
 const MESSAGES: u64 = 1_000_000;
 /// Orders whose way to the report is timed, and echoes.
@@ -165,10 +169,15 @@ fn quantiles(mut times: Vec<Duration>) -> (f64, f64) {
 struct KeptAwake(Vec<std::process::Child>);
 
 impl KeptAwake {
-    fn begin() -> Self {
-        let processors = std::thread::available_parallelism().unwrap().get();
-        let spin = |_| std::process::Command::new("nice").args(["-n", "19", "sh", "-c", "while :; do :; done"]).spawn();
-        Self((0..processors).map(|number| spin(number).expect("nice and sh are there")).collect())
+    fn begin(processors: &[usize]) -> Self {
+        let spin = |processor: &usize| {
+            go_to(&[*processor]);
+            let spin = ["--idle", "0", "sh", "-c", "while :; do :; done"];
+            std::process::Command::new("chrt").args(spin).spawn().expect("chrt and sh are there")
+        };
+        let awake = Self(processors.iter().map(spin).collect());
+        go_to(processors);
+        awake
     }
 }
 
@@ -181,8 +190,49 @@ impl Drop for KeptAwake {
     }
 }
 
-fn round_trips(client: &mut Blocking, scale: Scale) {
-    let mut echo = echo();
+/// Puts the calling thread, and the threads and processes that it starts from here on, on these processors.
+fn go_to(processors: &[usize]) {
+    let mut wanted = CpuSet::new();
+    processors.iter().for_each(|processor| wanted.set(*processor));
+    sched_setaffinity(None, &wanted).unwrap();
+}
+
+/// Each placement with a venue of its own: where those are who answer, and where the client is.
+fn latency(scale: Scale) {
+    let own = sched_getaffinity(None).unwrap();
+    let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|processor| own.is_set(*processor)).collect();
+    let (first, others) = all.split_at(1);
+    let placements = [
+        ("a processor for the client", others, first),
+        ("one processor", first, first),
+        ("anywhere", &all[..], &all[..]),
+    ];
+    for (name, answers, client) in placements {
+        if answers.is_empty() {
+            println!("{name}: skipped, there is one processor");
+            continue;
+        }
+        for awake in ["kept awake by others of the lowest priority", "as they are"] {
+            println!("{name}, processors {awake}:");
+            let _awake = (awake != "as they are").then(|| KeptAwake::begin(&all));
+            go_to(answers);
+            let (runtime, exchange) = venue();
+            let mut echo = echo();
+            go_to(client);
+            round_trips(&mut Blocking::connect(&exchange, 1, SessionRole::Trading, "latency"), &mut echo, scale);
+            runtime.block_on(exchange.end());
+        }
+    }
+    go_to(&all);
+}
+
+fn venue() -> (Runtime, Exchange) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let exchange = runtime.block_on(Exchange::with(|options| options.address.connections = 4_096, |_| {}));
+    (runtime, exchange)
+}
+
+fn round_trips(client: &mut Blocking, echo: &mut TcpStream, scale: Scale) {
     let (mut orders, mut echoes) = (Vec::new(), Vec::new());
     let mut buffer = [0; 192];
     for index in 0..scale.of(ROUND_TRIPS) {
@@ -254,18 +304,12 @@ fn main() {
     if wanted("codec") {
         codec(scale);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let exchange = runtime.block_on(Exchange::with(|options| options.address.connections = 4_096, |_| {}));
     if wanted("latency") {
-        let mut client = Blocking::connect(&exchange, 1, SessionRole::Trading, "latency");
-        println!("processors as they are:");
-        round_trips(&mut client, scale);
-        println!("processors kept awake by others of the lowest priority:");
-        let _awake = KeptAwake::begin();
-        round_trips(&mut client, scale);
+        latency(scale);
     }
     if wanted("feed") {
+        let (runtime, exchange) = venue();
         feed(&exchange, scale);
+        runtime.block_on(exchange.end());
     }
-    runtime.block_on(exchange.end());
 }

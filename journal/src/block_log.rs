@@ -193,7 +193,7 @@ impl<S: Storage> BlockLog<S> {
         self.acknowledged_block
     }
 
-    /// Nanoseconds until [`Self::look_behind`] has something to do; `None` if everything is synced.
+    /// Nanoseconds until a sync is due, or the one that goes on is to be looked after; `None` if everything is synced.
     pub(crate) fn look_due_in_ns(&self) -> Option<u64> {
         if self.syncing_since_ns.is_some() {
             return Some(SYNC_LOOK_NS);
@@ -352,17 +352,24 @@ impl<S: Storage> BlockLog<S> {
     }
 
     fn note_unsynced(&mut self, newest: BlockHeader, bytes: u64) {
-        let since_ns = self.storage.elapsed_ns();
-        let unsynced = self.unsynced.get_or_insert(Unsynced { since_ns, bytes: 0, newest });
+        let first = || Unsynced { since_ns: self.storage.elapsed_ns(), bytes: 0, newest };
+        let unsynced = self.unsynced.get_or_insert_with(first);
         unsynced.bytes += bytes;
         unsynced.newest = newest;
     }
 
-    /// Takes note of a sync that has ended, and begins one if the bounds of the level `async` ask for it. Waits for neither.
-    pub(crate) fn look_behind(&mut self) -> Result<(), JournalError> {
+    /// Takes note of a sync that has ended, without waiting for it.
+    pub(crate) fn take_note_of_sync(&mut self) -> Result<(), JournalError> {
+        if self.syncing_since_ns.is_none() {
+            return Ok(());
+        }
+        self.behind.as_mut().and_then(SyncBehind::take).map_or(Ok(()), |done| self.end_sync(done))
+    }
+
+    /// Begins a sync if the bounds of the level `async` ask for it and none goes on.
+    pub(crate) fn sync_if_due(&mut self) -> Result<(), JournalError> {
         if self.syncing_since_ns.is_some() {
-            let Some(done) = self.behind.as_mut().and_then(SyncBehind::take) else { return Ok(()) };
-            self.end_sync(done)?;
+            return Ok(());
         }
         let many = self.unsynced.as_ref().is_some_and(|unsynced| unsynced.bytes >= SYNC_BEHIND_BYTES);
         if many || self.look_due_in_ns() == Some(0) { self.begin_sync() } else { Ok(()) }

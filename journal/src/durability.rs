@@ -93,7 +93,7 @@ impl<S: Storage> DurabilityWorker<S> {
     /// One write of blocks or one head, whatever comes next; waits for a sync only where the journal closes or a segment
     /// ends.
     pub(crate) fn turn(&mut self) -> Result<Turn, JournalError> {
-        self.log.look_behind()?;
+        self.log.take_note_of_sync()?;
         self.shared.note_stable(self.log.committed_sequence());
         // Read before looking for work: what was published before the closing is then seen.
         let closing = self.shared.closing.load(Ordering::SeqCst);
@@ -102,9 +102,10 @@ impl<S: Storage> DurabilityWorker<S> {
         }
         if !self.log.is_held_up() && self.pump()? {
             // Behind the announcement: what was just written may be what makes a sync due.
-            self.log.look_behind()?;
+            self.log.sync_if_due()?;
             return Ok(Turn::Worked);
         }
+        self.log.sync_if_due()?;
         if self.log.prove()? {
             self.announce();
             return Ok(Turn::Worked);

@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct ProcessUse {
     /// Nanoseconds of processor time since the first look, by the threads' names.
     pub cpu_ns: BTreeMap<String, u64>,
-    /// Memory that it has in use.
+    /// Memory that it has in use, mapped files left out.
     pub resident_bytes: u64,
 }
 
@@ -118,11 +118,15 @@ fn ran_ns(tasks: &str, id: u32) -> Option<u64> {
     fs::read_to_string(format!("{tasks}/{id}/schedstat")).ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// Memory that a process has in use.
+/// Memory that a process has in use: its own, and what it shares in memory. Not the pages of mapped files, which the system
+/// takes back when it wants them.
 pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
+    let kibibytes = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Some((kibibytes("RssAnon:")? + kibibytes("RssShmem:")?) * 1_024)
 }
 
 #[cfg(test)]
@@ -131,6 +135,7 @@ mod tests {
 
     #[test]
     fn a_busy_thread_is_found_by_its_name_also_when_it_has_ended() {
+        let kept = std::hint::black_box(vec![1_u8; 4 << 20]);
         let watch = UseWatch::start(vec![("own", std::process::id())]);
         let work = || {
             let begun = Instant::now();
@@ -144,7 +149,7 @@ mod tests {
         let last = &samples.last().expect("at least two looks").processes["own"];
         // Others may have had the processor half of the time.
         assert!(last.cpu_ns["busy"] > 200_000_000, "{last:?}");
-        assert!(last.resident_bytes > 1 << 20 && samples[0].at_ms <= samples[1].at_ms, "{samples:?}");
+        assert!(last.resident_bytes > kept.len() as u64 && samples[0].at_ms <= samples[1].at_ms, "{samples:?}");
     }
 
     #[test]

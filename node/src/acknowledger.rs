@@ -81,9 +81,11 @@ impl Durable for Acknowledger {
 
     fn look_after(&mut self) -> Option<Duration> {
         let stepper = self.stepper.as_mut()?;
-        if stepper.due_in() == Some(Duration::ZERO) {
-            stepper.step();
+        let due_in = stepper.due_in();
+        if due_in != Some(Duration::ZERO) {
+            return due_in;
         }
+        stepper.step();
         stepper.due_in()
     }
 }

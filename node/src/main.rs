@@ -40,6 +40,7 @@ mod notary;
 mod open_files;
 mod operators_port;
 mod pipeline;
+mod processors;
 mod progress;
 mod proof;
 mod receipt;

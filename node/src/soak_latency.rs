@@ -2,7 +2,8 @@
 //!
 //! The venue is a whole one in a process of its own: signatures, journal at the durability that is asked for, keeper, report
 //! log. The echo is a thread here with a blocking socket, and the two take turns within one run, so that both have the
-//! machine as it is. Each order is taken off again before the next.
+//! machine as it is. Each order is taken off again before the next. Which processors client and venue run on decides more
+//! than anything else ([`crate::processors`]), so it is measured with each placement, and a new venue for each.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,6 +18,8 @@ use lakh_gateway::wire::sbe::enums::{ExecutionType, WireEnum as _};
 use lakh_loadtest::client::Trader;
 use lakh_loadtest::scratch_venue::{VENUE_TAG, VenueOptions};
 use serde_json::{Value, json};
+
+use crate::processors::{KeptAwake, Placement, Processors};
 
 const MARKET: MarketId = MarketId(0);
 /// Bytes of a new order's frame, which the echo sends back.
@@ -36,16 +39,36 @@ pub(crate) struct LatencyArguments {
     durability: String,
 }
 
-/// Measures both in turn.
+/// Measures both in turn, with each placement: processors kept awake, and as they are.
 pub(crate) fn run(arguments: &LatencyArguments) -> Result<Value> {
+    let processors = Processors::of_this_thread()?;
+    let mut rows = Vec::new();
+    for kept_awake in [true, false] {
+        for placement in Placement::ALL {
+            let times = match processors.allow(placement) {
+                true => {
+                    let _awake = kept_awake.then(|| KeptAwake::begin(&processors)).transpose()?;
+                    measure(arguments, &processors, placement)?
+                }
+                false => json!({ "skipped": "one processor is not enough" }),
+            };
+            rows.push(json!({ "placement": placement.name(), "kept_awake": kept_awake, "times": times }));
+        }
+    }
+    Ok(json!({ "durability": arguments.durability, "rows": rows }))
+}
+
+fn measure(arguments: &LatencyArguments, processors: &Processors, placement: Placement) -> Result<Value> {
     let scratch = tempfile::Builder::new().prefix("lakh-soak-").tempdir()?;
     let mut options = VenueOptions::new(&std::env::current_exe()?, scratch.path());
     options.durability.clone_from(&arguments.durability);
     options.units = 1_000_000_000;
+    processors.go_where_answers_are(placement)?;
     let venue = options.start()?;
+    let mut echo = echo()?;
+    processors.go_where_the_client_is(placement)?;
     let trader = options.traders().first().cloned().context("a venue has a trader")?;
     let mut client = Client::connect(venue.binary().parse()?, &trader)?;
-    let mut echo = echo()?;
     let (mut orders, mut echoes) = (Vec::new(), Vec::new());
     for number in 0..WARM_UP + arguments.orders {
         let taken = (client.round_trip(number)?, round_trip(&mut echo)?);
@@ -58,7 +81,6 @@ pub(crate) fn run(arguments: &LatencyArguments) -> Result<Value> {
     venue.stop()?;
     let (order, echo) = (quantiles(orders), quantiles(echoes));
     Ok(json!({
-        "durability": arguments.durability,
         "order_to_report_us": { "p50": order.0, "p99": order.1 },
         "tcp_echo_us": { "p50": echo.0, "p99": echo.1 },
         "p50_ratio": order.0 / echo.0,
