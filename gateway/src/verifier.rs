@@ -9,9 +9,10 @@
 //! a question can never change anything afterwards.
 //! Bounds: queue, batch, cached keys and remembered digests, each by [`VerifierOptions`].
 
+mod read_digests;
 mod signed;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -21,7 +22,6 @@ use bytes::Bytes;
 use lakh_engine::command::{Command, FrameOperation};
 use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
-use parking_lot::Mutex;
 use rtrb::Producer;
 
 use crate::api_error::ApiError;
@@ -40,9 +40,7 @@ use crate::wire::json::response;
 
 use self::signed::{Signed, message_of, public_key_of};
 
-/// For how long a digest that a question used is remembered at least: the longest window and a second ahead, and one
-/// more to be safe.
-const READ_DIGEST_LIFE_NS: u64 = 62_000_000_000;
+pub use self::read_digests::ReadDigests;
 
 /// Bounds of a verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,51 +167,6 @@ impl Jobs {
         }
         self.waiting.fetch_sub(jobs.len() - before, Ordering::Relaxed);
         entrance
-    }
-}
-
-/// Digests of signed texts that questions have used, in two generations, so that each is remembered for 62 to 124
-/// seconds. Shared by all verifiers of a gateway: the second use may come over another connection.
-#[derive(Debug)]
-pub struct ReadDigests {
-    capacity: usize,
-    generations: Mutex<Generations>,
-}
-
-#[derive(Debug, Default)]
-struct Generations {
-    began_at: Timestamp,
-    young: HashSet<[u8; 16]>,
-    old: HashSet<[u8; 16]>,
-}
-
-impl ReadDigests {
-    /// Remembers at most `capacity` digests a generation; beyond that signed questions are refused.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, generations: Mutex::default() }
-    }
-
-    /// Remembers the digest of a question, which may come again as a question.
-    ///
-    /// # Errors
-    /// -1003 when there is no room: a question that cannot be remembered must not be answered.
-    fn remember(&self, digest: [u8; 16], now: Timestamp) -> Result<(), ApiError> {
-        let mut generations = self.generations.lock();
-        if now.0.saturating_sub(generations.began_at.0) >= READ_DIGEST_LIFE_NS {
-            generations.old = std::mem::take(&mut generations.young);
-            generations.began_at = now;
-        }
-        if generations.young.len() >= self.capacity && !generations.young.contains(&digest) {
-            return Err(refusal::too_many_requests());
-        }
-        generations.young.insert(digest);
-        Ok(())
-    }
-
-    /// Whether a question has used this digest.
-    fn contains(&self, digest: &[u8; 16]) -> bool {
-        let generations = self.generations.lock();
-        generations.young.contains(digest) || generations.old.contains(digest)
     }
 }
 
@@ -426,7 +379,6 @@ impl Verifier {
         (0..jobs.len()).map(finding).collect()
     }
 
-    /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     /// Works out what batches need of one more registered key. Whether there was one, and room for it.
     fn prepare_one(&mut self) -> bool {
         if self.keys.len() >= self.options.cached_keys {
@@ -438,6 +390,7 @@ impl Verifier {
         true
     }
 
+    /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
     fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
         self.key(public_key_of(work)?)
     }
