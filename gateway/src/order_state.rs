@@ -117,8 +117,8 @@ impl Entry {
     /// Reads something of each line of the cache that it lies in.
     fn read_ahead(&self) {
         let Self { record, standing } = self;
-        let OrderRecord { account, executed, updated_at, client_id, .. } = record;
-        black_box((*standing, account.0, executed.0, updated_at.0, client_id.is_empty()));
+        let OrderRecord { order, account, executed, updated_at, client_id, .. } = record;
+        black_box((*standing, order.0, account.0, executed.0, updated_at.0, client_id.is_empty()));
     }
 }
 

@@ -112,6 +112,7 @@ impl Incoming {
     ///
     /// # Errors
     /// As [`Self::next_message`].
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, BinaryClientError> {
         let frame = next_frame(&self.bytes[self.read..]).map_err(BinaryClientError::Unreadable)?;
         let Some(frame) = frame else { return Ok(None) };

@@ -39,7 +39,9 @@ impl Publisher {
         // What makes an order smaller: while an order trades, its group; otherwise its owner.
         let mut reduction = Reduction::Amended;
         for (index, event) in events.iter().enumerate() {
-            self.absorb_listing(event);
+            if !is_of_trading(event) {
+                self.absorb_listing(event);
+            }
             let level = self.absorb_book(event, stamp);
             match event {
                 Event::Trade(trade) => self.absorb_trade(trade, budget_progress(trade, &events[index + 1..]), stamp),
@@ -247,6 +249,20 @@ impl Publisher {
         }
         self.outgoing.tops_before = tops;
     }
+}
+
+/// Whether it is one of those that nearly all events are, and lists nothing.
+const fn is_of_trading(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::OrderAccepted(_)
+            | Event::OrderRested(_)
+            | Event::OrderCanceled(_)
+            | Event::OrderReduced(_)
+            | Event::Trade(_)
+            | Event::BalanceChanged { .. }
+            | Event::OperationDone { .. }
+    )
 }
 
 /// The resting order that an event changes.

@@ -90,6 +90,7 @@ pub struct Frame<'a> {
 /// # Errors
 /// [`Code::BadLength`], [`Code::BadEncoding`], [`Code::BadSchema`], [`Code::BadVersion`]: where the next frame begins is
 /// not known any more, so the connection has to end.
+#[inline]
 pub fn next_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Code> {
     let Ok((header, _)) = FrameHeader::ref_from_prefix(bytes) else {
         // What is there of it may be wrong already, and whoever sends it may be waiting.
