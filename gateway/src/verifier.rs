@@ -255,10 +255,10 @@ impl VerifierStage {
         true
     }
 
-    /// Works out ahead what batches need of one more registered key, for when there is nothing else to do: a thousand keys
-    /// that come at once would hold everybody up for 50 ms. Whether there was one.
+    /// Works out ahead what batches need of one more key that signs, else of a registered one, for when there is nothing else
+    /// to do: a thousand keys that come at once would hold everybody up for 50 ms. Whether there was one.
     pub fn prepare_one(&mut self) -> bool {
-        self.verifier.prepare_one()
+        self.verifier.batch.prepare_one() || self.verifier.prepare_one()
     }
 
     /// Verifies until nobody can put anything into the queue any more.
@@ -370,6 +370,10 @@ impl Verifier {
                 key.verify(signed.message, signed.signature)
             };
             if raw == Verdict::Accepted {
+                if job.submission.standing == Standing::Unproven {
+                    // A logon, mostly: orders follow.
+                    self.batch.expect_more_of(key);
+                }
                 return Finding::Holds(None);
             }
             let accepted = |text: &Vec<u8>| key.verify(text, signed.signature) == Verdict::Accepted;

@@ -74,8 +74,13 @@ fn batches_agree_with_single_verdicts() {
             Some((key, case, case.signature.as_slice().try_into().ok()?))
         })
         .collect();
-    // The library alone as well, which is what runs on another processor.
-    let mut verifiers = [BatchVerifier::new([7; 32]), BatchVerifier::on_the_library([7; 32])];
+    // Without combs, with combs for two thirds of the keys, and the library alone, which is what runs on another processor.
+    let mut with_combs = BatchVerifier::new([8; 32]);
+    for (key, _, _) in usable.iter().enumerate().filter(|(index, _)| index % 3 != 0).map(|(_, usable)| usable) {
+        with_combs.expect_more_of(key);
+        with_combs.prepare_one();
+    }
+    let mut verifiers = [BatchVerifier::new([7; 32]), with_combs, BatchVerifier::on_the_library([7; 32])];
     let mut verdicts = Vec::new();
     let mut whole_batches = 0;
     for round in 0..60 {
@@ -106,7 +111,12 @@ fn one_bad_signature_spoils_no_other() {
     let messages: Vec<Vec<u8>> = (0..300_u32).map(|index| index.to_le_bytes().repeat(50)).collect();
     let mut signatures: Vec<[u8; 64]> =
         messages.iter().enumerate().map(|(index, message)| keys[index % 8].sign(message).to_bytes()).collect();
-    let mut verifiers = [BatchVerifier::from_system().unwrap(), BatchVerifier::on_the_library([3; 32])];
+    let mut with_combs = BatchVerifier::new([4; 32]);
+    for key in &verifying[..7] {
+        with_combs.expect_more_of(key);
+        with_combs.prepare_one();
+    }
+    let mut verifiers = [BatchVerifier::from_system().unwrap(), with_combs, BatchVerifier::on_the_library([3; 32])];
     let mut verdicts = Vec::new();
     for bad in [None, Some(0), Some(150), Some(299)] {
         if let Some(bad) = bad {

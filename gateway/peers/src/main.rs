@@ -4,6 +4,8 @@
 //! microseconds a signature; keys are drawn from a seed and known to whoever keeps them. The first column is the exchange's own
 //! files, compiled in unchanged.
 
+#[path = "../../src/auth/combs.rs"]
+mod combs;
 #[path = "../../src/auth/lanes/mod.rs"]
 mod lanes;
 #[path = "../../src/auth/signature.rs"]

@@ -4,6 +4,7 @@
 //! Bounds: a signed text is at most [`canonical::MAX_TEXT`] bytes, evidence at most [`evidence::MAX_EVIDENCE`].
 
 pub mod canonical;
+mod combs;
 pub mod evidence;
 #[cfg_attr(not(target_arch = "x86_64"), path = "lanes/elsewhere.rs")]
 mod lanes;

@@ -19,6 +19,7 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest, Sha512};
 
+use super::combs::{Combs, Found};
 use super::lanes::{KnownPoints, KnownTables, LaneHashes, LaneSum, RANDOM_OFFSET, digits_of_random, digits_of_scalar};
 
 /// Below this many signatures a batch costs more than one by one.
@@ -77,7 +78,7 @@ impl VerifyingKey {
         &self.bytes
     }
 
-    fn in_lanes(&self, lanes: &LaneSum) -> &KnownPoints {
+    pub(super) fn in_lanes(&self, lanes: &LaneSum) -> &KnownPoints {
         let point = || in_lanes(lanes, &-self.negated).expect("a key that was accepted is on the curve");
         self.in_lanes.get_or_init(point)
     }
@@ -129,7 +130,8 @@ pub struct BatchVerifier {
     coefficient_key: [u8; 32],
     batches: u64,
     coefficients: Vec<u8>,
-    key_places: HashMap<[u8; 32], usize>,
+    key_places: HashMap<[u8; 32], usize, foldhash::fast::RandomState>,
+    found: Vec<Found>,
     challenges: Vec<Scalar>,
     sum: BatchSum,
     backend: Backend,
@@ -150,6 +152,7 @@ struct InLanes {
     /// The base point as it is taken there.
     base: KnownPoints,
     base_tables: KnownTables,
+    combs: Combs,
 }
 
 /// Σ z(R + kA − sB) of a batch: what the points are to be multiplied by.
@@ -176,8 +179,8 @@ impl BatchVerifier {
         let backend = match (LaneSum::detect(), LaneHashes::detect()) {
             (Some(sum), Some(hashes)) => {
                 let base = in_lanes(&sum, &ED25519_BASEPOINT_POINT).expect("the base point is on the curve");
-                let base_tables = sum.tables(&base);
-                Backend::Lanes(Box::new(InLanes { sum, hashes, base, base_tables }))
+                let (base_tables, combs) = (sum.tables(&base), Combs::new(&sum, &base));
+                Backend::Lanes(Box::new(InLanes { sum, hashes, base, base_tables, combs }))
             }
             _ => Backend::Library,
         };
@@ -190,7 +193,8 @@ impl BatchVerifier {
             coefficient_key: blake3::derive_key("lakh 2026 batch verification coefficients", &seed),
             batches: 0,
             coefficients: Vec::new(),
-            key_places: HashMap::new(),
+            key_places: HashMap::default(),
+            found: Vec::new(),
             challenges: Vec::new(),
             sum: BatchSum::default(),
             backend: Backend::Library,
@@ -215,11 +219,63 @@ impl BatchVerifier {
         }
     }
 
+    /// Notes that a key signs, so that its next signatures may take less; see [`combs`](super::combs).
+    pub fn expect_more_of(&mut self, key: &VerifyingKey) {
+        if let Backend::Lanes(own) = &mut self.backend {
+            let InLanes { sum, combs, .. } = &mut **own;
+            combs.want(key, || *key.in_lanes(sum));
+        }
+    }
+
+    /// Works out what one of the keys that sign needs, for when there is nothing else to do. Whether there was one.
+    pub fn prepare_one(&mut self) -> bool {
+        match &mut self.backend {
+            Backend::Lanes(own) => own.combs.make_one(&own.sum),
+            Backend::Library => false,
+        }
+    }
+
     /// Checks a batch: `verdicts` gets one verdict a signature, in order, each the same that
-    /// [`VerifyingKey::verify`] gives. A batch that fails as a whole is checked one by one: halving it again and
-    /// again would let one bad signature in a hundred multiply the work by five.
+    /// [`VerifyingKey::verify`] gives.
     pub fn verify(&mut self, batch: &[SignedMessage<'_>], verdicts: &mut Vec<Verdict>) {
         verdicts.clear();
+        let Backend::Lanes(own) = &mut self.backend else { return self.verify_without_combs(batch, verdicts) };
+        let InLanes { sum: lanes, hashes, combs, .. } = &mut **own;
+        let mut found = std::mem::take(&mut self.found);
+        combs.look((lanes, hashes), batch, &mut found);
+        if found.iter().all(Found::is_open) {
+            self.verify_without_combs(batch, verdicts);
+        } else {
+            let without = batch.iter().zip(&found).filter(|(_, found)| found.is_open());
+            let without: Vec<_> = without.map(|(signed, _)| *signed).collect();
+            let mut others = Vec::with_capacity(without.len());
+            self.verify_without_combs(&without, &mut others);
+            let mut others = others.into_iter();
+            verdicts.extend(batch.iter().zip(&found).map(|(signed, found)| match found {
+                Found::Holds => Verdict::Accepted,
+                Found::Differs => signed.key.verify(signed.message, signed.signature),
+                Found::NoComb | Found::NotAsked => others.next().expect("a verdict for each that is open"),
+            }));
+        }
+        self.found = found;
+        self.note_signers(batch, verdicts);
+    }
+
+    /// One key of those that signed well and have no comb may have one.
+    fn note_signers(&mut self, batch: &[SignedMessage<'_>], verdicts: &[Verdict]) {
+        let Self { found, backend, .. } = self;
+        let Backend::Lanes(own) = backend else { return };
+        let InLanes { sum, combs, .. } = &mut **own;
+        let is_new = |(found, verdict): (&Found, &Verdict)| *found == Found::NoComb && *verdict == Verdict::Accepted;
+        if let Some(new) = found.iter().zip(verdicts).position(is_new) {
+            combs.want(batch[new].key, || *batch[new].key.in_lanes(sum));
+        }
+        combs.count(sum, batch.len());
+    }
+
+    /// A batch that fails as a whole is checked one by one: halving it again and again would let one bad signature in a
+    /// hundred multiply the work by five.
+    fn verify_without_combs(&mut self, batch: &[SignedMessage<'_>], verdicts: &mut Vec<Verdict>) {
         if batch.len() >= SMALLEST_BATCH && self.all_hold(batch) {
             verdicts.resize(batch.len(), Verdict::Accepted);
             return;
@@ -364,7 +420,7 @@ impl BatchSum {
 }
 
 /// A point as lanes take it.
-fn in_lanes(lanes: &LaneSum, point: &EdwardsPoint) -> Option<KnownPoints> {
+pub(super) fn in_lanes(lanes: &LaneSum, point: &EdwardsPoint) -> Option<KnownPoints> {
     let mut multiple = *point;
     let multiples: [EdwardsPoint; 8] = core::array::from_fn(|_| {
         let own = multiple;
@@ -378,7 +434,7 @@ fn in_lanes(lanes: &LaneSum, point: &EdwardsPoint) -> Option<KnownPoints> {
 }
 
 /// R's bytes and s, or `None` when s is not below L.
-fn split(signature: &[u8; 64]) -> Option<([u8; 32], Scalar)> {
+pub(super) fn split(signature: &[u8; 64]) -> Option<([u8; 32], Scalar)> {
     let (r_bytes, s_bytes) = signature.split_first_chunk::<32>().expect("64 bytes have 32 in front");
     let s_bytes: [u8; 32] = s_bytes.try_into().expect("64 − 32 bytes");
     let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s_bytes))?;
@@ -394,7 +450,7 @@ fn decompress(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
 }
 
 /// k of the equation.
-fn challenge(r_bytes: &[u8; 32], key_bytes: &[u8; 32], message: &[u8]) -> Scalar {
+pub(super) fn challenge(r_bytes: &[u8; 32], key_bytes: &[u8; 32], message: &[u8]) -> Scalar {
     let digest: [u8; 64] =
         Sha512::new().chain_update(r_bytes).chain_update(key_bytes).chain_update(message).finalize().into();
     Scalar::from_bytes_mod_order_wide(&digest)

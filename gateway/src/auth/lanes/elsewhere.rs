@@ -18,6 +18,33 @@ pub(super) type KnownPoints = [KnownPoint; 8];
 /// There is none.
 pub(super) struct KnownTables(Infallible);
 
+/// As where there are lanes.
+pub(super) const TOGETHER: usize = 8;
+
+/// There is none.
+pub(super) struct KeyComb(Infallible);
+
+/// There is none.
+pub(super) struct BaseComb(Infallible);
+
+/// As where there are lanes.
+pub(super) struct Windows;
+
+/// As where there are lanes.
+#[expect(dead_code, reason = "nobody can make a comb")]
+pub(super) struct CombTerm<'a> {
+    pub(super) key: &'a KeyComb,
+    pub(super) key_windows: Windows,
+    pub(super) base_windows: Windows,
+    pub(super) encoding: [u8; 32],
+}
+
+impl Windows {
+    pub(super) const fn of(_: &[u8; 32]) -> Self {
+        Self
+    }
+}
+
 /// There is none.
 pub(super) struct LaneSum(Infallible);
 
@@ -68,6 +95,22 @@ impl LaneSum {
     }
 
     pub(super) const fn tables(&self, _: &KnownPoints) -> KnownTables {
+        match self.0 {}
+    }
+
+    pub(super) const fn base_comb(&self, _: &KnownPoints) -> BaseComb {
+        match self.0 {}
+    }
+
+    pub(super) const fn empty_comb(&self) -> KeyComb {
+        match self.0 {}
+    }
+
+    pub(super) const fn fill(&self, _: &mut KeyComb, _: &KnownPoints) {
+        match self.0 {}
+    }
+
+    pub(super) fn holding<'a>(&self, _: &BaseComb, _: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u8 {
         match self.0 {}
     }
 

@@ -50,6 +50,12 @@ pub(super) fn limbs_of(bytes: &[u8; 32]) -> [u64; LIMBS] {
     [word(0) & MASK, (word(6) >> 3) & MASK, (word(12) >> 6) & MASK, (word(19) >> 1) & MASK, (word(24) >> 12) & MASK]
 }
 
+/// The limbs of an element given as words, the highest bit left out.
+pub(super) fn limbs_of_words(words: &[u64; 4]) -> [u64; LIMBS] {
+    let [a, b, c, d] = *words;
+    [a & MASK, (a >> 51 | b << 13) & MASK, (b >> 38 | c << 26) & MASK, (c >> 25 | d << 39) & MASK, (d >> 12) & MASK]
+}
+
 impl Lanes {
     /// The same number in each lane.
     #[inline(always)]
@@ -75,19 +81,29 @@ impl Lanes {
         core::array::from_fn(|limb| pulp::cast(element.0[limb]))
     }
 
-    /// The product. Limbs below 2^51 + 2^13 make columns below 2^55, so what is carried is below 2^59.4: each limb gets at
-    /// most 2^8.4 of its neighbour, the lowest 19 times as much of the highest.
+    /// The product.
     #[inline(always)]
     pub(super) fn multiply(self, left: &Element, right: &Element) -> Element {
-        let zero = self.f._mm512_setzero_si512();
-        let (mut low, mut high) = ([zero; 9], [zero; 9]);
+        let mut columns = [self.f._mm512_setzero_si512(); 10];
         for i in 0..LIMBS {
             for j in 0..LIMBS {
-                low[i + j] = self.ifma._mm512_madd52lo_epu64(low[i + j], left.0[i], right.0[j]);
-                high[i + j] = self.ifma._mm512_madd52hi_epu64(high[i + j], left.0[i], right.0[j]);
+                columns[i + j + 1] = self.ifma._mm512_madd52hi_epu64(columns[i + j + 1], left.0[i], right.0[j]);
             }
         }
-        self.fold(low, high)
+        for column in &mut columns {
+            *column = self.f._mm512_add_epi64(*column, *column);
+        }
+        for i in 0..LIMBS {
+            for j in 0..LIMBS {
+                columns[i + j] = self.ifma._mm512_madd52lo_epu64(columns[i + j], left.0[i], right.0[j]);
+            }
+        }
+        let nineteen = self.all(19);
+        let limbs = limbs!(self, limb => {
+            let wrapped = self.dq._mm512_mullo_epi64(columns[limb + LIMBS], nineteen);
+            self.f._mm512_add_epi64(columns[limb], wrapped)
+        });
+        self.carry(limbs)
     }
 
     /// The square: what stands twice in the product is worked out once.
@@ -160,6 +176,39 @@ impl Lanes {
             let raised = self.f._mm512_add_epi64(left.0[limb], self.all(TWICE_P[limb]));
             self.f._mm512_sub_epi64(raised, right.0[limb])
         }))
+    }
+
+    /// Twice an element less another, and twice it and another: limbs below 2^54 before they are carried.
+    #[inline(always)]
+    pub(super) fn twice_less_and_more(self, element: &Element, other: &Element) -> [Element; 2] {
+        let twice = limbs!(self, limb => self.f._mm512_slli_epi64::<1>(element.0[limb]));
+        let less = self.carry(limbs!(self, limb => {
+            let raised = self.f._mm512_add_epi64(twice[limb], self.all(TWICE_P[limb]));
+            self.f._mm512_sub_epi64(raised, other.0[limb])
+        }));
+        [less, self.carry(limbs!(self, limb => self.f._mm512_add_epi64(twice[limb], other.0[limb])))]
+    }
+
+    /// The elements negated where `mask` has a bit, not carried: below 2^52, which a factor may be once.
+    ///
+    /// A product with such a factor has columns below 2^56, and what is carried in it stays below 2^60.
+    #[inline(always)]
+    pub(super) fn negated_as_factor(self, mask: u8, element: &Element) -> Element {
+        Element(limbs!(self, limb => {
+            self.f._mm512_mask_sub_epi64(element.0[limb], mask, self.all(TWICE_P[limb]), element.0[limb])
+        }))
+    }
+
+    /// The words of one lane's element, taken modulo p but for one p that may be left.
+    #[inline(always)]
+    pub(super) fn words(self, element: &Element, lane: usize) -> [u64; 4] {
+        let limbs = self.store(&Element(self.tidied(element))).map(|of_lanes| of_lanes[lane]);
+        [
+            limbs[0] | limbs[1] << 51,
+            limbs[1] >> 13 | limbs[2] << 38,
+            limbs[2] >> 26 | limbs[3] << 25,
+            limbs[3] >> 39 | limbs[4] << 12,
+        ]
     }
 
     /// Lanes of `other` where `mask` has a bit, of `element` elsewhere.

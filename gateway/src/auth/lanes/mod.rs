@@ -14,12 +14,16 @@
 //! instructions that the processor was asked for.
 //! Bounds: tables of [`ROWS_MAX`] rows (0.6 MB), and what the caller adds before [`LaneSum::is_small`].
 
+mod comb;
 mod field;
 mod hashes;
+mod inversion;
 mod points;
 
 use pulp::NullaryFnOnce;
 
+use self::comb::Sign;
+pub(super) use self::comb::{BaseComb, CombTerm, KeyComb, TOGETHER, Windows};
 use self::field::{LIMBS, Lanes};
 pub(super) use self::hashes::LaneHashes;
 use self::points::{EMPTY_ROW, Points, Row};
@@ -154,6 +158,29 @@ impl LaneSum {
         let digits = [eighths(&tables_digits), eighths(&digits)];
         let row = next_row(&mut self.rows, self.row_digits.len());
         lanes.vectorize(Alone { lanes, encodings: &encodings, tables: &tables.0, points, digits: &digits, row })
+    }
+
+    /// The comb of the base point; see [`comb`].
+    pub(super) fn base_comb(&self, points: &KnownPoints) -> BaseComb {
+        let mut comb = BaseComb::empty();
+        comb.fill(self.lanes, points, Sign::Same);
+        comb
+    }
+
+    /// Room for a key's comb.
+    #[expect(clippy::unused_self, reason = "there is none without lanes")]
+    pub(super) fn empty_comb(&self) -> KeyComb {
+        KeyComb::empty()
+    }
+
+    /// Makes it the comb of a key. It is of the negative: s B − k A is what R has to be.
+    pub(super) fn fill(&self, comb: &mut KeyComb, points: &KnownPoints) {
+        comb.fill(self.lanes, points, Sign::Negated);
+    }
+
+    /// Which of at most [`TOGETHER`] signatures hold for certain, a bit each; see [`comb`].
+    pub(super) fn holding<'a>(&self, base: &BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u8 {
+        comb::holding(self.lanes, base, terms)
     }
 
     /// Whether every encoding is a point of the curve and eight times the sum is the neutral one.
@@ -292,13 +319,21 @@ impl NullaryFnOnce for TabulateKnown<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let load = |of: fn(&KnownPoint) -> &[u64; LIMBS]| {
-            let limb_of = |limb: usize| core::array::from_fn(|lane| of(&self.points[lane])[limb]);
-            self.lanes.load(&core::array::from_fn(limb_of))
-        };
-        let z = self.lanes.neutral().z;
-        let points = Points { x: load(|point| &point.x), y: load(|point| &point.y), z, t: load(|point| &point.t) };
-        self.lanes.tabulate(&points, self.row);
+        self.lanes.tabulate(&self.lanes.known_points(self.points), self.row);
+    }
+}
+
+impl Lanes {
+    /// A known point in each lane.
+    #[inline(always)]
+    fn known_points(self, points: &[KnownPoint; 8]) -> Points {
+        let [mut x, mut y, mut t] = [[[0; 8]; LIMBS]; 3];
+        for (lane, point) in points.iter().enumerate() {
+            for limb in 0..LIMBS {
+                (x[limb][lane], y[limb][lane], t[limb][lane]) = (point.x[limb], point.y[limb], point.t[limb]);
+            }
+        }
+        Points { x: self.load(&x), y: self.load(&y), z: self.neutral().z, t: self.load(&t) }
     }
 }
 
@@ -404,7 +439,7 @@ mod tests {
     use super::*;
 
     /// Bytes that follow from a number.
-    fn drawn<const N: usize>(number: u64) -> [u8; N] {
+    pub(super) fn drawn<const N: usize>(number: u64) -> [u8; N] {
         let mut bytes = [0; N];
         blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
         bytes
@@ -439,7 +474,8 @@ mod tests {
         }
     }
 
-    fn known(sum: &LaneSum, point: EdwardsPoint) -> KnownPoints {
+    /// A point and its multiples, as they are kept.
+    pub(super) fn known(sum: &LaneSum, point: EdwardsPoint) -> KnownPoints {
         let mut multiple = point;
         let encodings = core::array::from_fn(|_| {
             let encoding = multiple.compress().to_bytes();

@@ -107,6 +107,12 @@ impl Lanes {
         }
     }
 
+    /// 2 d times the elements.
+    #[inline(always)]
+    pub(super) fn twice_d(self, element: &Element) -> Element {
+        self.multiply(element, &self.constant(TWO_D))
+    }
+
     /// Points as they are added.
     #[inline(always)]
     pub(super) fn summands(self, points: &Points) -> Summands {
@@ -236,7 +242,7 @@ impl Lanes {
 
     /// Rows become columns.
     #[inline(always)]
-    fn transposed(self, rows: [__m512i; 8]) -> [__m512i; 8] {
+    pub(super) fn transposed(self, rows: [__m512i; 8]) -> [__m512i; 8] {
         let f = self.f;
         let [mut low, mut high] = [[f._mm512_setzero_si512(); 4]; 2];
         for pair in 0..4 {
@@ -274,6 +280,13 @@ impl Lanes {
             z: self.permuted(index, z),
             t: self.permuted(index, t),
         }
+    }
+
+    /// The same of elements.
+    #[inline(always)]
+    pub(super) fn exchanged(self, element: &Element, bit: u64) -> Element {
+        let index: __m512i = pulp::cast([0, 1, 2, 3, 4, 5, 6, 7_u64].map(|lane| lane ^ bit));
+        self.permuted(index, element)
     }
 
     #[inline(always)]
