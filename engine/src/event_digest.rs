@@ -206,19 +206,15 @@ fn words_of_done(
     (origin, index): (Sequence, u8),
     order: OrderId,
 ) -> [u64; BLOCK_WORDS] {
-    let mut bytes = [0; 32];
-    bytes[0] = 32;
-    bytes[1..5].copy_from_slice(&account.0.to_le_bytes());
-    bytes[5..13].copy_from_slice(&report_sequence.to_le_bytes());
-    bytes[13..21].copy_from_slice(&origin.0.to_le_bytes());
-    bytes[21] = index;
-    // Behind it the byte of a reason that is none.
-    bytes[23..31].copy_from_slice(&order.0.to_le_bytes());
+    // From registers: put together in memory they would be read in other pieces than they were written in.
+    let (account, index) = (u64::from(account.0), u64::from(index));
     let mut words = [0; BLOCK_WORDS];
     (words[0], words[1]) = (ENCODED, 31);
-    for (word, bytes) in words[2..].iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
+    words[2] = 32 | account << 8 | report_sequence << 40;
+    words[3] = report_sequence >> 24 | origin.0 << 40;
+    // Behind the index the byte of a reason that is none.
+    words[4] = origin.0 >> 24 | index << 40 | order.0 << 56;
+    words[5] = order.0 >> 8;
     words
 }
 

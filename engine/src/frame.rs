@@ -149,7 +149,14 @@ impl Shard {
 
     /// Carries out the next operations, as many as the command has work for.
     pub(crate) fn work_on_frame(&mut self, moment: Moment, events: &mut Emitter<'_>) {
-        while !self.frame.is_done() {
+        // Apart meanwhile, so that each operation is read where it lies: a copy is written in other pieces than it is read in.
+        let operations = core::mem::take(&mut self.frame.operations);
+        self.work_on(&operations, moment, events);
+        self.frame.operations = operations;
+    }
+
+    fn work_on(&mut self, operations: &[FrameOperation], moment: Moment, events: &mut Emitter<'_>) {
+        while let Some(operation) = operations.get(self.frame.next) {
             // A cascade that an operation has set off comes before the next operation.
             if self.work < LEAST_WORK || !self.agenda.is_empty() {
                 self.agenda.push(AgendaItem::Frame);
@@ -160,10 +167,9 @@ impl Shard {
             self.frame.next += 1;
             let (account, key, origin) = (self.frame.account, self.frame.key, self.frame.origin);
             let bounded_key = if self.accounts.is_unbounded(key, account) { KeyId(0) } else { key };
-            let operation = self.frame.operations[index];
             let at = Moment { sequence: origin, operation: self.frame.next_order, bounded_key, ..moment };
             self.frame.next_order += operation.order_ids();
-            let refused = self.operate_in_frame(at, account, &operation, events).err();
+            let refused = self.operate_in_frame(at, account, operation, events).err();
             events.push(Event::OperationDone {
                 account,
                 report_sequence: self.accounts.next_report(account),

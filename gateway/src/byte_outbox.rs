@@ -81,9 +81,8 @@ impl ByteOutbox {
         self.capacity
     }
 
-    /// Appends whole frames. `request` is stamped into each of them as the number of the session's request that caused it:
-    /// they are reports then.
-    pub fn append(&self, frames: &[u8], request: Option<u32>) -> (Delivery, Wake) {
+    /// Appends whole frames.
+    pub fn append(&self, frames: &[u8]) -> (Delivery, Wake) {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return (Delivery::Ended, Wake::Announced);
@@ -92,18 +91,14 @@ impl ByteOutbox {
             state.end = Some(Code::SlowReader);
             return (Delivery::Ended, state.announce());
         }
-        let start = state.frames.len();
         state.frames.extend_from_slice(frames);
-        if let Some(request) = request {
-            stamp_request(&mut state.frames[start..], request);
-        }
         (Delivery::Delivered, state.announce())
     }
 
     /// Counts a request as answered; `frames` tell of it, where its reports do not.
     pub fn answer(&self, frames: &[u8]) -> Wake {
         self.state.lock().answered += 1;
-        if frames.is_empty() { Wake::Announced } else { self.append(frames, None).1 }
+        if frames.is_empty() { Wake::Announced } else { self.append(frames).1 }
     }
 
     /// Puts news for the session there.
@@ -147,8 +142,9 @@ impl ByteOutbox {
     }
 }
 
-/// Stamps the request's number into each of these reports.
-fn stamp_request(mut frames: &mut [u8], request: u32) {
+/// Stamps into each of these reports the number of the session's request that caused it. Before they are appended: what was
+/// copied into an outbox has left the nearest caches.
+pub fn stamp_request(mut frames: &mut [u8], request: u32) {
     while let Some(length) = frames.first_chunk().map(|length| u32::from_le_bytes(*length) as usize) {
         frames[REQUEST_SEQUENCE_AT..REQUEST_SEQUENCE_AT + 8].copy_from_slice(&u64::from(request).to_le_bytes());
         frames = &mut frames[length..];
@@ -191,9 +187,10 @@ mod tests {
     fn one_wake_until_everything_is_taken() {
         let outbox = ByteOutbox::new(100);
         let report = |length: u8| [&[length, 0, 0, 0][..], &vec![2; usize::from(length) - 4]].concat();
-        let reports = [report(40), report(40)].concat();
-        assert_eq!(outbox.append(&[1; 20], None), (Delivery::Delivered, Wake::Due));
-        assert_eq!(outbox.append(&reports, Some(7)), (Delivery::Delivered, Wake::Announced));
+        let mut reports = [report(40), report(40)].concat();
+        assert_eq!(outbox.append(&[1; 20]), (Delivery::Delivered, Wake::Due));
+        stamp_request(&mut reports, 7);
+        assert_eq!(outbox.append(&reports), (Delivery::Delivered, Wake::Announced));
         assert_eq!(outbox.notify(Notice::Answered { request: 7, outcome: Ok(()) }), Wake::Announced);
         assert_eq!(outbox.answer(&[]), Wake::Announced);
         let (mut frames, mut notices) = (Vec::new(), Vec::new());
@@ -204,15 +201,15 @@ mod tests {
         }
         assert!(matches!(notices[..], [Notice::Answered { request: 7, outcome: Ok(()) }]));
         frames.clear();
-        assert_eq!(outbox.append(&[3; 40], None), (Delivery::Delivered, Wake::Due));
+        assert_eq!(outbox.append(&[3; 40]), (Delivery::Delivered, Wake::Due));
     }
 
     #[test]
     fn what_does_not_fit_ends_the_session_and_leaves_what_stands_there() {
         let outbox = ByteOutbox::new(100);
-        assert_eq!(outbox.append(&[1; 60], None).0, Delivery::Delivered);
-        assert_eq!(outbox.append(&[1; 60], None).0, Delivery::Ended);
-        assert_eq!(outbox.append(&[1; 10], None).0, Delivery::Ended, "nothing may follow on a gap");
+        assert_eq!(outbox.append(&[1; 60]).0, Delivery::Delivered);
+        assert_eq!(outbox.append(&[1; 60]).0, Delivery::Ended);
+        assert_eq!(outbox.append(&[1; 10]).0, Delivery::Ended, "nothing may follow on a gap");
         let (mut frames, mut notices) = (Vec::new(), Vec::new());
         assert_eq!(outbox.take(&mut frames, &mut notices).end, Some(Code::SlowReader));
         assert_eq!(frames.len(), 60);

@@ -60,7 +60,7 @@ pub enum Output {
         sequence: Sequence,
         /// Its time.
         timestamp: Timestamp,
-        /// How many [`Output::Event`]s follow.
+        /// How many events follow, each as an [`Output::Event`] or all of them as [`Output::Events`].
         event_count: u32,
         /// Who waits for the outcome.
         handle: Option<RequestHandle>,
@@ -69,6 +69,8 @@ pub enum Output {
     },
     /// One event of the record before.
     Event(Event),
+    /// All events of the record before, on a page that goes back when they are read.
+    Events(Vec<Event>),
     /// A read; everything in front of it belongs to it.
     Read {
         /// What.

@@ -76,6 +76,34 @@ impl Errand {
     }
 }
 
+/// What one signature asks for, counted: a frame has many errands, and is taken with all of them or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Errands {
+    orders: u32,
+    cancels: u32,
+    others: u32,
+}
+
+impl From<Errand> for Errands {
+    fn from(errand: Errand) -> Self {
+        [errand].into_iter().collect()
+    }
+}
+
+impl FromIterator<Errand> for Errands {
+    fn from_iter<I: IntoIterator<Item = Errand>>(errands: I) -> Self {
+        let mut counted = Self::default();
+        for errand in errands {
+            match errand {
+                Errand::Order => counted.orders += 1,
+                Errand::Cancel => counted.cancels += 1,
+                Errand::Other => counted.others += 1,
+            }
+        }
+        counted
+    }
+}
+
 /// The live orders of each owner, all of his accounts together, as the publisher knows them: written by it, read by whoever
 /// limits cancels. A key speaks for all of its owner's accounts.
 #[derive(Debug, Default)]
@@ -189,18 +217,23 @@ impl KeyBudget {
     ///
     /// # Errors
     /// What of it is used up. What was taken out before that stays out.
-    pub fn charge(&self, errand: Errand, now: Timestamp) -> Result<(), Exhausted> {
+    pub fn charge(&self, errands: impl Into<Errands>, now: Timestamp) -> Result<(), Exhausted> {
+        let Errands { orders, cancels, others } = errands.into();
         let live = self.live_orders.load(Ordering::Relaxed);
-        if errand == Errand::Cancel {
-            return self.cancels.lock().cancel(self.cancel_allowance, live, now);
+        if orders + others > 0 {
+            paid(self.requests.charge(u64::from(orders + others), now), Exhausted::Requests)?;
         }
-        paid(self.requests.charge(1, now), Exhausted::Requests)?;
-        if errand == Errand::Order {
-            paid(self.orders.charge(1, now), Exhausted::Orders)?;
-            paid(self.day.charge(now), Exhausted::OrdersOfTheDay)?;
-            self.cancels.lock().place(live, now);
+        if orders > 0 {
+            paid(self.orders.charge(u64::from(orders), now), Exhausted::Orders)?;
+            paid(self.day.charge(orders, now), Exhausted::OrdersOfTheDay)?;
         }
-        Ok(())
+        if orders + cancels == 0 {
+            return Ok(());
+        }
+        let mut window = self.cancels.lock();
+        window.look(live, now);
+        window.placed = window.placed.saturating_add(orders);
+        window.cancel(cancels, self.cancel_allowance)
     }
 
     /// When there is something of it again, in nanoseconds.
@@ -240,12 +273,13 @@ struct DayCount {
 }
 
 impl DayCount {
-    fn charge(&self, now: Timestamp) -> Charge {
+    fn charge(&self, orders: u32, now: Timestamp) -> Charge {
         let today = (now.0 / DAY_NS) << 32;
         let counted = self.day_and_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
             // A clock that went back past midnight counts on in the later day.
             let count = if before >= today { before & 0xffff_ffff } else { 0 };
-            (count < u64::from(self.limit)).then(|| (before & !0xffff_ffff).max(today) | (count + 1))
+            let count = count + u64::from(orders);
+            (count <= u64::from(self.limit)).then(|| (before & !0xffff_ffff).max(today) | count)
         });
         if counted.is_ok() { Charge::Paid } else { Charge::Refused }
     }
@@ -267,19 +301,13 @@ struct CancelWindow {
 }
 
 impl CancelWindow {
-    fn cancel(&mut self, allowance: u32, live: u32, now: Timestamp) -> Result<(), Exhausted> {
-        self.look(live, now);
+    fn cancel(&mut self, cancels: u32, allowance: u32) -> Result<(), Exhausted> {
         let budget = self.live.saturating_add(self.placed).saturating_add(allowance);
-        if self.cancels >= budget {
+        if self.cancels.saturating_add(cancels) > budget {
             return Err(Exhausted::Cancels);
         }
-        self.cancels += 1;
+        self.cancels += cancels;
         Ok(())
-    }
-
-    fn place(&mut self, live: u32, now: Timestamp) {
-        self.look(live, now);
-        self.placed = self.placed.saturating_add(1);
     }
 
     fn look(&mut self, live: u32, now: Timestamp) {
@@ -328,7 +356,7 @@ mod tests {
         assert_eq!(other.charge(Errand::Order, NOW), Ok(()), "another key has its own");
         let tomorrow = Timestamp(NOW.0 + DAY_NS);
         assert_eq!(one.charge(Errand::Order, tomorrow), Ok(()));
-        assert_eq!(one.day.charge(NOW), Charge::Paid, "a clock that goes back begins no new day");
+        assert_eq!(one.day.charge(1, NOW), Charge::Paid, "a clock that goes back begins no new day");
         assert_eq!(budgets.order_budgets(KeyId(1), tomorrow).day.used, 2);
         (0..6).for_each(|_| assert_eq!(other.charge(Errand::Other, later(60)), Ok(())));
         assert_eq!(other.charge(Errand::Other, later(60)), Err(Exhausted::Requests));
@@ -348,6 +376,21 @@ mod tests {
         assert_eq!(cancels(later(1)), 2, "nothing is live any more");
         live.set(AccountId(1), 40);
         assert_eq!(cancels(later(1)), 40);
+    }
+
+    #[test]
+    fn a_frame_is_charged_for_each_of_its_operations() {
+        let (budgets, live) = (KeyBudgets::new(limits()), LiveOrders::default());
+        let one = budget(&budgets, &live, 1).unwrap();
+        let frame = |orders, cancels, others| Errands { orders, cancels, others };
+        assert_eq!(one.charge(frame(2, 4, 1), NOW), Ok(()), "its own orders may be cancelled");
+        assert_eq!(one.charge(frame(1, 0, 0), NOW), Err(Exhausted::Orders));
+        assert_eq!(one.charge(frame(0, 1, 0), NOW), Err(Exhausted::Cancels));
+        assert_eq!(one.charge(frame(0, 0, 2), NOW), Ok(()));
+        assert_eq!(one.charge(frame(0, 0, 1), NOW), Err(Exhausted::Requests), "six, one of them for nothing");
+        assert_eq!(one.charge(frame(2, 0, 0), later(60)), Err(Exhausted::OrdersOfTheDay), "there is one more, not two");
+        let mixed = [Errand::Order, Errand::Cancel, Errand::Other, Errand::Cancel];
+        assert_eq!(mixed.into_iter().collect::<Errands>(), frame(1, 2, 1));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod key_budgets;
 pub mod limits;
 pub mod market_data;
 pub mod order_state;
+pub mod output_ring;
 mod place_table;
 pub mod presence;
 pub mod proofs;

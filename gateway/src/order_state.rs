@@ -5,6 +5,7 @@
 //! Bounds: live orders by the engine's own tables. Ended orders are kept up to a number in all and a number for each
 //! account, so that a busy account pushes out its own past and not a quiet one's; after that they are unknown.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::hint::black_box;
 
@@ -78,6 +79,8 @@ pub struct OrderState {
     just_named: Vec<(u32, Place)>,
     /// On no list any more and still in the tables; empty but within [`OrderState::forget_oldest`].
     forgotten: Vec<(Place, Key)>,
+    /// The order of this command that was last found or added: most events are about the one of the event before.
+    latest: Option<(OrderId, Place)>,
 }
 
 /// What finds an order, so that it can be forgotten without a look at it.
@@ -114,8 +117,8 @@ impl Entry {
     /// Reads something of each line of the cache that it lies in.
     fn read_ahead(&self) {
         let Self { record, standing } = self;
-        let OrderRecord { account, executed, updated_at, client_id, .. } = record;
-        black_box((*standing, account.0, executed.0, updated_at.0, client_id.is_empty()));
+        let OrderRecord { order, account, executed, updated_at, client_id, .. } = record;
+        black_box((*standing, order.0, account.0, executed.0, updated_at.0, client_id.is_empty()));
     }
 }
 
@@ -133,12 +136,13 @@ enum Standing {
 }
 
 /// Orders of one account.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct AccountOrders {
     /// On the book, or waiting for a trigger price; by market.
     open: Vec<(MarketId, List)>,
-    /// What has ended.
-    ended: List,
+    /// What has ended, oldest first, as on everybody's list: whichever bound is reached, an account's oldest goes. So these
+    /// need no links, and which ones are next is known without reading what the caches have lost.
+    ended: VecDeque<Place>,
 }
 
 impl AccountOrders {
@@ -152,12 +156,6 @@ impl AccountOrders {
             }
         };
         &mut self.open[index].1
-    }
-}
-
-impl Default for AccountOrders {
-    fn default() -> Self {
-        Self { open: Vec::new(), ended: List::new(Chain::Own) }
     }
 }
 
@@ -175,6 +173,7 @@ impl OrderState {
             just_ended: Vec::new(),
             just_named: Vec::new(),
             forgotten: Vec::new(),
+            latest: None,
         }
     }
 
@@ -217,8 +216,8 @@ impl OrderState {
 
     /// The account's orders in a market, live and ended, by id.
     pub fn orders(&self, account: AccountId, market: MarketId) -> Vec<&OrderRecord> {
-        let ended = self.accounts.get(&account).into_iter().flat_map(|own| self.slots.iter(&own.ended));
-        let ended = ended.map(|(_, entry)| &entry.record);
+        let ended = self.accounts.get(&account).into_iter().flat_map(|own| &own.ended);
+        let ended = ended.map(|place| &self.slots.get(*place).record);
         let mut orders: Vec<_> = ended.filter(|order| order.market == market).collect();
         orders.extend(self.open_orders(account, Some(market)));
         orders.sort_unstable_by_key(|order| order.order);
@@ -279,7 +278,7 @@ impl OrderState {
     /// after the other. Changes nothing.
     pub(crate) fn read_ahead(&self, order: OrderId) {
         if let Some(place) = self.place_of(order) {
-            self.slots.read_ahead(place);
+            self.slots.read_ahead(place, Chain::Own);
             self.slots.get(place).read_ahead();
         }
     }
@@ -322,7 +321,7 @@ impl OrderState {
 
     /// What was left of an order is gone.
     pub fn cancel(&mut self, event: &OrderCanceled, timestamp: Timestamp) -> Option<&OrderRecord> {
-        let place = self.place_of(event.order)?;
+        let place = self.place_to_change(event.order)?;
         let record = &mut self.slots.get_mut(place).record;
         record.updated_at = timestamp;
         record.cancel_reason = Some(event.reason);
@@ -374,25 +373,36 @@ impl OrderState {
     /// are, and none is asked for by client id.
     pub fn forget_oldest(&mut self) {
         self.name_added();
+        self.latest = None;
+        self.read_oldest_ahead();
         for index in 0..self.just_ended.len() {
             let place = self.just_ended[index];
             self.slots.get_mut(place).standing = Standing::Ended;
             self.slots.push_back(&mut self.ended, place);
             let own = self.accounts.entry(self.slots.key(place).account).or_default();
-            self.slots.push_back(&mut own.ended, place);
+            own.ended.push_back(place);
             if own.ended.len() > self.options.ended_orders_per_account_max
-                && let Some(oldest) = own.ended.first()
+                && let Some(oldest) = own.ended.pop_front()
             {
-                self.take_off_lists(oldest);
+                self.slots.unlink(&mut self.ended, oldest);
+                self.forgotten.push((oldest, *self.slots.key(oldest)));
             }
             if self.ended.len() > self.options.ended_orders_max
                 && let Some(oldest) = self.ended.first()
             {
-                self.take_off_lists(oldest);
+                self.slots.unlink(&mut self.ended, oldest);
+                let key = *self.slots.key(oldest);
+                let own = self.accounts.get_mut(&key.account).and_then(|own| own.ended.pop_front());
+                assert_eq!(own, Some(oldest), "everybody's oldest is its account's oldest");
+                self.forgotten.push((oldest, key));
             }
         }
         self.just_ended.clear();
         // Behind all of them: so the tables' lines are waited for together.
+        for (_, key) in &self.forgotten {
+            self.by_order.read_ahead(key.order_hash());
+            self.by_client_id.read_ahead(key.client_hash);
+        }
         for (place, key) in self.forgotten.drain(..) {
             self.by_order.remove(key.order_hash(), place);
             // Unless a later order goes by that client id.
@@ -401,12 +411,31 @@ impl OrderState {
         }
     }
 
+    /// Reads the neighbours of what an account that has ended many orders is about to lose; see [`Self::read_ahead`].
+    fn read_oldest_ahead(&self) {
+        let Some(place) = self.just_ended.first() else { return };
+        let Some(own) = self.accounts.get(&self.slots.key(*place).account) else { return };
+        let beyond =
+            (own.ended.len() + self.just_ended.len()).saturating_sub(self.options.ended_orders_per_account_max);
+        own.ended.iter().take(beyond).for_each(|place| self.slots.read_ahead(*place, Chain::All));
+    }
+
     fn record_mut(&mut self, order: OrderId) -> Option<&mut OrderRecord> {
-        self.place_of(order).map(|place| &mut self.slots.get_mut(place).record)
+        self.place_to_change(order).map(|place| &mut self.slots.get_mut(place).record)
     }
 
     fn place_of(&self, order: OrderId) -> Option<Place> {
-        self.by_order.find(order_hash(order), |place| self.slots.key(place).order == order)
+        match self.latest {
+            Some((latest, place)) if latest == order => Some(place),
+            _ => self.by_order.find(order_hash(order), |place| self.slots.key(place).order == order),
+        }
+    }
+
+    /// The same for an order that is about to be changed, and then told of.
+    fn place_to_change(&mut self, order: OrderId) -> Option<Place> {
+        let place = self.place_of(order)?;
+        self.latest = Some((order, place));
+        Some(place)
     }
 
     /// The latest order by this client id.
@@ -437,6 +466,7 @@ impl OrderState {
         if is_named {
             self.just_named.push((client_hash, place));
         }
+        self.latest = Some((order, place));
         place
     }
 
@@ -444,6 +474,7 @@ impl OrderState {
     /// each other, so that the table's lines are waited for together.
     fn name_added(&mut self) {
         let slots = &self.slots;
+        self.just_named.iter().for_each(|(client_hash, _)| self.by_client_id.read_ahead(*client_hash));
         for (client_hash, place) in self.just_named.drain(..) {
             let OrderRecord { account, market, client_id, .. } = &slots.get(place).record;
             let name = (*account, *market, client_id);
@@ -452,7 +483,7 @@ impl OrderState {
     }
 
     fn fill(&mut self, order: OrderId, fill: Fill) -> Option<&OrderRecord> {
-        let place = self.place_of(order)?;
+        let place = self.place_to_change(order)?;
         let record = &mut self.slots.get_mut(place).record;
         record.executed += fill.quantity;
         record.cumulative_quote += fill.quote;
@@ -487,14 +518,6 @@ impl OrderState {
         }
         self.slots.get_mut(place).standing = Standing::Ending;
         self.just_ended.push(place);
-    }
-
-    /// The first half of forgetting an order that has ended.
-    fn take_off_lists(&mut self, place: Place) {
-        let key = *self.slots.key(place);
-        self.slots.unlink(&mut self.ended, place);
-        self.slots.unlink(&mut self.accounts.entry(key.account).or_default().ended, place);
-        self.forgotten.push((place, key));
     }
 }
 

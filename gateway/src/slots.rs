@@ -159,12 +159,12 @@ impl<K, T> Slots<K, T> {
         self.records.at_mut(place)
     }
 
-    /// Reads the neighbours of a record, as [`Self::unlink`] will.
-    pub(crate) fn read_ahead(&self, place: Place) {
-        let Links { before, after } = self.nodes.at(place).own;
+    /// Reads the neighbours of a record on a list, as [`Self::unlink`] will.
+    pub(crate) fn read_ahead(&self, place: Place, chain: Chain) {
+        let Links { before, after } = self.nodes.at(place).links(chain);
         for neighbour in [before, after] {
             if neighbour != NOWHERE {
-                black_box(self.nodes.at(neighbour).own.after);
+                black_box(self.nodes.at(neighbour).links(chain).after);
             }
         }
     }

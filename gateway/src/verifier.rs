@@ -9,9 +9,10 @@
 //! a question can never change anything afterwards.
 //! Bounds: queue, batch, cached keys and remembered digests, each by [`VerifierOptions`].
 
+mod read_digests;
 mod signed;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -21,7 +22,6 @@ use bytes::Bytes;
 use lakh_engine::command::{Command, FrameOperation};
 use lakh_engine::ids::{AccountId, KeyId};
 use lakh_engine::units::Timestamp;
-use parking_lot::Mutex;
 use rtrb::Producer;
 
 use crate::api_error::ApiError;
@@ -32,7 +32,7 @@ use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
-use crate::key_budgets::{Errand, Exhausted, KeyBudgets};
+use crate::key_budgets::{Errand, Errands, Exhausted, KeyBudgets};
 use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::{self, refusal};
 use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work, errand};
@@ -40,9 +40,7 @@ use crate::wire::json::response;
 
 use self::signed::{Signed, message_of, public_key_of};
 
-/// For how long a digest that a question used is remembered at least: the longest window and a second ahead, and one
-/// more to be safe.
-const READ_DIGEST_LIFE_NS: u64 = 62_000_000_000;
+pub use self::read_digests::ReadDigests;
 
 /// Bounds of a verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,51 +170,6 @@ impl Jobs {
     }
 }
 
-/// Digests of signed texts that questions have used, in two generations, so that each is remembered for 62 to 124
-/// seconds. Shared by all verifiers of a gateway: the second use may come over another connection.
-#[derive(Debug)]
-pub struct ReadDigests {
-    capacity: usize,
-    generations: Mutex<Generations>,
-}
-
-#[derive(Debug, Default)]
-struct Generations {
-    began_at: Timestamp,
-    young: HashSet<[u8; 16]>,
-    old: HashSet<[u8; 16]>,
-}
-
-impl ReadDigests {
-    /// Remembers at most `capacity` digests a generation; beyond that signed questions are refused.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, generations: Mutex::default() }
-    }
-
-    /// Remembers the digest of a question, which may come again as a question.
-    ///
-    /// # Errors
-    /// -1003 when there is no room: a question that cannot be remembered must not be answered.
-    fn remember(&self, digest: [u8; 16], now: Timestamp) -> Result<(), ApiError> {
-        let mut generations = self.generations.lock();
-        if now.0.saturating_sub(generations.began_at.0) >= READ_DIGEST_LIFE_NS {
-            generations.old = std::mem::take(&mut generations.young);
-            generations.began_at = now;
-        }
-        if generations.young.len() >= self.capacity && !generations.young.contains(&digest) {
-            return Err(refusal::too_many_requests());
-        }
-        generations.young.insert(digest);
-        Ok(())
-    }
-
-    /// Whether a question has used this digest.
-    fn contains(&self, digest: &[u8; 16]) -> bool {
-        let generations = self.generations.lock();
-        generations.young.contains(digest) || generations.old.contains(digest)
-    }
-}
-
 /// What a verifier hands its work to.
 #[derive(Debug)]
 pub struct VerifierWiring {
@@ -275,6 +228,13 @@ impl VerifierStage {
     /// Jobs that were taken out of the queue and are not verified yet.
     pub fn waiting(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// Whether a frame is among them.
+    pub fn has_frame(&self) -> bool {
+        let is_frame =
+            |work: &Work| matches!(work, Work::Native(native) if matches!(native.command, Command::Frame(_)));
+        self.jobs.iter().any(|job| is_frame(&job.submission.work))
     }
 
     /// Whether there is something to verify; takes it out of the queue.
@@ -525,20 +485,27 @@ impl Verifier {
                     FrameOperation::AmendOrder(_) => Errand::Other,
                     _ => Errand::Order,
                 };
-                frame.operations.iter().try_for_each(|one| self.charge(frame.key, frame.account, errand(one), now))
+                let errands: Errands = frame.operations.iter().map(errand).collect();
+                self.charge(frame.key, frame.account, errands, now)
             }
             _ => Ok(()),
         }
     }
 
     /// Charges the key, whose signature holds.
-    fn charge(&self, key: KeyId, account: AccountId, errand: Errand, now: Timestamp) -> Result<(), ApiError> {
+    fn charge(
+        &self,
+        key: KeyId,
+        account: AccountId,
+        errands: impl Into<Errands>,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
         let VerifierWiring { key_budgets, directory, counters, .. } = &self.wiring;
         let Some(budget) = key_budgets.of(key, account, directory.live_orders(), now) else {
             counters.keys_over_budget.count();
             return Err(refusal::too_many_requests());
         };
-        budget.charge(errand, now).map_err(|exhausted| {
+        budget.charge(errands, now).map_err(|exhausted| {
             let (counter, error) = match exhausted {
                 Exhausted::Requests => (&counters.keys_over_budget, refusal::too_many_requests()),
                 Exhausted::Orders => (&counters.orders_over_budget, refusal::too_many_orders()),

@@ -41,8 +41,9 @@ const CHECKPOINT_SHARE: u32 = 20;
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// Records between two looks at anything else.
 const ROUND: u32 = 4_096;
-/// Records between two offers of the core to whoever waits for it: some 60 microseconds' work.
-const RECORDS_PER_TURN: u32 = 16;
+/// Records and events between two offers of the core to whoever waits for it: some 60 microseconds' work. Records alone do
+/// not say it: one frame causes hundreds of events.
+const WORK_PER_TURN: usize = 64;
 /// Records that the keeper may be behind before it takes its share of the processors: a start replays 200,000 and more a
 /// second, so they cost ten seconds of a recovery at most, and at 100,000 a second it takes twenty without any spare
 /// time to come to that.
@@ -344,13 +345,15 @@ impl Replica {
 
     /// Follows a few thousand records, and keeps what is due.
     fn round(&mut self) -> Result<Round> {
-        let mut count = 0;
+        let (mut count, mut work) = (0, 0);
         while count < ROUND
             && let Some(step) = self.replay.step()?
         {
             self.read_models.restore(step.sequence, step.timestamp, step.events);
             count += 1;
-            if count.is_multiple_of(RECORDS_PER_TURN) {
+            work += 1 + step.events.len();
+            if work >= WORK_PER_TURN {
+                work = 0;
                 give_way();
             }
         }

@@ -28,7 +28,8 @@ use lakh_engine::units::Timestamp;
 use lakh_gateway::auth::signature::VerifyingKey;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
-use lakh_gateway::hand_over::{Input, Output, Signal};
+use lakh_gateway::hand_over::{Input, Signal};
+use lakh_gateway::output_ring::{OutputReceiver, output_ring};
 use lakh_gateway::proofs::ProofDesk;
 use lakh_gateway::publisher::{self, Publisher, PublisherOptions};
 use lakh_gateway::reports::follower::ReportFollower;
@@ -134,7 +135,7 @@ impl Node {
         let role_nonces = role_nonces(&engine);
         let notary_start = NotaryStart::of(&config.journal.directory, &watch, &engine);
         let Rings { to_sequencer, control, from_settlement, from_keeper, inputs } = Rings::new(config);
-        let (output, outputs) = rtrb::RingBuffer::new(OUTPUT_CAPACITY);
+        let (output, outputs) = output_ring(OUTPUT_CAPACITY);
 
         let sequencer = Sequencer::new(engine, writer, inputs, output, sequencer::now);
         let (sequencer_signal, publisher_signal) = sequencer.signals();
@@ -290,7 +291,7 @@ fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
 fn start_publisher(
     placement: Placement,
     publisher: Publisher,
-    outputs: rtrb::Consumer<Output>,
+    outputs: OutputReceiver,
     acknowledger: Acknowledger,
     control: publisher::Control,
 ) -> Result<Stage<(Publisher, Acknowledger)>> {

@@ -21,6 +21,7 @@ use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
 use lakh_gateway::api_error::ApiError;
 use lakh_gateway::hand_over::{Input, Output, RequestHandle, Signal};
+use lakh_gateway::output_ring::{self, OutputSender};
 use lakh_gateway::signal::Alarm;
 use lakh_gateway::verifier::VerifierStage;
 use lakh_journal::{AppendError, JournalWriter, RecordHeader};
@@ -36,7 +37,8 @@ pub(crate) const OUTPUT_CAPACITY: usize = 1 << 15;
 /// How long is waited for a publisher that is behind.
 const BEHIND_PAUSE: Duration = Duration::from_micros(200);
 /// So many requests of one socket make a poor batch, while others that have come at the same time wait to be read: those are
-/// let in front once. One alone is not: nothing else may come, and it would be late for nothing.
+/// let in front once. One order alone is not: nothing else may come, and it would be late for nothing. One frame is: alone,
+/// its signature and its kilobytes of digest take as long as eight's.
 const FEW: std::ops::Range<usize> = 2..64;
 /// The longest sleep without a deadline.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -46,7 +48,7 @@ pub(crate) struct Sequencer {
     pub(crate) engine: Engine,
     pub(crate) writer: JournalWriter,
     pub(crate) inputs: Vec<rtrb::Consumer<Input>>,
-    pub(crate) output: rtrb::Producer<Output>,
+    pub(crate) output: OutputSender,
     pub(crate) signal: Arc<Signal>,
     pub(crate) publisher_signal: Arc<Signal>,
     pub(crate) events: Vec<Event>,
@@ -76,7 +78,7 @@ impl Sequencer {
         engine: Engine,
         writer: JournalWriter,
         inputs: Vec<rtrb::Consumer<Input>>,
-        output: rtrb::Producer<Output>,
+        output: OutputSender,
         clock: fn() -> Timestamp,
     ) -> Self {
         Self {
@@ -86,7 +88,7 @@ impl Sequencer {
             output,
             signal: Arc::new(Signal::new()),
             publisher_signal: Arc::new(Signal::new()),
-            events: Vec::with_capacity(Engine::MAX_EVENTS),
+            events: output_ring::empty_page(),
             payload: Vec::with_capacity(16 * 1_024),
             clock,
         }
@@ -175,10 +177,10 @@ impl Sequencer {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Read { read, handle } => self.emit(Output::Read { read, handle }),
+            Input::Read { read, handle } => self.output.send(Output::Read { read, handle }),
             Input::Command { command, evidence, handle } => {
                 if let Err((error, handle, spent)) = self.submit(&command, evidence, handle) {
-                    self.emit(Output::Refused { error, handle, spent });
+                    self.output.send(Output::Refused { error, handle, spent });
                 }
             }
         }
@@ -202,16 +204,8 @@ impl Sequencer {
         self.engine.apply(sequence, timestamp, command, &mut self.events);
         let event_count = u32::try_from(self.events.len()).expect("at most MAX_EVENTS");
         let applied = Output::Applied { sequence, timestamp, event_count, handle, spent: evidence };
-        // In one go: the publisher's thread looks at the ring meanwhile, and each end that moves is a line between two cores.
-        let room = self.output.write_chunk_uninit(self.events.len() + 1);
-        let room = room.expect("room for a whole command was checked before it was taken");
-        let events = self.events.iter().map(|event| Output::Event(*event));
-        room.fill_from_iter(core::iter::once(applied).chain(events));
+        self.output.send_applied(applied, &mut self.events);
         Ok(())
-    }
-
-    fn emit(&mut self, output: Output) {
-        assert!(self.output.push(output).is_ok(), "room for a whole command was checked before it was taken");
     }
 
     /// Waits until somebody puts something into a queue, a deadline comes or a second has passed. Where something is there
@@ -248,7 +242,8 @@ impl Sequencer {
             () = alarm.within(until_deadline.min(LONGEST_SLEEP)) => {}
         }
         let to_verify: usize = verifiers.iter().map(VerifierStage::waiting).sum();
-        if !has_waited || FEW.contains(&to_verify) {
+        let is_frame_alone = to_verify == 1 && verifiers.iter().any(VerifierStage::has_frame);
+        if !has_waited || is_frame_alone || FEW.contains(&to_verify) {
             tokio::task::yield_now().await;
         }
     }

@@ -14,7 +14,7 @@ use lakh_engine::command::{DisconnectMode, Operation, SettlementBinding};
 use lakh_engine::units::Timestamp;
 use sha3::{Digest as _, Keccak256};
 
-use super::lanes::{KECCAK_MAX, LaneHashes};
+use super::lanes::LaneHashes;
 use crate::wire::sbe::enums::DisconnectChoice;
 
 /// In front of everything that is hashed.
@@ -73,7 +73,7 @@ impl SigningDomain {
     }
 }
 
-/// Digests of many messages: eight at a time where the processor can, one at a time elsewhere.
+/// Digests of many messages: up to eight at a time where the processor can, one at a time elsewhere.
 pub struct MessageDigests {
     lanes: Option<LaneHashes>,
 }
@@ -92,20 +92,16 @@ impl MessageDigests {
 
     /// Works out what the signature of each message covers, given its template id and its body; see
     /// [`SigningDomain::digest`]. Messages that are `None` are passed over.
-    pub fn of(&self, domain: &SigningDomain, messages: &[Option<(u16, &[u8])>]) -> Vec<Option<[u8; 32]>> {
+    pub fn of(&mut self, domain: &SigningDomain, messages: &[Option<(u16, &[u8])>]) -> Vec<Option<[u8; 32]>> {
         let alone = |(template, body): (u16, &[u8])| domain.digest(template, body, &[]);
-        let Some(lanes) = &self.lanes else { return messages.iter().map(|message| message.map(alone)).collect() };
+        let Some(lanes) = &mut self.lanes else { return messages.iter().map(|message| message.map(alone)).collect() };
         let mut digests = vec![None; messages.len()];
-        let mut short = Vec::with_capacity(messages.len());
-        for (index, (template, body)) in messages.iter().enumerate().filter_map(|(at, message)| Some((at, (*message)?)))
-        {
-            if domain.0.len() + 2 + body.len() <= KECCAK_MAX {
-                short.push((index, template.to_be_bytes(), body));
-            } else {
-                digests[index] = Some(alone((template, body)));
-            }
-        }
-        for eight in short.chunks(8) {
+        let numbered = messages.iter().enumerate();
+        let present = numbered.filter_map(|(at, message)| message.map(|(template, body)| (at, template, body)));
+        let mut present: Vec<_> = present.map(|(at, template, body)| (at, template.to_be_bytes(), body)).collect();
+        // Eight take as long as their longest.
+        present.sort_by_key(|(_, _, body)| body.len());
+        for eight in present.chunks(8) {
             let mut parts = [[&[][..]; 3]; 8];
             for (parts, (_, template, body)) in parts.iter_mut().zip(eight) {
                 *parts = [&domain.0, template, *body];
@@ -304,7 +300,7 @@ mod tests {
         // Of every length around one block, with gaps between them.
         let message = |index: usize| (index % 5 != 3).then(|| (index as u16, &bytes[..80 + index % 40]));
         let messages: Vec<_> = (0..203).map(message).collect();
-        let each = |digests: MessageDigests| digests.of(&domain, &messages);
+        let each = |mut digests: MessageDigests| digests.of(&domain, &messages);
         let expected: Vec<_> =
             messages.iter().map(|one| one.map(|(template, body)| domain.digest(template, body, &[]))).collect();
         assert_eq!(each(MessageDigests::detect()), expected);

@@ -104,6 +104,16 @@ impl Incoming {
     /// # Errors
     /// [`BinaryClientError::Unreadable`], [`BinaryClientError::Gap`].
     pub fn next_message(&mut self) -> Result<Option<Message>, BinaryClientError> {
+        let Some(frame) = self.next_frame()? else { return Ok(None) };
+        Message::read(&frame).map(Some).map_err(BinaryClientError::Unreadable)
+    }
+
+    /// The next message as it lies, if it is all there: for whoever reads so many that each copy counts.
+    ///
+    /// # Errors
+    /// As [`Self::next_message`].
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, BinaryClientError> {
         let frame = next_frame(&self.bytes[self.read..]).map_err(BinaryClientError::Unreadable)?;
         let Some(frame) = frame else { return Ok(None) };
         self.read += frame.bytes.len();
@@ -112,7 +122,7 @@ impl Incoming {
             return Err(BinaryClientError::Gap { last: self.last, found: number });
         }
         self.last = number;
-        Message::read(&frame).map(Some).map_err(BinaryClientError::Unreadable)
+        Ok(Some(frame))
     }
 }
 

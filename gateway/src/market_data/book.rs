@@ -141,9 +141,9 @@ impl Book {
         self.asks.iter().map(|(price, level)| (*price, *level))
     }
 
-    /// Takes a change in; tells which level is another now.
+    /// Takes a change in; tells which level is another now, and what rests there.
     #[inline]
-    pub fn apply(&mut self, change: &BookChange) -> Option<LevelKey> {
+    pub fn apply(&mut self, change: &BookChange) -> Option<(LevelKey, Level)> {
         assert_eq!(change.feed_sequence, self.feed_sequence + 1, "the engine counts a market's changes without gaps");
         self.feed_sequence = change.feed_sequence;
         let (key, change) = change.level?;
@@ -152,7 +152,7 @@ impl Book {
             let level = levels.entry(key.price).or_default();
             level.quantity += quantity;
             level.order_count += 1;
-            return Some(key);
+            return Some((key, *level));
         }
         let level = levels.get_mut(&key.price).expect("only what rests can trade, shrink or go");
         match change {
@@ -163,11 +163,12 @@ impl Book {
                 level.order_count -= 1;
             }
         }
+        let level = *level;
         if level.order_count == 0 {
             assert!(level.quantity.is_zero(), "a level's quantity is that of its orders");
             levels.remove(&key.price);
         }
-        Some(key)
+        Some((key, level))
     }
 
     /// Appends all of it, for a snapshot.

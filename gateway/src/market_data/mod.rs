@@ -18,7 +18,7 @@ use lakh_engine::ids::MarketId;
 use lakh_engine::units::Timestamp;
 use lakh_engine::wire::DecodeError;
 
-use crate::market_data::book::{Book, BookChange};
+use crate::market_data::book::{Book, BookChange, Level, LevelKey};
 use crate::market_data::candle_feed::{CandleFeed, CandleMessage};
 use crate::market_data::candles::{Candles, DayStatistics};
 use crate::market_data::depth_diff::DepthDiff;
@@ -231,13 +231,14 @@ impl MarketData {
         }
     }
 
-    /// Takes in a change of a market's book.
+    /// Takes in a change of a market's book; tells which level is another now, and what rests there.
     #[inline]
-    pub fn change(&mut self, market: MarketId, change: &BookChange, timestamp: Timestamp) {
+    pub fn change(&mut self, market: MarketId, change: &BookChange, timestamp: Timestamp) -> Option<(LevelKey, Level)> {
         let feed = self.feed_mut(market).expect("the engine changes only listed markets");
-        let level = feed.book.apply(change);
-        if let (Some(level), Some(diff)) = (level, &mut feed.depth) {
-            diff.note(level, timestamp);
+        let changed = feed.book.apply(change);
+        if let (Some((key, _)), Some(diff)) = (changed, &mut feed.depth) {
+            diff.note(key, timestamp);
         }
+        changed
     }
 }

@@ -25,6 +25,7 @@ impl OrderState {
             just_ended,
             just_named,
             forgotten: _,
+            latest: _,
         } = self;
         assert!(just_ended.is_empty() && just_named.is_empty(), "a snapshot is taken between two commands");
         let mut places: Vec<_> = by_order.places().collect();

@@ -12,7 +12,7 @@ use crate::account_state::Balance;
 use crate::account_trades::TradeRole;
 use crate::api_error::ApiError;
 use crate::hand_over::{RequestHandle, Stream, StreamKind};
-use crate::market_data::book::BookChange;
+use crate::market_data::book::{BookChange, Level, LevelKey};
 use crate::market_data::tape::{Aggregation, Extended, PublicTrade};
 use crate::order_state::{BudgetProgress, Reduction};
 use crate::publisher::private::fill;
@@ -39,8 +39,10 @@ impl Publisher {
         // What makes an order smaller: while an order trades, its group; otherwise its owner.
         let mut reduction = Reduction::Amended;
         for (index, event) in events.iter().enumerate() {
-            self.absorb_listing(event);
-            self.absorb_book(event, stamp);
+            if !is_of_trading(event) {
+                self.absorb_listing(event);
+            }
+            let level = self.absorb_book(event, stamp);
             match event {
                 Event::Trade(trade) => self.absorb_trade(trade, budget_progress(trade, &events[index + 1..]), stamp),
                 Event::AgendaProgress { origin, finished: completion, .. } => {
@@ -54,7 +56,7 @@ impl Publisher {
                 Event::OperationDone { .. } => reduction = Reduction::Amended,
                 _ => {}
             }
-            self.binary.absorb(event, stamp, &self.market_data);
+            self.binary.absorb(event, level, stamp);
         }
         for event in events {
             // Any other order that is through says so in an event.
@@ -131,15 +133,15 @@ impl Publisher {
         }
     }
 
-    /// The public book.
-    fn absorb_book(&mut self, event: &Event, stamp: Stamp) {
-        let Some((market, change)) = BookChange::of(event) else { return };
+    /// The public book. Tells which level is another now, and what rests there.
+    fn absorb_book(&mut self, event: &Event, stamp: Stamp) -> Option<(LevelKey, Level)> {
+        let (market, change) = BookChange::of(event)?;
         if self.subscriptions.has_stream(Stream { market, kind: StreamKind::BookTicker })
             && let Some(feed) = self.market_data.feed(market)
         {
             self.outgoing.note_top(market, || feed.book().top());
         }
-        self.market_data.change(market, &change, stamp.timestamp);
+        self.market_data.change(market, &change, stamp.timestamp)
     }
 
     /// Everything that is about one order or one account, trades and agenda aside.
@@ -247,6 +249,20 @@ impl Publisher {
         }
         self.outgoing.tops_before = tops;
     }
+}
+
+/// Whether it is one of those that nearly all events are, and lists nothing.
+const fn is_of_trading(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::OrderAccepted(_)
+            | Event::OrderRested(_)
+            | Event::OrderCanceled(_)
+            | Event::OrderReduced(_)
+            | Event::Trade(_)
+            | Event::BalanceChanged { .. }
+            | Event::OperationDone { .. }
+    )
 }
 
 /// The resting order that an event changes.

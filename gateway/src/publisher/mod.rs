@@ -27,12 +27,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use lakh_engine::event::Event;
-use lakh_engine::ids::{MarketId, Sequence};
-use lakh_engine::market_spec::AssetSpec;
-use lakh_engine::units::Timestamp;
-use rtrb::Consumer;
-
 use crate::account_state::AccountState;
 use crate::account_trades::{AccountTrades, AccountTradesOptions};
 use crate::directory::{Directory, MarketEntry};
@@ -41,6 +35,7 @@ use crate::hand_over::{AnswerShape, Output, RequestHandle};
 use crate::market_data::tape::Aggregation;
 use crate::market_data::{MarketData, MarketDataOptions};
 use crate::order_state::{OrderState, OrderStateOptions};
+use crate::output_ring::OutputReceiver;
 use crate::proofs::ProofDesk;
 use crate::publisher::binary::Binary;
 use crate::publisher::mass_cancels::MassCancels;
@@ -49,6 +44,10 @@ use crate::publisher::private::PrivateReports;
 use crate::publisher::subscriptions::Subscriptions;
 use crate::reports::Stamp;
 use crate::wire_encode::public;
+use lakh_engine::event::Event;
+use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::market_spec::AssetSpec;
+use lakh_engine::units::Timestamp;
 
 pub use crate::publisher::binary::{BinaryOptions, FeedOptions, ReportOptions};
 pub use crate::publisher::run::{Control, Durable, Gate, run};
@@ -212,6 +211,11 @@ impl Publisher {
                 self.events.push(event);
                 self.finish_if_complete();
             }
+            Output::Events(mut events) => {
+                assert!(self.open.is_some(), "events belong to the record in front of them");
+                self.events.append(&mut events);
+                self.finish_if_complete();
+            }
             Output::Read { read, handle } => {
                 assert!(self.open.is_none(), "a read comes behind all events of the record in front of it");
                 self.answer_read(&read, &handle);
@@ -224,17 +228,13 @@ impl Publisher {
         }
     }
 
-    /// Takes the events of the open record out of the ring, if all of them are there: in one go, each copied once. Says how
-    /// many.
-    fn take_events(&mut self, consumer: &mut Consumer<Output>) -> usize {
+    /// Takes the events of the open record, if all of them are there. Says how many.
+    fn take_events(&mut self, outputs: &mut OutputReceiver) -> usize {
         let Some(open) = &self.open else { return 0 };
-        // Where they come one by one, they are taken one by one.
-        let Ok(events) = consumer.read_chunk(open.event_count - self.events.len()) else { return 0 };
-        let count = events.len();
-        self.events.extend(events.into_iter().map(|output| match output {
-            Output::Event(event) => event,
-            other => panic!("all events of a record come directly behind it, and not {other:?}"),
-        }));
+        let count = open.event_count - self.events.len();
+        if !outputs.take_events(count, &mut self.events) {
+            return 0;
+        }
         self.finish_if_complete();
         count
     }

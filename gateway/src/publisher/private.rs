@@ -24,6 +24,8 @@ pub(super) struct PrivateReports {
     /// Each account's last count: a read model like the others, and saved with them; without it nobody could resume behind
     /// a report that is older than the snapshot.
     pub(super) counts: IdMap<AccountId, u64>,
+    /// What `counts` has not been told yet: most reports of a command are one account's.
+    latest: Option<(AccountId, u64)>,
     /// Where reports are kept, if they are.
     pub(super) sink: Option<ReportSink>,
     /// What the command changed of balances; kept for its room.
@@ -42,12 +44,23 @@ pub(super) enum Audience {
 impl PrivateReports {
     /// The account's last count; 0 where nothing was ever reported.
     pub(super) fn last(&self, account: AccountId) -> u64 {
+        debug_assert!(self.latest.is_none(), "asked for between two commands");
         self.counts.get(&account).copied().unwrap_or_default()
     }
 
     /// Counts a report.
     fn count(&mut self, account: AccountId, report_sequence: u64) {
-        self.counts.insert(account, report_sequence);
+        if self.latest.is_some_and(|(other, _)| other != account) {
+            self.settle_counts();
+        }
+        self.latest = Some((account, report_sequence));
+    }
+
+    /// The command is through.
+    fn settle_counts(&mut self) {
+        if let Some((account, report_sequence)) = self.latest.take() {
+            self.counts.insert(account, report_sequence);
+        }
     }
 
     /// Counts a report, and writes it down for who listens.
@@ -71,21 +84,40 @@ impl PrivateReports {
 impl Publisher {
     /// Reports an event that is about no order.
     pub(super) fn tell_of(&mut self, event: &Event, stamp: Stamp) {
-        let bodies = match event {
-            Event::Transferred(moved) => both_sides(moved),
-            other => [body_of(other), None],
-        };
-        for (account, report_sequence, body) in bodies.into_iter().flatten() {
-            if self.company == Company::Nobody {
-                self.private.count(account, report_sequence);
-                continue;
+        match *event {
+            // There is one for each operation of a frame. By itself, so that its report is made where it stays.
+            Event::OperationDone { account, report_sequence, origin, index, refused, order } => {
+                let body = ReportBody::OperationDone { origin, index, refused, order };
+                self.tell_body((account, report_sequence), body, stamp);
             }
-            let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
-            self.binary.tell(&report);
-            let audience = audience(&self.subscriptions, account);
-            let units = Units { markets: &self.markets, assets: &self.assets };
-            self.private.tell(&report, audience, units, &mut self.outgoing);
+            Event::Transferred(ref moved) => {
+                for (account, report_sequence, body) in both_sides(moved) {
+                    self.tell_body((account, report_sequence), body, stamp);
+                }
+            }
+            ref other => {
+                if let Some((account, report_sequence, body)) = body_of(other) {
+                    self.tell_body((account, report_sequence), body, stamp);
+                }
+            }
         }
+    }
+
+    /// In line: a body is large, and to move one that was just written waits for every write before.
+    #[inline(always)]
+    fn tell_body(&mut self, (account, report_sequence): (AccountId, u64), body: ReportBody<'_>, stamp: Stamp) {
+        // Without a private count the account is not known: whoever stands there did not ask.
+        if report_sequence == 0 {
+            return;
+        }
+        if self.company == Company::Nobody {
+            return self.private.count(account, report_sequence);
+        }
+        let report = AccountReport { account, report_sequence, stamp, body, position: Vec::new() };
+        self.binary.tell(&report);
+        let audience = audience(&self.subscriptions, account);
+        let units = Units { markets: &self.markets, assets: &self.assets };
+        self.private.tell(&report, audience, units, &mut self.outgoing);
     }
 
     /// Reports what happened to an order, which stands in the read model as this left it. In line: its arguments are fields
@@ -109,6 +141,7 @@ impl Publisher {
     /// The command is through: one position report for each account whose balances changed and that listens, behind its
     /// other reports; the report log is told of all of them.
     pub(super) fn tell_positions(&mut self, stamp: Stamp) {
+        self.private.settle_counts();
         self.outgoing.changed_balances.sort_unstable();
         self.outgoing.changed_balances.dedup();
         let mut changed = std::mem::take(&mut self.private.changed);
@@ -192,16 +225,14 @@ fn audience(subscriptions: &Subscriptions, account: AccountId) -> Audience {
 type Told = (AccountId, u64, ReportBody<'static>);
 
 /// A transfer as the account that gives and the one that receives see it.
-fn both_sides(moved: &Transferred) -> [Option<Told>; 2] {
+fn both_sides(moved: &Transferred) -> [Told; 2] {
     let &Transferred { from, to, asset, amount, from_report_sequence, to_report_sequence } = moved;
     let funds = |direction| ReportBody::Funds { asset, amount, direction };
-    [
-        Some((from, from_report_sequence, funds(FundsDirection::Out))),
-        Some((to, to_report_sequence, funds(FundsDirection::In))),
-    ]
+    [(from, from_report_sequence, funds(FundsDirection::Out)), (to, to_report_sequence, funds(FundsDirection::In))]
 }
 
-/// Whose report an event is that is about no order, with its count; `None` for one that is nobody's.
+/// Whose report an event is that is about no order and no operation of a frame, with its count; `None` for one that is
+/// nobody's.
 fn body_of(event: &Event) -> Option<Told> {
     let (account, report_sequence, body) = match *event {
         Event::Rejected(rejected) => (rejected.account, rejected.report_sequence, ReportBody::Rejected(rejected)),
@@ -220,17 +251,13 @@ fn body_of(event: &Event) -> Option<Told> {
         Event::FrameAccepted { account, report_sequence, operations } => {
             (account, report_sequence, ReportBody::FrameAccepted { operations })
         }
-        Event::OperationDone { account, report_sequence, origin, index, refused, order } => {
-            (account, report_sequence, ReportBody::OperationDone { origin, index, refused, order })
-        }
         Event::QuoteSet(quote) => (quote.account, quote.report_sequence, ReportBody::QuoteSet(quote)),
         Event::CancelAllTimerSet { account, report_sequence, at } => {
             (account, report_sequence, ReportBody::CancelAllTimerSet { at })
         }
         _ => return None,
     };
-    // Without a private count the account is not known: whoever stands there did not ask.
-    (report_sequence != 0).then_some((account, report_sequence, body))
+    Some((account, report_sequence, body))
 }
 
 /// A trade as one of its two sides sees it.

@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lakh_engine::units::Timestamp;
-use rtrb::Consumer;
 
 use crate::hand_over::{Output, Signal};
+use crate::output_ring::OutputReceiver;
 use crate::publisher::Publisher;
 use crate::signal::Alarm;
 
 /// Outputs between two looks at the clock: at 100,000 a second about a millisecond.
 const OUTPUTS_PER_CLOCK: usize = 256;
+/// From so many events on a command is a frame or the like, and an eighth of them counts: else frames would be told one by
+/// one, each with all the wakes that eight could share.
+const MANY_EVENTS: usize = 64;
 /// Looks at the clock between two turns of those who share the thread: more outputs than one batch of a verifier makes,
 /// or the publisher would fall behind by taking turns with it.
 const CLOCKS_PER_TURN: u32 = 8;
@@ -56,7 +59,7 @@ impl<F: Fn() -> u64> Durable for F {
 /// `now` is the clock that depth messages go by.
 pub async fn run<D: Durable>(
     mut publisher: Publisher,
-    mut consumer: Consumer<Output>,
+    mut outputs: OutputReceiver,
     durable: D,
     now: impl Fn() -> Timestamp,
     control: Control,
@@ -68,8 +71,8 @@ pub async fn run<D: Durable>(
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         // Looked at before the ring: what the other end put there before it went is still taken.
-        let abandoned = consumer.is_abandoned();
-        let taken = gate.take(&mut consumer, &mut publisher);
+        let abandoned = outputs.is_abandoned();
+        let taken = gate.take(&mut outputs, &mut publisher);
         publisher.flush_binary();
         publisher.handle_timeout(now());
         publisher.hand_over_reports(now());
@@ -82,14 +85,14 @@ pub async fn run<D: Durable>(
             }
             continue;
         }
-        if (stopping && !publisher.awaits_events()) || (abandoned && consumer.is_empty()) {
+        if (stopping && !publisher.awaits_events()) || (abandoned && outputs.is_empty()) {
             publisher.hand_over_reports(Timestamp(u64::MAX));
             return (publisher, gate.durable);
         }
         let pause = pause(publisher.next_wake(), &now).min(gate.durable.look_after().unwrap_or(PAUSE_MAX));
         // Borrowed for writing though only looked at: such a ring's end belongs to one thread at a time.
-        let (gate, consumer, stop) = (&mut gate, &mut consumer, &control.stop);
-        let something_came = move || gate.is_open(consumer) || stop.load(Ordering::Acquire) != stopping;
+        let (gate, outputs, stop) = (&mut gate, &mut outputs, &control.stop);
+        let something_came = move || gate.is_open(outputs) || stop.load(Ordering::Acquire) != stopping;
         tokio::select! {
             biased;
             () = control.signal.wait(something_came) => {}
@@ -113,27 +116,30 @@ impl<D: Durable> Gate<D> {
     }
 
     /// Hands over some hundreds of outputs, and all events of the last record among them; says how many.
-    pub fn take(&mut self, consumer: &mut Consumer<Output>, publisher: &mut Publisher) -> usize {
+    pub fn take(&mut self, outputs: &mut OutputReceiver, publisher: &mut Publisher) -> usize {
         let mut taken = 0;
-        while taken < OUTPUTS_PER_CLOCK && self.is_open(consumer) {
-            let Ok(output) = consumer.pop() else { break };
+        while taken < OUTPUTS_PER_CLOCK && self.is_open(outputs) {
+            let Some(output) = outputs.pop() else { break };
             publisher.handle_output(output);
-            taken += 1 + publisher.take_events(consumer);
+            taken += match publisher.take_events(outputs) {
+                events if events < MANY_EVENTS => 1 + events,
+                events => 1 + events / 8,
+            };
         }
         taken
     }
 
     /// Whether the next output is there and may leave.
-    fn is_open(&mut self, consumer: &Consumer<Output>) -> bool {
-        match consumer.peek() {
-            Err(_) => false,
-            Ok(Output::Applied { sequence, .. }) => {
+    fn is_open(&mut self, outputs: &OutputReceiver) -> bool {
+        match outputs.peek() {
+            None => false,
+            Some(Output::Applied { sequence, .. }) => {
                 if sequence.0 > self.known {
                     self.known = self.durable.sequence();
                 }
                 sequence.0 <= self.known
             }
-            Ok(Output::Event(_) | Output::Read { .. } | Output::Refused { .. }) => true,
+            Some(Output::Event(_) | Output::Events(_) | Output::Read { .. } | Output::Refused { .. }) => true,
         }
     }
 }

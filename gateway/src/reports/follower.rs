@@ -28,12 +28,12 @@ use crate::limits::{Charge, Rate, TokenBucket};
 use crate::request::refusal;
 
 /// Chunks and questions that may wait.
-const QUEUE: usize = 64;
+const QUEUE: usize = 32;
 /// Written chunks that wait to be filled again.
 const EMPTIES: usize = 4;
 /// From this size on a chunk is handed over, whenever its time. Each wakes the thread, which costs the publisher as much as
 /// a hundred reports: at 300,000 orders a second in frames that was a sixteenth of what it did.
-const CHUNK_BYTES: usize = 512 * 1_024;
+const CHUNK_BYTES: usize = 1_024 * 1_024;
 /// How long a report may wait for others to go with it, in nanoseconds. Nobody waits for it: a question hands over first.
 const CHUNK_LIFE_NS: u64 = 20_000_000;
 /// Accounts whose rate is remembered at once; when there are more, all are forgotten.
@@ -151,7 +151,12 @@ impl ReportSink {
         self.positions.resize(self.reports.len(), 0..0);
         self.taken.clear();
         self.taken.resize(changed.len(), false);
+        let mut behind = None;
         for (index, (account, ..)) in self.reports.iter().enumerate().rev() {
+            // Most reports of a command are one account's.
+            if behind.replace(*account) == Some(*account) {
+                continue;
+            }
             let first = changed.partition_point(|(other, _)| other < account);
             let end = changed.partition_point(|(other, _)| other <= account);
             if first < end && !self.taken[first] {

@@ -105,6 +105,19 @@ struct AccountIndex {
     places: Vec<Place>,
 }
 
+impl AccountIndex {
+    /// Notes where a report stands. One that does not follow on the account's last begins anew: what is before a gap can
+    /// never be part of an answer.
+    fn note(&mut self, report_sequence: u64, begin: u64, length: usize) {
+        let begin = u32::try_from(begin).expect("a segment is smaller than 4 GiB");
+        let place = Place { begin, length: u16::try_from(length).expect("a frame is smaller than 64 KiB") };
+        if self.first + self.places.len() as u64 != report_sequence {
+            *self = Self { first: report_sequence, places: Vec::new() };
+        }
+        self.places.push(place);
+    }
+}
+
 /// The segment that is written.
 #[derive(Debug)]
 pub(super) struct OpenSegment {
@@ -113,7 +126,6 @@ pub(super) struct OpenSegment {
     length: u64,
     last_sequence: Option<Sequence>,
     accounts: BTreeMap<AccountId, AccountIndex>,
-    buffer: Vec<u8>,
 }
 
 impl OpenSegment {
@@ -122,7 +134,7 @@ impl OpenSegment {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all_at(&header(number, exchange_id), 0)?;
         let (length, accounts) = (HEADER as u64, BTreeMap::new());
-        Ok(Self { file, number, length, last_sequence: None, accounts, buffer: Vec::new() })
+        Ok(Self { file, number, length, last_sequence: None, accounts })
     }
 
     /// The segment that was open when its writer ended, cut off behind the last whole block that the journal has too.
@@ -139,12 +151,13 @@ impl OpenSegment {
         }
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let (length, accounts) = (HEADER as u64, BTreeMap::new());
-        let mut segment = Self { file, number, length, last_sequence: None, accounts, buffer: Vec::new() };
+        let mut segment = Self { file, number, length, last_sequence: None, accounts };
         let mut rest = &bytes[HEADER..];
         while let Some((block, sequence)) = read_block(rest).filter(|(_, sequence)| *sequence <= journal_end) {
             for (entry, end) in reports_of(block) {
                 let begin = segment.length + (BLOCK_HEADER + end) as u64 - entry.length as u64;
-                segment.note(entry.account, entry.report_sequence, begin, entry.length);
+                let index = segment.accounts.entry(entry.account).or_default();
+                index.note(entry.report_sequence, begin, entry.length);
             }
             segment.length += (BLOCK_HEADER + block.len()) as u64;
             segment.last_sequence = Some(sequence);
@@ -174,38 +187,29 @@ impl OpenSegment {
     /// Appends the reports as one block.
     pub(super) fn append(&mut self, chunk: &ReportChunk) -> io::Result<()> {
         let Some(last) = chunk.entries.last() else { return Ok(()) };
-        self.buffer.clear();
         let length = u32::try_from(chunk.bytes.len()).expect("a chunk is far smaller than 4 GiB");
         let count = u32::try_from(chunk.entries.len()).expect("a chunk is far smaller than 4 GiB");
-        self.buffer.extend_from_slice(&BLOCK_MAGIC.to_le_bytes());
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(&last.sequence.0.to_le_bytes());
-        self.buffer.extend_from_slice(&count.to_le_bytes());
-        self.buffer.extend_from_slice(&checksum(&self.buffer).to_le_bytes());
-        self.buffer.extend_from_slice(&chunk.bytes);
-        self.file.write_all_at(&self.buffer, self.length)?;
+        let mut head = Vec::with_capacity(BLOCK_HEADER);
+        head.extend_from_slice(&BLOCK_MAGIC.to_le_bytes());
+        head.extend_from_slice(&length.to_le_bytes());
+        head.extend_from_slice(&last.sequence.0.to_le_bytes());
+        head.extend_from_slice(&count.to_le_bytes());
+        head.extend_from_slice(&checksum(&head).to_le_bytes());
+        self.file.write_all_at(&head, self.length)?;
+        self.file.write_all_at(&chunk.bytes, self.length + BLOCK_HEADER as u64)?;
         let mut begin = self.length + BLOCK_HEADER as u64;
-        for ChunkEntry { account, report_sequence, end, .. } in &chunk.entries {
-            let end = self.length + (BLOCK_HEADER as u64) + u64::from(*end);
-            let length = usize::try_from(end - begin).expect("a frame is short");
-            self.note(*account, *report_sequence, begin, length);
-            begin = end;
+        for of_account in chunk.entries.chunk_by(|left, right| left.account == right.account) {
+            let index = self.accounts.entry(of_account[0].account).or_default();
+            for ChunkEntry { report_sequence, end, .. } in of_account {
+                let end = self.length + (BLOCK_HEADER as u64) + u64::from(*end);
+                let length = usize::try_from(end - begin).expect("a frame is short");
+                index.note(*report_sequence, begin, length);
+                begin = end;
+            }
         }
-        self.length += self.buffer.len() as u64;
+        self.length += (BLOCK_HEADER + chunk.bytes.len()) as u64;
         self.last_sequence = Some(last.sequence);
         Ok(())
-    }
-
-    /// Notes where a report stands. One that does not follow on the account's last begins anew: what is before a gap can
-    /// never be part of an answer.
-    fn note(&mut self, account: AccountId, report_sequence: u64, begin: u64, length: usize) {
-        let begin = u32::try_from(begin).expect("a segment is smaller than 4 GiB");
-        let place = Place { begin, length: u16::try_from(length).expect("a frame is smaller than 64 KiB") };
-        let index = self.accounts.entry(account).or_default();
-        if index.first + index.places.len() as u64 != report_sequence {
-            *index = AccountIndex { first: report_sequence, places: Vec::new() };
-        }
-        index.places.push(place);
     }
 
     /// Which of the account's reports are here.

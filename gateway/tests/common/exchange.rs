@@ -20,12 +20,13 @@ use lakh_engine::units::{Atoms, Timestamp};
 use lakh_gateway::binary_client::{BinaryClient, BinaryClientError, LogonOptions, Message};
 use lakh_gateway::directory::Directory;
 use lakh_gateway::hand_over::{Input, Output, Signal};
+use lakh_gateway::output_ring::{OutputSender, empty_page, output_ring};
 use lakh_gateway::publisher::{self, Control, Publisher, PublisherOptions};
 use lakh_gateway::server::{Gateway, GatewayOptions, SecureListener, Wiring};
 use lakh_gateway::tls::Tls;
 use lakh_gateway::verifier::VerifierStage;
 use lakh_gateway::wire::sbe::session::LogonAccepted;
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, RingBuffer};
 use tokio::task::JoinHandle;
 
 use super::{asset, market, now};
@@ -113,7 +114,7 @@ impl Exchange {
         options.session.in_flight = 1_024;
         change_gateway(&mut options);
         let (to_sequencer, inputs) = RingBuffer::new(8_192);
-        let (output, outputs) = RingBuffer::new(1 << 15);
+        let (output, outputs) = output_ring(1 << 15);
         let stop = Arc::new(AtomicBool::new(false));
         let (signal, publisher_signal) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
         let control = Control { signal: Arc::clone(&publisher_signal), stop: Arc::new(AtomicBool::new(false)) };
@@ -191,7 +192,7 @@ struct Sequencer {
     engine: Engine,
     decided: Arc<Mutex<Vec<Command>>>,
     inputs: Consumer<Input>,
-    output: Producer<Output>,
+    output: OutputSender,
     stop: Arc<AtomicBool>,
     signal: Arc<Signal>,
     publisher_signal: Arc<Signal>,
@@ -201,7 +202,7 @@ struct Sequencer {
 impl Sequencer {
     /// Verifies and sequences in turn, as the node does where there are few cores.
     async fn run(mut self, mut verifiers: Vec<VerifierStage>) -> (Engine, Vec<(Command, Bytes)>) {
-        let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
+        let mut events = empty_page();
         let signal = Arc::clone(&self.signal);
         loop {
             let decided = std::mem::take(&mut *self.decided.lock().unwrap());
@@ -211,7 +212,10 @@ impl Sequencer {
             let verified = verifiers.iter_mut().filter_map(|verifier| verifier.step().then_some(())).count();
             while let Ok(input) = self.inputs.pop() {
                 match input {
-                    Input::Read { read, handle } => self.emit(Output::Read { read, handle }).await,
+                    Input::Read { read, handle } => {
+                        self.wait_for_room().await;
+                        self.output.send(Output::Read { read, handle });
+                    }
                     Input::Command { command, evidence, handle } => {
                         self.log.push((command.clone(), evidence.clone()));
                         self.apply(&command, handle, &mut events).await;
@@ -245,15 +249,13 @@ impl Sequencer {
         let timestamp = now().max(self.engine.now());
         self.engine.apply(sequence, timestamp, command, events);
         let event_count = u32::try_from(events.len()).unwrap();
-        self.emit(Output::Applied { sequence, timestamp, event_count, handle, spent: Bytes::new() }).await;
-        for event in events {
-            self.emit(Output::Event(*event)).await;
-        }
+        self.wait_for_room().await;
+        let applied = Output::Applied { sequence, timestamp, event_count, handle, spent: Bytes::new() };
+        self.output.send_applied(applied, events);
     }
 
-    async fn emit(&mut self, mut output: Output) {
-        while let Err(rtrb::PushError::Full(back)) = self.output.push(output) {
-            output = back;
+    async fn wait_for_room(&mut self) {
+        while self.output.slots() <= Engine::MAX_EVENTS {
             self.publisher_signal.notify();
             tokio::task::yield_now().await;
         }

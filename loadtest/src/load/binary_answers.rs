@@ -4,12 +4,12 @@
 //! report that changes what rests changes the own book, whoever caused it.
 
 use lakh_engine::units::{Lots, Ticks};
-use lakh_gateway::binary_client::{Incoming, Message};
+use lakh_gateway::binary_client::{BinaryClientError, Incoming, Message};
 use lakh_gateway::wire::sbe::encode::name_of;
 use lakh_gateway::wire::sbe::enums::{ALL_MARKETS, ExecutionType, TradeRole, WireEnum};
 use lakh_gateway::wire::sbe::market::MarketListRequest;
-use lakh_gateway::wire::sbe::put;
 use lakh_gateway::wire::sbe::reports::{ExecutionReport, OperationResult, ReplaceResult};
+use lakh_gateway::wire::sbe::{Block, Frame, put};
 
 use crate::error::LoadtestError;
 use crate::load::binary_requests::LOGON_NUMBER;
@@ -57,10 +57,33 @@ impl BinaryAnswers {
         self.incoming.feed(bytes);
         let mut barrier_answered = false;
         let unreadable = |error| LoadtestError::connection("binary session", error);
-        while let Some(message) = self.incoming.next_message().map_err(unreadable)? {
-            barrier_answered |= self.message(&message, ledger, seen)?;
+        // Apart, since what it reads stays in it; an error ends the connection.
+        let mut incoming = std::mem::take(&mut self.incoming);
+        while let Some(frame) = incoming.next_frame().map_err(unreadable)? {
+            barrier_answered |= self.frame(&frame, ledger, seen)?;
         }
+        self.incoming = incoming;
         Ok(barrier_answered)
+    }
+
+    /// What comes for each order is looked at where it lies.
+    fn frame(&mut self, frame: &Frame<'_>, ledger: &mut Ledger, seen: &mut Seen<'_>) -> Result<bool, LoadtestError> {
+        let unreadable = |code| LoadtestError::connection("binary session", BinaryClientError::Unreadable(code));
+        match frame.template {
+            ExecutionReport::TEMPLATE => {
+                let report = frame.block::<ExecutionReport>().map_err(unreadable)?;
+                self.follow(report.account_sequence.get(), seen);
+                self.execution(report, ledger, seen);
+                Ok(false)
+            }
+            OperationResult::TEMPLATE => {
+                let result = frame.block::<OperationResult>().map_err(unreadable)?;
+                self.follow(result.account_sequence.get(), seen);
+                self.operation(result, ledger, seen);
+                Ok(false)
+            }
+            _ => self.message(&Message::read(frame).map_err(unreadable)?, ledger, seen),
+        }
     }
 
     fn message(&mut self, message: &Message, ledger: &mut Ledger, seen: &mut Seen<'_>) -> Result<bool, LoadtestError> {
@@ -68,7 +91,6 @@ impl BinaryAnswers {
             self.follow(account_sequence.get(), seen);
         }
         match message {
-            Message::ExecutionReport(report) => self.execution(report, ledger, seen),
             Message::RequestRejected(refused) => {
                 let code = i64::from(refused.code.get());
                 conclude(refused.request_sequence.get(), Err(code), ledger, seen);
@@ -89,7 +111,6 @@ impl BinaryAnswers {
             Message::QuoteResult(result) => {
                 self.quote_refused = result.bid_code.get().max(result.ask_code.get());
             }
-            Message::OperationResult(result) => self.operation(result, ledger, seen),
             Message::MarketDefinition(definition) => return Ok(definition.following.get() == 0),
             Message::Logout(logout) => return Err(ended(logout.code.get())),
             Message::Reject(reject) => return Err(ended(reject.code.get())),

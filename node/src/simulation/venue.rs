@@ -9,9 +9,10 @@ use lakh_engine::Engine;
 use lakh_engine::ids::Sequence;
 use lakh_gateway::counters::Counters;
 use lakh_gateway::directory::Directory;
-use lakh_gateway::hand_over::{Output, SessionHandle, ToSession};
+use lakh_gateway::hand_over::{SessionHandle, ToSession};
 use lakh_gateway::key_budgets::{KeyBudgets, KeyLimits};
 use lakh_gateway::limits::{Rate, TokenBucket};
+use lakh_gateway::output_ring::{OutputReceiver, output_ring};
 use lakh_gateway::publisher::{Gate, Publisher, PublisherOptions};
 use lakh_gateway::session::{Session, SessionContext, SessionOptions};
 use lakh_gateway::verifier::{Jobs, ReadDigests, Verifier, VerifierOptions, VerifierQueue, VerifierWiring};
@@ -124,7 +125,7 @@ pub(super) struct Venue {
     sequencer: Sequencer,
     publisher: Publisher,
     gate: Gate<Box<dyn Fn() -> u64>>,
-    outputs: rtrb::Consumer<Output>,
+    outputs: OutputReceiver,
     verifier: Verifier,
     queue: VerifierQueue,
     jobs: Jobs,
@@ -160,7 +161,7 @@ impl Venue {
         witness.look(&engine);
 
         let (to_sequencer, input) = rtrb::RingBuffer::new(INPUT_CAPACITY);
-        let (output, outputs) = rtrb::RingBuffer::new(2 * (Engine::MAX_EVENTS + 1));
+        let (output, outputs) = output_ring(2 * (Engine::MAX_EVENTS + 1));
         let sequencer = Sequencer::new(engine, writer, vec![input], output, now);
         let context = SessionContext {
             directory,

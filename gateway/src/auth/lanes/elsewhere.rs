@@ -51,9 +51,6 @@ pub(super) struct LaneSum(Infallible);
 /// There is none.
 pub(super) struct LaneHashes(Infallible);
 
-/// As where there are lanes.
-pub(super) const KECCAK_MAX: usize = 135;
-
 impl LaneHashes {
     pub(super) const fn detect() -> Option<Self> {
         None
@@ -63,7 +60,7 @@ impl LaneHashes {
         match self.0 {}
     }
 
-    pub(super) const fn keccak256(&self, _: &[[&[u8]; 3]]) -> [[u8; 32]; 8] {
+    pub(super) const fn keccak256(&mut self, _: &[[&[u8]; 3]]) -> [[u8; 32]; 8] {
         match self.0 {}
     }
 }

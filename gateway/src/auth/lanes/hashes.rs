@@ -1,8 +1,8 @@
 //! Eight messages hashed at once: SHA-512 for the challenges of a batch, Keccak-256 for what messages of the binary face
 //! are signed by. One at a time they take a third of a microsecond a block and more, here a tenth of that.
 //!
-//! Bounds: Keccak-256 of messages of one block ([`KECCAK_MAX`]); SHA-512 of any length, the longest of eight says how long
-//! it takes.
+//! Bounds: messages of any length; the longest of eight says how long it takes, so who has many puts those of like length
+//! together.
 
 use core::arch::x86_64::__m512i;
 
@@ -12,8 +12,6 @@ use super::field::Lanes;
 
 /// Bytes of a block of Keccak-256.
 const KECCAK_BLOCK: usize = 136;
-/// The longest message that fits one block with its padding.
-pub(in super::super) const KECCAK_MAX: usize = KECCAK_BLOCK - 1;
 /// Bytes of a block of SHA-512.
 const SHA_BLOCK: usize = 128;
 
@@ -175,25 +173,19 @@ impl LaneHashes {
         })
     }
 
-    /// Keccak-256 of eight messages at most, none longer than [`KECCAK_MAX`]; what is behind them is of no meaning.
-    pub(in super::super) fn keccak256(&self, messages: &[[&[u8]; 3]]) -> [[u8; 32]; 8] {
+    /// Keccak-256 of eight messages at most, each of three parts, one behind the other; what is behind them is of no meaning.
+    pub(in super::super) fn keccak256(&mut self, messages: &[[&[u8]; 3]]) -> [[u8; 32]; 8] {
         assert!(messages.len() <= 8, "a message a lane");
-        let mut words = [[0_u64; 8]; KECCAK_BLOCK / 8];
-        for (lane, parts) in messages.iter().enumerate() {
-            let mut block = [0; KECCAK_BLOCK];
-            let mut length = 0;
-            for part in parts {
-                block[length..length + part.len()].copy_from_slice(part);
-                length += part.len();
-            }
-            block[length] ^= 1;
-            block[KECCAK_BLOCK - 1] ^= 0x80;
-            for (of_lanes, bytes) in words.iter_mut().zip(block.as_chunks::<8>().0) {
-                of_lanes[lane] = u64::from_le_bytes(*bytes);
-            }
+        for (lane, padded) in self.padded.iter_mut().enumerate() {
+            padded.clear();
+            let Some(parts) = messages.get(lane) else { continue };
+            parts.iter().for_each(|part| padded.extend_from_slice(part));
+            padded.push(1);
+            padded.resize(padded.len().next_multiple_of(KECCAK_BLOCK), 0);
+            *padded.last_mut().expect("a byte was pushed") |= 0x80;
         }
-        let state = self.lanes.vectorize(Keccak { lanes: self.lanes, words: &words });
-        let words = state.map(pulp::cast::<_, [u64; 8]>);
+        let words = self.lanes.vectorize(Keccak { lanes: self.lanes, padded: &self.padded });
+        let words = words.map(pulp::cast::<_, [u64; 8]>);
         core::array::from_fn(|lane| {
             let mut digest = [0; 32];
             for (bytes, of_lanes) in digest.as_chunks_mut::<8>().0.iter_mut().zip(&words) {
@@ -204,10 +196,10 @@ impl LaneHashes {
     }
 }
 
-/// Keccak-f on blocks that are padded; the first four words of the state.
+/// Keccak on messages that are padded; of each the first four words of its state behind its own last block.
 struct Keccak<'a> {
     lanes: Lanes,
-    words: &'a [[u64; 8]; KECCAK_BLOCK / 8],
+    padded: &'a [Vec<u8>; 8],
 }
 
 impl NullaryFnOnce for Keccak<'_> {
@@ -215,41 +207,31 @@ impl NullaryFnOnce for Keccak<'_> {
 
     #[inline(always)]
     fn call(self) -> Self::Output {
-        let f = self.lanes.f;
+        let Self { lanes, padded } = self;
+        let f = lanes.f;
         let mut state = [f._mm512_setzero_si512(); 25];
-        for (word, of_lanes) in state.iter_mut().zip(self.words) {
-            *word = pulp::cast(*of_lanes);
-        }
-        for constant in KECCAK_CONSTANTS {
-            // No closure: one that is left out of line is compiled without the instructions.
-            let mut columns = [f._mm512_setzero_si512(); 5];
-            for (x, column) in columns.iter_mut().enumerate() {
-                let three = f._mm512_ternarylogic_epi64::<0x96>(state[x], state[x + 5], state[x + 10]);
-                *column = f._mm512_ternarylogic_epi64::<0x96>(three, state[x + 15], state[x + 20]);
-            }
-            for x in 0..5 {
-                let turned = f._mm512_rol_epi64::<1>(columns[(x + 1) % 5]);
-                for y in 0..5 {
-                    let word = &mut state[x + 5 * y];
-                    *word = f._mm512_ternarylogic_epi64::<0x96>(*word, columns[(x + 4) % 5], turned);
+        let mut digest = [f._mm512_setzero_si512(); 4];
+        let blocks = padded.iter().map(|message| message.len() / KECCAK_BLOCK).max().unwrap_or(0);
+        for block in 0..blocks {
+            let mut words = [[0_u64; 8]; KECCAK_BLOCK / 8];
+            let mut ends = 0_u8;
+            for (lane, message) in padded.iter().enumerate() {
+                let Some(bytes) = message.get(block * KECCAK_BLOCK..(block + 1) * KECCAK_BLOCK) else { continue };
+                ends |= u8::from(message.len() == (block + 1) * KECCAK_BLOCK) << lane;
+                for (of_lanes, word) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                    of_lanes[lane] = u64::from_le_bytes(*word);
                 }
             }
-            let mut moved = state[1];
-            for (place, turn) in PLACES.into_iter().zip(TURNS) {
-                let next = state[place];
-                state[place] = f._mm512_rolv_epi64(moved, self.lanes.all(turn));
-                moved = next;
+            for (word, of_lanes) in state.iter_mut().zip(words) {
+                *word = f._mm512_xor_si512(*word, pulp::cast(of_lanes));
             }
-            for y in 0..5 {
-                let row: [__m512i; 5] = core::array::from_fn(|x| state[x + 5 * y]);
-                for x in 0..5 {
-                    // a ^ (!b & c)
-                    state[x + 5 * y] = f._mm512_ternarylogic_epi64::<0xd2>(row[x], row[(x + 1) % 5], row[(x + 2) % 5]);
-                }
+            state = lanes.keccak_f(state);
+            // A lane whose message has ended goes on with nothing, and nobody looks at it any more.
+            for (kept, word) in digest.iter_mut().zip(state) {
+                *kept = f._mm512_mask_blend_epi64(ends, *kept, word);
             }
-            state[0] = f._mm512_xor_si512(state[0], self.lanes.all(constant));
         }
-        [state[0], state[1], state[2], state[3]]
+        digest
     }
 }
 
@@ -287,7 +269,43 @@ impl NullaryFnOnce for Sha512<'_> {
 }
 
 impl Lanes {
-    /// The state behind one block.
+    /// The permutation of Keccak.
+    #[inline(always)]
+    fn keccak_f(self, mut state: [__m512i; 25]) -> [__m512i; 25] {
+        let f = self.f;
+        for constant in KECCAK_CONSTANTS {
+            // No closure: one that is left out of line is compiled without the instructions.
+            let mut columns = [f._mm512_setzero_si512(); 5];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let three = f._mm512_ternarylogic_epi64::<0x96>(state[x], state[x + 5], state[x + 10]);
+                *column = f._mm512_ternarylogic_epi64::<0x96>(three, state[x + 15], state[x + 20]);
+            }
+            for x in 0..5 {
+                let turned = f._mm512_rol_epi64::<1>(columns[(x + 1) % 5]);
+                for y in 0..5 {
+                    let word = &mut state[x + 5 * y];
+                    *word = f._mm512_ternarylogic_epi64::<0x96>(*word, columns[(x + 4) % 5], turned);
+                }
+            }
+            let mut moved = state[1];
+            for (place, turn) in PLACES.into_iter().zip(TURNS) {
+                let next = state[place];
+                state[place] = f._mm512_rolv_epi64(moved, self.all(turn));
+                moved = next;
+            }
+            for y in 0..5 {
+                let row: [__m512i; 5] = core::array::from_fn(|x| state[x + 5 * y]);
+                for x in 0..5 {
+                    // a ^ (!b & c)
+                    state[x + 5 * y] = f._mm512_ternarylogic_epi64::<0xd2>(row[x], row[(x + 1) % 5], row[(x + 2) % 5]);
+                }
+            }
+            state[0] = f._mm512_xor_si512(state[0], self.all(constant));
+        }
+        state
+    }
+
+    /// The state behind one block of SHA-512.
     #[inline(always)]
     fn sha512_block(self, state: &[__m512i; 8], mut words: [__m512i; 16]) -> [__m512i; 8] {
         let f = self.f;
@@ -364,7 +382,6 @@ mod tests {
             for (message, digest) in messages.iter().zip(hashes.sha512(&messages)) {
                 assert_eq!(digest, <[u8; 64]>::from(Sha512::digest(message.concat())), "{first}");
             }
-            let messages: Vec<_> = (0..count).map(|lane| parts(lane, (first + lane * 37) % (KECCAK_MAX + 1))).collect();
             for (message, digest) in messages.iter().zip(hashes.keccak256(&messages)) {
                 assert_eq!(digest, <[u8; 32]>::from(Keccak256::digest(message.concat())), "{first}");
             }

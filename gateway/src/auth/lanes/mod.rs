@@ -25,7 +25,7 @@ use pulp::NullaryFnOnce;
 use self::comb::Sign;
 pub(super) use self::comb::{BaseComb, CombTerm, KeyComb, TOGETHER, Windows};
 use self::field::{LIMBS, Lanes};
-pub(super) use self::hashes::{KECCAK_MAX, LaneHashes};
+pub(super) use self::hashes::LaneHashes;
 use self::points::{EMPTY_ROW, Points, Row};
 
 /// Windows of four bits in a coefficient.

@@ -18,7 +18,7 @@ use crate::byte_outbox::Wakes;
 use crate::directory::MarketEntry;
 use crate::hand_over::{Delivery, FeedRead, RequestHandle, SessionHandle};
 use crate::market_data::MarketData;
-use crate::market_data::book::LevelKey;
+use crate::market_data::book::{Level, LevelKey};
 use crate::market_data::public_orders::{Change, PublicNames, PublicOrders};
 use crate::reports::Stamp;
 use crate::saved::{put_each, take_each};
@@ -115,24 +115,17 @@ impl Feeds {
         self.markets.len()
     }
 
-    /// Takes in an event; the book by level has taken it in already.
-    pub(super) fn absorb(&mut self, event: &Event, stamp: Stamp, market_data: &MarketData) {
-        let (market, key) = match event {
+    /// Takes in an event that the book by level has taken in already; `level` is what it changed of it, as it is now.
+    pub(super) fn absorb(&mut self, event: &Event, level: Option<(LevelKey, Level)>, stamp: Stamp) {
+        let market = match event {
             Event::MarketListed(spec) => return self.list(spec.market, stamp),
-            Event::OrderRested(rested) => (rested.market, Some((rested.side, rested.price))),
-            Event::Trade(trade) => (trade.market, Some((trade.taker_side.opposite(), trade.price))),
-            Event::OrderReduced(reduced) => (reduced.market, Some((reduced.side, reduced.price))),
-            Event::OrderCanceled(canceled) => (canceled.market, Some((canceled.side, canceled.price))),
-            Event::MarketStateChanged { market, .. } => (*market, None),
+            Event::OrderRested(rested) => rested.market,
+            Event::Trade(trade) => trade.market,
+            Event::OrderReduced(reduced) => reduced.market,
+            Event::OrderCanceled(canceled) => canceled.market,
+            Event::MarketStateChanged { market, .. } => *market,
             _ => return,
         };
-        let book = market_data.feed(market).expect("the engine changes only listed markets").book();
-        // Only who is told of a change, now or later, wants to know what its level is then.
-        let is_told = self.options.changes_max > 0 || self.listeners > 0;
-        let level = key.filter(|_| is_told).map(|(side, price)| {
-            let key = LevelKey { side, price };
-            (key, book.level(key))
-        });
         let feed = &mut self.markets[usize::from(market.0)];
         if feed.orders.apply(event, level, stamp) && self.listeners > 0 {
             self.buffered += feed.note(market);
@@ -231,7 +224,7 @@ impl Feeds {
         }
         if let Some(outbox) = handle.session.bytes() {
             // Whoever asked is woken with the answer.
-            let _ = outbox.append(&frames, None);
+            let _ = outbox.append(&frames);
         }
     }
 
@@ -421,7 +414,7 @@ impl Conflated {
 
 fn deliver(session: &SessionHandle, frames: &[u8], wakes: &mut Wakes) -> Delivery {
     let Some(outbox) = session.bytes() else { return Delivery::Ended };
-    let (delivery, wake) = outbox.append(frames, None);
+    let (delivery, wake) = outbox.append(frames);
     wakes.note(outbox, wake);
     delivery
 }

@@ -18,6 +18,7 @@ use lakh_engine::wire::DecodeError;
 use crate::byte_outbox::{ByteOutbox, Wakes};
 use crate::hand_over::{Read, RequestHandle};
 use crate::market_data::MarketData;
+use crate::market_data::book::{Level, LevelKey};
 use crate::publisher::Publisher;
 use crate::reports::follower::{FromPosition, PageRequest};
 use crate::reports::{AccountReport, Stamp};
@@ -87,9 +88,9 @@ impl Binary {
         self.reports.tell(report);
     }
 
-    /// Takes in an event that the books by level have taken in already.
-    pub(super) fn absorb(&mut self, event: &Event, stamp: Stamp, market_data: &MarketData) {
-        self.feeds.absorb(event, stamp, market_data);
+    /// Takes in an event that the books by level have taken in already; `level` is what it changed of them.
+    pub(super) fn absorb(&mut self, event: &Event, level: Option<(LevelKey, Level)>, stamp: Stamp) {
+        self.feeds.absorb(event, level, stamp);
     }
 
     /// Reads a public order that is about to be changed.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use lakh_engine::ids::AccountId;
 
-use crate::byte_outbox::Wakes;
+use crate::byte_outbox::{Wakes, stamp_request};
 use crate::hand_over::{Delivery, RequestHandle, SessionHandle};
 use crate::id_map::IdMap;
 use crate::reports::AccountReport;
@@ -127,6 +127,14 @@ impl Reports {
     /// Writes a report.
     pub(super) fn tell(&mut self, report: &AccountReport<'_>) {
         let (account, sequence) = (report.account, report.report_sequence);
+        let run = self.pending.last_mut();
+        if let Some(run) = run.filter(|run| (run.account, run.last + 1) == (account, sequence))
+            && run.frames.len() < RUN_BYTES
+        {
+            encode::report(report, &mut self.frames);
+            (run.last, run.frames.end) = (sequence, self.frames.len());
+            return;
+        }
         if self.kept_of == KeptOf::Members {
             let of_account = self.accounts.entry(account).or_default();
             if !of_account.is_member {
@@ -136,15 +144,7 @@ impl Reports {
         }
         let start = self.frames.len();
         encode::report(report, &mut self.frames);
-        let end = self.frames.len();
-        if let Some(run) = self.pending.last_mut()
-            && (run.account, run.last + 1) == (account, sequence)
-            && run.frames.len() < RUN_BYTES
-        {
-            (run.last, run.frames.end) = (sequence, end);
-            return;
-        }
-        self.pending.push(Run { account, first: sequence, last: sequence, frames: start..end });
+        self.pending.push(Run { account, first: sequence, last: sequence, frames: start..self.frames.len() });
     }
 
     /// Keeps and sends what was written since the last time. The session that asked for it is told which request of its
@@ -153,17 +153,21 @@ impl Reports {
         for index in 0..self.pending.len() {
             let run = self.pending[index].clone();
             self.keep(&run);
-            let Run { account, frames, .. } = run;
-            let frames = &self.frames[frames];
+        }
+        // All that follow on one another at once: an outbox's lock waits for whatever was written before.
+        for runs in self.pending.chunk_by(|left, right| left.account == right.account) {
+            let account = runs[0].account;
+            let frames = runs[0].frames.start..runs[runs.len() - 1].frames.end;
+            let frames = &mut self.frames[frames];
             let of_account = self.accounts.entry(account).or_default();
             let before = of_account.sessions.len();
-            of_account.sessions.retain(|session| {
-                let Some(outbox) = session.bytes() else { return false };
-                let request = asked.filter(|handle| handle.session.is(session)).map(|handle| handle.request);
-                let (delivery, wake) = outbox.append(frames, request);
-                wakes.note(outbox, wake);
-                delivery == Delivery::Delivered
-            });
+            let asks = |session: &SessionHandle| asked.is_some_and(|handle| handle.session.is(session));
+            of_account.sessions.retain(|session| asks(session) || deliver(session, frames, wakes));
+            // Behind all others, who are not told the number.
+            if let Some(handle) = asked.filter(|_| of_account.sessions.iter().any(asks)) {
+                stamp_request(frames, handle.request);
+                of_account.sessions.retain(|session| !asks(session) || deliver(session, frames, wakes));
+            }
             self.sessions -= before - of_account.sessions.len();
         }
         self.pending.clear();
@@ -259,7 +263,7 @@ impl Reports {
             missed_of(chunk, from, &mut frames);
         }
         // Whoever asked is woken with the answer.
-        let _ = outbox.append(&frames, None);
+        let _ = outbox.append(&frames);
         kept.sessions.push(session.clone());
         self.sessions += 1;
         Ok(())
@@ -272,6 +276,14 @@ impl Reports {
         }
         self.sessions = self.accounts.values().map(|account| account.sessions.len()).sum();
     }
+}
+
+/// Whether the session takes them.
+fn deliver(session: &SessionHandle, frames: &[u8], wakes: &mut Wakes) -> bool {
+    let Some(outbox) = session.bytes() else { return false };
+    let (delivery, wake) = outbox.append(frames);
+    wakes.note(outbox, wake);
+    delivery == Delivery::Delivered
 }
 
 /// Appends a chunk's reports behind number `from`.

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rtrb::{Producer, RingBuffer};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::*;
 use crate::api_error::ApiError;
 use crate::hand_over::Signal;
+use crate::output_ring::{OutputSender, output_ring};
 use crate::publisher::{Control, Durable, run};
 use crate::signal::alone;
 use crate::stream::Speed;
@@ -20,7 +20,7 @@ const RING_CAPACITY: usize = 1_024;
 
 /// A running publisher.
 struct Running {
-    producer: Producer<Output>,
+    producer: OutputSender,
     durable: Arc<AtomicU64>,
     control: Control,
     thread: JoinHandle<Publisher>,
@@ -33,8 +33,8 @@ impl Running {
 
     /// With outputs that are in the ring before the thread looks, durable or not by number 0.
     fn start_with(publisher: Publisher, outputs: Vec<Output>, stop: AtomicBool) -> Self {
-        let (mut producer, consumer) = RingBuffer::new(RING_CAPACITY);
-        outputs.into_iter().for_each(|output| producer.push(output).expect("the ring has room"));
+        let (mut producer, consumer) = output_ring(RING_CAPACITY);
+        outputs.into_iter().for_each(|output| producer.send(output));
         let durable = Arc::new(AtomicU64::new(0));
         let control = Control { signal: Arc::new(Signal::new()), stop: Arc::new(stop) };
         let (gate, thread_control) = (Arc::clone(&durable), control.clone());
@@ -47,7 +47,7 @@ impl Running {
 
     fn push(&mut self, outputs: impl IntoIterator<Item = Output>) {
         for output in outputs {
-            self.producer.push(output).expect("the ring has room");
+            self.producer.send(output);
         }
         self.control.signal.notify();
     }
@@ -176,7 +176,7 @@ impl Durable for Writing {
 #[test]
 fn whoever_writes_when_asked_is_asked_and_looked_after_while_nothing_comes() {
     let mut client = Client::new(64);
-    let (mut producer, consumer) = RingBuffer::new(RING_CAPACITY);
+    let (mut producer, consumer) = output_ring(RING_CAPACITY);
     let control = Control { signal: Arc::default(), stop: Arc::default() };
     let (published, looks) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let writing = Writing { published: Arc::clone(&published), looks: Arc::clone(&looks) };
@@ -188,7 +188,7 @@ fn whoever_writes_when_asked_is_asked_and_looked_after_while_nothing_comes() {
         thread::yield_now();
     }
     for output in applied(5, client.request(1, AnswerShape::Empty)) {
-        producer.push(output).expect("the ring has room");
+        producer.send(output);
     }
     // Nobody says that it is durable; it is enough that it is there.
     published.store(5, Ordering::Release);

@@ -1,5 +1,7 @@
 //! From what the engine and the read models say to frames: nothing in between, no allocation.
 
+use std::hint::black_box;
+
 use lakh_engine::ids::{ClientId, MarketId, TradeId};
 use lakh_engine::reject::RejectCode;
 use lakh_engine::units::{Lots, Ticks};
@@ -9,7 +11,7 @@ use super::reports::{
     BusinessReject, CancelTimerSet, ExecutionReport, FrameAccepted, FundsChanged, MassCancelAccepted, OperationResult,
     QuoteResult, ReplaceResult, RequestRejected,
 };
-use super::{padded, put};
+use super::{padded, put, put_in_place};
 use crate::account_trades::TradeRole as Role;
 use crate::order_state::OrderRecord;
 use crate::reports::{AccountReport, Execution, Fill, FundsDirection, ReportBody};
@@ -18,20 +20,32 @@ use crate::reports::{AccountReport, Execution, Fill, FundsDirection, ReportBody}
 /// those of the session when it is sent.
 macro_rules! put_report {
     ($name:ident, $report:expr, $out:expr, { $($field:ident: $value:expr,)* }) => {
-        put(
-            $out,
-            &$name {
-                sequence_number: 0.into(),
-                sending_time: 0.into(),
-                request_sequence: 0.into(),
-                account_sequence: $report.report_sequence.into(),
-                journal_sequence: $report.stamp.sequence.0.into(),
-                transact_time: $report.stamp.timestamp.0.into(),
-                account_id: $report.account.0.into(),
-                $($field: $value.into(),)*
-            },
-        )
+        put_in_place($out, |block: &mut $name| {
+            // None is forgotten.
+            let $name {
+                sequence_number: _,
+                sending_time: _,
+                request_sequence: _,
+                account_sequence: _,
+                journal_sequence: _,
+                transact_time: _,
+                account_id: _,
+                $($field: _,)*
+            } = block;
+            block.account_sequence = apart($report.report_sequence).into();
+            block.journal_sequence = apart($report.stamp.sequence.0).into();
+            block.transact_time = $report.stamp.timestamp.0.into();
+            block.account_id = $report.account.0.into();
+            $(block.$field = $value.into();)*
+        })
     };
+}
+
+/// A number that is read by itself. The compiler reads two that lie beside each other in one piece, and where they were just
+/// written in two, that piece waits for everything written before: four fifths of what a report cost.
+#[inline(always)]
+fn apart(number: u64) -> u64 {
+    black_box(number)
 }
 
 /// Appends a report as the account is told it, live or again.

@@ -90,6 +90,7 @@ pub struct Frame<'a> {
 /// # Errors
 /// [`Code::BadLength`], [`Code::BadEncoding`], [`Code::BadSchema`], [`Code::BadVersion`]: where the next frame begins is
 /// not known any more, so the connection has to end.
+#[inline]
 pub fn next_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, Code> {
     let Ok((header, _)) = FrameHeader::ref_from_prefix(bytes) else {
         // What is there of it may be wrong already, and whoever sends it may be waiting.
@@ -191,6 +192,17 @@ pub fn put<B: Block>(out: &mut Vec<u8>, block: &B) {
     out.reserve(length);
     out.extend_from_slice(header::<B>(length).as_bytes());
     out.extend_from_slice(block.as_bytes());
+}
+
+/// The same for a block that `write` fills where it stays; what it leaves out is zero. A block that is made elsewhere is
+/// copied in larger pieces than its fields were written in, and that waits for all of them.
+#[inline(always)]
+pub(crate) fn put_in_place<B: Block>(out: &mut Vec<u8>, write: impl FnOnce(&mut B)) {
+    let (start, length) = (out.len(), HEADER_BYTES + size_of::<B>());
+    out.resize(start + length, 0);
+    let (head, block) = out[start..].split_at_mut(HEADER_BYTES);
+    head.copy_from_slice(header::<B>(length).as_bytes());
+    write(B::mut_from_bytes(block).expect("as many bytes as it has"));
 }
 
 /// Appends a message with its group.

@@ -12,7 +12,6 @@ use lakh_engine::command::{
 use lakh_engine::ids::{AccountId, ClientId, KeyId, MarketId, OrderId};
 use lakh_engine::units::{Atoms, Lots, Ticks, Timestamp};
 use zerocopy::little_endian::U64;
-use zerocopy::{FromBytes, IntoBytes};
 
 use super::enums::{ALL_MARKETS, Code, OperationKind, SideFilter, WireEnum};
 use super::orders::{
@@ -257,8 +256,12 @@ fn order_frame(block: &OrderFrame, operations: &[OperationEntry]) -> Result<Orde
     if !(1..=MAX_OPERATIONS).contains(&operations.len()) {
         return Err(Code::BadGroup);
     }
-    let operations: Result<Box<[_]>, _> = operations.iter().map(operation).collect();
-    on_terms_of!(block, Asked::Frame(operations?))
+    // Collected as a result it would grow step by step and be copied each time: whether all are good is not known before.
+    let mut read = Vec::with_capacity(operations.len());
+    for entry in operations {
+        read.push(operation(entry)?);
+    }
+    on_terms_of!(block, Asked::Frame(read.into_boxed_slice()))
 }
 
 fn operation(entry: &OperationEntry) -> Result<FrameOperation, Code> {
@@ -266,22 +269,17 @@ fn operation(entry: &OperationEntry) -> Result<FrameOperation, Code> {
     let target = || target(entry.target_order_id.get(), &entry.target_client_order_id);
     match OperationKind::from_wire(entry.kind)? {
         OperationKind::Place => {
-            let used = OperationEntry {
-                target_order_id: 0.into(),
-                target_client_order_id: [0; 24],
-                restriction: 0,
-                mode: 0,
-                ..*entry
-            };
-            check_unused(entry, &used)?;
+            check_unused(entry.target_order_id.get() == 0 && entry.target_client_order_id == [0; 24])?;
+            check_unused((entry.restriction, entry.mode) == (0, 0))?;
             Ok(FrameOperation::PlaceOrder(order_of!(entry)))
         }
         OperationKind::Cancel => {
-            check_unused(entry, &named(entry))?;
+            check_unused((entry.price.get(), entry.quantity.get()) == (0, 0))?;
+            check_only_named(entry)?;
             Ok(FrameOperation::CancelOrder(CancelOrder { market, target: target()? }))
         }
         OperationKind::Amend => {
-            check_unused(entry, &OperationEntry { quantity: entry.quantity, price: entry.price, ..named(entry) })?;
+            check_only_named(entry)?;
             let (new_quantity, new_price) = (Lots(entry.quantity.get()), Ticks(entry.price.get()));
             Ok(FrameOperation::AmendOrder(amend(market, target()?, new_quantity, new_price)))
         }
@@ -294,20 +292,36 @@ fn operation(entry: &OperationEntry) -> Result<FrameOperation, Code> {
     }
 }
 
-/// An entry with nothing but what names an order.
-fn named(entry: &OperationEntry) -> OperationEntry {
-    OperationEntry {
-        kind: entry.kind,
-        market_id: entry.market_id,
-        target_order_id: entry.target_order_id,
-        target_client_order_id: entry.target_client_order_id,
-        ..OperationEntry::read_from_bytes(&[0; size_of::<OperationEntry>()]).expect("as many bytes as it has")
-    }
+/// Nothing but what names an order, and price and quantity, may be there. Field by field: an entry that is made to be compared
+/// with is read in larger pieces than it was written in, and that waits for every write before.
+fn check_only_named(entry: &OperationEntry) -> Result<(), Code> {
+    let OperationEntry {
+        kind: _,
+        market_id: _,
+        side,
+        order_type,
+        time_in_force,
+        self_trade_mode,
+        price: _,
+        quantity: _,
+        trigger_price,
+        display_quantity,
+        quote_budget,
+        expires_at,
+        client_order_id,
+        target_order_id: _,
+        target_client_order_id: _,
+        restriction,
+        mode,
+    } = entry;
+    let bytes = side | order_type | time_in_force | self_trade_mode | restriction | mode;
+    let words = trigger_price.get() | display_quantity.get() | quote_budget.get() | expires_at.get();
+    check_unused(bytes == 0 && words == 0 && *client_order_id == [0; 24])
 }
 
 /// What does not count must be zero, or the client means something that does not happen.
-fn check_unused(entry: &OperationEntry, used: &OperationEntry) -> Result<(), Code> {
-    if entry.as_bytes() == used.as_bytes() { Ok(()) } else { Err(Code::UnusedField) }
+const fn check_unused(is_zero: bool) -> Result<(), Code> {
+    if is_zero { Ok(()) } else { Err(Code::UnusedField) }
 }
 
 /// Which order is meant.
