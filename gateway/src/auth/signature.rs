@@ -221,7 +221,7 @@ impl BatchVerifier {
         }
     }
 
-    /// Notes that a key signs, so that its next signatures may take less; see [`combs`](super::combs).
+    /// Notes that a key signs, so that its next signatures may take less: it waits for its comb.
     pub fn expect_more_of(&mut self, key: &VerifyingKey) {
         if let Backend::Lanes(own) = &mut self.backend {
             let InLanes { sum, combs, .. } = &mut **own;

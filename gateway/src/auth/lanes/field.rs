@@ -2,7 +2,7 @@
 //!
 //! An element is five limbs of 51 bits. Multiplication uses the instructions that multiply 52-bit numbers (IFMA): they read
 //! only the low 52 bits of what they are given, so every element that leaves a function here has limbs below
-//! 2^51 + 2^13 ([`LIMB_MAX`]), and each function says why.
+//! 2^51 + 2^13, and each function says why; [`Lanes::negated_as_factor`] alone gives larger ones.
 //! Values are not unique: only [`Lanes::is_zero`] and [`Lanes::is_odd`] look at the number modulo p.
 
 use core::arch::x86_64::__m512i;
@@ -81,7 +81,12 @@ impl Lanes {
         core::array::from_fn(|limb| pulp::cast(element.0[limb]))
     }
 
-    /// The product.
+    /// The product. One factor may have limbs up to 2^52: columns stay below 2^55.4, so what is carried is below 2^59.7, and
+    /// each limb gets at most 2^8.7 of its neighbour, the lowest 19 times as much of the highest.
+    ///
+    /// The upper half of a product of 52 bits counts twice in the next column of 51. Upper halves are added up first and
+    /// doubled once: ten registers hold all columns, where two sets of nine spill. 6.9 ns for 8.3, though a product that waits
+    /// for the one before takes 12 for 10, which squares in a row are not made to.
     #[inline(always)]
     pub(super) fn multiply(self, left: &Element, right: &Element) -> Element {
         let mut columns = [self.f._mm512_setzero_si512(); 10];
@@ -190,8 +195,6 @@ impl Lanes {
     }
 
     /// The elements negated where `mask` has a bit, not carried: below 2^52, which a factor may be once.
-    ///
-    /// A product with such a factor has columns below 2^56, and what is carried in it stays below 2^60.
     #[inline(always)]
     pub(super) fn negated_as_factor(self, mask: u8, element: &Element) -> Element {
         Element(limbs!(self, limb => {
