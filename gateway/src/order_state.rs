@@ -269,9 +269,16 @@ impl OrderState {
         self.add(record)
     }
 
-    /// Reads where an order stands, or will stand that is about to come; [`Self::read_ahead`] comes behind it.
-    pub(crate) fn read_place_ahead(&self, order: OrderId) {
-        self.by_order.read_ahead(order_hash(order));
+    /// Asks for where an order stands, or will stand that is about to come; [`Self::prefetch_record`] comes behind it.
+    pub(crate) fn prefetch_place(&self, order: OrderId) {
+        self.by_order.prefetch(order_hash(order));
+    }
+
+    /// Asks for what lies there; [`Self::read_ahead`] comes behind it.
+    pub(crate) fn prefetch_record(&self, order: OrderId) {
+        if let Some(place) = self.by_order.candidate(order_hash(order)) {
+            self.slots.prefetch(place);
+        }
     }
 
     /// Reads what is about to be changed of an order, so that the reads of many orders wait for memory together and not one
@@ -286,6 +293,7 @@ impl OrderState {
     /// Reads where the records of the next `count` new orders will lie: each is written where one has been forgotten, and
     /// read again at once.
     pub(crate) fn read_free_ahead(&self, count: usize) {
+        self.slots.next_places(count).for_each(|place| self.slots.prefetch(place));
         self.slots.next_places(count).for_each(|place| self.slots.get(place).read_ahead());
     }
 
@@ -400,8 +408,8 @@ impl OrderState {
         self.just_ended.clear();
         // Behind all of them: so the tables' lines are waited for together.
         for (_, key) in &self.forgotten {
-            self.by_order.read_ahead(key.order_hash());
-            self.by_client_id.read_ahead(key.client_hash);
+            self.by_order.prefetch(key.order_hash());
+            self.by_client_id.prefetch(key.client_hash);
         }
         for (place, key) in self.forgotten.drain(..) {
             self.by_order.remove(key.order_hash(), place);
@@ -417,6 +425,7 @@ impl OrderState {
         let Some(own) = self.accounts.get(&self.slots.key(*place).account) else { return };
         let beyond =
             (own.ended.len() + self.just_ended.len()).saturating_sub(self.options.ended_orders_per_account_max);
+        own.ended.iter().take(beyond).for_each(|place| self.slots.prefetch_node(*place));
         own.ended.iter().take(beyond).for_each(|place| self.slots.read_ahead(*place, Chain::All));
     }
 
@@ -474,7 +483,7 @@ impl OrderState {
     /// each other, so that the table's lines are waited for together.
     fn name_added(&mut self) {
         let slots = &self.slots;
-        self.just_named.iter().for_each(|(client_hash, _)| self.by_client_id.read_ahead(*client_hash));
+        self.just_named.iter().for_each(|(client_hash, _)| self.by_client_id.prefetch(*client_hash));
         for (client_hash, place) in self.just_named.drain(..) {
             let OrderRecord { account, market, client_id, .. } = &slots.get(place).record;
             let name = (*account, *market, client_id);

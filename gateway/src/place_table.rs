@@ -9,7 +9,7 @@
 //! look-up for something new goes through to their end, soon grow long. Whoever asks compares the
 //! records themselves: two of one hash are two entries.
 
-use std::hint::black_box;
+use prefetch_index::prefetch_index;
 
 use crate::slots::Place;
 
@@ -64,10 +64,15 @@ impl PlaceTable {
         shard.position(hash, is_wanted).map(|position| shard.entries[position].place)
     }
 
-    /// Reads where a place with this hash stands or will stand, so that the reads of many wait for memory together.
-    pub(crate) fn read_ahead(&self, hash: u32) {
+    /// Asks for the line where a place with this hash stands or will stand, and does not wait for it.
+    pub(crate) fn prefetch(&self, hash: u32) {
         let entries = &self.shards[shard_of(hash)].entries;
-        black_box(entries.get(hash as usize & entries.len().wrapping_sub(1)).map(|entry| entry.place));
+        prefetch_index(entries, hash as usize & entries.len().wrapping_sub(1));
+    }
+
+    /// A place with this hash, which is most probably the wanted one: to ask for what lies there.
+    pub(crate) fn candidate(&self, hash: u32) -> Option<Place> {
+        self.find(hash, |_| true)
     }
 
     /// Adds a place.

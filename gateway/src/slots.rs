@@ -10,8 +10,9 @@
 //! Bounds: memory for as many records as there ever were at once. Invariant: a place is given out again only once its
 //! record is on no list.
 
-use std::hint::black_box;
 use std::iter::FusedIterator;
+
+use prefetch_index::prefetch_index;
 
 /// Where a record lies.
 pub(crate) type Place = u32;
@@ -118,6 +119,13 @@ impl<V> Chunks<V> {
         &self.0[place as usize / CHUNK][place as usize % CHUNK]
     }
 
+    /// Asks for the line where a value begins, and does not wait for it.
+    fn prefetch(&self, place: Place) {
+        if let Some(chunk) = self.0.get(place as usize / CHUNK) {
+            prefetch_index(chunk, place as usize % CHUNK);
+        }
+    }
+
     #[inline]
     fn at_mut(&mut self, place: Place) -> &mut V {
         &mut self.0[place as usize / CHUNK][place as usize % CHUNK]
@@ -162,11 +170,20 @@ impl<K, T> Slots<K, T> {
     /// Reads the neighbours of a record on a list, as [`Self::unlink`] will.
     pub(crate) fn read_ahead(&self, place: Place, chain: Chain) {
         let Links { before, after } = self.nodes.at(place).links(chain);
-        for neighbour in [before, after] {
-            if neighbour != NOWHERE {
-                black_box(self.nodes.at(neighbour).links(chain).after);
-            }
-        }
+        self.nodes.prefetch(before);
+        self.nodes.prefetch(after);
+    }
+
+    /// Asks for the lines of a record, and does not wait for them: of its key and links, its own first one and its last.
+    pub(crate) fn prefetch(&self, place: Place) {
+        self.nodes.prefetch(place);
+        self.records.prefetch(place);
+        self.records.prefetch(place.wrapping_add(1));
+    }
+
+    /// Asks for the line of a record's key and links, and does not wait for it.
+    pub(crate) fn prefetch_node(&self, place: Place) {
+        self.nodes.prefetch(place);
     }
 
     /// The key of the record at a place.

@@ -80,11 +80,14 @@ impl Publisher {
         for event in events {
             if let Event::OrderAccepted(accepted) = event {
                 new += 1;
-                self.orders.read_place_ahead(accepted.order);
+                self.orders.prefetch_place(accepted.order);
             } else if let Some((market, order)) = resting_order(event) {
-                self.orders.read_place_ahead(order);
+                self.orders.prefetch_place(order);
                 self.binary.read_ahead(market, order);
             }
+        }
+        for (_, order) in events.iter().filter_map(resting_order) {
+            self.orders.prefetch_record(order);
         }
         for (_, order) in events.iter().filter_map(resting_order) {
             self.orders.read_ahead(order);
