@@ -6,7 +6,7 @@
 //! empty one comes back: nothing is copied. The page that came back last is used next, while it is still in the caches.
 //! Commands of few events, and all while no page is free, take the ring.
 //!
-//! Invariant: the sequencer's end neither allocates nor frees. Bounds: the ring's places, and [`PAGES`] pages with room for
+//! Invariant: the sequencer's end neither allocates nor frees. Bounds: the ring's places, and 128 pages with room for
 //! any command; of that memory only what was ever written is there.
 
 use lakh_engine::Engine;
