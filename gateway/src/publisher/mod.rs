@@ -27,6 +27,11 @@ mod tests;
 
 use std::sync::Arc;
 
+use lakh_engine::event::Event;
+use lakh_engine::ids::{MarketId, Sequence};
+use lakh_engine::market_spec::AssetSpec;
+use lakh_engine::units::Timestamp;
+
 use crate::account_state::AccountState;
 use crate::account_trades::{AccountTrades, AccountTradesOptions};
 use crate::directory::{Directory, MarketEntry};
@@ -44,10 +49,6 @@ use crate::publisher::private::PrivateReports;
 use crate::publisher::subscriptions::Subscriptions;
 use crate::reports::Stamp;
 use crate::wire_encode::public;
-use lakh_engine::event::Event;
-use lakh_engine::ids::{MarketId, Sequence};
-use lakh_engine::market_spec::AssetSpec;
-use lakh_engine::units::Timestamp;
 
 pub use crate::publisher::binary::{BinaryOptions, FeedOptions, ReportOptions};
 pub use crate::publisher::run::{Control, Durable, Gate, run};
