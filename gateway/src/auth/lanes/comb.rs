@@ -296,12 +296,7 @@ impl Lanes {
         let c = self.multiply(&points.t, &other.t2d);
         let (e, h) = (self.subtract(&b, &a), self.add(&b, &a));
         let [f, g] = self.twice_less_and_more(&points.z, &c);
-        Points {
-            x: self.multiply(&e, &f),
-            y: self.multiply(&g, &h),
-            z: self.multiply(&f, &g),
-            t: self.multiply(&e, &h),
-        }
+        self.completed([e, f, g, h])
     }
 
     /// Sums of eight parts each become one point a lane, in the order of the sums: half of the lanes of two at a time.

@@ -99,6 +99,12 @@ impl Lanes {
         let d = self.multiply(&points.z, &other.z2);
         let (e, f) = (self.subtract(&b, &a), self.subtract(&d, &c));
         let (g, h) = (self.add(&d, &c), self.add(&b, &a));
+        self.completed([e, f, g, h])
+    }
+
+    /// The points that an addition has come to but for its last four products: X = e f, Y = g h, Z = f g, T = e h.
+    #[inline(always)]
+    pub(super) fn completed(self, [e, f, g, h]: [Element; 4]) -> Points {
         Points {
             x: self.multiply(&e, &f),
             y: self.multiply(&g, &h),
