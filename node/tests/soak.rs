@@ -60,12 +60,15 @@ fn an_order_s_way_is_timed_beside_an_echo() {
         let report = soak(&["latency", "--orders", "100", "--durability", durability]);
         println!("{report}");
         let rows = report["rows"].as_array().unwrap();
-        assert_eq!(rows.len(), 6, "three placements, kept awake and not: {report}");
-        for row in rows {
-            let times = &row["times"];
-            if times["skipped"].is_null() {
-                let p50 = |whose: &str| times[whose]["p50"].as_f64().unwrap();
-                assert!(p50("order_to_report_us") > p50("tcp_echo_us"), "{row}");
+        let which = |row: &Json| (row["kept_awake"].clone(), row["placement"].clone());
+        let each = [true, false]
+            .map(|awake| ["apart", "together", "anywhere"].map(|placement| (awake.into(), placement.into())));
+        assert_eq!(rows.iter().map(which).collect::<Vec<_>>(), each.as_flattened(), "{report}");
+        // Which of the two is faster is a measurement: an echo that waits behind other tests takes longer than an order.
+        for times in rows.iter().map(|row| &row["times"]).filter(|times| times["skipped"].is_null()) {
+            for whose in ["order_to_report_us", "tcp_echo_us"] {
+                let [p50, p99] = ["p50", "p99"].map(|which| times[whose][which].as_f64().unwrap());
+                assert!(0.0 < p50 && p50 <= p99, "{report}");
             }
         }
     }
