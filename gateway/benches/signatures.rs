@@ -4,7 +4,7 @@
 //! that sign: for as many of them as it has room for.
 //!
 //! `cargo bench -p lakh-gateway --bench signatures`. Thread CPU time, median and best of seven passes over signatures of orders
-//! of 300 bytes. The backends of the registry stand beside it in `gateway/peers`, which needs a processor with AVX-512 IFMA
+//! of 300 bytes. Behind it the digests of signed texts, by how many are worked out together. The backends of the registry stand beside it in `gateway/peers`, which needs a processor with AVX-512 IFMA
 //! to be built at all; this does not.
 
 mod measure;
@@ -12,6 +12,7 @@ mod measure;
 use std::hint::black_box;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use lakh_gateway::auth::PayloadDigests;
 use lakh_gateway::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
 use measure::{Scale, thread_cpu_ns};
 
@@ -59,7 +60,31 @@ fn passes(batch: usize, orders: &[Signed], keys: &[VerifyingKey], scale: Scale) 
     times
 }
 
+/// The digests of texts of 180 to 300 bytes, as orders over WebSocket have them.
+fn digests(scale: Scale) {
+    println!("texts together | ns a digest, median (best)");
+    let count = usize::try_from(scale.of(SIGNATURES)).expect("a few thousand");
+    let texts: Vec<_> = (0..count).map(|number| vec![number as u8; 180 + number * 37 % 121]).collect();
+    let texts: Vec<_> = texts.iter().map(Vec::as_slice).collect();
+    let digests = PayloadDigests::detect();
+    for together in [1, 2, 3, 4, 6, 8, 16, 32, 64, 256] {
+        let pass = |_| {
+            let begin = thread_cpu_ns();
+            for _ in 0..16 {
+                for texts in texts.chunks(together) {
+                    black_box(digests.of(black_box(texts)));
+                }
+            }
+            (thread_cpu_ns() - begin) / (16 * texts.len() as u64)
+        };
+        let mut times: Vec<u64> = (0..scale.passes()).map(pass).collect();
+        times.sort_unstable();
+        println!("{together:>5} | {:>4} ({})", times[times.len() / 2], times[0]);
+    }
+}
+
 fn main() {
+    digests(Scale::asked());
     let scale = Scale::asked();
     println!("keys | batch | ns a signature, median (best) | signatures/s on a core at the median");
     for key_count in [1, 64, 4_096] {

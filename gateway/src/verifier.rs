@@ -25,9 +25,9 @@ use lakh_engine::units::Timestamp;
 use rtrb::Producer;
 
 use crate::api_error::ApiError;
+use crate::auth::PayloadDigests;
 use crate::auth::evidence::{Evidence, SignedText, digest_guard};
 use crate::auth::native::MessageDigests;
-use crate::auth::payload_digest;
 use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
 use crate::counters::Counters;
 use crate::directory::Directory;
@@ -196,6 +196,7 @@ pub struct Verifier {
     wiring: VerifierWiring,
     batch: BatchVerifier,
     digests: MessageDigests,
+    text_digests: PayloadDigests,
     /// `None` for bytes that are registered but are no key: they never sign anything.
     keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
     /// The first key that has not been worked out ahead: the engine numbers them from 1 on.
@@ -292,6 +293,17 @@ enum Finding {
     NoRoom,
 }
 
+/// A finding, and the digest of the text that holds where it is of one.
+type Found = (Finding, Option<[u8; 16]>);
+
+/// The text of a request whose signature holds; `None` for other work.
+fn held_text<'a>(work: &'a Work, finding: &Finding) -> Option<&'a [u8]> {
+    match (work, finding) {
+        (Work::Signed(signed), Finding::Holds(other)) => Some(signed.text_signed(*other)),
+        _ => None,
+    }
+}
+
 impl Verifier {
     /// A verifier with its ring.
     ///
@@ -300,20 +312,24 @@ impl Verifier {
     pub fn new(options: VerifierOptions, wiring: VerifierWiring) -> Result<Self, getrandom::Error> {
         let batch = BatchVerifier::from_system()?;
         let (suspects, unproven) = (TokenBucket::new(options.suspects), TokenBucket::new(options.unproven));
-        let (digests, keys) = (MessageDigests::detect(), HashMap::new());
-        let next_key = KeyId(1);
-        Ok(Self { options, wiring, batch, digests, keys, next_key, suspects, unproven })
+        let (digests, text_digests) = (MessageDigests::detect(), PayloadDigests::detect());
+        let (keys, next_key) = (HashMap::new(), KeyId(1));
+        Ok(Self { options, wiring, batch, digests, text_digests, keys, next_key, suspects, unproven })
     }
 
     /// Verifies these jobs as one batch and hands them on in order; leaves `jobs` empty.
     pub fn process(&mut self, jobs: &mut Vec<Job>) {
         let now = (self.wiring.clock)();
         let findings = self.verify(jobs, now);
+        // Together, and only of what holds: one by one they are most of what a request costs from here on.
+        let held = jobs.iter().zip(&findings).filter_map(|(job, finding)| held_text(&job.submission.work, finding));
+        let mut digests = self.text_digests.of(&held.collect::<Vec<_>>()).into_iter();
         let mut handed_on = false;
         for (job, finding) in jobs.drain(..).zip(findings) {
             let Job { submission, session } = job;
             let handle = RequestHandle { session, request: submission.request, shape: submission.shape };
-            match self.input(submission.work, finding, now) {
+            let digest = held_text(&submission.work, &finding).and_then(|_| digests.next());
+            match self.input(submission.work, (finding, digest), now) {
                 Err(error) => handle.answer(Err(error)),
                 Ok(asked) => handed_on |= self.hand_on(asked, handle),
             }
@@ -413,7 +429,7 @@ impl Verifier {
     }
 
     /// What goes to the sequencer.
-    fn input(&mut self, work: Work, finding: Finding, now: Timestamp) -> Result<Checked, ApiError> {
+    fn input(&mut self, work: Work, (finding, digest): Found, now: Timestamp) -> Result<Checked, ApiError> {
         match (work, finding) {
             (Work::Read(read), _) => Ok(self.checked_read(read, now)),
             (Work::SessionEnded(account), _) => Ok(Checked::Command(Command::SessionEnded { account }, Bytes::new())),
@@ -423,7 +439,8 @@ impl Verifier {
             }
             (Work::Signed(signed), Finding::Holds(other)) => {
                 self.wiring.counters.signatures_accepted.count();
-                self.signed_input(signed, other, now)
+                let digest = digest.expect("each text whose signature holds has its digest");
+                self.signed_input(signed, (other, digest), now)
             }
             (Work::Native(native), Finding::Holds(_)) => {
                 self.wiring.counters.signatures_accepted.count();
@@ -446,9 +463,13 @@ impl Verifier {
         }
     }
 
-    fn signed_input(&mut self, signed: SignedWork, other: Option<usize>, now: Timestamp) -> Result<Checked, ApiError> {
-        let text = other.map_or(&signed.text, |index| &signed.other_texts[index]);
-        let digest = payload_digest(text);
+    fn signed_input(
+        &mut self,
+        signed: SignedWork,
+        (other, digest): (Option<usize>, [u8; 16]),
+        now: Timestamp,
+    ) -> Result<Checked, ApiError> {
+        let text = signed.text_signed(other);
         let (operation, valid_until) = match signed.asked {
             Asked::Operation { operation, valid_until } => (operation, valid_until),
             Asked::Read(read) => {

@@ -16,9 +16,56 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lakh_engine::command::Mode;
 
+use self::lanes::{CHUNK_MAX, LaneHashes, TEXTS};
+
 /// First 16 bytes of the BLAKE3 of the bytes that were signed: what keeps them from being used twice.
 pub fn payload_digest(signed: &[u8]) -> [u8; 16] {
     *blake3::hash(signed).as_bytes().first_chunk().expect("a BLAKE3 hash has 32 bytes")
+}
+
+/// Fewer texts than this are hashed one by one: sixteen at once take about as long as this many.
+const FEWEST_IN_LANES: usize = 2;
+
+/// [`payload_digest`] of many texts: up to sixteen at a time where the processor can, one at a time elsewhere.
+pub struct PayloadDigests {
+    lanes: Option<LaneHashes>,
+}
+
+impl std::fmt::Debug for PayloadDigests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayloadDigests").field("in_lanes", &self.lanes.is_some()).finish()
+    }
+}
+
+impl PayloadDigests {
+    /// By what this processor has.
+    pub fn detect() -> Self {
+        Self { lanes: LaneHashes::detect() }
+    }
+
+    /// The digest of each text, in order.
+    pub fn of(&self, texts: &[&[u8]]) -> Vec<[u8; 16]> {
+        let Some(lanes) = &self.lanes else { return texts.iter().map(|text| payload_digest(text)).collect() };
+        let mut digests = vec![[0; 16]; texts.len()];
+        let (mut short, long): (Vec<_>, Vec<_>) = (0..texts.len()).partition(|at| texts[*at].len() <= CHUNK_MAX);
+        // Sixteen take as long as their longest.
+        short.sort_unstable_by_key(|at| texts[*at].len());
+        let (sixteens, rest) = short.split_at(match short.len() % TEXTS {
+            rest if rest < FEWEST_IN_LANES => short.len() - rest,
+            _ => short.len(),
+        });
+        for sixteen in sixteens.chunks(TEXTS) {
+            let mut together = [&[][..]; TEXTS];
+            sixteen.iter().zip(&mut together).for_each(|(at, text)| *text = texts[*at]);
+            for (at, digest) in sixteen.iter().zip(lanes.blake3(&together[..sixteen.len()])) {
+                digests[*at] = digest;
+            }
+        }
+        for at in rest.iter().chain(&long) {
+            digests[*at] = payload_digest(texts[*at]);
+        }
+        digests
+    }
 }
 
 /// Why a text is no api key of this venue.
@@ -109,3 +156,23 @@ const NIBBLES: [u8; 256] = {
     }
     nibbles
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as fill no, some and many lanes, short, long and too long for them.
+    #[test]
+    fn digests_of_many_are_those_of_each() {
+        let bytes: Vec<u8> = (0..4_000_u32).map(|index| (index * index / 7) as u8).collect();
+        let length = |index: usize| [index * 11 % 300, index * 101 % 2_049, 1_020 + index % 9][index % 3];
+        let texts: Vec<_> = (0..300).map(|index| &bytes[index..][..length(index)]).collect();
+        for digests in [PayloadDigests::detect(), PayloadDigests { lanes: None }] {
+            for count in (0..40).chain([256, 299, 300]) {
+                let texts = &texts[300 - count..];
+                let expected: Vec<_> = texts.iter().map(|text| payload_digest(text)).collect();
+                assert_eq!(digests.of(texts), expected, "{count}, {digests:?}");
+            }
+        }
+    }
+}

@@ -293,6 +293,13 @@ pub struct SignedWork {
     pub channel: Channel,
 }
 
+impl SignedWork {
+    /// The text that was signed: the raw one, or the other one with this index.
+    pub(crate) fn text_signed(&self, other: Option<usize>) -> &[u8] {
+        other.map_or(&self.text, |index| &self.other_texts[index])
+    }
+}
+
 /// Which way a signed text came; it decides how well the request is evidenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {

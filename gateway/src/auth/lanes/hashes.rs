@@ -140,7 +140,7 @@ const SHA_CONSTANTS: [u64; 80] = [
 
 /// Hashes eight messages at a time; see the module.
 pub(in super::super) struct LaneHashes {
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     padded: [Vec<u8>; 8],
 }
 

@@ -14,6 +14,7 @@
 //! instructions that the processor was asked for.
 //! Bounds: tables of [`ROWS_MAX`] rows (0.6 MB), and what the caller adds before [`LaneSum::is_small`].
 
+mod chunks;
 mod comb;
 mod field;
 mod hashes;
@@ -22,6 +23,7 @@ mod points;
 
 use pulp::NullaryFnOnce;
 
+pub(super) use self::chunks::{CHUNK_MAX, TEXTS};
 use self::comb::Sign;
 pub(super) use self::comb::{BaseComb, CombTerm, KeyComb, TOGETHER, Windows};
 use self::field::{LIMBS, Lanes};
