@@ -9,10 +9,10 @@
 //! a question can never change anything afterwards.
 //! Bounds: queue, batch, cached keys and remembered digests, each by [`VerifierOptions`].
 
+mod known_keys;
 mod read_digests;
 mod signed;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -28,7 +28,7 @@ use crate::api_error::ApiError;
 use crate::auth::PayloadDigests;
 use crate::auth::evidence::{Evidence, SignedText, digest_guard};
 use crate::auth::native::MessageDigests;
-use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict, VerifyingKey};
+use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict};
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
@@ -38,7 +38,8 @@ use crate::request::{self, refusal};
 use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work, errand};
 use crate::wire::json::response;
 
-use self::signed::{Signed, message_of, public_key_of};
+use self::known_keys::KnownKeys;
+use self::signed::{Signed, message_of, signer_of};
 
 pub use self::read_digests::ReadDigests;
 
@@ -197,8 +198,7 @@ pub struct Verifier {
     batch: BatchVerifier,
     digests: MessageDigests,
     text_digests: PayloadDigests,
-    /// `None` for bytes that are registered but are no key: they never sign anything.
-    keys: HashMap<[u8; 32], Option<Arc<VerifyingKey>>>,
+    keys: KnownKeys,
     /// The first key that has not been worked out ahead: the engine numbers them from 1 on.
     next_key: KeyId,
     /// What all suspects together may have verified.
@@ -313,7 +313,7 @@ impl Verifier {
         let batch = BatchVerifier::from_system()?;
         let (suspects, unproven) = (TokenBucket::new(options.suspects), TokenBucket::new(options.unproven));
         let (digests, text_digests) = (MessageDigests::detect(), PayloadDigests::detect());
-        let (keys, next_key) = (HashMap::new(), KeyId(1));
+        let (keys, next_key) = (KnownKeys::new(options.cached_keys), KeyId(1));
         Ok(Self { options, wiring, batch, digests, text_digests, keys, next_key, suspects, unproven })
     }
 
@@ -341,16 +341,18 @@ impl Verifier {
 
     /// One finding a job, in order.
     fn verify(&mut self, jobs: &[Job], now: Timestamp) -> Vec<Finding> {
-        let keys: Vec<Option<Arc<VerifyingKey>>> = jobs.iter().map(|job| self.key_of(&job.submission.work)).collect();
         // What would find no room in the ring is not worth a verification, which is most of what a request costs.
         let is_full = self.is_full_for(Errand::Other);
         let has_room = |job: &Job| !is_full || job.submission.is_cancel();
         let messages: Vec<_> =
             jobs.iter().map(|job| if has_room(job) { message_of(&job.submission.work) } else { None }).collect();
         let digests = self.digests.of(self.wiring.directory.signing_domain(), &messages);
+        let signers: Vec<_> = jobs.iter().map(|job| signer_of(&job.submission.work)).collect();
+        self.keys.learn(signers.iter().flatten().copied(), &self.batch);
+        let keys: Vec<_> = signers.iter().map(|signer| signer.and_then(|signer| self.keys.of(signer))).collect();
         let mut batched = Vec::with_capacity(jobs.len());
         for ((job, key), digest) in jobs.iter().zip(&keys).zip(&digests).filter(|((job, _), _)| has_room(job)) {
-            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work, digest), key.as_deref())
+            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work, digest), *key)
                 && signed.may_be_batched(job.submission.standing)
             {
                 batched.push(SignedMessage { key, message: signed.message, signature: signed.signature });
@@ -370,14 +372,14 @@ impl Verifier {
         let mut verdicts = verdicts.into_iter();
         let finding = |index: usize| {
             let job = &jobs[index];
-            if public_key_of(&job.submission.work).is_none() {
+            if signers[index].is_none() {
                 return Finding::Unsigned;
             }
             if !has_room(job) {
                 return Finding::NoRoom;
             }
             let signed = Signed::of(&job.submission.work, &digests[index]).expect("what names a key is signed");
-            let Some(key) = keys[index].as_deref() else { return Finding::Refused };
+            let Some(key) = keys[index] else { return Finding::Refused };
             let raw = if signed.may_be_batched(job.submission.standing) {
                 verdicts.next().expect("one verdict for each message of the batch")
             } else if may_verify(job.submission.standing) == Charge::Refused {
@@ -401,31 +403,13 @@ impl Verifier {
 
     /// Works out what batches need of one more registered key. Whether there was one, and room for it.
     fn prepare_one(&mut self) -> bool {
-        if self.keys.len() >= self.options.cached_keys {
+        if self.keys.is_full() {
             return false;
         }
         let Some(public_key) = self.wiring.directory.public_key(self.next_key) else { return false };
+        self.keys.learn([(self.next_key, &public_key)].into_iter(), &self.batch);
         self.next_key = KeyId(self.next_key.0 + 1);
-        self.key(&public_key);
         true
-    }
-
-    /// The key that signed work names, decompressed; `None` for other work and for bytes that are no key.
-    fn key_of(&mut self, work: &Work) -> Option<Arc<VerifyingKey>> {
-        self.key(public_key_of(work)?)
-    }
-
-    fn key(&mut self, public_key: &[u8; 32]) -> Option<Arc<VerifyingKey>> {
-        if let Some(key) = self.keys.get(public_key) {
-            return key.clone();
-        }
-        if self.keys.len() >= self.options.cached_keys {
-            self.keys.clear();
-        }
-        let key = VerifyingKey::from_bytes(public_key).ok().map(Arc::new);
-        key.iter().for_each(|key| self.batch.prepare(key));
-        self.keys.insert(*public_key, key.clone());
-        key
     }
 
     /// What goes to the sequencer.

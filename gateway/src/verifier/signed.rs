@@ -1,5 +1,8 @@
 //! What is signed of a job, whichever face it came through: by whom, over which bytes, and whether it may share a batch.
 
+use lakh_engine::command::Command;
+
+use super::known_keys::Signer;
 use crate::auth::evidence::native_body;
 use crate::session::{SignedBytes, Standing, Work};
 
@@ -10,11 +13,19 @@ pub(super) struct Signed<'a> {
     pub(super) other_texts: &'a [Vec<u8>],
 }
 
-/// The key whose signature some work carries; `None` for work that needs none.
-pub(super) fn public_key_of(work: &Work) -> Option<&[u8; 32]> {
+/// The key whose signature some work carries, by its number and its bytes; `None` for work that needs none.
+pub(super) fn signer_of(work: &Work) -> Option<Signer<'_>> {
     match work {
-        Work::Signed(signed) => Some(&signed.public_key),
-        Work::Native(native) => Some(&native.public_key),
+        Work::Signed(signed) => Some((signed.key.key, &signed.public_key)),
+        Work::Native(native) => {
+            let key = match &native.command {
+                Command::Signed(signed) => signed.key,
+                Command::Frame(frame) => frame.key,
+                // Such work would be refused as unsigned: the binary face makes none.
+                _ => return None,
+            };
+            Some((key, &native.public_key))
+        }
         Work::Delegated { .. } | Work::Read(_) | Work::SessionEnded(_) => None,
     }
 }
