@@ -1,4 +1,4 @@
-//! What a signature costs to verify in batches of each size, with 1, 64 and 4,096 keys that the venue knows.
+//! What a signature costs to verify in batches of each size, with 1, 64, 1,000 and 4,096 keys that the venue knows.
 //!
 //! Each key has logged on before, and the verifier had a moment without work since, in which it makes what it keeps for keys
 //! that sign: for as many of them as it has room for.
@@ -87,7 +87,7 @@ fn main() {
     digests(Scale::asked());
     let scale = Scale::asked();
     println!("keys | batch | ns a signature, median (best) | signatures/s on a core at the median");
-    for key_count in [1, 64, 4_096] {
+    for key_count in [1, 64, 1_000, 4_096] {
         let seed = |number: usize| *blake3::hash(&number.to_le_bytes()).as_bytes();
         let keys: Vec<_> = (0..key_count).map(|number| SigningKey::from_bytes(&seed(number))).collect();
         let known = keys.iter().map(|key| VerifyingKey::from_bytes(key.verifying_key().as_bytes()));

@@ -11,6 +11,7 @@
 //! Variable-time on purpose: nothing it sees is secret.
 //! Bounds: a comb of a key is 64 KB, that of the base point half a megabyte; [`TOGETHER`] signatures at a time.
 
+use prefetch_index::prefetch_index;
 use pulp::NullaryFnOnce;
 
 use super::KnownPoints;
@@ -138,10 +139,10 @@ pub(super) enum Sign {
 }
 
 /// Which of at most [`TOGETHER`] signatures hold for certain, a bit each.
-pub(super) fn holding<'a>(lanes: Lanes, base: &BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u32 {
+pub(super) fn holding<'a>(lanes: Lanes, base: &'a BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u32 {
     let count = terms.len();
     assert!((1..=TOGETHER).contains(&count), "a lane for each signature");
-    lanes.vectorize(Holding { lanes, base, terms, count })
+    lanes.vectorize(Holding { lanes, base, terms, count, ahead: None })
 }
 
 /// A row's entries, and a bit for each that is to be negated.
@@ -151,24 +152,32 @@ struct Picked<'a> {
     negative: u8,
 }
 
+/// Those of all rows of a signature.
+type Rows<'a> = [Picked<'a>; ROWS];
+
 impl<'a> CombTerm<'a> {
-    /// What the digits ask for, row by row. Reads a word of each cache line of it: all of them at once, where the sum would
-    /// wait for those of one addition after another, a third of a signature's time when the combs of a thousand keys take turns.
+    /// What the digits ask for, row by row.
     #[inline(always)]
-    fn picked(&self, base: &'a BaseComb) -> [Picked<'a>; ROWS] {
-        let mut read = 0;
+    fn picked(&self, base: &'a BaseComb) -> Rows<'a> {
         let mut rows = [Picked { entries: [&base.0[0]; 8], negative: 0 }; ROWS];
         for (row, picked) in rows.iter_mut().enumerate() {
             *picked = match row.checked_sub(KeyComb::ROWS) {
                 None => self.key_windows.pick(self.key.row(row), row),
                 Some(row) => self.base_windows.pick(base.row(row), row),
             };
-            for entry in picked.entries {
-                read ^= entry.0[0][0] ^ entry.0[1][0];
-            }
         }
-        std::hint::black_box(read);
         rows
+    }
+}
+
+impl Picked<'_> {
+    /// Asks for the cache lines of the entries, and does not wait for them.
+    #[inline(always)]
+    fn prefetch(&self) {
+        for Entry(lines) in self.entries {
+            prefetch_index(lines, 0);
+            prefetch_index(lines, 1);
+        }
     }
 }
 
@@ -177,6 +186,8 @@ struct Holding<'a, T> {
     base: &'a BaseComb,
     terms: T,
     count: usize,
+    /// The signature that comes next.
+    ahead: Option<(CombTerm<'a>, Rows<'a>)>,
 }
 
 /// Up to eight signatures: the points that came out, and R's y and the sign of its x.
@@ -188,12 +199,16 @@ struct Group {
     product: Element,
 }
 
-impl<'a, T: Iterator<Item = CombTerm<'a>>> NullaryFnOnce for Holding<'_, T> {
+impl<'a, T: Iterator<Item = CombTerm<'a>>> NullaryFnOnce for Holding<'a, T> {
     type Output = u32;
 
     #[inline(always)]
     fn call(mut self) -> u32 {
         let lanes = self.lanes;
+        self.step();
+        for row in self.ahead.iter().flat_map(|(_, rows)| rows) {
+            row.prefetch();
+        }
         let mut product = lanes.constant([1, 0, 0, 0, 0]);
         let mut groups: [Option<Group>; GROUPS] = [const { None }; GROUPS];
         for (index, group) in groups.iter_mut().enumerate().take(self.count.div_ceil(8)) {
@@ -217,14 +232,25 @@ impl<'a, T: Iterator<Item = CombTerm<'a>>> NullaryFnOnce for Holding<'_, T> {
     }
 }
 
-impl<'a, T: Iterator<Item = CombTerm<'a>>> Holding<'_, T> {
+impl<'a, T: Iterator<Item = CombTerm<'a>>> Holding<'a, T> {
+    /// The signature that comes next; looks at the one behind it.
+    #[inline(always)]
+    fn step(&mut self) -> Option<(CombTerm<'a>, Rows<'a>)> {
+        let behind = self.terms.next().map(|term| {
+            let rows = term.picked(self.base);
+            (term, rows)
+        });
+        std::mem::replace(&mut self.ahead, behind)
+    }
+
     #[inline(always)]
     fn next_group(&mut self, count: usize, product: &Element) -> Group {
-        let Self { lanes, base, terms, .. } = self;
+        let lanes = self.lanes;
         let mut sums = [lanes.neutral(); 8];
         let (mut y, mut signs) = ([[0; 8]; LIMBS], 0);
-        for (lane, (sum, term)) in sums[..count].iter_mut().zip(terms).enumerate() {
-            *sum = lanes.comb_sum(&term.picked(base));
+        for (lane, sum) in sums[..count].iter_mut().enumerate() {
+            let (term, rows) = self.step().expect("as many signatures as were counted");
+            *sum = lanes.comb_sum(&rows, self.ahead.as_ref().map(|(_, rows)| rows));
             for (of_limb, limb) in y.iter_mut().zip(limbs_of(&term.encoding)) {
                 of_limb[lane] = limb;
             }
@@ -237,13 +263,20 @@ impl<'a, T: Iterator<Item = CombTerm<'a>>> Holding<'_, T> {
 }
 
 impl Lanes {
-    /// The sum of entries, row by row, in eight parts.
+    /// The sum of entries, row by row, in eight parts. With each row it asks for that row of the signature that comes next:
+    /// whoever waited for them would wait for a third of a signature's time when the combs of a thousand keys take turns.
     #[inline(always)]
-    fn comb_sum(self, rows: &[Picked<'_>; ROWS]) -> Points {
-        let [first, others @ ..] = rows;
+    fn comb_sum(self, rows: &Rows<'_>, ahead: Option<&Rows<'_>>) -> Points {
+        let ([first, others @ ..], ahead) = (rows, ahead.map_or(&[][..], |rows| rows));
+        if let Some(row) = ahead.first() {
+            row.prefetch();
+        }
         let mut sum = self.begun(&self.looked_up_affine(first));
         // One copy of the addition, which is 7 KB of instructions: unrolled, they come from the second-level cache.
-        for row in std::hint::black_box(others) {
+        for (place, row) in std::hint::black_box(others).iter().enumerate() {
+            if let Some(row) = ahead.get(place + 1) {
+                row.prefetch();
+            }
             sum = self.mixed_sum(&sum, &self.looked_up_affine(row));
         }
         sum

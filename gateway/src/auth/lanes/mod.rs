@@ -181,7 +181,7 @@ impl LaneSum {
     }
 
     /// Which of at most [`TOGETHER`] signatures hold for certain, a bit each; see [`comb`].
-    pub(super) fn holding<'a>(&self, base: &BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u32 {
+    pub(super) fn holding<'a>(&self, base: &'a BaseComb, terms: impl ExactSizeIterator<Item = CombTerm<'a>>) -> u32 {
         comb::holding(self.lanes, base, terms)
     }
 
