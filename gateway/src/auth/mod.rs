@@ -23,7 +23,7 @@ pub fn payload_digest(signed: &[u8]) -> [u8; 16] {
     *blake3::hash(signed).as_bytes().first_chunk().expect("a BLAKE3 hash has 32 bytes")
 }
 
-/// Fewer texts than this are hashed one by one: sixteen at once take about as long as this many.
+/// Fewer texts than this are hashed one by one: in lanes a few take less than twice as long together as one alone.
 const FEWEST_IN_LANES: usize = 2;
 
 /// [`payload_digest`] of many texts: up to sixteen at a time where the processor can, one at a time elsewhere.
