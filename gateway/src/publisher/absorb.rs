@@ -22,7 +22,7 @@ use crate::wire_encode::answers;
 use crate::wire_encode::market as encode;
 use crate::wire_encode::public;
 
-/// Events of one command from which on they are worth a look ahead.
+/// Events of one command from which on it is looked ahead within it; those of smaller ones are looked at with their neighbours'.
 const READ_AHEAD_MIN: usize = 16;
 
 /// Answers of mass cancels that are complete.
@@ -34,7 +34,7 @@ impl Publisher {
         let mut finished = FinishedMassCancels::new();
         self.latest = stamp.timestamp;
         if events.len() >= READ_AHEAD_MIN {
-            self.read_ahead(events);
+            self.read_ahead(events.iter());
         }
         // What makes an order smaller: while an order trades, its group; otherwise its owner.
         let mut reduction = Reduction::Amended;
@@ -73,11 +73,11 @@ impl Publisher {
         finished
     }
 
-    /// Reads the resting orders that a frame is about to change: they have mostly left the caches, and their reads then wait
-    /// for memory together and not one after the other. First where they stand, then the orders.
-    fn read_ahead(&self, events: &[Event]) {
+    /// Reads the resting orders that events are about to change: they have mostly left the caches, and their reads then wait
+    /// for memory together and not one after the other. First where they stand, then the orders. Changes nothing.
+    pub(super) fn read_ahead<'a>(&self, events: impl Iterator<Item = &'a Event> + Clone) {
         let mut new = 0;
-        for event in events {
+        for event in events.clone() {
             if let Event::OrderAccepted(accepted) = event {
                 new += 1;
                 self.orders.prefetch_place(accepted.order);
@@ -86,10 +86,10 @@ impl Publisher {
                 self.binary.read_ahead(market, order);
             }
         }
-        for (_, order) in events.iter().filter_map(resting_order) {
+        for (_, order) in events.clone().filter_map(resting_order) {
             self.orders.prefetch_record(order);
         }
-        for (_, order) in events.iter().filter_map(resting_order) {
+        for (_, order) in events.filter_map(resting_order) {
             self.orders.read_ahead(order);
         }
         self.orders.read_free_ahead(new);
