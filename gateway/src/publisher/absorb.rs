@@ -34,7 +34,7 @@ impl Publisher {
         let mut finished = FinishedMassCancels::new();
         self.latest = stamp.timestamp;
         if events.len() >= READ_AHEAD_MIN {
-            self.read_ahead(events);
+            self.read_ahead(events.iter());
         }
         // What makes an order smaller: while an order trades, its group; otherwise its owner.
         let mut reduction = Reduction::Amended;
@@ -73,11 +73,11 @@ impl Publisher {
         finished
     }
 
-    /// Reads the resting orders that a frame is about to change: they have mostly left the caches, and their reads then wait
+    /// Reads the resting orders that many events are about to change, a frame's or several commands': they have mostly left the caches, and their reads then wait
     /// for memory together and not one after the other. First where they stand, then the orders.
-    fn read_ahead(&self, events: &[Event]) {
+    pub(super) fn read_ahead<'e>(&self, events: impl Iterator<Item = &'e Event> + Clone) {
         let mut new = 0;
-        for event in events {
+        for event in events.clone() {
             if let Event::OrderAccepted(accepted) = event {
                 new += 1;
                 self.orders.prefetch_place(accepted.order);
@@ -86,10 +86,10 @@ impl Publisher {
                 self.binary.read_ahead(market, order);
             }
         }
-        for (_, order) in events.iter().filter_map(resting_order) {
+        for (_, order) in events.clone().filter_map(resting_order) {
             self.orders.prefetch_record(order);
         }
-        for (_, order) in events.iter().filter_map(resting_order) {
+        for (_, order) in events.filter_map(resting_order) {
             self.orders.read_ahead(order);
         }
         self.orders.read_free_ahead(new);
