@@ -202,32 +202,42 @@ impl Book {
         }
     }
 
-    /// Asks memory for where the account's order that is named stands in the tables of ids.
+    /// Asks memory for where the account's order that is named stands in the tables of ids. Tells the hash of its name.
     #[inline]
-    pub(crate) fn prefetch_name(&self, account: AccountId, target: &OrderReference) {
-        match target {
-            OrderReference::OrderId(id) => self.by_order_id.prefetch(self.order_hash(*id)),
-            OrderReference::ClientId(client_id) => self.prefetch_client_id(account, client_id),
-        }
+    pub(crate) fn prefetch_name(&self, account: AccountId, target: &OrderReference) -> u32 {
         ask_for(self.accounts.get(account.0 as usize));
+        match target {
+            OrderReference::OrderId(id) => {
+                let hash = self.order_hash(*id);
+                self.by_order_id.prefetch(hash);
+                hash
+            }
+            OrderReference::ClientId(client_id) => {
+                let hash = self.client_hash(account, client_id);
+                self.by_client_id.prefetch(hash);
+                hash
+            }
+        }
     }
 
     /// The same for what a new order meets and joins.
     #[inline]
     pub(crate) fn prefetch_places(&self, account: AccountId, order: &PlaceOrder) {
-        self.prefetch_client_id(account, &order.client_id);
+        if !order.client_id.is_empty() {
+            self.by_client_id.prefetch(self.client_hash(account, &order.client_id));
+        }
         ask_for(self.accounts.get(account.0 as usize));
         self.prefetch_slot(self.resting.next_free());
         self.resting.side(order.side).prefetch_level(order.price);
         self.resting.side(order.side.opposite()).prefetch_within(order.price);
     }
 
-    /// Most probably the slot of the order that is named.
+    /// Most probably the slot of the order that is named, from the hash of its name.
     #[inline]
-    pub(crate) fn candidate(&self, account: AccountId, target: &OrderReference) -> Option<u32> {
+    pub(crate) fn candidate(&self, target: &OrderReference, hash: u32) -> Option<u32> {
         match target {
-            OrderReference::OrderId(id) => self.by_order_id.candidate(self.order_hash(*id)),
-            OrderReference::ClientId(client_id) => self.by_client_id.candidate(self.client_hash(account, client_id)),
+            OrderReference::OrderId(_) => self.by_order_id.candidate(hash),
+            OrderReference::ClientId(_) => self.by_client_id.candidate(hash),
         }
     }
 
@@ -264,13 +274,6 @@ impl Book {
         [links.previous, links.next].into_iter().for_each(|slot| ask_for(self.links.get(slot as usize)));
         self.resting.side(order.side()).prefetch_level(order.price());
         order.owner()
-    }
-
-    #[inline]
-    fn prefetch_client_id(&self, account: AccountId, client_id: &ClientId) {
-        if !client_id.is_empty() {
-            self.by_client_id.prefetch(self.client_hash(account, client_id));
-        }
     }
 
     /// Whether any live order may have a client id with this hash: mostly not.

@@ -43,12 +43,14 @@ impl Engine {
     pub fn prefetch(&self, commands: &[&Command]) {
         let Some(shard) = &self.shard else { return };
         let commands = &commands[..commands.len().min(Self::PREFETCH_MAX)];
-        let signed = || commands.iter().filter_map(|command| asked_by(command));
-        signed().for_each(|signed| shard.prefetch_named(signed));
-        signed().for_each(|signed| shard.prefetch_found(signed));
+        let mut named = [None; Self::PREFETCH_MAX];
+        for (place, signed) in named.iter_mut().zip(commands.iter().filter_map(|command| asked_by(command))) {
+            *place = shard.prefetch_named(signed);
+        }
+        named.iter_mut().flatten().for_each(Named::prefetch_found);
         let digests = commands.iter().filter(|command| uses_digest(command)).count();
         shard.digests.prefetch_oldest(digests);
-        signed().for_each(|signed| shard.prefetch_beside(signed));
+        named.iter().flatten().for_each(|named| shard.prefetch_beside(named));
     }
 }
 
@@ -69,66 +71,40 @@ const fn uses_digest(command: &Command) -> bool {
     matches!(guard, ReplayGuard::Digest { .. })
 }
 
-/// What an operation names in its market.
+/// What an operation names in its market, and what of it is known by now.
+#[derive(Clone, Copy)]
 struct Named<'a> {
     market: &'a Market,
     account: AccountId,
-    target: Option<&'a OrderReference>,
+    /// The order that it is about, with its name's hash.
+    target: Option<(&'a OrderReference, u32)>,
     placed: Option<&'a PlaceOrder>,
+    /// Where the orders lie that it will most probably take off or trade with.
+    slots: [Option<u32>; 2],
 }
 
 impl Named<'_> {
-    /// The slots of the orders that it will most probably take off or trade with.
-    fn slots(&self) -> impl Iterator<Item = u32> {
-        let target = self.target.and_then(|target| self.market.book.candidate(self.account, target));
-        let met = self.placed.and_then(|placed| self.market.book.first_met(placed));
-        [target, met].into_iter().flatten()
+    /// Asks for what the tables name that [`Shard::prefetch_named`] has asked for.
+    fn prefetch_found(&mut self) {
+        let book = &self.market.book;
+        let target = self.target.and_then(|(target, hash)| book.candidate(target, hash));
+        let met = self.placed.and_then(|placed| book.first_met(placed));
+        self.slots = [target, met];
+        self.slots.iter().flatten().for_each(|slot| book.prefetch_slot(*slot));
+        if let Some(placed) = self.placed {
+            book.prefetch_last(self.account, placed);
+        }
     }
 }
 
 impl Shard {
-    /// What the command itself says.
-    fn prefetch_named(&self, signed: &SignedCommand) {
+    /// Asks for what the command itself says.
+    fn prefetch_named<'a>(&'a self, signed: &'a SignedCommand) -> Option<Named<'a>> {
         let account = signed.account;
         self.accounts.prefetch(account, signed.key);
         if let ReplayGuard::Digest { digest, .. } = &signed.replay_guard {
             self.digests.prefetch(signed.key, digest);
         }
-        let Some(Named { market, target, placed, .. }) = self.named_in(signed) else { return };
-        self.balances.prefetch(account, market.spec.base);
-        self.balances.prefetch(account, market.spec.quote);
-        if let Some(target) = target {
-            market.book.prefetch_name(account, target);
-        }
-        if let Some(placed) = placed {
-            market.book.prefetch_places(account, placed);
-        }
-    }
-
-    /// What the tables name that [`Self::prefetch_named`] has asked for.
-    fn prefetch_found(&self, signed: &SignedCommand) {
-        let Some(named) = self.named_in(signed) else { return };
-        named.slots().for_each(|slot| named.market.book.prefetch_slot(slot));
-        if let Some(placed) = named.placed {
-            named.market.book.prefetch_last(named.account, placed);
-        }
-    }
-
-    /// What stands beside the orders that [`Self::prefetch_found`] has asked for, and belongs to whose they are.
-    fn prefetch_beside(&self, signed: &SignedCommand) {
-        let Some(named) = self.named_in(signed) else { return };
-        for slot in named.slots() {
-            let owner = named.market.book.prefetch_neighbours(slot);
-            if owner != named.account {
-                let spec = &named.market.spec;
-                self.accounts.prefetch_account(owner);
-                self.balances.prefetch(owner, spec.base);
-                self.balances.prefetch(owner, spec.quote);
-            }
-        }
-    }
-
-    fn named_in<'a>(&'a self, signed: &'a SignedCommand) -> Option<Named<'a>> {
         let (market, target, placed) = match &signed.operation {
             Operation::PlaceOrder(order) => (order.market, None, Some(order)),
             Operation::CancelOrder(cancel) => (cancel.market, Some(&cancel.target), None),
@@ -137,6 +113,25 @@ impl Shard {
             _ => return None,
         };
         let market = self.markets.get(usize::from(market.0))?;
-        Some(Named { market, account: signed.account, target, placed })
+        self.balances.prefetch(account, market.spec.base);
+        self.balances.prefetch(account, market.spec.quote);
+        let target = target.map(|target| (target, market.book.prefetch_name(account, target)));
+        if let Some(placed) = placed {
+            market.book.prefetch_places(account, placed);
+        }
+        Some(Named { market, account, target, placed, slots: [None; 2] })
+    }
+
+    /// Asks for what stands beside the orders that [`Named::prefetch_found`] has asked for, and belongs to whose they are.
+    fn prefetch_beside(&self, named: &Named<'_>) {
+        for slot in named.slots.iter().flatten() {
+            let owner = named.market.book.prefetch_neighbours(*slot);
+            if owner != named.account {
+                let spec = &named.market.spec;
+                self.accounts.prefetch_account(owner);
+                self.balances.prefetch(owner, spec.base);
+                self.balances.prefetch(owner, spec.quote);
+            }
+        }
     }
 }

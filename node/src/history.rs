@@ -352,3 +352,84 @@ pub(crate) fn venue(directory: &Path) -> Result<Option<Venue>> {
 pub(crate) fn open(directory: &Path) -> Result<JournalReader> {
     JournalReader::open(directory).with_context(|| format!("the journal in {} cannot be opened", directory.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use lakh_engine::command::SettlementBinding;
+
+    use super::*;
+    use crate::audit::tests::{genesis, write_records};
+
+    /// A genesis at 1 ns and `count` records behind it, each a nanosecond later.
+    fn records(count: u64) -> Vec<(u64, Vec<u8>, Command)> {
+        let commands =
+            std::iter::once(genesis(SettlementBinding::NONE)).chain((0..count).map(|_| Command::AdvanceTime));
+        let payload = |command: &Command| {
+            let mut payload = Vec::new();
+            codec::encode_payload(command, &[], &mut payload);
+            payload
+        };
+        (1..).zip(commands).map(|(time, command)| (time, payload(&command), command)).collect()
+    }
+
+    fn journal(records: &[(u64, Vec<u8>, Command)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        write_records(
+            directory.path(),
+            records.iter().map(|(time, payload, command)| (*time, payload.as_slice(), command)),
+        );
+        directory
+    }
+
+    /// What stands in the way is told where it stands, though it is read ahead with what counts.
+    #[test]
+    fn everything_in_front_of_a_damaged_record_is_applied_first() {
+        let bad_payload: fn(&mut (u64, Vec<u8>, Command)) = |record| record.1 = vec![0xff; 3];
+        let earlier: fn(&mut (u64, Vec<u8>, Command)) = |record| record.0 = 1;
+        for (damage, words) in [(bad_payload, "is no command"), (earlier, "its time is before")] {
+            for bad in [2, 9, Engine::PREFETCH_MAX, Engine::PREFETCH_MAX + 1, 40] {
+                let mut records = records(50);
+                damage(&mut records[bad]);
+                let journal = journal(&records);
+                let mut replay = Replay::from_first(journal.path()).unwrap();
+                for sequence in 1..=bad as u64 {
+                    assert_eq!(replay.step().unwrap().map(|step| step.sequence), Some(Sequence(sequence)));
+                }
+                let error = format!("{:#}", replay.step().map(|_| ()).unwrap_err());
+                assert!(error.contains(&format!("record {}", bad + 1)) && error.contains(words), "{error}");
+                assert_eq!(replay.engine.sequence(), Sequence(bad as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn many_at_a_time_are_the_same_as_one_by_one() {
+        let journal = journal(&records(50));
+        let mut single = Replay::from_first(journal.path()).unwrap();
+        let mut many = Replay::from_first(journal.path()).unwrap();
+        let mut told = Vec::new();
+        while let Some(step) = single.step().unwrap() {
+            told.push((step.sequence, step.timestamp, step.command.clone(), step.events.to_vec()));
+        }
+        let mut rest = told.as_slice();
+        // One in between, as a tool does that looks at some record.
+        let first = many.step().unwrap().map(|step| step.sequence);
+        assert_eq!(first, Some(Sequence(1)));
+        rest = &rest[1..];
+        loop {
+            let steps = many.steps().unwrap();
+            if steps.len() == 0 {
+                break;
+            }
+            let (these, behind) = rest.split_at(steps.len());
+            for (step, (sequence, timestamp, command, events)) in steps.zip(these) {
+                assert_eq!((step.sequence, step.timestamp, step.command), (*sequence, *timestamp, command));
+                assert_eq!(step.events, events.as_slice());
+            }
+            rest = behind;
+        }
+        assert!(rest.is_empty() && told.len() == 51);
+        assert_eq!(many.engine.state_hash(), single.engine.state_hash());
+        assert_eq!((many.place, many.compared), (single.place, single.compared));
+    }
+}

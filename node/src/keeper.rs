@@ -43,7 +43,7 @@ const DISK_INTERVAL: Duration = Duration::from_secs(1);
 const ROUND: usize = 4_096;
 /// Records and events between two offers of the core to whoever waits for it: some 60 microseconds' work. Records alone do
 /// not say it: one frame causes hundreds of events.
-const WORK_PER_TURN: usize = 64;
+const WORK_PER_TURN: usize = 128;
 /// Records that the keeper may be behind before it takes its share of the processors: a start replays 200,000 and more a
 /// second, so they cost ten seconds of a recovery at most, and at 100,000 a second it takes twenty without any spare
 /// time to come to that.
