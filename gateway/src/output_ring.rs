@@ -11,6 +11,7 @@
 
 use lakh_engine::Engine;
 use lakh_engine::event::Event;
+use rtrb::chunks::ReadChunk;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::hand_over::Output;
@@ -99,6 +100,11 @@ impl OutputReceiver {
         self.ring.peek().ok()
     }
 
+    /// A look at as many of the next outputs as are there, `count` at most: a part of them and the rest.
+    pub(crate) fn peek_many(&mut self, count: usize) -> ReadChunk<'_, Output> {
+        self.ring.read_chunk(count.min(self.ring.slots())).expect("they are there")
+    }
+
     /// Takes the `count` events that the command in front still lacks behind `events`, if all of them are there; whether they
     /// were.
     pub fn take_events(&mut self, count: usize, events: &mut Vec<Event>) -> bool {
@@ -175,6 +181,26 @@ mod tests {
         }
         assert!(receiver.is_empty() && !receiver.is_abandoned());
         assert!(!receiver.take_events(1, &mut events), "what is not there is not taken");
+    }
+
+    #[test]
+    fn a_look_takes_nothing() {
+        let (mut sender, mut receiver) = output_ring(8);
+        let (mut page, mut events) = (empty_page(), Vec::new());
+        // From the middle of the ring's places on, so that what is looked at has two parts.
+        for count in [4, 6] {
+            assert_eq!(receiver.peek_many(64).as_slices().0.len(), 0);
+            send(&mut sender, &mut page, count);
+            for most in [64, 3] {
+                let next = receiver.peek_many(most);
+                let (first, second) = next.as_slices();
+                let seen: Vec<_> = first.iter().chain(second).collect();
+                assert_eq!(seen.len(), most.min(1 + count));
+                assert!(matches!(seen[0], Output::Applied { event_count, .. } if *event_count as usize == count));
+                assert!(matches!(seen[2], Output::Event(Event::EpochStarted { epoch: 1 })));
+            }
+            take(&mut receiver, &mut events);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::wire_encode::answers;
 use crate::wire_encode::market as encode;
 use crate::wire_encode::public;
 
-/// Events of one command from which on they are worth a look ahead.
+/// Events of one command from which on it is looked ahead within it; those of smaller ones are looked at with their neighbours'.
 const READ_AHEAD_MIN: usize = 16;
 
 /// Answers of mass cancels that are complete.
@@ -73,9 +73,9 @@ impl Publisher {
         finished
     }
 
-    /// Reads the resting orders that many events are about to change, a frame's or several commands': they have mostly left the caches, and their reads then wait
-    /// for memory together and not one after the other. First where they stand, then the orders.
-    pub(super) fn read_ahead<'e>(&self, events: impl Iterator<Item = &'e Event> + Clone) {
+    /// Reads the resting orders that events are about to change: they have mostly left the caches, and their reads then wait
+    /// for memory together and not one after the other. First where they stand, then the orders. Changes nothing.
+    pub(super) fn read_ahead<'a>(&self, events: impl Iterator<Item = &'a Event> + Clone) {
         let mut new = 0;
         for event in events.clone() {
             if let Event::OrderAccepted(accepted) = event {

@@ -251,6 +251,17 @@ impl Publisher {
         }
     }
 
+    /// Looks at the next `count` outputs, as far as they are there, and reads what they are about to change. Says how many.
+    fn look_ahead(&self, outputs: &mut OutputReceiver, count: usize) -> usize {
+        let next = outputs.peek_many(count);
+        let (first, second) = next.as_slices();
+        self.read_ahead(first.iter().chain(second).filter_map(|output| match output {
+            Output::Event(event) => Some(event),
+            _ => None,
+        }));
+        first.len() + second.len()
+    }
+
     /// Takes the events of the open record, if all of them are there. Says how many.
     fn take_events(&mut self, outputs: &mut OutputReceiver) -> usize {
         let Some(open) = &self.open else { return 0 };

@@ -18,6 +18,8 @@ const OUTPUTS_PER_CLOCK: usize = 256;
 /// From so many events on a command is a frame or the like, and an eighth of them counts: else frames would be told one by
 /// one, each with all the wakes that eight could share.
 const MANY_EVENTS: usize = 64;
+/// Outputs that are looked at together before the first of them is handled: a dozen orders' events.
+const LOOKED_AHEAD: usize = 64;
 /// Looks at the clock between two turns of those who share the thread: more outputs than one batch of a verifier makes,
 /// or the publisher would fall behind by taking turns with it.
 const CLOCKS_PER_TURN: u32 = 8;
@@ -117,11 +119,16 @@ impl<D: Durable> Gate<D> {
 
     /// Hands over some hundreds of outputs, and all events of the last record among them; says how many.
     pub fn take(&mut self, outputs: &mut OutputReceiver, publisher: &mut Publisher) -> usize {
-        let mut taken = 0;
+        let (mut taken, mut looked_at) = (0, 0_usize);
         while taken < OUTPUTS_PER_CLOCK && self.is_open(outputs) {
+            if looked_at == 0 {
+                looked_at = publisher.look_ahead(outputs, LOOKED_AHEAD);
+            }
             let Some(output) = outputs.pop() else { break };
             publisher.handle_output(output);
-            taken += match publisher.take_events(outputs) {
+            let events = publisher.take_events(outputs);
+            looked_at = looked_at.saturating_sub(1 + events);
+            taken += match events {
                 events if events < MANY_EVENTS => 1 + events,
                 events => 1 + events / 8,
             };
