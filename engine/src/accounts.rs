@@ -22,6 +22,7 @@ use crate::fees::Announced;
 use crate::ids::{AccountId, FeeTier, KeyId};
 use crate::index_table::{IndexTable, hash_bytes};
 use crate::nonces::NonceWindow;
+use crate::prefetch::ask_for;
 use crate::reject::RejectCode;
 use crate::shares::SharedTable;
 use crate::units::{Atoms, Timestamp};
@@ -339,6 +340,22 @@ impl Accounts {
     #[inline(always)]
     pub(crate) fn key(&self, key: KeyId) -> Option<&Key> {
         self.keys.get((key.0 as usize).checked_sub(1)?)
+    }
+
+    /// Asks memory for an account, which need not be there.
+    #[inline]
+    pub(crate) fn prefetch_account(&self, account: AccountId) {
+        // It begins anywhere on a line: the next one's first byte is where it ends.
+        ask_for(self.accounts.get(account.0 as usize));
+        ask_for(self.accounts.get((account.0 as usize).wrapping_add(1)));
+    }
+
+    /// Asks memory for an account and for what a key has used, neither of which need be there.
+    #[inline]
+    pub(crate) fn prefetch(&self, account: AccountId, key: KeyId) {
+        self.prefetch_account(account);
+        ask_for(self.key(key).map(|key| &key.digests));
+        ask_for(self.key(key).map(|key| &key.nonces.highest));
     }
 
     /// A key to change in what it has used. What it may do is changed by [`Self::bound_key`].

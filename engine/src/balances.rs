@@ -7,6 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::ids::{AccountId, AssetId, Sequence};
+use crate::prefetch::ask_for;
 use crate::units::Atoms;
 
 /// One account's amount of one asset.
@@ -73,6 +74,12 @@ impl Balances {
     #[inline(always)]
     pub(crate) fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         self.slots[self.index(account, asset)].balance
+    }
+
+    /// Asks memory for a balance, which need not be there.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, account: AccountId, asset: AssetId) {
+        ask_for(self.slots.get(self.index(account, asset)));
     }
 
     pub(crate) fn totals(&self, asset: AssetId) -> Totals {

@@ -11,11 +11,12 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::command::{OrderReference, Side};
+use crate::command::{OrderReference, PlaceOrder, Side};
 use crate::ids::{AccountId, ClientId, OrderId};
 use crate::index_table::{IndexTable, Place, Seeds, hash_client_id, hash_sequence};
 use crate::order::{Order, OrderDetails, OrderExtras, OrderFlags, OrderLine, Standing};
 use crate::order_arena::{NOBODY, RestingOrder};
+use crate::prefetch::ask_for;
 use crate::price_time_book::PriceTimeBook;
 use crate::units::{Lots, Ticks};
 
@@ -199,6 +200,80 @@ impl Book {
             let listed = [links.previous, links.next].map(|slot| self.links[slot as usize].next);
             core::hint::black_box((neighbours, listed));
         }
+    }
+
+    /// Asks memory for where the account's order that is named stands in the tables of ids. Tells the hash of its name.
+    #[inline]
+    pub(crate) fn prefetch_name(&self, account: AccountId, target: &OrderReference) -> u32 {
+        ask_for(self.accounts.get(account.0 as usize));
+        match target {
+            OrderReference::OrderId(id) => {
+                let hash = self.order_hash(*id);
+                self.by_order_id.prefetch(hash);
+                hash
+            }
+            OrderReference::ClientId(client_id) => {
+                let hash = self.client_hash(account, client_id);
+                self.by_client_id.prefetch(hash);
+                hash
+            }
+        }
+    }
+
+    /// The same for what a new order meets and joins.
+    #[inline]
+    pub(crate) fn prefetch_places(&self, account: AccountId, order: &PlaceOrder) {
+        if !order.client_id.is_empty() {
+            self.by_client_id.prefetch(self.client_hash(account, &order.client_id));
+        }
+        ask_for(self.accounts.get(account.0 as usize));
+        self.prefetch_slot(self.resting.next_free());
+        self.resting.side(order.side).prefetch_level(order.price);
+        self.resting.side(order.side.opposite()).prefetch_within(order.price);
+    }
+
+    /// Most probably the slot of the order that is named, from the hash of its name.
+    #[inline]
+    pub(crate) fn candidate(&self, target: &OrderReference, hash: u32) -> Option<u32> {
+        match target {
+            OrderReference::OrderId(_) => self.by_order_id.candidate(hash),
+            OrderReference::ClientId(_) => self.by_client_id.candidate(hash),
+        }
+    }
+
+    /// The slot of the order that a new one meets first.
+    #[inline]
+    pub(crate) fn first_met(&self, order: &PlaceOrder) -> Option<u32> {
+        self.resting.first_within(order.side.opposite(), order.price)
+    }
+
+    /// Asks memory for what lies in a slot.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, slot: u32) {
+        self.resting.prefetch(slot);
+        ask_for(self.links.get(slot as usize));
+        ask_for(self.client_ids.get(slot as usize));
+    }
+
+    /// Asks memory for the orders behind which a new one comes: of its price, and of its account.
+    #[inline]
+    pub(crate) fn prefetch_last(&self, account: AccountId, order: &PlaceOrder) {
+        if let Some(last) = self.resting.side(order.side).last_at(order.price) {
+            self.resting.prefetch(last);
+        }
+        if let Some(mine) = self.accounts.get(account.0 as usize) {
+            ask_for(self.links.get(mine.tail as usize));
+        }
+    }
+
+    /// Asks memory for the neighbours of the order in a slot, and its level. Tells whose it is.
+    #[inline]
+    pub(crate) fn prefetch_neighbours(&self, slot: u32) -> AccountId {
+        let (order, links) = (self.resting.order(slot), &self.links[slot as usize]);
+        [order.previous, order.next].into_iter().for_each(|slot| self.resting.prefetch(slot));
+        [links.previous, links.next].into_iter().for_each(|slot| ask_for(self.links.get(slot as usize)));
+        self.resting.side(order.side()).prefetch_level(order.price());
+        order.owner()
     }
 
     /// Whether any live order may have a client id with this hash: mostly not.

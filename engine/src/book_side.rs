@@ -10,6 +10,7 @@
 use crate::command::Side;
 use crate::ladder::Ladder;
 use crate::order_arena::{OrderEntry, RestingOrder};
+use crate::prefetch::ask_for;
 use crate::price_level::PriceLevel;
 use crate::units::{Lots, Ticks};
 
@@ -55,6 +56,27 @@ impl BookSide {
             return None;
         }
         self.ladder.level(best).filter(|level| !level.is_empty()).map(|level| level.head)
+    }
+
+    /// Asks memory for the level at `price`.
+    #[inline]
+    pub(crate) fn prefetch_level(&self, price: Ticks) {
+        ask_for(self.ladder.level_in_window(self.rank(price)));
+    }
+
+    /// Asks memory for the best level, if its price is `limit` or better.
+    #[inline]
+    pub(crate) fn prefetch_within(&self, limit: Ticks) {
+        let best = self.ladder.best();
+        if best >= self.rank(limit) {
+            ask_for(self.ladder.level_in_window(best));
+        }
+    }
+
+    /// The last order at `price`, if there is one and the ladder's window has it.
+    #[inline]
+    pub(crate) fn last_at(&self, price: Ticks) -> Option<u32> {
+        self.ladder.level_in_window(self.rank(price)).filter(|level| !level.is_empty()).map(|level| level.tail)
     }
 
     /// Levels from the best on, with their prices.

@@ -82,6 +82,27 @@ impl DigestStore {
         Some(&self.entries[index as usize].0)
     }
 
+    /// Asks memory for where a digest stands or will stand.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: KeyId, digest: &[u8; 16]) {
+        self.table.prefetch(self.hash(key, digest));
+    }
+
+    /// The entries of a second's bucket in their order, which is that in which they go.
+    fn in_bucket(&self, second: u64) -> impl Iterator<Item = &DigestEntry> {
+        let mut index = self.buckets[(second % BUCKETS) as usize].head;
+        core::iter::from_fn(move || {
+            let (entry, next) = self.entries.get(index as usize)?;
+            index = *next;
+            Some(entry)
+        })
+    }
+
+    /// Asks memory for where the next `count` entries stand that go, one for each that comes.
+    pub(crate) fn prefetch_oldest(&self, count: usize) {
+        self.in_bucket(self.oldest_second).take(count).for_each(|entry| self.prefetch(entry.key, &entry.digest));
+    }
+
     /// Frees up to four entries whose time is over; `freed` is told each one's key.
     pub(crate) fn purge(&mut self, now: Timestamp, mut freed: impl FnMut(KeyId)) {
         let now_second = now.0 / 1_000_000_000;
@@ -139,17 +160,9 @@ impl DigestStore {
     }
 
     /// Every entry, oldest second first, in the order in which [`Self::insert`] rebuilds the same store.
-    pub(crate) fn entries(&self) -> Vec<DigestEntry> {
-        let mut all = Vec::with_capacity(self.entries.len() - self.free.len());
-        for second in self.oldest_second..self.oldest_second + BUCKETS {
-            let mut index = self.buckets[(second % BUCKETS) as usize].head;
-            while index != NONE {
-                let (entry, next) = self.entries[index as usize];
-                all.push(entry);
-                index = next;
-            }
-        }
-        all
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &DigestEntry> {
+        let seconds = self.oldest_second..self.oldest_second + BUCKETS;
+        seconds.flat_map(|second| self.in_bucket(second))
     }
 
     /// Begins a restore: entries are inserted afterwards.

@@ -214,7 +214,7 @@ impl Engine {
 
     /// BLAKE3 of the canonical snapshot: equal states have equal hashes, on any machine.
     pub fn state_hash(&self) -> [u8; 32] {
-        *blake3::hash(&self.snapshot()).as_bytes()
+        snapshot::hash(self)
     }
 
     /// The running digest of every event so far: 16 bytes and as many zeroes.

@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use crate::ids::ClientId;
+use crate::prefetch::ask_for;
 
 /// No index.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -91,6 +92,20 @@ impl IndexTable {
     pub(crate) fn may_have(&self, hash: u32) -> bool {
         let word = self.chunks[self.home(hash)].tags;
         zero_bytes(word ^ (tag(hash) * LOW_BITS)) != 0 || word >> OVERFLOW_SHIFT != 0
+    }
+
+    /// Asks memory for where a search for this hash begins.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        ask_for(self.chunks.get(self.home(hash)));
+    }
+
+    /// An index with this hash from where its search begins, which is most probably the one: to ask for what it names.
+    #[inline(always)]
+    pub(crate) fn candidate(&self, hash: u32) -> Option<u32> {
+        let Chunk { tags, indices } = self.chunks.get(self.home(hash))?;
+        let candidates = zero_bytes(tags ^ (tag(hash) * LOW_BITS));
+        (candidates != 0).then(|| indices[candidates.trailing_zeros() as usize / 8])
     }
 
     /// The index with this hash for which `is_it` holds. What a search meets first is mostly what it is for, so that is

@@ -109,6 +109,12 @@ impl Ladder {
         self.outside(rank)
     }
 
+    /// The level at `rank`, if that is in the window, where a look costs one line at most.
+    #[inline(always)]
+    pub(crate) fn level_in_window(&self, rank: u64) -> Option<&PriceLevel> {
+        if self.is_in_window(rank) { self.levels.get(self.index(rank)) } else { None }
+    }
+
     /// The level at `rank`, which has orders.
     #[inline(always)]
     pub(crate) fn level_mut(&mut self, rank: u64) -> &mut PriceLevel {

@@ -47,6 +47,7 @@ mod order;
 mod order_arena;
 mod order_event;
 mod order_request;
+mod prefetch;
 mod price_level;
 mod price_time_book;
 mod quarantine;

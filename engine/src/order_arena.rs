@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 
 use crate::command::Side;
 use crate::ids::AccountId;
+use crate::prefetch::ask_for;
 use crate::units::{Lots, Ticks};
 
 /// The slot of no order.
@@ -243,6 +244,17 @@ impl<Entry> OrderArena<Entry> {
 
     pub(crate) const fn is_full(&self) -> bool {
         self.free == NOBODY
+    }
+
+    /// The slot that is taken next, [`NOBODY`] for none.
+    pub(crate) const fn next_free(&self) -> u32 {
+        self.free
+    }
+
+    /// Asks memory for a slot's entry.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        ask_for(self.entries.get(slot as usize));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::units::Lots;
 pub(crate) struct PriceLevel {
     pub(crate) total: Lots,
     pub(crate) head: u32,
-    tail: u32,
+    pub(crate) tail: u32,
     pub(crate) count: u32,
 }
 

@@ -114,6 +114,18 @@ impl<Entry: OrderEntry> PriceTimeBook<Entry> {
         self.arena.entry_mut(slot)
     }
 
+    /// Asks memory for a slot's entry.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        self.arena.prefetch(slot);
+    }
+
+    /// The slot of the next order that comes.
+    #[inline]
+    pub(crate) const fn next_free(&self) -> u32 {
+        self.arena.next_free()
+    }
+
     /// A handle for the order in a slot.
     #[inline]
     pub fn handle(&self, slot: u32) -> OrderHandle {

@@ -44,20 +44,60 @@ use crate::wire::{
 const MAGIC: [u8; 4] = *b"LKST";
 const FORMAT: u8 = 0;
 
+/// Bytes that are hashed at a time: a multiple of what the hash works on at once, and at home in the caches.
+const PIECE: usize = 64 * 1_024;
+
 /// The state's bytes.
 pub(crate) fn encode(engine: &Engine) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 * 1_024);
-    MAGIC.encode(&mut out);
-    FORMAT.encode(&mut out);
-    engine.sequence.encode(&mut out);
-    engine.now.encode(&mut out);
-    engine.epoch.encode(&mut out);
-    engine.passed_over.encode(&mut out);
-    engine.event_digest.state.iter().for_each(|word| word.encode(&mut out));
-    if let Some(shard) = &engine.shard {
-        encode_shard(shard, &mut out);
+    let mut sink = Sink { bytes: Vec::with_capacity(PIECE), hasher: None };
+    encode_into(engine, &mut sink);
+    sink.bytes
+}
+
+/// BLAKE3 of the state's bytes, of which no more than a piece is there at once: all of them, tens of megabytes, would be
+/// memory that is taken from the system and given back for each hash.
+pub(crate) fn hash(engine: &Engine) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut sink = Sink { bytes: Vec::with_capacity(2 * PIECE), hasher: Some(&mut hasher) };
+    encode_into(engine, &mut sink);
+    let Sink { bytes, .. } = sink;
+    *hasher.update(&bytes).finalize().as_bytes()
+}
+
+/// Where the state's bytes go.
+struct Sink<'h> {
+    /// All of them, or what is not hashed yet.
+    bytes: Vec<u8>,
+    /// Hashes full pieces.
+    hasher: Option<&'h mut blake3::Hasher>,
+}
+
+impl Sink<'_> {
+    /// Called between two entries.
+    #[inline]
+    fn hand_on(&mut self) {
+        if let Some(hasher) = &mut self.hasher
+            && self.bytes.len() >= PIECE
+        {
+            let full = self.bytes.len() / PIECE * PIECE;
+            hasher.update(&self.bytes[..full]);
+            self.bytes.drain(..full);
+        }
     }
-    out
+}
+
+fn encode_into(engine: &Engine, sink: &mut Sink<'_>) {
+    let out = &mut sink.bytes;
+    MAGIC.encode(out);
+    FORMAT.encode(out);
+    engine.sequence.encode(out);
+    engine.now.encode(out);
+    engine.epoch.encode(out);
+    engine.passed_over.encode(out);
+    engine.event_digest.state.iter().for_each(|word| word.encode(out));
+    if let Some(shard) = &engine.shard {
+        encode_shard(shard, sink);
+    }
 }
 
 /// The engine that the bytes describe.
@@ -86,15 +126,24 @@ fn encode_length(length: usize, out: &mut Vec<u8>) {
 fn encode_section<T>(
     tag: u8,
     entries: impl ExactSizeIterator<Item = T>,
-    out: &mut Vec<u8>,
+    sink: &mut Sink<'_>,
     each: impl Fn(T, &mut Vec<u8>),
 ) {
-    if entries.len() == 0 {
-        return;
+    if begin_section(tag, entries.len(), sink) {
+        for entry in entries {
+            each(entry, &mut sink.bytes);
+            sink.hand_on();
+        }
     }
-    tag.encode(out);
-    encode_length(entries.len(), out);
-    entries.for_each(|entry| each(entry, out));
+}
+
+/// Appends the head of a section of `length` entries, unless there are none. Says whether there are any.
+fn begin_section(tag: u8, length: usize, sink: &mut Sink<'_>) -> bool {
+    if length > 0 {
+        tag.encode(&mut sink.bytes);
+        encode_length(length, &mut sink.bytes);
+    }
+    length > 0
 }
 
 /// The number of entries of the section `tag`, 0 when it is not there.
@@ -106,42 +155,49 @@ fn section_length(tag: u8, input: &mut &[u8]) -> Result<u32, DecodeError> {
     u32::decode(input)
 }
 
-fn encode_shard(shard: &Shard, out: &mut Vec<u8>) {
+fn encode_shard(shard: &Shard, sink: &mut Sink<'_>) {
+    let out = &mut sink.bytes;
     1_u8.encode(out);
     shard.genesis.encode(out);
     shard.role_nonces.iter().for_each(|nonce| nonce.encode(out));
     shard.chain.encode(out);
-    encode_section(2, shard.assets.iter(), out, |spec, out| {
+    encode_section(2, shard.assets.iter(), sink, |spec, out| {
         spec.encode(out);
         let Totals { deposited, withdrawn } = shard.balances.totals(spec.asset);
         deposited.encode(out);
         withdrawn.encode(out);
     });
-    encode_section(3, shard.markets.iter(), out, encode_market);
-    encode_section(4, shard.accounts.owners().iter().enumerate(), out, |(index, account), out| {
+    if begin_section(3, shard.markets.len(), sink) {
+        shard.markets.iter().for_each(|market| encode_market(market, sink));
+    }
+    encode_section(4, shard.accounts.owners().iter().enumerate(), sink, |(index, account), out| {
         encode_account(shard, AccountId(u32::try_from(index).expect("an account number is a u32")), account, out);
     });
-    encode_section(5, shard.accounts.keys().iter(), out, Key::encode);
+    encode_section(5, shard.accounts.keys().iter(), sink, Key::encode);
     if shard.digests.len() > 0 || shard.digests.oldest_second() > 0 {
+        let out = &mut sink.bytes;
         6_u8.encode(out);
         encode_length(shard.digests.len(), out);
         shard.digests.oldest_second().encode(out);
-        shard.digests.entries().iter().for_each(|entry| entry.encode(out));
+        for entry in shard.digests.entries() {
+            entry.encode(&mut sink.bytes);
+            sink.hand_on();
+        }
     }
-    encode_section(7, shard.agenda.items(), out, AgendaItem::encode);
+    encode_section(7, shard.agenda.items(), sink, AgendaItem::encode);
     if !shard.frame.is_done() {
-        8_u8.encode(out);
-        shard.frame.encode(out);
+        8_u8.encode(&mut sink.bytes);
+        shard.frame.encode(&mut sink.bytes);
     }
-    encode_section(9, shard.accounts.sub_accounts().iter().enumerate(), out, |(index, account), out| {
+    encode_section(9, shard.accounts.sub_accounts().iter().enumerate(), sink, |(index, account), out| {
         encode_account(shard, shard.accounts.sub_account_id(index), account, out);
     });
     let allowances: Vec<_> = shard.accounts.allowances().collect();
-    encode_section(10, allowances.into_iter(), out, |(owner, allowance), out| {
+    encode_section(10, allowances.into_iter(), sink, |(owner, allowance), out| {
         owner.encode(out);
         allowance.encode(out);
     });
-    encode_section(32, shard.leaving.iter(), out, Leaving::encode);
+    encode_section(32, shard.leaving.iter(), sink, Leaving::encode);
 }
 
 fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
@@ -216,7 +272,8 @@ fn decode_shard(input: &mut &[u8]) -> Result<Shard, DecodeError> {
     Ok(shard)
 }
 
-fn encode_market(market: &Market, out: &mut Vec<u8>) {
+fn encode_market(market: &Market, sink: &mut Sink<'_>) {
+    let out = &mut sink.bytes;
     market.spec.encode(out);
     market.state.encode(out);
     market.last_trade.encode(out);
@@ -231,10 +288,16 @@ fn encode_market(market: &Market, out: &mut Vec<u8>) {
     let waiting = market.waiting();
     encode_length(market.book.order_count() as usize - waiting.len(), out);
     for side in [Side::Bid, Side::Ask] {
-        market.book.orders(side).for_each(|order| order.encode(out));
+        for order in market.book.orders(side) {
+            order.encode(&mut sink.bytes);
+            sink.hand_on();
+        }
     }
-    encode_length(waiting.len(), out);
-    waiting.into_iter().for_each(|order| order.encode(out));
+    encode_length(waiting.len(), &mut sink.bytes);
+    for order in waiting {
+        order.encode(&mut sink.bytes);
+        sink.hand_on();
+    }
 }
 
 fn decode_market(shard: &Shard, genesis: &Genesis, input: &mut &[u8]) -> Result<Market, DecodeError> {

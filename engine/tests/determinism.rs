@@ -1,16 +1,19 @@
 //! The same commands give the same bytes, whoever applies them and wherever they start from.
 //!
 //! Two engines, and an engine restored from a snapshot at any point, say the same events byte for byte and have the same
-//! hashes. A snapshot's decoding is total: whatever the bytes, it gives an engine or an error and never panics.
+//! hashes. Asking memory ahead changes nothing. A snapshot's decoding is total: whatever the bytes, it gives an engine or an error and never panics.
 
 mod support;
 
 use lakh_engine::Engine;
 use lakh_engine::codec::{DecodeError, encode_event};
-use lakh_engine::command::{AdminAction, Command, RegisterKey};
+use lakh_engine::command::{
+    AdminAction, AmendOrder, CancelAll, CancelOrder, CancelRestriction, Command, EvidenceGrade, Operation,
+    OrderReference, PlaceOrder, RegisterKey, ReplaceMode, ReplaceOrder, ReplayGuard, Side, SignedCommand,
+};
 use lakh_engine::event::Event;
-use lakh_engine::ids::Sequence;
-use lakh_engine::units::Timestamp;
+use lakh_engine::ids::{AccountId, ClientId, KeyId, MarketId, OrderId, Sequence};
+use lakh_engine::units::{Lots, Ticks, Timestamp};
 
 use support::random::{self, Random};
 use support::venue::{SECOND, public_key};
@@ -51,6 +54,23 @@ fn two_engines_say_the_same() {
     assert_eq!(first.state_hash(), second.state_hash());
     assert_eq!(first.snapshot(), venue.engine.snapshot());
     assert_eq!(first.event_digest(), venue.engine.event_digest());
+}
+
+#[test]
+fn a_state_is_hashed_piece_by_piece_like_all_of_its_bytes() {
+    let mut venue = Venue::with(Options { max_orders: 8_192, deposit: 1_000_000, ..Options::default() });
+    let hash_at_once = |venue: &Venue| *blake3::hash(&venue.engine.snapshot()).as_bytes();
+    assert_eq!(venue.engine.state_hash(), hash_at_once(&venue));
+    let mut bytes = 0;
+    for index in 0..3_000 {
+        venue.placed(A, bid(10 + index % 7, 1));
+        let before = std::mem::replace(&mut bytes, venue.engine.snapshot().len());
+        // Where a piece has just become full, and now and then.
+        if before / 0x1_0000 != bytes / 0x1_0000 || index % 100 == 0 {
+            assert_eq!(venue.engine.state_hash(), hash_at_once(&venue), "{bytes} bytes");
+        }
+    }
+    assert!(bytes > 0x2_0000, "{bytes} bytes are more than two pieces");
 }
 
 #[test]
@@ -246,4 +266,64 @@ fn capacities_beyond_their_bounds_are_refused() {
             assert!(Engine::from_snapshot(&damaged).is_err(), "byte {at}");
         }
     }
+}
+
+/// What names nothing: accounts, keys, markets, assets and orders beyond every table, and prices at their ends.
+fn hostile_commands() -> Vec<Command> {
+    let ids = [OrderReference::OrderId(OrderId(u64::MAX)), OrderReference::ClientId(ClientId::EMPTY)];
+    let prices = [Ticks(0), Ticks(1), Ticks(u64::MAX)];
+    let markets = [MarketId(0), MarketId(u16::MAX)];
+    let mut operations = vec![Operation::Logon, Operation::ActivateKey];
+    for market in markets {
+        operations.push(Operation::CancelAll(CancelAll { market: Some(market), side: None }));
+        let sides = [Side::Bid, Side::Ask];
+        for (price, (target, side)) in
+            prices.iter().flat_map(|price| ids.into_iter().zip(sides).map(move |one| (*price, one)))
+        {
+            let order = PlaceOrder { market, side, price, ..bid(1, u64::MAX).0 };
+            operations.push(Operation::PlaceOrder(order));
+            operations.push(Operation::CancelOrder(CancelOrder { market, target }));
+            operations.push(Operation::AmendOrder(AmendOrder::less(market, target, Lots(u64::MAX))));
+            let (restriction, mode) = (CancelRestriction::None, ReplaceMode::StopOnFailure);
+            operations.push(Operation::ReplaceOrder(ReplaceOrder { target, restriction, mode, order }));
+        }
+    }
+    let numbers = [(AccountId(0), KeyId(0)), (AccountId(u32::MAX), KeyId(u32::MAX)), (AccountId(1), KeyId(1))];
+    let digest =
+        ReplayGuard::Digest { digest: [0xff; 16], signed_at: Timestamp(u64::MAX), receive_window_ms: u32::MAX };
+    let guards = [digest, ReplayGuard::Nonce { nonce: u64::MAX }];
+    let mut commands = vec![Command::Continue, Command::AdvanceTime];
+    for ((account, key), replay_guard) in numbers.into_iter().flat_map(|number| guards.map(|guard| (number, guard))) {
+        for operation in &operations {
+            let (grade, valid_until) = (EvidenceGrade::default(), Timestamp::ZERO);
+            let signed = SignedCommand { account, key, grade, replay_guard, valid_until, operation: *operation };
+            commands.push(Command::Signed(signed));
+        }
+    }
+    commands
+}
+
+#[test]
+fn who_asks_memory_ahead_has_the_same_engine() {
+    let seed = random::seed("determinism, asked ahead");
+    let venue = journal(seed, 2_000);
+    let mut random = Random(seed ^ 1);
+    let hostile = hostile_commands();
+    let (mut plain, mut asked) = (Engine::new(), Engine::new());
+    let (mut plain_events, mut asked_events) = (Vec::new(), Vec::new());
+    for (index, record) in venue.journal.iter().enumerate() {
+        // What comes next, more than is looked at, and what will never come.
+        let next = venue.journal[index..].iter().take(20).map(|(_, command)| command);
+        let strange = std::iter::repeat_with(|| &hostile[random.below(hostile.len() as u64) as usize]).take(8);
+        let commands: Vec<&Command> = if index % 2 == 0 { next.collect() } else { strange.chain(next).collect() };
+        let before = asked.snapshot();
+        asked.prefetch(&commands);
+        assert!(asked.snapshot() == before, "record {index}: asking changes nothing");
+        let step = apply(&mut plain, record, &mut plain_events);
+        assert_eq!(apply(&mut asked, record, &mut asked_events), step, "record {index}: {record:?}");
+    }
+    let all: Vec<&Command> = hostile.iter().collect();
+    all.chunks(Engine::PREFETCH_MAX).for_each(|commands| asked.prefetch(commands));
+    Engine::new().prefetch(&all);
+    assert_eq!(asked.state_hash(), plain.state_hash());
 }

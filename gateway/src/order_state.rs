@@ -290,6 +290,14 @@ impl OrderState {
         }
     }
 
+    /// Reads an account's list of open orders in a market, as it is about to be changed; see [`Self::read_ahead`].
+    pub(crate) fn read_list_ahead(&self, account: AccountId, market: MarketId) {
+        if let Some(own) = self.accounts.get(&account) {
+            let index = own.open.partition_point(|(listed, _)| *listed < market);
+            black_box(own.open.get(index).map(|(_, list)| list.len()));
+        }
+    }
+
     /// Reads where the records of the next `count` new orders will lie: each is written where one has been forgotten, and
     /// read again at once.
     pub(crate) fn read_free_ahead(&self, count: usize) {

@@ -86,13 +86,22 @@ pub(crate) fn write(directory: &Path, commands: &[Command]) {
 
 /// Journals commands at these times, in nanoseconds, without evidence.
 pub(crate) fn write_at<'a>(directory: &Path, commands: impl Iterator<Item = (u64, &'a Command)>) {
+    let payload = |command: &Command| {
+        let mut payload = Vec::new();
+        codec::encode_payload(command, &[], &mut payload);
+        payload
+    };
+    let records: Vec<_> = commands.map(|(time, command)| (time, payload(command), command)).collect();
+    write_records(directory, records.iter().map(|(time, payload, command)| (*time, payload.as_slice(), *command)));
+}
+
+/// Journals payloads at these times, in nanoseconds, under the commands' headers.
+pub(crate) fn write_records<'a>(directory: &Path, records: impl Iterator<Item = (u64, &'a [u8], &'a Command)>) {
     let options =
         JournalOptions { segment_bytes: 1 << 20, ring_bytes: 64 * 1024, ..JournalOptions::new(directory, [7; 16]) };
     let (mut writer, _) = lakh_journal::open(options).unwrap();
     let mut last = 0;
-    for (sequence, (timestamp_ns, command)) in (1..).zip(commands) {
-        let mut payload = Vec::new();
-        codec::encode_payload(command, &[], &mut payload);
+    for (sequence, (timestamp_ns, payload, command)) in (1..).zip(records) {
         let header = RecordHeader {
             sequence,
             timestamp_ns,
@@ -101,7 +110,7 @@ pub(crate) fn write_at<'a>(directory: &Path, commands: impl Iterator<Item = (u64
             flags: 0,
             account: command.account().0,
         };
-        writer.append(header, &payload).unwrap();
+        writer.append(header, payload).unwrap();
         writer.publish();
         last = sequence;
     }

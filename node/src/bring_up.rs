@@ -11,7 +11,7 @@ use lakh_gateway::publisher::Publisher;
 use lakh_journal::RecoveryOutcome;
 use serde::{Deserialize, Serialize};
 
-use crate::history::Replay;
+use crate::history::{Replay, restore};
 use crate::snapshots;
 
 /// How a start found its journal.
@@ -64,8 +64,12 @@ impl Brought {
             Some(found) => (Replay::behind(path, found.engine, found.reader)?, found.sequence),
             None => (Replay::from_first(path)?, 0),
         };
-        while let Some(step) = replay.step()? {
-            publisher.restore(step.sequence, step.timestamp, step.events);
+        loop {
+            let steps = replay.steps()?;
+            if steps.len() == 0 {
+                break;
+            }
+            restore(&mut publisher, steps);
         }
         let recovery = Recovery {
             outcome: String::new(),

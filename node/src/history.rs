@@ -13,7 +13,8 @@ use lakh_engine::command::{Command, Genesis};
 use lakh_engine::event::Event;
 use lakh_engine::ids::Sequence;
 use lakh_engine::units::Timestamp;
-use lakh_journal::{BlockHeader, Follower, JournalError, JournalReader, Record};
+use lakh_gateway::publisher::{Past, Publisher};
+use lakh_journal::{BlockHeader, Follower, JournalError, JournalReader, Record, RecordHeader};
 use lakh_settlement::follower::{Fate, Quarantines, Venue};
 
 use crate::keys::hex;
@@ -99,9 +100,54 @@ pub(crate) struct Replay {
     pub(crate) place: Place,
     pub(crate) compared: Compared,
     quarantines: Quarantines,
+    /// Room for the records of one look at the source: those before `next` have been applied.
+    read: Vec<ReadRecord>,
+    next: usize,
+    /// How many that look has found.
+    count: usize,
+    /// What stands in the way behind them.
+    trouble: Option<anyhow::Error>,
+}
+
+/// A record that is read ahead, and what the engine made of it once it is applied.
+struct ReadRecord {
+    header: RecordHeader,
     command: Command,
     evidence: Vec<u8>,
+    /// The record's block.
+    place: Place,
+    /// What the live engine left in it, if it is about this record.
+    noted: Option<Noted>,
     events: Vec<Event>,
+    fate: Fate,
+}
+
+/// What the live engine had come to; zeroes for what it did not note.
+#[derive(Clone, Copy)]
+struct Noted {
+    event_digest: [u8; 32],
+    state_hash: [u8; 32],
+}
+
+impl ReadRecord {
+    /// Room for one.
+    fn empty() -> Self {
+        Self {
+            header: RecordHeader::default(),
+            command: Command::Continue,
+            evidence: Vec::new(),
+            place: Place::default(),
+            noted: None,
+            events: Vec::new(),
+            fate: Fate::Applied,
+        }
+    }
+
+    fn step(&self) -> Step<'_> {
+        let Self { header, command, evidence, events, fate, .. } = self;
+        let (sequence, timestamp) = (Sequence(header.sequence), Timestamp(header.timestamp_ns));
+        Step { sequence, timestamp, command, evidence, events, fate: *fate }
+    }
 }
 
 impl Replay {
@@ -132,9 +178,10 @@ impl Replay {
             place: Place::default(),
             compared: Compared::default(),
             quarantines,
-            command: Command::Continue,
-            evidence: Vec::new(),
-            events: Vec::with_capacity(Engine::MAX_EVENTS),
+            read: std::iter::repeat_with(ReadRecord::empty).take(Engine::PREFETCH_MAX).collect(),
+            next: 0,
+            count: 0,
+            trouble: None,
         }
     }
 
@@ -143,57 +190,120 @@ impl Replay {
     /// # Errors
     /// When the journal cannot be read or is not what it should be, or the live engine had done otherwise.
     pub(crate) fn step(&mut self) -> Result<Option<Step<'_>>> {
-        let Some(record) = self.source.next()? else { return Ok(None) };
+        self.read_ahead()?;
+        if self.next == self.count {
+            return Ok(None);
+        }
+        self.apply_next()?;
+        Ok(Some(self.read[self.next - 1].step()))
+    }
+
+    /// Applies the records that are at hand, [`Engine::PREFETCH_MAX`] at most; none where there is none now.
+    ///
+    /// # Errors
+    /// As [`Self::step`]. What was applied in front of it is not told then.
+    pub(crate) fn steps(&mut self) -> Result<impl ExactSizeIterator<Item = Step<'_>> + Clone> {
+        self.read_ahead()?;
+        let first = self.next;
+        while self.next < self.count {
+            self.apply_next()?;
+        }
+        Ok(self.read[first..self.count].iter().map(ReadRecord::step))
+    }
+
+    /// Where every record that is read has been applied: reads the next ones, and asks memory for what they will touch.
+    fn read_ahead(&mut self) -> Result<()> {
+        if self.next < self.count {
+            return Ok(());
+        }
+        (self.next, self.count) = (0, 0);
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
+        while self.count < Engine::PREFETCH_MAX {
+            match self.read_one() {
+                Ok(true) => self.count += 1,
+                Ok(false) => break,
+                // What stands in front of it counts.
+                Err(trouble) if self.count > 0 => {
+                    self.trouble = Some(trouble);
+                    break;
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        let mut commands = [&Command::Continue; Engine::PREFETCH_MAX];
+        for (place, read) in commands.iter_mut().zip(&self.read[..self.count]) {
+            *place = &read.command;
+        }
+        self.engine.prefetch(&commands[..self.count]);
+        Ok(())
+    }
+
+    /// Reads one record behind those that are read; says whether there is one.
+    fn read_one(&mut self) -> Result<bool> {
+        let Some(record) = self.source.next()? else { return Ok(false) };
         let header = record.header;
-        let (sequence, timestamp) = (Sequence(header.sequence), Timestamp(header.timestamp_ns));
         ensure!(
             header.schema_version == codec::SCHEMA_VERSION,
-            "record {sequence} is of schema {}, and this version knows schema {}",
+            "record {} is of schema {}, and this version knows schema {}",
+            header.sequence,
             header.schema_version,
             codec::SCHEMA_VERSION
         );
         let (command, evidence) = match codec::split_payload(record.payload) {
             Ok(parts) => parts,
-            Err(error) => bail!("record {sequence} is no command that this version knows: {error:?}"),
+            Err(error) => bail!("record {} is no command that this version knows: {error:?}", header.sequence),
         };
-        self.evidence.clear();
-        self.evidence.extend_from_slice(evidence);
-        self.command = command;
+        // In the room of a record that has been applied.
+        let read = &mut self.read[self.count];
+        (read.header, read.command) = (header, command);
+        read.evidence.clear();
+        read.evidence.extend_from_slice(evidence);
+        let block = self.source.block().context("a record stands in a block")?;
+        read.place = Place { block: block.number, block_hash: block.hash, durable_block: block.durable_block };
+        let &BlockHeader { event_digest, state_hash, .. } = block;
+        read.noted = (block.state_sequence == header.sequence).then_some(Noted { event_digest, state_hash });
+        Ok(true)
+    }
+
+    /// Applies the next record that is read.
+    fn apply_next(&mut self) -> Result<()> {
+        let read = &mut self.read[self.next];
+        self.next += 1;
+        let header = read.header;
+        let (sequence, timestamp) = (Sequence(header.sequence), Timestamp(header.timestamp_ns));
         ensure!(
             sequence.0 == self.engine.sequence().0 + 1,
             "record {sequence} comes next, and the replay stands at {}: earlier records stand in the archive, `lakh \
              journal restore` brings them back",
             self.engine.sequence()
         );
-        if header.kind != self.command.kind() || header.account != self.command.account().0 {
+        if header.kind != read.command.kind() || header.account != read.command.account().0 {
             bail!("record {sequence}: its header names another type or account than its command");
         }
         ensure!(timestamp >= self.engine.now(), "record {sequence}: its time is before the last record's");
         let place = (sequence, timestamp);
-        let fate = self.quarantines.apply(&mut self.engine, place, &self.command, &mut self.events);
-        self.compare(sequence.0)?;
-        let Self { command, evidence, events, .. } = self;
-        Ok(Some(Step { sequence, timestamp, command, evidence, events, fate }))
+        read.fate = self.quarantines.apply(&mut self.engine, place, &read.command, &mut read.events);
+        self.compare(sequence.0)
     }
 
-    /// Compares what the block says about this record.
+    /// Compares what the block says about the record that was just applied.
     fn compare(&mut self, sequence: u64) -> Result<()> {
-        let block = self.source.block().context("a record stands in a block")?;
-        self.place = Place { block: block.number, block_hash: block.hash, durable_block: block.durable_block };
-        if block.state_sequence != sequence {
-            return Ok(());
-        }
-        if block.event_digest != [0; 32] {
+        let ReadRecord { place, noted, .. } = &self.read[self.next - 1];
+        self.place = *place;
+        let Some(Noted { event_digest, state_hash }) = *noted else { return Ok(()) };
+        if event_digest != [0; 32] {
             self.compared.event_digests += 1;
-            if block.event_digest != self.engine.event_digest() {
+            if event_digest != self.engine.event_digest() {
                 bail!("at record {sequence} the live engine had caused other events than this replay");
             }
         }
-        if block.state_hash != [0; 32] {
+        if state_hash != [0; 32] {
             self.compared.state_hashes += 1;
             let found = self.engine.state_hash();
-            if block.state_hash != found {
-                let (live, replayed) = (hex(&block.state_hash), hex(&found));
+            if state_hash != found {
+                let (live, replayed) = (hex(&state_hash), hex(&found));
                 bail!("at record {sequence} the live engine was in state {live}, and this replay is in {replayed}");
             }
         }
@@ -213,6 +323,18 @@ pub(crate) fn replay(directory: &Path, mut look: impl FnMut(&Step<'_>) -> Result
     Ok(replay)
 }
 
+/// Takes what records have caused into read models.
+pub(crate) fn restore<'s>(read_models: &mut Publisher, steps: impl Iterator<Item = Step<'s>>) {
+    let mut past =
+        [const { Past { sequence: Sequence(0), timestamp: Timestamp::ZERO, events: &[] } }; Engine::PREFETCH_MAX];
+    let mut count = 0;
+    for (place, Step { sequence, timestamp, events, .. }) in past.iter_mut().zip(steps) {
+        *place = Past { sequence, timestamp, events };
+        count += 1;
+    }
+    read_models.restore_all(&past[..count]);
+}
+
 /// The contract that a journal's genesis names; `None` where it names none.
 ///
 /// # Errors
@@ -229,4 +351,85 @@ pub(crate) fn venue(directory: &Path) -> Result<Option<Venue>> {
 /// A reader at the journal's first record.
 pub(crate) fn open(directory: &Path) -> Result<JournalReader> {
     JournalReader::open(directory).with_context(|| format!("the journal in {} cannot be opened", directory.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use lakh_engine::command::SettlementBinding;
+
+    use super::*;
+    use crate::audit::tests::{genesis, write_records};
+
+    /// A genesis at 1 ns and `count` records behind it, each a nanosecond later.
+    fn records(count: u64) -> Vec<(u64, Vec<u8>, Command)> {
+        let commands =
+            std::iter::once(genesis(SettlementBinding::NONE)).chain((0..count).map(|_| Command::AdvanceTime));
+        let payload = |command: &Command| {
+            let mut payload = Vec::new();
+            codec::encode_payload(command, &[], &mut payload);
+            payload
+        };
+        (1..).zip(commands).map(|(time, command)| (time, payload(&command), command)).collect()
+    }
+
+    fn journal(records: &[(u64, Vec<u8>, Command)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        write_records(
+            directory.path(),
+            records.iter().map(|(time, payload, command)| (*time, payload.as_slice(), command)),
+        );
+        directory
+    }
+
+    /// What stands in the way is told where it stands, though it is read ahead with what counts.
+    #[test]
+    fn everything_in_front_of_a_damaged_record_is_applied_first() {
+        let bad_payload: fn(&mut (u64, Vec<u8>, Command)) = |record| record.1 = vec![0xff; 3];
+        let earlier: fn(&mut (u64, Vec<u8>, Command)) = |record| record.0 = 1;
+        for (damage, words) in [(bad_payload, "is no command"), (earlier, "its time is before")] {
+            for bad in [2, 9, Engine::PREFETCH_MAX, Engine::PREFETCH_MAX + 1, 40] {
+                let mut records = records(50);
+                damage(&mut records[bad]);
+                let journal = journal(&records);
+                let mut replay = Replay::from_first(journal.path()).unwrap();
+                for sequence in 1..=bad as u64 {
+                    assert_eq!(replay.step().unwrap().map(|step| step.sequence), Some(Sequence(sequence)));
+                }
+                let error = format!("{:#}", replay.step().map(|_| ()).unwrap_err());
+                assert!(error.contains(&format!("record {}", bad + 1)) && error.contains(words), "{error}");
+                assert_eq!(replay.engine.sequence(), Sequence(bad as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn many_at_a_time_are_the_same_as_one_by_one() {
+        let journal = journal(&records(50));
+        let mut single = Replay::from_first(journal.path()).unwrap();
+        let mut many = Replay::from_first(journal.path()).unwrap();
+        let mut told = Vec::new();
+        while let Some(step) = single.step().unwrap() {
+            told.push((step.sequence, step.timestamp, step.command.clone(), step.events.to_vec()));
+        }
+        let mut rest = told.as_slice();
+        // One in between, as a tool does that looks at some record.
+        let first = many.step().unwrap().map(|step| step.sequence);
+        assert_eq!(first, Some(Sequence(1)));
+        rest = &rest[1..];
+        loop {
+            let steps = many.steps().unwrap();
+            if steps.len() == 0 {
+                break;
+            }
+            let (these, behind) = rest.split_at(steps.len());
+            for (step, (sequence, timestamp, command, events)) in steps.zip(these) {
+                assert_eq!((step.sequence, step.timestamp, step.command), (*sequence, *timestamp, command));
+                assert_eq!(step.events, events.as_slice());
+            }
+            rest = behind;
+        }
+        assert!(rest.is_empty() && told.len() == 51);
+        assert_eq!(many.engine.state_hash(), single.engine.state_hash());
+        assert_eq!((many.place, many.compared), (single.place, single.compared));
+    }
 }

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use crate::background::{BackgroundThread, StopRequest, give_way, spare_time_only};
 use crate::checkpoints::{self, Checkpoint, CheckpointFile};
-use crate::history::Replay;
+use crate::history::{Replay, restore};
 use crate::keys::{read_key, read_private};
 use crate::library_options::publisher_options;
 use crate::node_commands::NodeCommands;
@@ -40,10 +40,10 @@ const CHECKPOINT_SHARE: u32 = 20;
 /// Between two looks at the disk.
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// Records between two looks at anything else.
-const ROUND: u32 = 4_096;
+const ROUND: usize = 4_096;
 /// Records and events between two offers of the core to whoever waits for it: some 60 microseconds' work. Records alone do
 /// not say it: one frame causes hundreds of events.
-const WORK_PER_TURN: usize = 64;
+const WORK_PER_TURN: usize = 128;
 /// Records that the keeper may be behind before it takes its share of the processors: a start replays 200,000 and more a
 /// second, so they cost ten seconds of a recovery at most, and at 100,000 a second it takes twenty without any spare
 /// time to come to that.
@@ -346,12 +346,14 @@ impl Replica {
     /// Follows a few thousand records, and keeps what is due.
     fn round(&mut self) -> Result<Round> {
         let (mut count, mut work) = (0, 0);
-        while count < ROUND
-            && let Some(step) = self.replay.step()?
-        {
-            self.read_models.restore(step.sequence, step.timestamp, step.events);
-            count += 1;
-            work += 1 + step.events.len();
+        while count < ROUND {
+            let steps = self.replay.steps()?;
+            if steps.len() == 0 {
+                break;
+            }
+            count += steps.len();
+            work += steps.clone().map(|step| 1 + step.events.len()).sum::<usize>();
+            restore(&mut self.read_models, steps);
             if work >= WORK_PER_TURN {
                 work = 0;
                 give_way();

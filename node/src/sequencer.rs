@@ -133,13 +133,21 @@ impl Sequencer {
         let mut round = Round::Idle;
         self.pass_time();
         for index in 0..self.inputs.len() {
-            for _ in 0..ROUND {
-                if !self.has_room() {
+            let mut left = ROUND;
+            while left > 0 && self.has_room() {
+                let group = self.look_ahead(index).min(left);
+                if group == 0 {
                     break;
                 }
-                let Ok(input) = self.inputs[index].pop() else { break };
-                self.take(input);
-                round = Round::Worked;
+                left -= group;
+                for _ in 0..group {
+                    if !self.has_room() {
+                        break;
+                    }
+                    let Ok(input) = self.inputs[index].pop() else { break };
+                    self.take(input);
+                    round = Round::Worked;
+                }
             }
         }
         if self.engine.sequence() != first {
@@ -154,6 +162,25 @@ impl Sequencer {
             self.publisher_signal.notify();
         }
         round
+    }
+
+    /// Asks memory for what the inputs will touch that come next on a ring. Says how many these are.
+    fn look_ahead(&mut self, index: usize) -> usize {
+        let ring = &mut self.inputs[index];
+        let count = ring.slots().min(Engine::PREFETCH_MAX);
+        let Ok(chunk) = ring.read_chunk(count) else { return 0 };
+        let (front, back) = chunk.as_slices();
+        let mut commands = [&Command::Continue; Engine::PREFETCH_MAX];
+        let mut known = 0;
+        for input in front.iter().chain(back) {
+            if let Input::Command { command, .. } = input {
+                commands[known] = command;
+                known += 1;
+            }
+        }
+        self.engine.prefetch(&commands[..known]);
+        // Only looked at: they are taken one by one, as there is room for what they cause.
+        count
     }
 
     /// True when the next input may be taken: there is room for its events, and nothing of the last one is left.

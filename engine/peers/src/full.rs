@@ -25,6 +25,15 @@ const CHUNK: usize = 512;
 /// More fills than any command of the flow has.
 const MAX_FILLS: usize = 64;
 
+/// What the engine knows of commands before they come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Nothing.
+    Nothing,
+    /// As in the sequencer: the next ones, as many as it looks at.
+    Ahead,
+}
+
 /// The flow as commands.
 pub(crate) struct Commands {
     pub(crate) set_up: Vec<Command>,
@@ -40,7 +49,7 @@ impl Commands {
     }
 
     /// Plays the flow once on a new engine.
-    pub(crate) fn play(&self, flow: &Flow) -> (Fills, Cost) {
+    pub(crate) fn play(&self, flow: &Flow, shown: Shown) -> (Fills, Cost) {
         let mut engine = Engine::new();
         let mut events = Vec::with_capacity(Engine::MAX_EVENTS);
         for (command, sequence) in self.set_up.iter().zip(1..) {
@@ -59,7 +68,10 @@ impl Commands {
             near.extend_from_slice(chunk);
             trades.clear();
             let ((), cost) = measure(|| {
-                for (command, sequence) in near.iter().zip(sequence..) {
+                for (index, (command, sequence)) in near.iter().zip(sequence..).enumerate() {
+                    if shown == Shown::Ahead && index % Engine::PREFETCH_MAX == 0 {
+                        show(&engine, &near[index..]);
+                    }
                     engine.apply(Sequence(sequence), Timestamp(1), command, &mut events);
                     for event in &events {
                         if let Event::Trade(trade) = event {
@@ -76,6 +88,14 @@ impl Commands {
         }
         (fills, total)
     }
+}
+
+/// Shows the engine the first of the commands that come.
+fn show(engine: &Engine, next: &[Command]) {
+    let mut commands = [&Command::Continue; Engine::PREFETCH_MAX];
+    let count = next.len().min(commands.len());
+    commands.iter_mut().zip(next).for_each(|(place, command)| *place = command);
+    engine.prefetch(&commands[..count]);
 }
 
 /// What the state's hash costs beside the commands that it is taken of.

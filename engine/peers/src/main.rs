@@ -17,6 +17,7 @@ mod peers;
 
 use bare::Reach;
 use flow::{Fills, Flow};
+use full::Shown;
 use measure::Cost;
 
 /// Traders among whom the flow's orders are dealt out.
@@ -51,9 +52,11 @@ fn main() {
         }
         if wants("full") {
             let commands = full::Commands::new(&flow, max_orders);
-            let row = must_agree(&flow.fills, || commands.play(&flow));
+            let row = must_agree(&flow.fills, || commands.play(&flow, Shown::Nothing));
             ours.push(("full engine", row.median()));
             print_row("full engine", &[], row);
+            let row = must_agree(&flow.fills, || commands.play(&flow, Shown::Ahead));
+            print_row("full engine, shown commands", &[], row);
         }
         if words.iter().any(|word| word == "hash") {
             print_hash(&full::Commands::new(&flow, max_orders).hash(HASH_INTERVAL));

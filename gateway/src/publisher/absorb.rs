@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use lakh_engine::event::{CancelReason, Event, OrderAccepted, OrderCanceled, OrderReduced, Trade};
-use lakh_engine::ids::{MarketId, OrderId};
+use lakh_engine::ids::{AccountId, MarketId, OrderId};
 use lakh_engine::units::Atoms;
 
 use crate::account_state::Balance;
@@ -88,6 +88,9 @@ impl Publisher {
         }
         for (_, order) in events.clone().filter_map(resting_order) {
             self.orders.prefetch_record(order);
+        }
+        for (account, market) in events.clone().filter_map(changed_list) {
+            self.orders.read_list_ahead(account, market);
         }
         for (_, order) in events.filter_map(resting_order) {
             self.orders.read_ahead(order);
@@ -274,6 +277,16 @@ fn resting_order(event: &Event) -> Option<(MarketId, OrderId)> {
         Event::OrderCanceled(canceled) => Some((canceled.market, canceled.order)),
         Event::Trade(trade) => Some((trade.market, trade.maker.order)),
         Event::OrderReduced(reduced) => Some((reduced.market, reduced.order)),
+        _ => None,
+    }
+}
+
+/// Whose open orders an event changes, and where.
+fn changed_list(event: &Event) -> Option<(AccountId, MarketId)> {
+    match event {
+        Event::OrderRested(rested) => Some((rested.account, rested.market)),
+        Event::OrderCanceled(canceled) => Some((canceled.account, canceled.market)),
+        Event::Trade(trade) => Some((trade.maker.account, trade.market)),
         _ => None,
     }
 }

@@ -86,6 +86,17 @@ impl Default for PublisherOptions {
     }
 }
 
+/// A record of the journal, and what it caused.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// Its place.
+    pub sequence: Sequence,
+    /// Its time.
+    pub timestamp: Timestamp,
+    /// In their order.
+    pub events: &'a [Event],
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Publisher {
@@ -191,10 +202,21 @@ impl Publisher {
 
     /// Takes in what a record of the journal caused, without telling anybody: rebuilds the read models at the start.
     pub fn restore(&mut self, sequence: Sequence, timestamp: Timestamp, events: &[Event]) {
+        self.restore_all(&[Past { sequence, timestamp, events }]);
+    }
+
+    /// The same for records that follow each other. Some at a time are better than one: what all of them touch is asked for
+    /// before the first, and what is too old goes behind the last.
+    pub fn restore_all(&mut self, past: &[Past<'_>]) {
         assert!(self.open.is_none(), "the past is taken in before the first output");
-        self.absorb_all(Stamp { sequence, timestamp }, events);
-        self.outgoing.clear();
-        self.binary.send_reports(None);
+        if past.len() > 1 {
+            self.read_ahead(past.iter().flat_map(|record| record.events));
+        }
+        for &Past { sequence, timestamp, events } in past {
+            self.absorb_all(Stamp { sequence, timestamp }, events);
+            self.outgoing.clear();
+            self.binary.send_reports(None);
+        }
         self.orders.forget_oldest();
     }
 

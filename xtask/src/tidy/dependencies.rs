@@ -29,7 +29,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
 ];
 
 /// What the engine may use from outside.
-const ENGINE_EXTERNAL: &[&str] = &["blake3", "sha3"];
+const ENGINE_EXTERNAL: &[&str] = &["blake3", "prefetch-index", "sha3"];
 
 /// No crate of ours uses another one that it may not.
 pub(super) fn edges(repository: &Repository) -> Vec<Finding> {

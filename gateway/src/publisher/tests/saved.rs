@@ -5,6 +5,7 @@ use lakh_engine::ids::{FeeTier, KeyId};
 use lakh_engine::market_spec::{FeeRates, FeeTable};
 
 use super::*;
+use crate::publisher::Past;
 
 /// A script of everything that read models take in, the same for the same seed.
 fn script(seed: u64, commands: usize) -> Vec<Vec<Event>> {
@@ -129,6 +130,35 @@ fn restored_in_the_middle_it_ends_where_the_whole_way_ends() {
             assert_eq!(fork.directory.markets(), whole.directory.markets());
             assert_eq!(fork.directory.sub_accounts(ALICE), [AccountId(900)]);
             assert_eq!(fork.directory.fee_tier(AccountId(900)), FeeTier(2));
+        }
+    }
+}
+
+#[test]
+fn records_taken_in_together_leave_what_they_leave_one_by_one() {
+    for (seed, options) in [(16, small()), (17, PublisherOptions::default())] {
+        let (script, listing) = (script(seed, 300), listing());
+        let events = std::iter::once(&listing).chain(&script);
+        let past = (1..).zip(events).map(|(sequence, events)| Past {
+            sequence: Sequence(sequence),
+            timestamp: Timestamp((START_MS + sequence * 17_000) * 1_000_000),
+            events,
+        });
+        let past: Vec<Past<'_>> = past.collect();
+        let empty = || Publisher::new(options, Arc::new(Directory::new([7; 16], Mode::Dev)));
+        let (mut single, mut together) = (empty(), empty());
+        past.iter().for_each(|one| single.restore(one.sequence, one.timestamp, one.events));
+        let (mut random, mut rest) = (Random(seed), past.as_slice());
+        while !rest.is_empty() {
+            let (some, behind) = rest.split_at(rest.len().min(1 + random.below(16) as usize));
+            together.restore_all(some);
+            rest = behind;
+        }
+        assert_eq!(together.save(), single.save(), "seed {seed}");
+        for client_id in ["mine", "again"] {
+            let target = lakh_engine::command::OrderReference::ClientId(ClientId::new(client_id).unwrap());
+            let found = |publisher: &Publisher| publisher.orders().find(ALICE, MARKET, &target).cloned();
+            assert_eq!(found(&together), found(&single), "seed {seed}: {client_id}");
         }
     }
 }
