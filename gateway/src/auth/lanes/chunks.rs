@@ -35,6 +35,7 @@ const SCHEDULE: [[usize; 16]; 7] = [
     [9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7],
     [11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13],
 ];
+
 impl LaneHashes {
     /// The first 16 bytes of the BLAKE3 of each text; what is behind as many digests as texts is of no meaning.
     pub(in super::super) fn blake3(&self, texts: &[&[u8]]) -> [[u8; 16]; TEXTS] {
