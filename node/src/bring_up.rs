@@ -65,7 +65,7 @@ impl Brought {
             None => (Replay::from_first(path)?, 0),
         };
         loop {
-            let steps = replay.steps()?;
+            let steps = replay.steps(usize::MAX)?;
             if steps.len() == 0 {
                 break;
             }

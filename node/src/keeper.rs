@@ -347,7 +347,7 @@ impl Replica {
     fn round(&mut self) -> Result<Round> {
         let (mut count, mut work) = (0, 0);
         while count < ROUND {
-            let steps = self.replay.steps()?;
+            let steps = self.replay.steps(WORK_PER_TURN)?;
             if steps.len() == 0 {
                 break;
             }
