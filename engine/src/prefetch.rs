@@ -40,15 +40,15 @@ impl Engine {
     /// Asks memory for what the commands will touch that come next, in their order; of more than [`Self::PREFETCH_MAX`] for
     /// what the first ones do. Changes nothing, whatever they are: who calls it or does not has the same engine.
     #[inline(never)]
-    pub fn prefetch(&self, commands: &[&Command]) {
+    pub fn prefetch<'a>(&self, commands: impl Iterator<Item = &'a Command>) {
         let Some(shard) = &self.shard else { return };
-        let commands = &commands[..commands.len().min(Self::PREFETCH_MAX)];
         let mut named = [None; Self::PREFETCH_MAX];
-        for (place, signed) in named.iter_mut().zip(commands.iter().filter_map(|command| asked_by(command))) {
-            *place = shard.prefetch_named(signed);
+        let mut digests = 0;
+        for (place, command) in named.iter_mut().zip(commands) {
+            *place = asked_by(command).and_then(|signed| shard.prefetch_named(signed));
+            digests += usize::from(uses_digest(command));
         }
         named.iter_mut().flatten().for_each(Named::prefetch_found);
-        let digests = commands.iter().filter(|command| uses_digest(command)).count();
         shard.digests.prefetch_oldest(digests);
         named.iter().flatten().for_each(|named| shard.prefetch_beside(named));
     }

@@ -1,7 +1,8 @@
 //! The same commands give the same bytes, whoever applies them and wherever they start from.
 //!
 //! Two engines, and an engine restored from a snapshot at any point, say the same events byte for byte and have the same
-//! hashes. Asking memory ahead changes nothing. A snapshot's decoding is total: whatever the bytes, it gives an engine or an error and never panics.
+//! hashes. Asking memory ahead changes nothing. A snapshot's decoding is total: whatever the bytes, it gives an engine or
+//! an error and never panics.
 
 mod support;
 
@@ -317,13 +318,13 @@ fn who_asks_memory_ahead_has_the_same_engine() {
         let strange = std::iter::repeat_with(|| &hostile[random.below(hostile.len() as u64) as usize]).take(8);
         let commands: Vec<&Command> = if index % 2 == 0 { next.collect() } else { strange.chain(next).collect() };
         let before = asked.snapshot();
-        asked.prefetch(&commands);
+        asked.prefetch(commands.iter().copied());
         assert!(asked.snapshot() == before, "record {index}: asking changes nothing");
         let step = apply(&mut plain, record, &mut plain_events);
         assert_eq!(apply(&mut asked, record, &mut asked_events), step, "record {index}: {record:?}");
     }
     let all: Vec<&Command> = hostile.iter().collect();
-    all.chunks(Engine::PREFETCH_MAX).for_each(|commands| asked.prefetch(commands));
-    Engine::new().prefetch(&all);
+    all.chunks(Engine::PREFETCH_MAX).for_each(|commands| asked.prefetch(commands.iter().copied()));
+    Engine::new().prefetch(all.iter().copied());
     assert_eq!(asked.state_hash(), plain.state_hash());
 }

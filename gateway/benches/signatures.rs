@@ -4,8 +4,8 @@
 //! that sign: for as many of them as it has room for.
 //!
 //! `cargo bench -p lakh-gateway --bench signatures`. Thread CPU time, median and best of seven passes over signatures of orders
-//! of 300 bytes. Behind it the digests of signed texts, by how many are worked out together. The backends of the registry stand beside it in `gateway/peers`, which needs a processor with AVX-512 IFMA
-//! to be built at all; this does not.
+//! of 300 bytes. In front of it the digests of signed texts, by how many are worked out together. The backends of the registry
+//! stand beside it in `gateway/peers`, which needs a processor with AVX-512 IFMA to be built at all; this does not.
 
 mod measure;
 
@@ -84,8 +84,8 @@ fn digests(scale: Scale) {
 }
 
 fn main() {
-    digests(Scale::asked());
     let scale = Scale::asked();
+    digests(scale);
     println!("keys | batch | ns a signature, median (best) | signatures/s on a core at the median");
     for key_count in [1, 64, 1_000, 4_096] {
         let seed = |number: usize| *blake3::hash(&number.to_le_bytes()).as_bytes();

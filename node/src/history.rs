@@ -237,11 +237,7 @@ impl Replay {
                 Err(trouble) => return Err(trouble),
             }
         }
-        let mut commands = [&Command::Continue; Engine::PREFETCH_MAX];
-        for (place, read) in commands.iter_mut().zip(&self.read[..self.count]) {
-            *place = &read.command;
-        }
-        self.engine.prefetch(&commands[..self.count]);
+        self.engine.prefetch(self.read[..self.count].iter().map(|read| &read.command));
         Ok(())
     }
 

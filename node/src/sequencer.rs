@@ -133,21 +133,18 @@ impl Sequencer {
         let mut round = Round::Idle;
         self.pass_time();
         for index in 0..self.inputs.len() {
-            let mut left = ROUND;
-            while left > 0 && self.has_room() {
-                let group = self.look_ahead(index).min(left);
-                if group == 0 {
+            let mut looked_at = 0_usize;
+            for _ in 0..ROUND {
+                if !self.has_room() {
                     break;
                 }
-                left -= group;
-                for _ in 0..group {
-                    if !self.has_room() {
-                        break;
-                    }
-                    let Ok(input) = self.inputs[index].pop() else { break };
-                    self.take(input);
-                    round = Round::Worked;
+                if looked_at == 0 {
+                    looked_at = self.look_ahead(index);
                 }
+                let Ok(input) = self.inputs[index].pop() else { break };
+                looked_at = looked_at.saturating_sub(1);
+                self.take(input);
+                round = Round::Worked;
             }
         }
         if self.engine.sequence() != first {
@@ -170,15 +167,10 @@ impl Sequencer {
         let count = ring.slots().min(Engine::PREFETCH_MAX);
         let Ok(chunk) = ring.read_chunk(count) else { return 0 };
         let (front, back) = chunk.as_slices();
-        let mut commands = [&Command::Continue; Engine::PREFETCH_MAX];
-        let mut known = 0;
-        for input in front.iter().chain(back) {
-            if let Input::Command { command, .. } = input {
-                commands[known] = command;
-                known += 1;
-            }
-        }
-        self.engine.prefetch(&commands[..known]);
+        self.engine.prefetch(front.iter().chain(back).filter_map(|input| match input {
+            Input::Command { command, .. } => Some(command),
+            _ => None,
+        }));
         // Only looked at: they are taken one by one, as there is room for what they cause.
         count
     }

@@ -70,7 +70,7 @@ impl Commands {
             let ((), cost) = measure(|| {
                 for (index, (command, sequence)) in near.iter().zip(sequence..).enumerate() {
                     if shown == Shown::Ahead && index % Engine::PREFETCH_MAX == 0 {
-                        show(&engine, &near[index..]);
+                        engine.prefetch(near[index..].iter());
                     }
                     engine.apply(Sequence(sequence), Timestamp(1), command, &mut events);
                     for event in &events {
@@ -88,14 +88,6 @@ impl Commands {
         }
         (fills, total)
     }
-}
-
-/// Shows the engine the first of the commands that come.
-fn show(engine: &Engine, next: &[Command]) {
-    let mut commands = [&Command::Continue; Engine::PREFETCH_MAX];
-    let count = next.len().min(commands.len());
-    commands.iter_mut().zip(next).for_each(|(place, command)| *place = command);
-    engine.prefetch(&commands[..count]);
 }
 
 /// What the state's hash costs beside the commands that it is taken of.

@@ -27,14 +27,9 @@ pub fn payload_digest(signed: &[u8]) -> [u8; 16] {
 const FEWEST_IN_LANES: usize = 2;
 
 /// [`payload_digest`] of many texts: up to sixteen at a time where the processor can, one at a time elsewhere.
+#[derive(Debug)]
 pub struct PayloadDigests {
     lanes: Option<LaneHashes>,
-}
-
-impl std::fmt::Debug for PayloadDigests {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PayloadDigests").field("in_lanes", &self.lanes.is_some()).finish()
-    }
 }
 
 impl PayloadDigests {

@@ -74,14 +74,9 @@ impl SigningDomain {
 }
 
 /// Digests of many messages: up to eight at a time where the processor can, one at a time elsewhere.
+#[derive(Debug)]
 pub struct MessageDigests {
     lanes: Option<LaneHashes>,
-}
-
-impl std::fmt::Debug for MessageDigests {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MessageDigests").field("in_lanes", &self.lanes.is_some()).finish()
-    }
 }
 
 impl MessageDigests {

@@ -55,6 +55,7 @@ pub(super) const TEXTS: usize = 16;
 pub(super) const CHUNK_MAX: usize = 1_024;
 
 /// There is none.
+#[derive(Debug)]
 pub(super) struct LaneHashes(Infallible);
 
 impl LaneHashes {

@@ -144,6 +144,13 @@ pub(in super::super) struct LaneHashes {
     padded: [Vec<u8>; 8],
 }
 
+impl std::fmt::Debug for LaneHashes {
+    /// Leaves out what was hashed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneHashes").finish_non_exhaustive()
+    }
+}
+
 impl LaneHashes {
     /// `None` where the processor lacks the instructions.
     pub(in super::super) fn detect() -> Option<Self> {
