@@ -407,7 +407,11 @@ impl Verifier {
             return false;
         }
         let Some(public_key) = self.wiring.directory.public_key(self.next_key) else { return false };
-        self.keys.learn([(self.next_key, &public_key)].into_iter(), &self.batch);
+        let signer = (self.next_key, &public_key);
+        self.keys.learn([signer].into_iter(), &self.batch);
+        if let Some(key) = self.keys.of(signer) {
+            self.batch.prepare_ahead(key);
+        }
         self.next_key = KeyId(self.next_key.0 + 1);
         true
     }

@@ -1,7 +1,8 @@
 //! The keys that have a comb: tables out of which one signature takes a third of the time that it takes without.
 //!
-//! A comb is 64 KB, so only keys that sign have one, and only so many. Which: who has signed is *wanted*, and combs are made
-//! when there is nothing else to do ([`Combs::make_one`]), or else one for each [`SIGNATURES_A_COMB`] signatures, so that
+//! A comb is 64 KB, so only so many keys have one. Which: while there is room, registered keys in their order, ahead and in
+//! idle time ([`Combs::make_ahead`]); and those that sign: who has signed is *wanted*, and combs are made when there is
+//! nothing else to do ([`Combs::make_one`]), or else one for each [`SIGNATURES_A_COMB`] signatures, so that
 //! many keys that come at once hold nobody up for more than a tenth of what their signatures cost anyway. When there is no
 //! room, one goes that has not been used since the hand passed it last (a clock); where all are in use none does, and
 //! the others' signatures are verified as they are without.
@@ -193,19 +194,36 @@ impl Combs {
         self.signatures = 0;
         let Some((key, points)) = self.wanted.pop_front() else { return false };
         let Some(place) = self.room(lanes) else { return false };
+        self.make(lanes, place, (key, &points));
+        self.kept[place].is_used = true;
+        true
+    }
+
+    /// Makes the comb of a key that has not signed yet, where none has to go for it. It is the first that goes.
+    pub(super) fn make_ahead(&mut self, lanes: &LaneSum, key: &[u8; 32], points: &KnownPoints) {
+        if self.kept.len() < COMBS_MAX && !self.places.contains_key(key) {
+            let place = self.add(lanes);
+            self.make(lanes, place, (*key, points));
+        }
+    }
+
+    fn make(&mut self, lanes: &LaneSum, place: usize, (key, points): ([u8; 32], &KnownPoints)) {
         self.places.remove(&self.kept[place].key);
         self.places.insert(key, place);
-        let kept = &mut self.kept[place];
-        (kept.key, kept.is_used) = (key, true);
-        lanes.fill(&mut kept.comb, &points);
-        true
+        self.kept[place].key = key;
+        lanes.fill(&mut self.kept[place].comb, points);
+    }
+
+    /// One more place.
+    fn add(&mut self, lanes: &LaneSum) -> usize {
+        self.kept.push(Kept { key: [0; 32], comb: lanes.empty_comb(), is_used: false, batch: 0 });
+        self.kept.len() - 1
     }
 
     /// A place for one more comb.
     fn room(&mut self, lanes: &LaneSum) -> Option<usize> {
         if self.kept.len() < COMBS_MAX {
-            self.kept.push(Kept { key: [0; 32], comb: lanes.empty_comb(), is_used: false, batch: 0 });
-            return Some(self.kept.len() - 1);
+            return Some(self.add(lanes));
         }
         for _ in 0..LOOKED_AT {
             let place = self.hand;
@@ -382,6 +400,30 @@ mod tests {
         assert_eq!(bench.combs.wanted.len(), WANTED_MAX - 1, "it has its comb");
         while bench.combs.make_one(&bench.lanes) {}
         assert_eq!(bench.combs.kept.len(), WANTED_MAX);
+    }
+
+    /// A comb that was made ahead says what any other does, goes first, and none goes for it.
+    #[test]
+    fn combs_are_made_ahead_while_there_is_room() {
+        let Some(mut bench) = Bench::new() else { return println!("skipped: no AVX-512 IFMA here") };
+        let signers = signers(COMBS_MAX as u64 + 2);
+        for signer in signers.iter().chain(&signers).take(COMBS_MAX + 1) {
+            let points = *signer.key.in_lanes(&bench.lanes);
+            bench.combs.make_ahead(&bench.lanes, signer.key.as_bytes(), &points);
+        }
+        assert_eq!((bench.combs.kept.len(), bench.combs.places.len()), (COMBS_MAX, COMBS_MAX));
+        let signatures: Vec<_> = signers.iter().map(|by| by.secret.sign(b"text").to_bytes()).collect();
+        let signed =
+            |index: usize| SignedMessage { key: &signers[index].key, message: b"text", signature: &signatures[index] };
+        let bad = SignedMessage { signature: &signatures[1], ..signed(0) };
+        assert_eq!(bench.look(&[signed(0), bad]), [Found::Holds, Found::Differs]);
+        assert_eq!(bench.look(&[signed(COMBS_MAX)]), [Found::NoComb]);
+        bench.want(&signers[COMBS_MAX].key);
+        assert!(bench.combs.make_one(&bench.lanes));
+        assert_eq!(bench.look(&[signed(COMBS_MAX)]), [Found::Holds]);
+        // The hand passed the first one, which has signed, and took the second, which has not.
+        assert_eq!(bench.look(&[signed(0)]), [Found::Holds]);
+        assert_eq!(bench.look(&[signed(1)]), [Found::NoComb]);
     }
 
     /// When there is no room the one that nobody used since goes, and where all are used none does.

@@ -43,7 +43,7 @@ use crate::market_text::MarketText;
 use crate::workload::{LoadOrder, WorkloadOptions};
 
 /// Most requests that are signed before the start.
-pub const MAX_REQUESTS: u64 = 8_000_000;
+pub const MAX_REQUESTS: u64 = 10_000_000;
 /// Longest [`LoadOptions::run`] in bytes; key and order numbers follow it in a client id of 24.
 pub const MAX_RUN_BYTES: usize = 4;
 /// Refusals that belong to the mix, over WebSocket: a late cancel, a late replace, an order that would trade.
