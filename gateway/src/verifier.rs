@@ -293,6 +293,18 @@ enum Finding {
     NoRoom,
 }
 
+/// How a signature is looked at.
+enum Way {
+    /// With the others of its batch.
+    Batched,
+    /// By itself: it may well be bad.
+    Apart,
+    /// Not, since those like it have had their share.
+    Shed,
+    /// Not: there is none, no key for it, or no room behind.
+    Unlooked,
+}
+
 /// A finding, and the digest of the text that holds where it is of one.
 type Found = (Finding, Option<[u8; 16]>);
 
@@ -350,26 +362,36 @@ impl Verifier {
         let signers: Vec<_> = jobs.iter().map(|job| signer_of(&job.submission.work)).collect();
         self.keys.learn(signers.iter().flatten().copied(), &self.batch);
         let keys: Vec<_> = signers.iter().map(|signer| signer.and_then(|signer| self.keys.of(signer))).collect();
-        let mut batched = Vec::with_capacity(jobs.len());
-        for ((job, key), digest) in jobs.iter().zip(&keys).zip(&digests).filter(|((job, _), _)| has_room(job)) {
-            if let (Some(signed), Some(key)) = (Signed::of(&job.submission.work, digest), *key)
-                && signed.may_be_batched(job.submission.standing)
-            {
-                batched.push(SignedMessage { key, message: signed.message, signature: signed.signature });
-            }
+        let (mut batched, mut apart) = (Vec::with_capacity(jobs.len()), Vec::new());
+        let mut ways = Vec::with_capacity(jobs.len());
+        for ((job, key), digest) in jobs.iter().zip(&keys).zip(&digests) {
+            let standing = job.submission.standing;
+            let signed = if has_room(job) { Signed::of(&job.submission.work, digest) } else { None };
+            let (Some(signed), Some(key)) = (signed, *key) else {
+                ways.push(Way::Unlooked);
+                continue;
+            };
+            let message = SignedMessage { key, message: signed.message, signature: signed.signature };
+            ways.push(if signed.may_be_batched(standing) {
+                batched.push(message);
+                Way::Batched
+            } else if self.may_verify(standing, now) {
+                apart.push(message);
+                Way::Apart
+            } else {
+                Way::Shed
+            });
         }
-        let mut verdicts = Vec::with_capacity(batched.len());
+        let (mut verdicts, mut verdicts_apart) = (Vec::with_capacity(batched.len()), Vec::new());
         self.batch.verify(&batched, &mut verdicts);
         self.wiring.counters.batches.count();
         if verdicts.contains(&Verdict::Refused) {
             self.wiring.counters.batches_failed.count();
         }
-        let may_verify = |standing| match standing {
-            Standing::Good => Charge::Paid,
-            Standing::Suspect => self.suspects.charge(1, now),
-            Standing::Unproven => self.unproven.charge(1, now),
-        };
-        let mut verdicts = verdicts.into_iter();
+        if !apart.is_empty() {
+            self.batch.verify_each(&apart, &mut verdicts_apart);
+        }
+        let (mut verdicts, mut verdicts_apart) = (verdicts.into_iter(), verdicts_apart.into_iter());
         let finding = |index: usize| {
             let job = &jobs[index];
             if signers[index].is_none() {
@@ -378,15 +400,15 @@ impl Verifier {
             if !has_room(job) {
                 return Finding::NoRoom;
             }
-            let signed = Signed::of(&job.submission.work, &digests[index]).expect("what names a key is signed");
-            let Some(key) = keys[index] else { return Finding::Refused };
-            let raw = if signed.may_be_batched(job.submission.standing) {
-                verdicts.next().expect("one verdict for each message of the batch")
-            } else if may_verify(job.submission.standing) == Charge::Refused {
-                return Finding::Shed;
-            } else {
-                key.verify(signed.message, signed.signature)
+            let raw = match ways[index] {
+                Way::Batched => verdicts.next(),
+                Way::Apart => verdicts_apart.next(),
+                Way::Shed => return Finding::Shed,
+                Way::Unlooked => return Finding::Refused,
             };
+            let raw = raw.expect("a verdict for each message that was looked at");
+            let signed = Signed::of(&job.submission.work, &digests[index]).expect("what names a key is signed");
+            let key = keys[index].expect("what was looked at has a key");
             if raw == Verdict::Accepted {
                 if job.submission.standing == Standing::Unproven {
                     // A logon, mostly: orders follow.
@@ -399,6 +421,16 @@ impl Verifier {
             other.map_or(Finding::Refused, |index| Finding::Holds(Some(index)))
         };
         (0..jobs.len()).map(finding).collect()
+    }
+
+    /// Whether a signature is looked at by itself: those that nothing good is known of have so many a second in all.
+    fn may_verify(&self, standing: Standing, now: Timestamp) -> bool {
+        let share = match standing {
+            Standing::Good => return true,
+            Standing::Suspect => &self.suspects,
+            Standing::Unproven => &self.unproven,
+        };
+        share.charge(1, now) == Charge::Paid
     }
 
     /// Works out what batches need of one more registered key. Whether there was one, and room for it.

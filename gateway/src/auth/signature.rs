@@ -249,18 +249,32 @@ impl BatchVerifier {
     /// Checks a batch: `verdicts` gets one verdict a signature, in order, each the same that
     /// [`VerifyingKey::verify`] gives.
     pub fn verify(&mut self, batch: &[SignedMessage<'_>], verdicts: &mut Vec<Verdict>) {
+        self.verify_with(batch, verdicts, Self::verify_without_combs);
+    }
+
+    /// The same, each by itself: a bad signature costs the others nothing.
+    pub fn verify_each(&mut self, batch: &[SignedMessage<'_>], verdicts: &mut Vec<Verdict>) {
+        self.verify_with(batch, verdicts, Self::verify_one_by_one);
+    }
+
+    fn verify_with(
+        &mut self,
+        batch: &[SignedMessage<'_>],
+        verdicts: &mut Vec<Verdict>,
+        without_combs: fn(&mut Self, &[SignedMessage<'_>], &mut Vec<Verdict>),
+    ) {
         verdicts.clear();
-        let Backend::Lanes(own) = &mut self.backend else { return self.verify_without_combs(batch, verdicts) };
+        let Backend::Lanes(own) = &mut self.backend else { return without_combs(self, batch, verdicts) };
         let InLanes { sum: lanes, hashes, combs, .. } = &mut **own;
         let mut found = std::mem::take(&mut self.found);
         combs.look((lanes, hashes), batch, &mut found);
         if found.iter().all(Found::is_open) {
-            self.verify_without_combs(batch, verdicts);
+            without_combs(self, batch, verdicts);
         } else {
             let without = batch.iter().zip(&found).filter(|(_, found)| found.is_open());
             let without: Vec<_> = without.map(|(signed, _)| *signed).collect();
             let mut others = Vec::with_capacity(without.len());
-            self.verify_without_combs(&without, &mut others);
+            without_combs(self, &without, &mut others);
             let mut others = others.into_iter();
             verdicts.extend(batch.iter().zip(&found).map(|(signed, found)| match found {
                 Found::Holds => Verdict::Accepted,
@@ -291,6 +305,10 @@ impl BatchVerifier {
             verdicts.resize(batch.len(), Verdict::Accepted);
             return;
         }
+        self.verify_one_by_one(batch, verdicts);
+    }
+
+    fn verify_one_by_one(&mut self, batch: &[SignedMessage<'_>], verdicts: &mut Vec<Verdict>) {
         verdicts.extend(batch.iter().map(|signed| match self.holds_alone(signed) {
             true => Verdict::Accepted,
             false => signed.key.verify(signed.message, signed.signature),
@@ -503,6 +521,33 @@ mod tests {
             assert!(holds(&signature), "{number}");
             signature[number as usize % 63] ^= 1;
             assert!(!holds(&signature), "{number}");
+        }
+    }
+
+    /// With combs and without, on the library and in lanes: good and bad ones get the verdicts that the rule gives them.
+    #[test]
+    fn each_by_itself_has_the_same_verdict() {
+        use ed25519_dalek::Signer as _;
+        let secrets: Vec<_> = (0..24_u8).map(|seed| ed25519_dalek::SigningKey::from_bytes(&[seed; 32])).collect();
+        let keys: Vec<_> =
+            secrets.iter().map(|key| VerifyingKey::from_bytes(key.verifying_key().as_bytes()).unwrap()).collect();
+        let mut signatures: Vec<_> = secrets.iter().map(|key| key.sign(b"text").to_bytes()).collect();
+        for (index, signature) in signatures.iter_mut().enumerate().filter(|(index, _)| index % 5 == 3) {
+            signature[2 * index] ^= 1;
+        }
+        let signed = keys.iter().zip(&signatures);
+        let batch: Vec<_> = signed.map(|(key, signature)| SignedMessage { key, message: b"text", signature }).collect();
+        let expected: Vec<_> = batch.iter().map(|one| one.key.verify(one.message, one.signature)).collect();
+        assert_eq!(expected.iter().filter(|verdict| **verdict == Verdict::Refused).count(), 5);
+        for mut verifier in [BatchVerifier::new([1; 32]), BatchVerifier::on_the_library([1; 32])] {
+            for key in keys.iter().step_by(2) {
+                verifier.prepare_ahead(key);
+            }
+            let mut verdicts = Vec::new();
+            for size in 0..=batch.len() {
+                verifier.verify_each(&batch[..size], &mut verdicts);
+                assert_eq!(verdicts, expected[..size], "{size}");
+            }
         }
     }
 }
