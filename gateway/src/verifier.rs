@@ -9,6 +9,7 @@
 //! a question can never change anything afterwards.
 //! Bounds: queue, batch, cached keys and remembered digests, each by [`VerifierOptions`].
 
+mod finding;
 mod known_keys;
 mod read_digests;
 mod signed;
@@ -28,18 +29,18 @@ use crate::api_error::ApiError;
 use crate::auth::PayloadDigests;
 use crate::auth::evidence::{Evidence, SignedText, digest_guard};
 use crate::auth::native::MessageDigests;
-use crate::auth::signature::{BatchVerifier, SignedMessage, Verdict};
+use crate::auth::signature::BatchVerifier;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
 use crate::key_budgets::{Errand, Errands, Exhausted, KeyBudgets};
-use crate::limits::{Charge, Rate, TokenBucket};
+use crate::limits::{Rate, TokenBucket};
 use crate::request::{self, refusal};
-use crate::session::{Asked, Channel, SignedWork, Standing, Submission, Work, errand};
+use crate::session::{Asked, Channel, SignedWork, Submission, Work, errand};
 use crate::wire::json::response;
 
+use self::finding::{Finding, Found, held_text};
 use self::known_keys::KnownKeys;
-use self::signed::{Signed, message_of, signer_of};
 
 pub use self::read_digests::ReadDigests;
 
@@ -54,7 +55,7 @@ pub struct VerifierOptions {
     pub cached_keys: usize,
     /// Signatures of connections that had a bad one before: each costs two verifications of its own, some 40 us.
     pub suspects: Rate,
-    /// Signatures of connections that had none accepted yet: each costs a verification of its own, some 20 us.
+    /// Signatures of connections that had none accepted yet: each is looked at by itself, 3 to 9 us, 20 more where it is bad.
     pub unproven: Rate,
 }
 
@@ -279,43 +280,6 @@ impl VerifierStage {
     }
 }
 
-/// How a job's signature was found.
-enum Finding {
-    /// It needed none.
-    Unsigned,
-    /// It holds, over the raw text or over the other one with this index.
-    Holds(Option<usize>),
-    /// It does not.
-    Refused,
-    /// Nobody looked: those who are not trusted yet, or no longer, have had their share.
-    Shed,
-    /// Nobody looked: there is no room for it behind.
-    NoRoom,
-}
-
-/// How a signature is looked at.
-enum Way {
-    /// With the others of its batch.
-    Batched,
-    /// By itself: it may well be bad.
-    Apart,
-    /// Not, since those like it have had their share.
-    Shed,
-    /// Not: there is none, no key for it, or no room behind.
-    Unlooked,
-}
-
-/// A finding, and the digest of the text that holds where it is of one.
-type Found = (Finding, Option<[u8; 16]>);
-
-/// The text of a request whose signature holds; `None` for other work.
-fn held_text<'a>(work: &'a Work, finding: &Finding) -> Option<&'a [u8]> {
-    match (work, finding) {
-        (Work::Signed(signed), Finding::Holds(other)) => Some(signed.text_signed(*other)),
-        _ => None,
-    }
-}
-
 impl Verifier {
     /// A verifier with its ring.
     ///
@@ -349,88 +313,6 @@ impl Verifier {
         if handed_on {
             self.wiring.sequencer_signal.notify();
         }
-    }
-
-    /// One finding a job, in order.
-    fn verify(&mut self, jobs: &[Job], now: Timestamp) -> Vec<Finding> {
-        // What would find no room in the ring is not worth a verification, which is most of what a request costs.
-        let is_full = self.is_full_for(Errand::Other);
-        let has_room = |job: &Job| !is_full || job.submission.is_cancel();
-        let messages: Vec<_> =
-            jobs.iter().map(|job| if has_room(job) { message_of(&job.submission.work) } else { None }).collect();
-        let digests = self.digests.of(self.wiring.directory.signing_domain(), &messages);
-        let signers: Vec<_> = jobs.iter().map(|job| signer_of(&job.submission.work)).collect();
-        self.keys.learn(signers.iter().flatten().copied(), &self.batch);
-        let keys: Vec<_> = signers.iter().map(|signer| signer.and_then(|signer| self.keys.of(signer))).collect();
-        let (mut batched, mut apart) = (Vec::with_capacity(jobs.len()), Vec::new());
-        let mut ways = Vec::with_capacity(jobs.len());
-        for ((job, key), digest) in jobs.iter().zip(&keys).zip(&digests) {
-            let standing = job.submission.standing;
-            let signed = if has_room(job) { Signed::of(&job.submission.work, digest) } else { None };
-            let (Some(signed), Some(key)) = (signed, *key) else {
-                ways.push(Way::Unlooked);
-                continue;
-            };
-            let message = SignedMessage { key, message: signed.message, signature: signed.signature };
-            ways.push(if signed.may_be_batched(standing) {
-                batched.push(message);
-                Way::Batched
-            } else if self.may_verify(standing, now) {
-                apart.push(message);
-                Way::Apart
-            } else {
-                Way::Shed
-            });
-        }
-        let (mut verdicts, mut verdicts_apart) = (Vec::with_capacity(batched.len()), Vec::new());
-        self.batch.verify(&batched, &mut verdicts);
-        self.wiring.counters.batches.count();
-        if verdicts.contains(&Verdict::Refused) {
-            self.wiring.counters.batches_failed.count();
-        }
-        if !apart.is_empty() {
-            self.batch.verify_each(&apart, &mut verdicts_apart);
-        }
-        let (mut verdicts, mut verdicts_apart) = (verdicts.into_iter(), verdicts_apart.into_iter());
-        let finding = |index: usize| {
-            let job = &jobs[index];
-            if signers[index].is_none() {
-                return Finding::Unsigned;
-            }
-            if !has_room(job) {
-                return Finding::NoRoom;
-            }
-            let raw = match ways[index] {
-                Way::Batched => verdicts.next(),
-                Way::Apart => verdicts_apart.next(),
-                Way::Shed => return Finding::Shed,
-                Way::Unlooked => return Finding::Refused,
-            };
-            let raw = raw.expect("a verdict for each message that was looked at");
-            let signed = Signed::of(&job.submission.work, &digests[index]).expect("what names a key is signed");
-            let key = keys[index].expect("what was looked at has a key");
-            if raw == Verdict::Accepted {
-                if job.submission.standing == Standing::Unproven {
-                    // A logon, mostly: orders follow.
-                    self.batch.expect_more_of(key);
-                }
-                return Finding::Holds(None);
-            }
-            let accepted = |text: &Vec<u8>| key.verify(text, signed.signature) == Verdict::Accepted;
-            let other = signed.other_texts.iter().position(accepted);
-            other.map_or(Finding::Refused, |index| Finding::Holds(Some(index)))
-        };
-        (0..jobs.len()).map(finding).collect()
-    }
-
-    /// Whether a signature is looked at by itself: those that nothing good is known of have so many a second in all.
-    fn may_verify(&self, standing: Standing, now: Timestamp) -> bool {
-        let share = match standing {
-            Standing::Good => return true,
-            Standing::Suspect => &self.suspects,
-            Standing::Unproven => &self.unproven,
-        };
-        share.charge(1, now) == Charge::Paid
     }
 
     /// Works out what batches need of one more registered key. Whether there was one, and room for it.
