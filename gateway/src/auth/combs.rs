@@ -192,10 +192,6 @@ impl Combs {
     /// Makes the comb of a key that waits for it. Whether there was one, and room for it.
     pub(super) fn make_one(&mut self, lanes: &LaneSum) -> bool {
         self.signatures = 0;
-        // A key may have got its comb ahead while it waited.
-        while self.wanted.front().is_some_and(|(key, _)| self.places.contains_key(key)) {
-            self.wanted.pop_front();
-        }
         let Some((key, points)) = self.wanted.pop_front() else { return false };
         let Some(place) = self.room(lanes) else { return false };
         self.make(lanes, place, (key, &points));
@@ -206,6 +202,8 @@ impl Combs {
     /// Makes the comb of a key that has not signed yet, where none has to go for it. It is the first that goes.
     pub(super) fn make_ahead(&mut self, lanes: &LaneSum, key: &[u8; 32], points: &KnownPoints) {
         if self.kept.len() < COMBS_MAX && !self.places.contains_key(key) {
+            // It may have signed meanwhile, and waits no longer.
+            self.wanted.retain(|(wanted, _)| wanted != key);
             let place = self.add(lanes);
             self.make(lanes, place, (*key, points));
         }
