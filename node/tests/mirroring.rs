@@ -330,12 +330,12 @@ fn ask_and_never_read(watched: &Watched) -> TcpStream {
 #[test]
 fn what_a_hostile_venue_sends_is_refused_with_the_reason() {
     let scratch = tempfile::tempdir().unwrap();
-    // Until it has so many segments that a mirror of the other one would end within it.
-    let journal = |name: &str, traded: &str, segments: usize| {
+    // Until it has so many segments of this size.
+    let journal = |name: &str, traded: &str, (segments, segment_bytes): (usize, u64)| {
         let directory = scratch.path().join(name);
         std::fs::create_dir_all(&directory).unwrap();
         let mut options = VenueOptions::new(Path::new(PROGRAM), &directory);
-        options.segment_bytes = 256 << 10;
+        options.segment_bytes = segment_bytes;
         let venue = options.start().unwrap();
         for round in 0.. {
             trade(&venue, &options, &format!("{traded}-{round}"), Duration::from_millis(200));
@@ -348,10 +348,11 @@ fn what_a_hostile_venue_sends_is_refused_with_the_reason() {
         venue.stop().unwrap();
         options.journal()
     };
-    let own = journal("own", "one", 3);
+    let own = journal("own", "one", (3, 256 << 10));
     let segments = std::fs::read_dir(&own).unwrap().flatten();
     let segments = segments.filter(|entry| entry.path().extension().is_some_and(|end| end == "lkj")).count();
-    let other = journal("other", "two", segments + 1);
+    // Its segments are twice as long: a mirror of the first one ends within the same segment of it, and never at its end.
+    let other = journal("other", "two", (segments + 1, 512 << 10));
     let venue = HostileVenue::start(&own);
     let fetch = |to: &Path, more: &[&str]| {
         let mut command = Command::new(PROGRAM);
