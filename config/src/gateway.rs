@@ -37,7 +37,7 @@ pub struct GatewayConfig {
     pub max_connections: u32,
     /// Connections that one IP address may have open: 1 ..= 65,536. Default 256.
     pub max_connections_per_address: u32,
-    /// Requests that one connection may have unanswered; cancels may go a third beyond it: 1 ..= 1,024. Default 256.
+    /// Requests that one connection may have unanswered; cancels may go a third beyond it: 1 ..= 12,288. Default 256.
     pub in_flight_per_connection: u32,
     /// Public streams that one connection may join: 1 ..= 65,536. Default 1,024.
     pub streams_per_connection: u32,
@@ -92,7 +92,7 @@ pub struct GatewayConfig {
     /// Stages that verify signatures: 1 ..= 64. Default 1.
     pub verifiers: u32,
     /// Requests that wait for one of these threads; the last quarter is for cancels: 64 ..= 1,048,576. Default
-    /// 16,384.
+    /// 65,536.
     pub verifier_queue: u32,
 }
 
@@ -129,7 +129,7 @@ impl Default for GatewayConfig {
             write_timeout_ms: 10_000,
             stages: Stages::Automatic,
             verifiers: 1,
-            verifier_queue: 16_384,
+            verifier_queue: 65_536,
         }
     }
 }
@@ -141,7 +141,7 @@ impl GatewayConfig {
         let ranges = [
             ("max_connections", self.max_connections, 1..=65_536),
             ("max_connections_per_address", self.max_connections_per_address, 1..=65_536),
-            ("in_flight_per_connection", self.in_flight_per_connection, 1..=1_024),
+            ("in_flight_per_connection", self.in_flight_per_connection, 1..=12_288),
             ("streams_per_connection", self.streams_per_connection, 1..=65_536),
             ("subscriptions_per_connection", self.subscriptions_per_connection, 1..=1_024),
             ("max_subscriptions", self.max_subscriptions, 16..=4_194_304),

@@ -147,8 +147,8 @@ fn the_venue_and_its_sections() {
         ),
         (
             "listen = \"127.0.0.1:0\"",
-            "in_flight_per_connection = 1_025",
-            ": gateway.in_flight_per_connection: is 1025, outside of 1 ..= 1024",
+            "in_flight_per_connection = 12_289",
+            ": gateway.in_flight_per_connection: is 12289, outside of 1 ..= 12288",
         ),
         (
             "[::1]:0\"",

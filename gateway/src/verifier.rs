@@ -11,12 +11,11 @@
 
 mod finding;
 mod known_keys;
+mod queue;
 mod read_digests;
 mod signed;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -32,16 +31,17 @@ use crate::auth::native::MessageDigests;
 use crate::auth::signature::BatchVerifier;
 use crate::counters::Counters;
 use crate::directory::Directory;
-use crate::hand_over::{Input, Read, RequestHandle, SessionHandle, Signal};
+use crate::hand_over::{Input, Read, RequestHandle, Signal};
 use crate::key_budgets::{Errand, Errands, Exhausted, KeyBudgets};
 use crate::limits::{Rate, TokenBucket};
 use crate::request::{self, refusal};
-use crate::session::{Asked, Channel, SignedWork, Submission, Work, errand};
+use crate::session::{Asked, Channel, SignedWork, Work, errand};
 use crate::wire::json::response;
 
 use self::finding::{Finding, Found, held_text};
 use self::known_keys::KnownKeys;
 
+pub use self::queue::{Entrance, Job, Jobs, VerifierQueue};
 pub use self::read_digests::ReadDigests;
 
 /// Bounds of a verifier.
@@ -66,109 +66,7 @@ impl Default for VerifierOptions {
         // At most about a fifth; a burst lets everybody come back at once after a restart.
         let unproven = Rate { per_second: 10_000, burst: 20_000 };
         // Twice as many would be 3 % faster each and hold up whoever shares the thread for twice as long.
-        Self { queue: 16_384, batch: 256, cached_keys: 65_536, suspects, unproven }
-    }
-}
-
-/// Something for a verifier to do.
-#[derive(Debug)]
-pub struct Job {
-    /// What.
-    pub submission: Submission,
-    /// For which session.
-    pub session: SessionHandle,
-}
-
-/// The sessions' end of a verifier's queue. Its last quarter takes only cancels.
-#[derive(Clone, Debug)]
-pub struct VerifierQueue {
-    sender: SyncSender<Job>,
-    // Behind the sender: the verifier is told when the last of them is gone.
-    signal: Arc<QueueSignal>,
-    /// Jobs that wait, or a few more: it is raised before one is put in and lowered after it was taken out.
-    waiting: Arc<AtomicUsize>,
-    capacity: usize,
-    counters: Arc<Counters>,
-}
-
-/// Wakes a verifier, also when nobody is left who could.
-#[derive(Debug)]
-struct QueueSignal(Arc<Signal>);
-
-impl Drop for QueueSignal {
-    fn drop(&mut self) {
-        self.0.notify();
-    }
-}
-
-impl VerifierQueue {
-    /// A queue with room for `capacity` jobs, and where they come out: the stage's end, or that of a simulation. `signal`
-    /// wakes whoever takes them out.
-    pub fn with_capacity(capacity: usize, signal: Arc<Signal>, counters: Arc<Counters>) -> (Self, Jobs) {
-        let (sender, receiver) = sync_channel(capacity);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let jobs = Jobs { receiver, waiting: Arc::clone(&waiting) };
-        (Self { sender, signal: Arc::new(QueueSignal(signal)), waiting, capacity, counters }, jobs)
-    }
-
-    /// Puts a job into the queue without waiting, and wakes the verifier if it sleeps.
-    ///
-    /// # Errors
-    /// -1008 when there is no room, or the verifier is gone. The caller answers the session.
-    pub fn submit(&self, job: Job) -> Result<(), ApiError> {
-        let kept_free = if job.submission.is_cancel() { 0 } else { self.capacity / 4 };
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        if waiting.saturating_add(kept_free) >= self.capacity {
-            return Err(self.not_taken(refusal::overloaded()));
-        }
-        self.sender.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => self.not_taken(refusal::overloaded()),
-            TrySendError::Disconnected(_) => self.not_taken(refusal::shutting_down()),
-        })?;
-        self.signal.0.notify();
-        Ok(())
-    }
-
-    fn not_taken(&self, error: ApiError) -> ApiError {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.counters.requests_shed.count();
-        error
-    }
-}
-
-/// The other end of a verifier's queue.
-#[derive(Debug)]
-pub struct Jobs {
-    receiver: Receiver<Job>,
-    waiting: Arc<AtomicUsize>,
-}
-
-/// Whether more jobs can come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrance {
-    /// Somebody can put one in.
-    Open,
-    /// Nobody can any more, and all are taken out.
-    Closed,
-}
-
-impl Jobs {
-    /// Takes out what waits, at most so many that `jobs` has `most`, without waiting for more.
-    pub fn take(&self, most: usize, jobs: &mut Vec<Job>) -> Entrance {
-        let before = jobs.len();
-        let mut entrance = Entrance::Open;
-        while jobs.len() < most {
-            match self.receiver.try_recv() {
-                Ok(job) => jobs.push(job),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    entrance = Entrance::Closed;
-                    break;
-                }
-            }
-        }
-        self.waiting.fetch_sub(jobs.len() - before, Ordering::Relaxed);
-        entrance
+        Self { queue: 65_536, batch: 256, cached_keys: 65_536, suspects, unproven }
     }
 }
 

@@ -6,9 +6,9 @@
 use lakh_engine::units::Timestamp;
 
 /// Bits of a request's number that are its slot.
-const SLOT_BITS: u32 = 11;
+const SLOT_BITS: u32 = 14;
 /// Uses after which a slot's count begins again; keeps [`super::NOBODY`] out of reach.
-const USES: u32 = 1 << 20;
+const USES: u32 = (1 << 18) - 1;
 
 /// Requests without an answer; `T` is what the session keeps of each.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ struct Slot<T> {
 }
 
 impl<T> InFlight<T> {
-    /// Room for `capacity` requests: 1 ..= 2,048.
+    /// Room for `capacity` requests: 1 ..= 16,384.
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity: capacity.clamp(1, 1 << SLOT_BITS), slots: Vec::new(), free: Vec::new() }
     }
@@ -38,7 +38,7 @@ impl<T> InFlight<T> {
     /// Keeps a request until `deadline`; its number, or `None` when there is no room.
     pub(super) fn insert(&mut self, waiting: T, deadline: Timestamp) -> Option<u32> {
         if self.free.is_empty() && self.slots.len() < self.capacity {
-            self.free.push(u32::try_from(self.slots.len()).expect("at most 2,048"));
+            self.free.push(u32::try_from(self.slots.len()).expect("at most 16,384"));
             self.slots.push(Slot { uses: 0, waiting: None });
         }
         let index = self.free.pop()?;
@@ -65,7 +65,7 @@ impl<T> InFlight<T> {
         let index =
             self.slots.iter().position(|slot| slot.waiting.as_ref().is_some_and(|(_, deadline)| *deadline <= now))?;
         let (waiting, _) = self.slots[index].waiting.take()?;
-        self.free.push(u32::try_from(index).expect("a slot's index is below 2,048"));
+        self.free.push(u32::try_from(index).expect("a slot's index is below 16,384"));
         Some(waiting)
     }
 }

@@ -41,7 +41,7 @@ pub const NOBODY: u32 = u32::MAX;
 /// Bounds and times of each session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
-    /// Requests without an answer: 1 ..= 1,024. More get -1015, cancels only beyond a third more.
+    /// Requests without an answer: 1 ..= 12,288. More get -1015, cancels only beyond a third more.
     pub in_flight: usize,
     /// How long an answer may take before the client is told -1007, in nanoseconds.
     pub answer_timeout_ns: u64,
