@@ -19,6 +19,16 @@ pub enum Stages {
     Shared,
 }
 
+/// How the threads that serve sockets, decide and answer get processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheduling {
+    /// As all others.
+    Normal,
+    /// In front of all that are not real-time, by turns (`SCHED_RR`).
+    RealTime,
+}
+
 /// `[gateway]`: where traders connect and how much each may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,6 +99,8 @@ pub struct GatewayConfig {
     pub write_timeout_ms: u32,
     /// Where verifiers, sequencer and publisher run. Default automatic.
     pub stages: Stages,
+    /// How the threads that serve sockets, decide and answer get processors. Default normal.
+    pub scheduling: Scheduling,
     /// Stages that verify signatures: 1 ..= 64. Default 1.
     pub verifiers: u32,
     /// Requests that wait for one of these threads; the last quarter is for cancels: 64 ..= 1,048,576. Default
@@ -128,6 +140,7 @@ impl Default for GatewayConfig {
             answer_timeout_ms: 10_000,
             write_timeout_ms: 10_000,
             stages: Stages::Automatic,
+            scheduling: Scheduling::Normal,
             verifiers: 1,
             verifier_queue: 65_536,
         }

@@ -32,7 +32,7 @@ pub mod well_known;
 
 pub use accounts::{GenesisAccount, OperatorKey};
 pub use error::ConfigError;
-pub use gateway::{GatewayConfig, Stages};
+pub use gateway::{GatewayConfig, Scheduling, Stages};
 pub use genesis::GenesisSeed;
 pub use history::HistoryConfig;
 pub use listings::{ListedMarket, market_from_toml};

@@ -79,6 +79,8 @@ pub struct GatewayOptions {
     pub binary_outbox_bytes: usize,
     /// Tells the time.
     pub clock: fn() -> Timestamp,
+    /// What each thread that the gateway starts does first.
+    pub thread_start: fn(),
 }
 
 impl GatewayOptions {
@@ -101,6 +103,7 @@ impl GatewayOptions {
             binary_listen: None,
             binary_outbox_bytes: 16 << 20,
             clock: system_time,
+            thread_start: || (),
         }
     }
 }
@@ -278,9 +281,13 @@ impl Gateway {
     /// # Errors
     /// See [`GatewayError`].
     pub async fn start(options: GatewayOptions, wiring: Wiring) -> Result<Self, GatewayError> {
+        let thread_start = options.thread_start;
         let (mut gateway, stages) = Self::open(options, wiring, Verifying::Threads).await?;
         for stage in stages {
-            let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(|| alone(stage.run()));
+            let thread = std::thread::Builder::new().name("verifier".to_owned()).spawn(move || {
+                thread_start();
+                alone(stage.run());
+            });
             gateway.verifiers.push(thread.map_err(GatewayError::Thread)?);
         }
         Ok(gateway)

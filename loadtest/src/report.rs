@@ -244,6 +244,8 @@ pub struct Conditions {
     pub durability: String,
     /// Where the venue's stages ran, as its configuration says it.
     pub stages: &'static str,
+    /// How the venue's threads and the client's got processors: `normal` or `real_time`.
+    pub scheduling: &'static str,
     /// What is left out.
     pub excluded: &'static str,
     /// Processor time by process and thread, of the load alone.
@@ -369,8 +371,8 @@ impl fmt::Display for LoadReport {
         writeln!(f, "checked: {}", conditions.checks.join("; "))?;
         write!(
             f,
-            "{} over {:?} against {}, {} loop, {} connections, {} keys, {} markets, durability {}, seed {}; {}, {} \
-             processors, commit {}; latency {}; left out: {}",
+            "{} over {:?} against {}, {} loop, {} connections, {} keys, {} markets, durability {}, scheduling {}, seed {}; \
+             {}, {} processors, commit {}; latency {}; left out: {}",
             conditions.scenario,
             conditions.transport,
             conditions.against,
@@ -379,6 +381,7 @@ impl fmt::Display for LoadReport {
             conditions.keys,
             conditions.markets,
             conditions.durability,
+            conditions.scheduling,
             conditions.seed,
             conditions.machine,
             conditions.processors,

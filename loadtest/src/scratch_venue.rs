@@ -53,6 +53,8 @@ pub struct VenueOptions {
     pub second_operator_key: Option<String>,
     /// Where the stages run: `automatic`, `own_threads` or `shared`.
     pub stages: &'static str,
+    /// How its threads get processors: `normal` or `real_time`.
+    pub scheduling: &'static str,
     /// Further lines of `[journal]`.
     pub journal_keys: String,
     /// Resting orders that each market's book has room for.
@@ -77,6 +79,7 @@ impl VenueOptions {
             operator_key: None,
             second_operator_key: None,
             stages: "automatic",
+            scheduling: "normal",
             journal_keys: String::new(),
             max_orders: 1 << 18,
         }
@@ -107,7 +110,7 @@ impl VenueOptions {
         let guard = if is_guarded { "" } else { "free_disk_percent_min = 0\n" };
         let mut toml = format!(
             "[exchange]\nmode = \"run\"\nvenue_tag = \"{}\"\n\n[journal]\ndirectory = {:?}\ndurability = \"{}\"\n\
-             segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 1024\nstages = {:?}\n\
+             segment_bytes = {}\n{}{}\n[gateway]\nlisten = \"127.0.0.1:0\"\nbinary_listen = \"127.0.0.1:0\"\nin_flight_per_connection = 8192\nstages = {:?}\nscheduling = {:?}\n\
              max_connections = 16384\nmax_connections_per_address = 16384\n\
              outbox_messages = 65536\noutbox_bytes = {}\nsend_buffer_bytes = {}\nrequests_per_second_per_address = 10000000\n\
              request_burst_per_address = 10000000\nrequests_per_second_per_key = 10000000\n\
@@ -122,6 +125,7 @@ impl VenueOptions {
             guard,
             self.journal_keys,
             self.stages,
+            self.scheduling,
             self.outbox_bytes,
             self.send_buffer_bytes,
             self.control_socket(),

@@ -13,7 +13,7 @@ use crate::dev_chain::{ChainReady, DevChain};
 use crate::keys::hex;
 use crate::notary::NotaryPlan;
 use crate::pipeline::{Node, StartOptions};
-use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, runtime, wait_for_end};
+use crate::run::{AskedToStop, Ready, print_closed, print_ready, ready, venue_runtime, wait_for_end};
 use crate::settlement::{SettlementMode, SettlementPlan};
 use crate::{demo_traders, dev_accounts, dev_chain, keys};
 
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<()> {
         Some(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
         None => CHAIN_LISTEN,
     };
-    runtime()?.block_on(async {
+    venue_runtime(config.gateway.scheduling)?.block_on(async {
         let asked = AskedToStop::listen()?;
         let chain = DevChain::start(&config, &config.journal.directory.join("chain"), chain_listen).await?;
         let accounts = std::mem::take(&mut config.accounts);

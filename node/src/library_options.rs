@@ -16,7 +16,7 @@ use lakh_gateway::reports::follower::FollowerOptions;
 use lakh_gateway::reports::log::{ReportLog, ReportLogOptions};
 use lakh_gateway::server::GatewayOptions;
 
-use crate::sequencer;
+use crate::{scheduling, sequencer};
 
 /// Reports that a client is told at once of what it missed.
 const PAGE_REPORTS: usize = 500;
@@ -49,6 +49,7 @@ pub(crate) fn gateway_options(config: &Config) -> GatewayOptions {
     options.keys.keys = config.capacities.keys as usize;
     options.verifier.queue = gateway.verifier_queue as usize;
     options.clock = sequencer::now;
+    options.thread_start = scheduling::at_start(gateway.scheduling);
     options
 }
 

@@ -46,6 +46,7 @@ mod proof;
 mod receipt;
 mod replay;
 mod run;
+mod scheduling;
 mod sequencer;
 mod settle;
 mod settlement;

@@ -54,7 +54,7 @@ use crate::operators_port::{self, OperatorsListeners};
 use crate::sequencer::{self, OUTPUT_CAPACITY, Sequencer, Stopped};
 use crate::settlement::SettlementMode;
 use crate::snapshots;
-use crate::stage::{Placement, Stage};
+use crate::stage::{self, Place, Placement, Stage};
 
 /// Places in each ring into the sequencer.
 const INPUT_CAPACITY: usize = 1 << 13;
@@ -152,9 +152,9 @@ impl Node {
         let reach = Reach { directory: Arc::clone(&directory), from_settlement, from_keeper };
         let mut desk = ProofDesk::new(sequencer::now);
         let (beside, link) = Beside::start(config, plans, reach, &mut desk)?;
-        let placement = Placement::of(config.gateway.stages);
+        let place = stage::place(&config.gateway);
         let handles = publisher::Control { signal: Arc::clone(&publisher_signal), stop: Arc::clone(&stop_publisher) };
-        let publisher = start_publisher(placement, publisher.with_proof_desk(desk), outputs, acknowledger, handles)?;
+        let publisher = start_publisher(place, publisher.with_proof_desk(desk), outputs, acknowledger, handles)?;
         ControlServer {
             genesis,
             role_nonces,
@@ -174,8 +174,8 @@ impl Node {
             secure_binary: secure_listener(config.gateway.binary_tls_listen, tls.as_ref()),
             counters,
         };
-        let (gateway, verifiers) = start_gateway(placement, gateway_options(config), wiring).await?;
-        let sequencer = Stage::start(placement, "sequencer", sequencer.run(verifiers, Arc::clone(&stop_sequencer)))?;
+        let (gateway, verifiers) = start_gateway(place.0, gateway_options(config), wiring).await?;
+        let sequencer = Stage::start(place, "sequencer", sequencer.run(verifiers, Arc::clone(&stop_sequencer)))?;
         let watched = beside.watched(watch.clone(), gateway.watch());
         let health = operators_port::start(operators_listeners(config, tls.as_ref()), watched).await?;
         Ok(Self {
@@ -289,14 +289,14 @@ fn role_nonces(engine: &Engine) -> [u64; Genesis::ROLES] {
 }
 
 fn start_publisher(
-    placement: Placement,
+    place: Place,
     publisher: Publisher,
     outputs: OutputReceiver,
     acknowledger: Acknowledger,
     control: publisher::Control,
 ) -> Result<Stage<(Publisher, Acknowledger)>> {
     acknowledger.watch.set_waiter(Waker::from(Arc::clone(&control.signal)));
-    Stage::start(placement, "publisher", publisher::run(publisher, outputs, acknowledger, sequencer::now, control))
+    Stage::start(place, "publisher", publisher::run(publisher, outputs, acknowledger, sequencer::now, control))
 }
 
 /// The gateway, with the verifiers that the sequencer's stage turns.

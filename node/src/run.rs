@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use lakh_config::Config;
+use lakh_config::{Config, Scheduling};
 use lakh_engine::command::Mode;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,6 +16,7 @@ use crate::keys::hex;
 use crate::node_tls::NodeTls;
 use crate::notary::NotaryPlan;
 use crate::pipeline::{Closed, Node, StartOptions};
+use crate::scheduling;
 use crate::settlement::SettlementMode;
 
 /// Runs an exchange.
@@ -93,7 +94,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     if config.exchange.mode == Mode::Dev {
         bail!("{} is of mode dev; `lakh dev` runs demonstrations", arguments.config.display());
     }
-    runtime()?.block_on(async {
+    venue_runtime(config.gateway.scheduling)?.block_on(async {
         let asked = AskedToStop::listen()?;
         let mode = config.settlement.as_ref().map(|one| SettlementMode::of(one, &config.journal.directory));
         let notary = config.settlement.as_ref().map(NotaryPlan::of).transpose()?;
@@ -111,10 +112,20 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
 ///
 /// A task here may work for a millisecond (a batch of signatures, what a socket has brought), so tasks that others woke
 /// and sockets that have something are looked for after a few of them, not after tokio's sixty.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+///
+/// # Errors
+/// The system starts no threads, or none that are scheduled so.
+pub(crate) fn venue_runtime(scheduling: Scheduling) -> Result<tokio::runtime::Runtime> {
+    scheduling::check(scheduling).context("gateway.scheduling = \"real_time\"")?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).event_interval(4).global_queue_interval(2).thread_name("gateway").enable_all();
+    builder.on_thread_start(scheduling::at_start(scheduling));
     builder.build().context("the runtime cannot start")
+}
+
+/// The same for everybody else.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    venue_runtime(Scheduling::Normal)
 }
 
 /// What there is to say once the doors are open.

@@ -5,8 +5,10 @@
 //! tasks, and a wake is a function call. A task that waits for a disk holds one worker up, so there are always two.
 
 use anyhow::Result;
-use lakh_config::Stages;
+use lakh_config::{GatewayConfig, Stages};
 use lakh_gateway::signal::alone;
+
+use crate::scheduling;
 
 /// Where the stages run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,14 @@ impl Placement {
     }
 }
 
+/// Where stages run, and what a thread of theirs does first.
+pub(crate) type Place = (Placement, fn());
+
+/// As configured.
+pub(crate) fn place(gateway: &GatewayConfig) -> Place {
+    (Placement::of(gateway.stages), scheduling::at_start(gateway.scheduling))
+}
+
 /// A running stage, which gives back a `T` when it ends.
 #[derive(Debug)]
 pub(crate) enum Stage<T> {
@@ -37,15 +47,19 @@ pub(crate) enum Stage<T> {
 }
 
 impl<T: Send + 'static> Stage<T> {
-    /// Starts a stage; the current runtime takes it where it is a task.
-    pub(crate) fn start<F>(placement: Placement, name: &str, stage: F) -> Result<Self>
+    /// Starts a stage; the current runtime takes it where it is a task, else a thread of this name.
+    pub(crate) fn start<F>((placement, thread_start): Place, name: &str, stage: F) -> Result<Self>
     where
         F: Future<Output = T> + Send + 'static,
     {
         Ok(match placement {
             Placement::Shared => Self::Task(tokio::spawn(stage)),
             Placement::OwnThreads => {
-                Self::Thread(std::thread::Builder::new().name(name.to_owned()).spawn(|| alone(stage))?)
+                let run = move || {
+                    thread_start();
+                    alone(stage)
+                };
+                Self::Thread(std::thread::Builder::new().name(name.to_owned()).spawn(run)?)
             }
         })
     }

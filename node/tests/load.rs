@@ -149,6 +149,22 @@ fn a_rate_is_found_or_it_is_said_that_there_is_none() {
 }
 
 #[test]
+fn real_time_is_what_it_says_or_refused() {
+    let small = ["--real-time", "--keys", "8", "--connections", "2", "--rate", "400", "--seconds", "1"];
+    let output = lakh(&[&small[..], &["--json"]].concat());
+    if output.status.success() {
+        let report: Json = serde_json::from_slice(&output.stdout).unwrap();
+        check(&report, 400);
+        assert_eq!(report["conditions"]["scheduling"], "real_time");
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.stdout.is_empty() && said.contains("--real-time") && said.contains("CAP_SYS_NICE"), "{said}");
+        println!("skipped: {said}");
+    }
+    assert_eq!(load(&small[1..])["conditions"]["scheduling"], "normal");
+}
+
+#[test]
 fn what_cannot_be_carried_out_is_refused_before_anything_starts() {
     for (arguments, expected) in [
         (&["--scenario", "nosuch"][..], "nosuch: cannot be read"),

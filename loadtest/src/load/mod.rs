@@ -107,6 +107,8 @@ pub struct LoadOptions {
     pub health: Option<String>,
     /// Who watches.
     pub live: Arc<LiveCounters>,
+    /// What the thread does first that drives the load.
+    pub thread_start: fn(),
 }
 
 /// Whether a venue keeps books that can be compared.
@@ -148,6 +150,7 @@ impl LoadOptions {
             venue_process: None,
             health: None,
             live: Arc::default(),
+            thread_start: || (),
         }
     }
 

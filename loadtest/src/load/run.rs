@@ -313,7 +313,11 @@ impl Load<'_> {
             parts,
             live: Arc::clone(&self.options.live),
         };
-        move || drive.run()
+        let thread_start = self.options.thread_start;
+        move || {
+            thread_start();
+            drive.run()
+        }
     }
 }
 

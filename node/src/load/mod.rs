@@ -13,13 +13,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use lakh_config::{Durability, Scenario};
+use lakh_config::{Durability, Scenario, Scheduling};
 use lakh_loadtest::html;
 use lakh_loadtest::load::Transport;
 use lakh_loadtest::report::{LoadReport, Measured};
 use serde_json::json;
 
 use self::one_run::{Against, Plan};
+use crate::scheduling;
 
 /// Loads a venue of its own, which it starts in a temporary directory, with signed requests.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,10 @@ pub(crate) struct LoadArguments {
     /// Where the venue's stages run: its `gateway.stages`.
     #[arg(long, value_enum, default_value_t = StagesArgument::Automatic)]
     stages: StagesArgument,
+    /// The venue's threads and the client's get processors in front of all that are not real-time: its
+    /// `gateway.scheduling`. Needs CAP_SYS_NICE.
+    #[arg(long)]
+    real_time: bool,
     /// Keep the venue's journal here.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -169,6 +174,7 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
         data: arguments.data.clone(),
         recorded: None,
         stages: arguments.stages.text(),
+        scheduling: if arguments.real_time { Scheduling::RealTime } else { Scheduling::Normal },
         quiet: arguments.json,
     };
     if let Some(skipped) = plan.read_recording(arguments.changes.speed, arguments.changes.seconds)? {
@@ -180,6 +186,7 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
         return Ok(());
     }
     plan.check()?;
+    scheduling::check(plan.scheduling).context("--real-time")?;
     if let Some(table) = arguments.table {
         return scaling::print(table, &plan, arguments.json);
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use lakh_config::{Durability, Scenario};
+use lakh_config::{Durability, Scenario, Scheduling};
 use lakh_engine::Engine;
 use lakh_engine::ids::AssetId;
 use lakh_journal::verify;
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use super::machine;
 use super::null::NullServer;
 use crate::keys::{hex, new_key};
-use crate::{history, open_files, progress};
+use crate::{history, open_files, progress, scheduling};
 
 /// Whole units of each asset that each account starts with.
 const UNITS: u64 = 1_000_000_000;
@@ -64,6 +64,8 @@ pub(super) struct Plan {
     pub(super) recorded: Option<Arc<Vec<LoadOrder>>>,
     /// Where the venue's stages run, as its configuration says it.
     pub(super) stages: &'static str,
+    /// How the venue's threads get processors, and the client's.
+    pub(super) scheduling: Scheduling,
     /// Whether nothing but the result is to be shown.
     pub(super) quiet: bool,
 }
@@ -116,6 +118,7 @@ impl Plan {
         let orders = (2 * open / u64::from(scenario.markets) + quotes + 4_096).next_power_of_two();
         options.max_orders = u32::try_from(orders).context("too many open orders")?.clamp(1 << 16, 1 << 26);
         options.stages = self.stages;
+        options.scheduling = scheduling_text(self.scheduling);
         Ok(options)
     }
 
@@ -153,6 +156,7 @@ impl Plan {
         options.books = if self.against == Against::Null { Books::None } else { Books::Kept };
         options.pacing = Duration::from_micros(scenario.pacing_us);
         options.live = Arc::clone(live);
+        options.thread_start = scheduling::at_start(self.scheduling);
         options
     }
 
@@ -215,6 +219,7 @@ impl Plan {
             book: None,
             durability: durability_text(scenario.durability).to_owned(),
             stages: self.stages,
+            scheduling: scheduling_text(self.scheduling),
             excluded: "making and signing the requests, connecting, filling the books; no stream is subscribed",
             cpu_seconds: BTreeMap::new(),
             checkpoints: None,
@@ -227,6 +232,13 @@ impl Plan {
             checks: Vec::new(),
             journal_bytes_per_operation: None,
         }
+    }
+}
+
+const fn scheduling_text(scheduling: Scheduling) -> &'static str {
+    match scheduling {
+        Scheduling::Normal => "normal",
+        Scheduling::RealTime => "real_time",
     }
 }
 
