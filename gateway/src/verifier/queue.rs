@@ -3,18 +3,20 @@
 //! Two lists change places: sessions append to one while the verifier takes from the other, so what is written is memory
 //! that was just read, and a bound that is deep costs nothing until it is needed: a disk that stands still for a moment shall
 //! cost nobody an order. The lock is held for one job, or for an exchange of lists.
-//! Bounds: so many jobs; the last quarter takes only cancels. Memory for as many as ever waited at once.
+//! Bounds: so many requests, a frame counted as what it takes to work off; the last quarter takes only cancels. Memory for as
+//! many as ever waited at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lakh_engine::command::Command;
 use parking_lot::Mutex;
 
 use crate::api_error::ApiError;
 use crate::counters::Counters;
 use crate::hand_over::{SessionHandle, Signal};
 use crate::request::refusal;
-use crate::session::Submission;
+use crate::session::{NativeWork, Submission, Work};
 
 /// Something for a verifier to do.
 #[derive(Debug)]
@@ -23,6 +25,21 @@ pub struct Job {
     pub submission: Submission,
     /// For which session.
     pub session: SessionHandle,
+}
+
+/// Operations of a frame that take as long as one request by itself.
+const OPERATIONS_A_REQUEST: usize = 8;
+
+impl Job {
+    /// As how many requests it counts.
+    fn weight(&self) -> usize {
+        match &self.submission.work {
+            Work::Native(NativeWork { command: Command::Frame(frame), .. }) => {
+                1 + frame.operations.len() / OPERATIONS_A_REQUEST
+            }
+            _ => 1,
+        }
+    }
 }
 
 /// The sessions' end of a verifier's queue. Its last quarter takes only cancels.
@@ -39,8 +56,8 @@ pub struct VerifierQueue {
 #[derive(Debug, Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
-    /// All that wait, here or at the other end.
-    count: usize,
+    /// The weight of all that wait, here or at the other end.
+    weight: usize,
     /// Whether nobody takes them out any more.
     is_abandoned: bool,
 }
@@ -56,7 +73,7 @@ impl Drop for QueueSignal {
 }
 
 impl VerifierQueue {
-    /// A queue with room for `capacity` jobs, and where they come out: the stage's end, or that of a simulation. `signal`
+    /// A queue with room for `capacity` requests, and where they come out: the stage's end, or that of a simulation. `signal`
     /// wakes whoever takes them out.
     pub fn with_capacity(capacity: usize, signal: Arc<Signal>, counters: Arc<Counters>) -> (Self, Jobs) {
         let waiting = Arc::<Mutex<Waiting>>::default();
@@ -80,10 +97,10 @@ impl VerifierQueue {
         if waiting.is_abandoned {
             return Err(refusal::shutting_down());
         }
-        if waiting.count >= most {
+        if waiting.weight >= most {
             return Err(refusal::overloaded());
         }
-        waiting.count += 1;
+        waiting.weight += job.weight();
         waiting.jobs.push_back(job);
         Ok(())
     }
@@ -116,8 +133,8 @@ impl Jobs {
             std::mem::swap(&mut waiting.jobs, &mut self.taken);
         }
         let count = most.saturating_sub(jobs.len()).min(self.taken.len());
-        waiting.count -= count;
-        let is_empty = waiting.count == 0;
+        waiting.weight -= self.taken.range(..count).map(Job::weight).sum::<usize>();
+        let is_empty = waiting.weight == 0;
         drop(waiting);
         jobs.extend(self.taken.drain(..count));
         if is_closed && is_empty { Entrance::Closed } else { Entrance::Open }
@@ -132,11 +149,14 @@ impl Drop for Jobs {
 
 #[cfg(test)]
 mod tests {
-    use lakh_engine::ids::AccountId;
+    use bytes::Bytes;
+    use lakh_engine::command::{CancelOrder, EvidenceGrade, FrameCommand, FrameOperation, OrderReference, ReplayGuard};
+    use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId};
+    use lakh_engine::units::Timestamp;
 
     use super::*;
     use crate::hand_over::{AnswerShape, Markets, Read};
-    use crate::session::{NOBODY, Standing, Work};
+    use crate::session::{NOBODY, SignedBytes, Standing};
 
     fn job(work: Work) -> Job {
         let submission = Submission { request: NOBODY, shape: AnswerShape::Empty, work, standing: Standing::Good };
@@ -206,6 +226,42 @@ mod tests {
         jobs.take(100, &mut batch);
         jobs.take(100, &mut batch);
         assert_eq!(batch.len(), 10, "what waits on both lists");
+    }
+
+    #[test]
+    fn a_frame_counts_as_what_it_takes() {
+        let frame = |operations: usize| {
+            let (market, target) = (MarketId(0), OrderReference::OrderId(OrderId(1)));
+            let cancel = FrameOperation::CancelOrder(CancelOrder { market, target });
+            let command = Command::Frame(FrameCommand {
+                account: AccountId(1),
+                key: KeyId(1),
+                grade: EvidenceGrade::Signed,
+                replay_guard: ReplayGuard::Nonce { nonce: 1 },
+                valid_until: Timestamp::ZERO,
+                operations: vec![cancel; operations].into(),
+            });
+            let (signed, evidence) = (SignedBytes::Message(0), Bytes::new());
+            job(Work::Native(NativeWork { public_key: [0; 32], signature: [0; 64], signed, command, evidence }))
+        };
+        let (queue, mut jobs) = queue(16);
+        queue.submit(frame(64)).unwrap();
+        queue.submit(frame(1)).unwrap();
+        // Ten of twelve: what is not a cancel finds room for two.
+        (0..2).for_each(|_| queue.submit(question()).unwrap());
+        assert_eq!(queue.submit(question()).unwrap_err(), refusal::overloaded());
+        let mut batch = Vec::new();
+        jobs.take(1, &mut batch);
+        (0..9).for_each(|_| queue.submit(question()).unwrap());
+        assert_eq!(queue.submit(question()).unwrap_err(), refusal::overloaded());
+        jobs.take(100, &mut batch);
+        jobs.take(100, &mut batch);
+        drop(queue);
+        assert_eq!(
+            (batch.len(), jobs.take(100, &mut Vec::new())),
+            (13, Entrance::Closed),
+            "nothing is left of the count"
+        );
     }
 
     #[test]
