@@ -196,7 +196,8 @@ impl ScratchVenue {
     /// [`LoadtestError::Venue`] when it does not start; its own words go to standard error.
     pub fn launch(program: &Path, config: &Path) -> Result<Self, LoadtestError> {
         let mut command = Command::new(program);
-        command.arg("run").arg("--json").arg("--config").arg(config);
+        // Whoever is killed here takes the venue along.
+        command.arg("run").arg("--json").arg("--until-input-ends").arg("--config").arg(config);
         Self::launch_with(command)
     }
 
@@ -205,7 +206,7 @@ impl ScratchVenue {
     /// # Errors
     /// As [`ScratchVenue::launch`].
     pub fn launch_with(mut command: Command) -> Result<Self, LoadtestError> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let path = PathBuf::from(command.get_program());
         let mut child = command.spawn().map_err(|source| LoadtestError::Io { path, source })?;
         let stdout = child.stdout.take().expect("standard output was asked for");

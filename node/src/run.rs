@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,6 +11,7 @@ use lakh_config::{Config, Scheduling};
 use lakh_engine::command::Mode;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::bring_up::Recovery;
 use crate::keys::hex;
@@ -32,6 +34,9 @@ pub(crate) struct RunArguments {
     /// Print one JSON object when ready and one when stopped.
     #[arg(long)]
     json: bool,
+    /// Stop when standard input ends, too: so a venue does not outlive who started it for itself.
+    #[arg(long, hide = true)]
+    until_input_ends: bool,
 }
 
 /// What is printed once the doors are open.
@@ -96,6 +101,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     }
     venue_runtime(config.gateway.scheduling)?.block_on(async {
         let asked = AskedToStop::listen()?;
+        if arguments.until_input_ends {
+            asked.listen_to_input()?;
+        }
         let mode = config.settlement.as_ref().map(|one| SettlementMode::of(one, &config.journal.directory));
         let notary = config.settlement.as_ref().map(NotaryPlan::of).transpose()?;
         let options = StartOptions { settlement: mode.transpose()?, notary, truncate_at: arguments.truncate_at };
@@ -185,6 +193,8 @@ pub(crate) struct AskedToStop {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    /// Given when standard input ends, where somebody listens to it.
+    input_ended: Arc<Notify>,
 }
 
 impl AskedToStop {
@@ -194,7 +204,23 @@ impl AskedToStop {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
+            input_ended: Arc::default(),
         })
+    }
+
+    /// The end of standard input is one from here on.
+    ///
+    /// # Errors
+    /// The system starts no thread.
+    fn listen_to_input(&self) -> Result<()> {
+        let ended = Arc::clone(&self.input_ended);
+        let listen = move || {
+            // What comes is of no interest, and an input that fails has ended as well.
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            ended.notify_one();
+        };
+        std::thread::Builder::new().name("input".to_owned()).spawn(listen)?;
+        Ok(())
     }
 }
 
@@ -224,6 +250,7 @@ pub(crate) async fn wait_for_end(node: &Node, mut asked: AskedToStop, most: Opti
         () = reading_again => Ok(()),
         _ = asked.interrupt.recv() => Ok(()),
         _ = asked.terminate.recv() => Ok(()),
+        () = asked.input_ended.notified() => Ok(()),
         () = end => Ok(()),
         failure = failed => bail!(failure),
     }

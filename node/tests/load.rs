@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
@@ -162,6 +163,44 @@ fn real_time_is_what_it_says_or_refused() {
         println!("skipped: {said}");
     }
     assert_eq!(load(&small[1..])["conditions"]["scheduling"], "normal");
+}
+
+/// The processes that a process has started.
+fn children(process: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    let of_task = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+    tasks.flat_map(|task| of_task(task).split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// Whether a process has ended, waited for by its parent or not.
+fn has_ended(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.lines().find(|line| line.starts_with("State:")).is_none_or(|state| state.contains('Z'))
+}
+
+fn wait_for(what: &str, mut is_done: impl FnMut() -> bool) {
+    let asked = Instant::now();
+    while !is_done() {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_load_that_is_killed_takes_its_venue_along() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lakh"));
+    command.args(["load", "--keys", "4", "--connections", "1", "--rate", "50", "--seconds", "100"]);
+    command.env("TMPDIR", scratch.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut load = command.spawn().unwrap();
+    let mut venue = None;
+    wait_for("a venue", || {
+        venue = children(load.id()).first().copied();
+        venue.is_some()
+    });
+    load.kill().unwrap();
+    load.wait().unwrap();
+    wait_for("the venue's end", || has_ended(venue.unwrap()));
 }
 
 #[test]
