@@ -317,7 +317,7 @@ pub(crate) fn public_clients(root: &Path) -> anyhow::Result<Outcome> {
     let pip = ["venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     run(&folder, &[&pip[..], &PYTHON_CLIENTS].concat())?;
     let packages = folder.to_str().context("the repository's path is no UTF-8")?;
-    let test = ["cargo", "test", "--locked", "-p", "lakh-node", "--test", "clients", "--", "--nocapture"];
+    let test = ["cargo", "test", "--locked", "--workspace", "--test", "clients", "--", "--nocapture"];
     run_with(root, &test, &[("LAKH_CLIENT_PACKAGES", packages)])?;
     Ok(Outcome::Passed)
 }
