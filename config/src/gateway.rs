@@ -103,7 +103,7 @@ pub struct GatewayConfig {
     pub scheduling: Scheduling,
     /// Stages that verify signatures: 1 ..= 64. Default 1.
     pub verifiers: u32,
-    /// Requests that wait for one of these threads, a frame of 64 operations counted as nine; the last quarter is for
+    /// Requests that wait for one of these threads, a frame of 64 operations counted as five; the last quarter is for
     /// cancels: 64 ..= 1,048,576. Default 65,536.
     pub verifier_queue: u32,
 }

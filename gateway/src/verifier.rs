@@ -47,7 +47,7 @@ pub use self::read_digests::ReadDigests;
 /// Bounds of a verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifierOptions {
-    /// Requests that may wait, a frame of 64 operations counted as nine. More get -1008.
+    /// Requests that may wait, a frame of 64 operations counted as five. More get -1008.
     pub queue: usize,
     /// Signatures of one batch at most.
     pub batch: usize,
