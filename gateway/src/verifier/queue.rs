@@ -143,7 +143,12 @@ impl Jobs {
 
 impl Drop for Jobs {
     fn drop(&mut self) {
-        self.waiting.lock().is_abandoned = true;
+        let mut waiting = self.waiting.lock();
+        waiting.is_abandoned = true;
+        // Nobody answers them any more, and their sessions shall notice.
+        let left = std::mem::take(&mut waiting.jobs);
+        drop(waiting);
+        drop(left);
     }
 }
 
@@ -153,6 +158,7 @@ mod tests {
     use lakh_engine::command::{CancelOrder, EvidenceGrade, FrameCommand, FrameOperation, OrderReference, ReplayGuard};
     use lakh_engine::ids::{AccountId, KeyId, MarketId, OrderId};
     use lakh_engine::units::Timestamp;
+    use tokio::sync::mpsc::error::TryRecvError;
 
     use super::*;
     use crate::hand_over::{AnswerShape, Markets, Read};
@@ -275,7 +281,11 @@ mod tests {
         assert_eq!(jobs.take(1, &mut batch), Entrance::Closed);
         assert_eq!(accounts(&mut batch), [1]);
         let (queue, jobs) = self::queue(8);
+        let (session, mut outbox) = SessionHandle::new(1);
+        queue.submit(Job { session, ..end(1) }).unwrap();
+        assert_eq!(outbox.try_recv().unwrap_err(), TryRecvError::Empty);
         drop(jobs);
+        assert_eq!(outbox.try_recv().unwrap_err(), TryRecvError::Disconnected, "its session notices");
         assert_eq!(queue.submit(end(1)).unwrap_err(), refusal::shutting_down());
     }
 }
